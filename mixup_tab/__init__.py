@@ -1,0 +1,31 @@
+"""Small nets trained with mixup behind scikit-learn's interface.
+
+Nothing is computed here and nothing heavy is imported: the public names below are
+loaded on first use.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0.dev0"
+
+_HOMES = {
+    "MLP": "mixup_tab.nets",
+    "Mixup": "mixup_tab.mixing",
+    "MixupClassifier": "mixup_tab.estimators",
+    "MixupNet": "mixup_tab.training",
+    "MixupRegressor": "mixup_tab.estimators",
+}
+
+__all__ = ["MLP", "Mixup", "MixupClassifier", "MixupNet", "MixupRegressor", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,233 @@
+"""What classifier and regressor share: building, training and asking a MixupNet."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import warnings
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import LRScheduler
+from torch.utils.data import Subset
+
+from mixup_tab.estimators.checks import TrainingData, check_params, check_X
+from mixup_tab.estimators.progress import (
+    CallbackSupportMixin,
+    ReportEpochs,
+    open_task,
+    with_callbacks,
+)
+from mixup_tab.nets import MLP, RobustScale
+from mixup_tab.training import EarlyStopping, LearningRate, MixupNet
+from mixup_tab.training.batches import as_tensor
+
+
+class RowSplit:
+    """A skorch ``train_split`` that uses rows chosen beforehand.
+
+    Parameters
+    ----------
+    train, valid : ndarray of int
+        Positions of the rows.
+    """
+
+    def __init__(self, train: np.ndarray, valid: np.ndarray) -> None:
+        self.train, self.valid = train, valid
+
+    def __call__(self, dataset: Any, y: Any = None, **kwargs: Any) -> tuple[Subset, Subset]:
+        """Return the two parts of a dataset."""
+        return Subset(dataset, self.train), Subset(dataset, self.valid)
+
+
+class BaseMixup(CallbackSupportMixin, BaseEstimator):
+    """Everything about fitting that does not depend on the kind of target."""
+
+    _criterion: type
+
+    @abstractmethod
+    def _check_training_data(
+        self, X: Any, y: Any, sample_weight: Any, *, goes_on: bool, **options: Any
+    ) -> TrainingData:
+        """Validate data and set the attributes that describe it."""
+
+    @abstractmethod
+    def _choose_rows(
+        self, y: np.ndarray, n_valid: int, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Choose training and validation rows."""
+
+    @abstractmethod
+    def _n_outputs(self, y: np.ndarray) -> int:
+        """Return the width of the last layer."""
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is a trained net."""
+        return hasattr(self, "net_")
+
+    def __sklearn_tags__(self) -> Any:
+        """Say what input is accepted."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = self.module is not None
+        return tags
+
+    # ---------------------------------------------------------------------- training
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> Any:
+        """Train, or leave the estimator exactly as it was."""
+        with self._all_or_nothing():
+            check_params(self)
+            return self._train(X, y, sample_weight, **options)
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    @with_callbacks
+    def _train(
+        self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False, **options: Any
+    ) -> Any:
+        goes_on = hasattr(self, "net_") and (partial or self.warm_start)
+        data = self._check_training_data(X, y, sample_weight, goes_on=goes_on, **options)
+        epochs = 1 if partial else self._auto("max_epochs", len(data.X))
+        # A net that goes on is copied, so that a failure leaves the fitted one alone.
+        net = copy.deepcopy(self.net_) if goes_on else self._make_net(data)
+        net.set_params(
+            max_epochs=epochs, train_split=None if partial else self._split(data.y, net)
+        )
+        root = open_task(self, epochs, data.X, data.y)
+        if root is not None:
+            report = ReportEpochs(root, self, lambda: self._learned(net))
+            net.callbacks_.append(("report", report))
+        net.partial_fit(data.X, data.y, sample_weight=data.weight)
+        if root is not None:
+            net.callbacks_.remove(("report", report))
+            root.call_on_fit_task_end(estimator=self, X=data.X, y=data.y)
+        vars(self).update(self._learned(net))
+        return self
+
+    def _learned(self, net: MixupNet) -> dict[str, Any]:
+        """Return the attributes that training sets."""
+        losses = {
+            "loss_curve_": "train_loss",
+            "validation_loss_curve_": "valid_loss",
+        }
+        curves = {
+            name: [row[key] for row in net.history if key in row]
+            for name, key in losses.items()
+        }
+        if not self.early_stopping:
+            del curves["validation_loss_curve_"]
+        return {"net_": net, "n_iter_": len(curves["loss_curve_"]), **curves}
+
+    def _auto(self, name: str, rows: int) -> int:
+        """Resolve a parameter that may be "auto" for a number of training rows."""
+        value = getattr(self, name)
+        batch_size = min(max(rows // 16, 16), 256)
+        if name == "batch_size":
+            if value == "auto":
+                return batch_size
+            if value > rows:
+                warnings.warn(
+                    f"batch_size={value} is larger than the {rows} training rows; every "
+                    "batch holds all of them. Lower batch_size, or leave it at 'auto'.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+            return min(value, rows)
+        if value != "auto":
+            return value
+        steps = -(-rows // self._auto("batch_size", rows))
+        return min(max(1200 // steps, 20), 200)
+
+    def _split(self, y: np.ndarray, net: MixupNet) -> RowSplit | None:
+        if not self.early_stopping:
+            return None
+        n_valid = max(int(np.ceil(self.validation_fraction * len(y))), 1)
+        if n_valid >= len(y):
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction!r} leaves no training rows "
+                f"out of {len(y)}. Lower it, or use early_stopping=False."
+            )
+        return RowSplit(*self._choose_rows(y, n_valid, net.random_state % 2**32))
+
+    # --------------------------------------------------------------------- the net
+
+    def _make_net(self, data: TrainingData) -> MixupNet:
+        n_outputs = self._n_outputs(data.y)
+        net = MixupNet(
+            criterion=self._criterion,
+            alpha=float(self.alpha),
+            mixing=self.mixing,
+            warmup_epochs=self.warmup_epochs,
+            n_outputs=n_outputs,
+            n_members=self.n_estimators,
+            random_state=self._seed(),
+            lr=self.learning_rate_init,
+            optimizer__weight_decay=self.weight_decay,
+            batch_size=self._auto("batch_size", len(data.X)),
+            verbose=self.verbose,
+            device=self.device,
+            **self._callback_params(),
+            **self._module_params(data.X, n_outputs),
+        )
+        return net.initialize()
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, Integral):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _callback_params(self) -> dict[str, Any]:
+        callbacks = list(self.callbacks or ())
+        params: dict[str, Any] = {}
+        if any(isinstance(_unnamed(cb), (LearningRate, LRScheduler)) for cb in callbacks):
+            params["callbacks__learning_rate"] = None
+        if self.early_stopping:
+            callbacks.append(EarlyStopping(patience=self.n_iter_no_change))
+        return {"callbacks": callbacks or None, **params}
+
+    def _module_params(self, X: np.ndarray, n_outputs: int) -> dict[str, Any]:
+        offered = {
+            "in_features": X.shape[1] if X.ndim == 2 else None,
+            "out_features": n_outputs,
+            "input_shape": X.shape[1:],
+            "hidden_layer_sizes": tuple(np.atleast_1d(self.hidden_layer_sizes).tolist()),
+            "dropout": self.dropout,
+        }
+        module = MLP if self.module is None else self.module
+        accepted = inspect.signature(module).parameters
+        params = {f"module__{name}": v for name, v in offered.items() if name in accepted}
+        if self.module is None:
+            params["module__front"] = RobustScale.fit(as_tensor(X))
+        return {"module": module, **params}
+
+    # ------------------------------------------------------------------- prediction
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        """Return the outputs of every member, shape (members, rows, outputs).
+
+        Rows in double precision are computed in double precision, so that a row's
+        prediction does not depend on what else is in the batch.
+        """
+        check_is_fitted(self)
+        X = check_X(self, X, reset=False, dtype=(np.float64, np.float32))
+        return self.net_.raw_outputs(X)
+
+
+def _unnamed(callback: Any) -> Any:
+    """Return the callback of a skorch ``(name, callback)`` pair."""
+    return callback[1] if isinstance(callback, tuple) else callback

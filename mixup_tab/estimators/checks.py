@@ -1,0 +1,216 @@
+"""Checks of arguments and data, with messages that name argument, value and remedy."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from mixup_tab.mixing import as_rule
+from mixup_tab.mixing.draw import check_alpha
+
+
+def _number(
+    kind: type,
+    low: float,
+    high: float,
+    hint: str,
+    *,
+    open_low: bool = False,
+    auto: bool = False,
+) -> Callable[[str, Any], None]:
+    def check(name: str, value: Any) -> None:
+        if auto and isinstance(value, str) and value == "auto":
+            return
+        if not isinstance(value, kind) or isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{name} must be {hint}, got {value!r}.")
+        inside = low < value if open_low else low <= value
+        if not (inside and value < high):
+            raise ValueError(f"{name} must be {hint}, got {value!r}.")
+
+    return check
+
+
+def _boolean(name: str, value: Any) -> None:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}.")
+
+
+def _layers(name: str, value: Any) -> None:
+    sizes = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    if isinstance(value, np.ndarray):
+        sizes = value.tolist()
+    if not all(isinstance(s, numbers.Integral) and not isinstance(s, bool) for s in sizes):
+        raise TypeError(
+            f"{name} must be a sequence of integers such as (128, 128), got {value!r}."
+        )
+    if any(size < 1 for size in sizes):
+        raise ValueError(f"Every entry of {name} must be at least 1, got {value!r}.")
+
+
+def _module(name: str, value: Any) -> None:
+    from torch import nn
+
+    if value is None or (callable(value) and not isinstance(value, nn.Module)):
+        return
+    raise TypeError(
+        f"{name} must be None, an nn.Module class or a function that returns a new "
+        f"nn.Module, got {value!r}. An instance would carry its weights from fit to fit: "
+        "pass its class, or functools.partial(Class, ...) to fix arguments."
+    )
+
+
+def _callbacks(name: str, value: Any) -> None:
+    if value is None or (isinstance(value, Sequence) and not isinstance(value, str)):
+        return
+    raise TypeError(f"{name} must be None or a list of skorch callbacks, got {value!r}.")
+
+
+class TrainingData(NamedTuple):
+    """Validated training data.
+
+    Attributes
+    ----------
+    X : ndarray of float32, shape (rows, *features)
+    y : ndarray, shape (rows,) of int64 codes or (rows, outputs) of float32
+    weight : ndarray of float32, shape (rows,), mean 1, or None
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray | None
+
+
+_INF = float("inf")
+_WHOLE = numbers.Integral
+_REAL = numbers.Real
+
+_RULES: dict[str, Callable[[str, Any], Any]] = {
+    "alpha": lambda name, value: check_alpha(value),
+    "mixing": lambda name, value: as_rule(value),
+    "hidden_layer_sizes": _layers,
+    "module": _module,
+    "n_estimators": _number(_WHOLE, 1, _INF, "a whole number of at least 1"),
+    "learning_rate_init": _number(_REAL, 0, _INF, "a positive number", open_low=True),
+    "weight_decay": _number(_REAL, 0, _INF, "a number of at least 0"),
+    "dropout": _number(_REAL, 0, 1, "a number in [0, 1)"),
+    "batch_size": _number(_WHOLE, 1, _INF, "'auto' or a whole number of at least 1", auto=True),
+    "max_epochs": _number(_WHOLE, 1, _INF, "'auto' or a whole number of at least 1", auto=True),
+    "warmup_epochs": _number(_WHOLE, 0, _INF, "a whole number of at least 0"),
+    "early_stopping": _boolean,
+    "validation_fraction": _number(_REAL, 0, 1, "a number between 0 and 1", open_low=True),
+    "n_iter_no_change": _number(_WHOLE, 1, _INF, "a whole number of at least 1"),
+    "warm_start": _boolean,
+    "callbacks": _callbacks,
+}
+
+
+def check_params(estimator: Any) -> None:
+    """Check every parameter of an estimator that can be checked without data.
+
+    Parameters
+    ----------
+    estimator : MixupClassifier or MixupRegressor
+        What is about to be fitted.
+
+    Raises
+    ------
+    TypeError, ValueError
+        That name the parameter, its value and what would be right.
+    """
+    for name, check in _RULES.items():
+        check(name, getattr(estimator, name))
+
+
+_TABLE_HINT = (
+    "Put skrub.tabular_pipeline(estimator), or a ColumnTransformer with imputation and "
+    "encoding, in front: mixing rows with missing or textual values has no meaning."
+)
+
+
+def check_X(estimator: Any, X: Any, **options: Any) -> Any:
+    """Validate inputs and perhaps targets, explaining how to handle raw tables.
+
+    Parameters
+    ----------
+    estimator : MixupClassifier or MixupRegressor
+        Gets ``n_features_in_`` and ``feature_names_in_``, or is held against them.
+    X : array-like
+        Inputs.
+    **options
+        Passed to scikit-learn's ``validate_data``: ``reset``, ``y``, ``dtype`` and so on.
+
+    Returns
+    -------
+    ndarray, or a tuple of it and the targets
+    """
+    if hasattr(X, "tocsr"):
+        raise TypeError(
+            "Sparse input is not supported, because mixed rows are dense. Use X.toarray(), "
+            "or sklearn.decomposition.TruncatedSVD as a first step of a pipeline."
+        )
+    try:
+        return validate_data(estimator, X, allow_nd=estimator.module is not None, **options)
+    except (ValueError, TypeError) as error:
+        text = str(error)
+        if "Input X contains NaN" in text or "could not convert" in text:
+            raise type(error)(f"{text}\n{_TABLE_HINT}") from error
+        raise
+
+
+def check_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray:
+    """Return the weights as an array, refusing negative ones and all zeros.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (rows,), a number, or None
+        Weights; None means 1.
+    X : ndarray
+        The rows they belong to.
+
+    Returns
+    -------
+    ndarray of float64, shape (rows,)
+    """
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+    if (weight < 0).any():
+        raise ValueError(
+            f"sample_weight must not be negative, got {weight.min()!r} in row "
+            f"{int(weight.argmin())}. Remove the row or give it weight 0."
+        )
+    if not weight.any():
+        raise ValueError(
+            "sample_weight is zero for every row: at least two rows need a positive weight."
+        )
+    return weight
+
+
+def keep_weighted(X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> TrainingData:
+    """Drop rows of weight zero and bring the weights to mean 1.
+
+    Parameters
+    ----------
+    X, y, weight : ndarray
+        Validated inputs, targets and weights.
+
+    Returns
+    -------
+    TrainingData
+        Without weights if all are the same.
+    """
+    keep = weight > 0
+    if not keep.any():
+        raise ValueError("No row is left with a positive weight; check class_weight.")
+    if not keep.all():
+        X, y, weight = X[keep], y[keep], weight[keep]
+    if len(X) < 2:
+        raise ValueError(
+            "Found 1 sample (n_samples=1) with a positive weight; at least 2 are needed "
+            "to mix them."
+        )
+    if (weight == weight[0]).all():
+        return TrainingData(X, y, None)
+    return TrainingData(X, y, (weight / weight.mean()).astype(np.float32))

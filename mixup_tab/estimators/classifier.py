@@ -1,0 +1,398 @@
+"""MixupClassifier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import ClassifierMixin
+from sklearn.model_selection import StratifiedShuffleSplit
+from sklearn.utils import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from mixup_tab.estimators.base import BaseMixup
+from mixup_tab.estimators.checks import TrainingData, check_weight, check_X, keep_weighted
+from mixup_tab.losses import MixedCrossEntropy
+from mixup_tab.training import LearningRate
+
+
+class MixupClassifier(ClassifierMixin, BaseMixup):
+    """Neural net classifier trained with mixup.
+
+    Every training example is a random convex combination of two examples and of their
+    labels (Zhang et al. 2017, arXiv 1710.09412):
+
+    .. math::
+        \\tilde x = \\lambda x_i + (1-\\lambda) x_j, \\quad
+        \\tilde y = \\lambda y_i + (1-\\lambda) y_j, \\quad
+        \\lambda \\sim \\mathrm{Beta}(\\alpha, \\alpha).
+
+    The net is trained with Adam; its learning rate falls from ``learning_rate_init``
+    towards zero along a cosine over ``max_epochs``. Numeric columns are brought to a
+    common scale inside the net (:class:`~mixup_tab.nets.RobustScale`).
+
+    Parameters
+    ----------
+    alpha : float, default=0.2
+        Parameter of Beta(α, α), 0 ≤ α < ∞. With 0 nothing is mixed (empirical risk
+        minimisation); larger values mix more. Not the L2 penalty that the parameter of
+        this name is in ``MLPClassifier``; that is ``weight_decay``.
+    mixing : str or MixingRule, default="mixup"
+        How examples are mixed: "mixup", or a rule such as ``Mixup(folded=True)``.
+    hidden_layer_sizes : sequence of int, default=(128, 128)
+        Width of each hidden layer.
+    module : class or callable, default=None
+        Makes another net. It is called with those of the keyword arguments
+        ``in_features``, ``out_features``, ``input_shape``, ``hidden_layer_sizes`` and
+        ``dropout`` that it names, and must return an ``nn.Module`` that maps a batch
+        to one column per class. Inputs may then have more than two axes, and are not
+        scaled. None is :class:`~mixup_tab.MLP` behind a scaling layer.
+    n_estimators : int, default=1
+        Number of independent nets trained side by side; their probabilities are
+        averaged.
+    learning_rate_init : float, default=0.001
+        Learning rate at the start, > 0.
+    weight_decay : float, default=0.0
+        Decoupled weight decay (AdamW), ≥ 0. Mixup needs less of it than plain training.
+    dropout : float, default=0.0
+        Share of hidden units set to zero in training, in [0, 1).
+    batch_size : int or "auto", default="auto"
+        Rows per step; "auto" takes a sixteenth of the rows, between 16 and 256.
+    max_epochs : int or "auto", default="auto"
+        Passes over the data; "auto" makes about 1200 steps in 20 to 200 passes.
+    warmup_epochs : int, default=0
+        Epochs at the start without mixing.
+    early_stopping : bool, default=False
+        Hold out ``validation_fraction`` of the rows, stop when the validation loss has
+        not improved for ``n_iter_no_change`` epochs, and keep the weights of the best
+        epoch (for every member of the ensemble its own).
+    validation_fraction : float, default=0.1
+        Share of rows held out, in (0, 1); only with ``early_stopping``.
+    n_iter_no_change : int, default=10
+        Patience in epochs; only with ``early_stopping``.
+    class_weight : dict, "balanced" or None, default=None
+        Weight :math:`c_y` of each class; see Notes.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the net that is there.
+    callbacks : list of skorch callbacks, default=None
+        Called during training. A learning rate schedule among them replaces ours.
+    device : str, default="auto"
+        "auto" takes CUDA, then MPS, then the CPU.
+    random_state : int, RandomState or None, default=None
+        Seed of initial weights, batches, mixing and dropout. An integer gives the same
+        bits every time and leaves the global random state alone.
+    verbose : int, default=0
+        With 1, a line per epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    net_ : MixupNet
+        The fitted skorch net.
+    n_features_in_ : int
+        Number of features seen in ``fit``.
+    feature_names_in_ : ndarray of str
+        Their names, where the input had string names.
+    n_iter_ : int
+        Number of epochs that were run.
+    loss_curve_ : list of float
+        Mean loss on the mixed training examples, by epoch. It is not the training
+        error, which says little under mixup.
+    validation_loss_curve_ : list of float
+        Mean loss on the rows held out, by epoch; only with ``early_stopping``.
+
+    Notes
+    -----
+    With sample weights :math:`s_i` and class weights :math:`c_{y_i}` a row weighs
+    :math:`w_i = n\\,s_i c_{y_i} / \\sum_k s_k c_{y_k}`, and a step minimises
+
+    .. math::
+        \\frac1B \\sum_i \\lambda_i w_i\\,\\mathrm{CE}(f(\\tilde x_i), y_i)
+            + (1 - \\lambda_i) w_j\\,\\mathrm{CE}(f(\\tilde x_i), y_j),
+
+    so both weights only matter relative to each other. Rows of weight zero take no part.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from mixup_tab import MixupClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> scores = cross_val_score(MixupClassifier(alpha=0.2, random_state=0), X, y)
+    >>> bool(scores.mean() > 0.9)
+    True
+    """
+
+    _criterion = MixedCrossEntropy
+
+    def __init__(
+        self,
+        alpha: float = 0.2,
+        *,
+        mixing: Any = "mixup",
+        hidden_layer_sizes: Any = (128, 128),
+        module: Any = None,
+        n_estimators: int = 1,
+        learning_rate_init: float = 0.001,
+        weight_decay: float = 0.0,
+        dropout: float = 0.0,
+        batch_size: int | str = "auto",
+        max_epochs: int | str = "auto",
+        warmup_epochs: int = 0,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        class_weight: Any = None,
+        warm_start: bool = False,
+        callbacks: Any = None,
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.alpha = alpha
+        self.mixing = mixing
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.module = module
+        self.n_estimators = n_estimators
+        self.learning_rate_init = learning_rate_init
+        self.weight_decay = weight_decay
+        self.dropout = dropout
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.warmup_epochs = warmup_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @classmethod
+    def from_paper(cls, alpha: float = 0.2, **params: Any) -> MixupClassifier:
+        """Return a classifier in the setting of the mixup paper's UCI experiment.
+
+        Two hidden layers of 128 ReLU units, Adam with its defaults at a constant rate,
+        10 epochs, batches of 16 (Zhang et al. 2017, section 3.6). Inputs are used as
+        they are; put a ``StandardScaler`` in front to scale them.
+
+        Parameters
+        ----------
+        alpha : float, default=0.2
+            The paper does not state its value; 0 is plain training.
+        **params
+            Other parameters of the classifier, which win over the setting.
+
+        Returns
+        -------
+        MixupClassifier
+
+        Examples
+        --------
+        >>> from mixup_tab import MixupClassifier
+        >>> MixupClassifier.from_paper(alpha=0).max_epochs
+        10
+        """
+        from mixup_tab.nets import MLP
+
+        setting = {
+            "alpha": alpha,
+            "module": MLP,
+            "hidden_layer_sizes": (128, 128),
+            "n_estimators": 1,
+            "learning_rate_init": 0.001,
+            "weight_decay": 0.0,
+            "dropout": 0.0,
+            "batch_size": 16,
+            "max_epochs": 10,
+            "callbacks": [LearningRate("constant")],
+        }
+        return cls(**{**setting, **params})
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MixupClassifier:
+        """Train the net.
+
+        Ctrl-C ends training early and keeps the best weights so far, with a warning.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows, numeric and without missing values. With ``module``, further
+            axes are allowed.
+        y : array-like of shape (n_samples,)
+            Labels of any kind.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, at least 0.
+
+        Returns
+        -------
+        MixupClassifier
+            The fitted estimator.
+        """
+        return self._fit(X, y, sample_weight)
+
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> MixupClassifier:
+        """Train for one epoch, going on from what is there.
+
+        The learning rate is ``learning_rate_init`` throughout, and ``early_stopping``
+        has no effect.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows.
+        y : array-like of shape (n_samples,)
+            Labels.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come, needed in the first call if its ``y`` does
+            not hold them all.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, at least 0.
+
+        Returns
+        -------
+        MixupClassifier
+            The fitted estimator.
+        """
+        return self._fit(X, y, sample_weight, partial=True, classes=classes)
+
+    def _check_training_data(
+        self, X: Any, y: Any, sample_weight: Any, *, goes_on: bool, classes: Any = None
+    ) -> TrainingData:
+        X, y = check_X(self, X, y=y, reset=not goes_on, dtype=np.float32)
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        if goes_on:
+            if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+                raise ValueError(
+                    f"classes={classes!r} differ from those of the first call, "
+                    f"{self.classes_.tolist()}."
+                )
+        else:
+            self.classes_ = np.unique(y if classes is None else classes)
+        codes = self._codes(y)
+        weight = check_weight(sample_weight, X)
+        if self.class_weight is not None:
+            weight = weight * self._class_weights(y)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"y holds only one class, {self.classes_[0]!r}; a classifier needs at least 2 "
+                f"classes in the {len(y)} row{'s' * (len(y) > 1)} (n_samples={len(y)})."
+            )
+        return keep_weighted(X, codes, weight)
+
+    def _codes(self, y: np.ndarray) -> np.ndarray:
+        codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+        unknown = self.classes_[codes] != y
+        if np.any(unknown):
+            raise ValueError(
+                f"y holds labels that are not among classes={self.classes_.tolist()}: "
+                f"{np.unique(y[unknown]).tolist()}. Name all labels in the first call."
+            )
+        return codes.astype(np.int64)
+
+    def _class_weights(self, y: np.ndarray) -> np.ndarray:
+        if not (isinstance(self.class_weight, dict) or self.class_weight == "balanced"):
+            raise ValueError(
+                "class_weight must be None, 'balanced' or a dict of label to weight, got "
+                f"{self.class_weight!r}."
+            )
+        weight = compute_sample_weight(self.class_weight, y)
+        if (weight < 0).any():
+            raise ValueError(f"class_weight must not be negative, got {self.class_weight!r}.")
+        return weight
+
+    def _choose_rows(
+        self, y: np.ndarray, n_valid: int, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        counts = np.bincount(y)
+        n_classes = int((counts > 0).sum())
+        if counts[counts > 0].min() < 2:
+            rare = self.classes_[np.argmin(np.where(counts > 0, counts, len(y)))]
+            raise ValueError(
+                "early_stopping=True holds out rows of every class, but class "
+                f"{rare!r} has a single row. Add rows, or use early_stopping=False."
+            )
+        if min(n_valid, len(y) - n_valid) < n_classes:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction!r} of {len(y)} rows is "
+                f"{n_valid}, which leaves fewer rows than the {n_classes} classes on one side. "
+                "Change it, or use early_stopping=False."
+            )
+        split = StratifiedShuffleSplit(1, test_size=n_valid, random_state=seed)
+        return next(split.split(y, y))
+
+    def _n_outputs(self, y: np.ndarray) -> int:
+        return len(self.classes_)
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Return logarithms of class probabilities, without underflow.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        return self._log_proba(X).numpy()
+
+    def _log_proba(self, X: Any) -> torch.Tensor:
+        log_proba = torch.from_numpy(self._outputs(X)).double().log_softmax(-1)
+        if len(log_proba) == 1:
+            return log_proba[0]
+        return log_proba.logsumexp(0) - np.log(len(log_proba))
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return class probabilities, averaged over the members of the ensemble.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``.
+        """
+        return torch.from_numpy(self._outputs(X)).double().softmax(-1).mean(0).numpy()
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return log-odds of the second of two classes, or a log-probability per class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+        """
+        log_proba = self.predict_log_proba(X)
+        return log_proba[:, 1] - log_proba[:, 0] if log_proba.shape[1] == 2 else log_proba
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable label of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]

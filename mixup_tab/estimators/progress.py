@@ -1,0 +1,70 @@
+"""scikit-learn's callbacks (1.9 and later): one task per epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from skorch.callbacks import Callback
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # scikit-learn 1.8
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Nothing to support."""
+
+    def with_callbacks(method: Callable) -> Callable:
+        """Return the method as it is."""
+        return method
+
+
+__all__ = ["CallbackSupportMixin", "ReportEpochs", "open_task", "with_callbacks"]
+
+
+def open_task(estimator: Any, epochs: int, X: Any, y: Any) -> Any:
+    """Begin the root task of a fit, if anybody has set callbacks.
+
+    Returns
+    -------
+    CallbackContext or None
+    """
+    if not hasattr(estimator, "_init_callback_context"):
+        return None
+    context = estimator._init_callback_context(max_subtasks=epochs)
+    if not hasattr(estimator, "_skl_callbacks"):
+        return None
+    return context.call_on_fit_task_begin(estimator=estimator, X=X, y=y)
+
+
+class ReportEpochs(Callback):
+    """Tells scikit-learn's callbacks of every epoch, and stops if one of them says so.
+
+    Parameters
+    ----------
+    context : CallbackContext
+        The root task of the fit.
+    estimator : estimator
+        What is being fitted.
+    attributes : callable
+        Returns what a fitted estimator would have at this point.
+    """
+
+    def __init__(self, context: Any, estimator: Any, attributes: Callable[[], dict]) -> None:
+        self.context = context
+        self.estimator = estimator
+        self.attributes = attributes
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Open the task of an epoch."""
+        self.epoch_ = self.context.subcontext(task_name="epoch").call_on_fit_task_begin(
+            estimator=self.estimator, reconstruction_attributes=self.attributes()
+        )
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Close the task of an epoch."""
+        stop = self.epoch_.call_on_fit_task_end(
+            estimator=self.estimator, reconstruction_attributes=self.attributes()
+        )
+        if stop:
+            raise KeyboardInterrupt

@@ -1,0 +1,236 @@
+"""MixupRegressor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import RegressorMixin
+
+from mixup_tab.estimators.base import BaseMixup
+from mixup_tab.estimators.checks import TrainingData, check_weight, check_X, keep_weighted
+from mixup_tab.losses import MixedSquaredError
+
+
+class MixupRegressor(RegressorMixin, BaseMixup):
+    """Neural net regressor trained with mixup.
+
+    The squared error is taken against mixed values, ỹ = λ y_i + (1 − λ) y_j, at mixed
+    inputs (Zhang et al. 2017, arXiv 1710.09412). Targets are standardised for training.
+    Everything else is as in :class:`~mixup_tab.MixupClassifier`.
+
+    Parameters
+    ----------
+    alpha : float, default=0.2
+        Parameter of Beta(α, α), 0 ≤ α < ∞. With 0 nothing is mixed.
+    mixing : str or MixingRule, default="mixup"
+        How examples are mixed. Rules that look at classes are refused.
+    hidden_layer_sizes : sequence of int, default=(128, 128)
+        Width of each hidden layer.
+    module : class or callable, default=None
+        Makes another net; see :class:`~mixup_tab.MixupClassifier`.
+    n_estimators : int, default=1
+        Number of independent nets trained side by side; predictions are averaged.
+    learning_rate_init : float, default=0.001
+        Learning rate at the start, > 0.
+    weight_decay : float, default=0.0
+        Decoupled weight decay (AdamW), ≥ 0.
+    dropout : float, default=0.0
+        Share of hidden units set to zero in training, in [0, 1).
+    batch_size : int or "auto", default="auto"
+        Rows per step; "auto" takes a sixteenth of the rows, between 16 and 256.
+    max_epochs : int or "auto", default="auto"
+        Passes over the data; "auto" makes about 1200 steps in 20 to 200 passes.
+    warmup_epochs : int, default=0
+        Epochs at the start without mixing.
+    early_stopping : bool, default=False
+        Hold rows out, stop when the validation loss no longer improves, and keep the
+        weights of the best epoch.
+    validation_fraction : float, default=0.1
+        Share of rows held out, in (0, 1); only with ``early_stopping``.
+    n_iter_no_change : int, default=10
+        Patience in epochs; only with ``early_stopping``.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the net that is there.
+    callbacks : list of skorch callbacks, default=None
+        Called during training. A learning rate schedule among them replaces ours.
+    device : str, default="auto"
+        "auto" takes CUDA, then MPS, then the CPU.
+    random_state : int, RandomState or None, default=None
+        Seed of initial weights, batches, mixing and dropout.
+    verbose : int, default=0
+        With 1, a line per epoch.
+
+    Attributes
+    ----------
+    net_ : MixupNet
+        The fitted skorch net; its outputs are standardised targets.
+    target_mean_, target_scale_ : ndarray of shape (n_outputs,)
+        What standardised the targets.
+    n_features_in_ : int
+        Number of features seen in ``fit``.
+    feature_names_in_ : ndarray of str
+        Their names, where the input had string names.
+    n_iter_ : int
+        Number of epochs that were run.
+    loss_curve_ : list of float
+        Mean squared error on the mixed, standardised training examples, by epoch.
+    validation_loss_curve_ : list of float
+        The same on the rows held out; only with ``early_stopping``.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from mixup_tab import MixupRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> bool(MixupRegressor(random_state=0).fit(X, y).score(X, y) > 0.4)
+    True
+    """
+
+    _criterion = MixedSquaredError
+
+    def __init__(
+        self,
+        alpha: float = 0.2,
+        *,
+        mixing: Any = "mixup",
+        hidden_layer_sizes: Any = (128, 128),
+        module: Any = None,
+        n_estimators: int = 1,
+        learning_rate_init: float = 0.001,
+        weight_decay: float = 0.0,
+        dropout: float = 0.0,
+        batch_size: int | str = "auto",
+        max_epochs: int | str = "auto",
+        warmup_epochs: int = 0,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        warm_start: bool = False,
+        callbacks: Any = None,
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.alpha = alpha
+        self.mixing = mixing
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.module = module
+        self.n_estimators = n_estimators
+        self.learning_rate_init = learning_rate_init
+        self.weight_decay = weight_decay
+        self.dropout = dropout
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.warmup_epochs = warmup_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MixupRegressor:
+        """Train the net.
+
+        Ctrl-C ends training early and keeps the best weights so far, with a warning.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows, numeric and without missing values.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, at least 0.
+
+        Returns
+        -------
+        MixupRegressor
+            The fitted estimator.
+        """
+        return self._fit(X, y, sample_weight)
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MixupRegressor:
+        """Train for one epoch, going on from what is there.
+
+        The first call decides how targets are standardised.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, at least 0.
+
+        Returns
+        -------
+        MixupRegressor
+            The fitted estimator.
+        """
+        return self._fit(X, y, sample_weight, partial=True)
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that several outputs are fine."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = True
+        return tags
+
+    def _check_training_data(
+        self, X: Any, y: Any, sample_weight: Any, *, goes_on: bool
+    ) -> TrainingData:
+        X, y = check_X(
+            self,
+            X,
+            y=y,
+            reset=not goes_on,
+            dtype=np.float32,
+            y_numeric=True,
+            multi_output=True,
+        )
+        self._one_column = y.ndim == 1
+        weight = check_weight(sample_weight, X)
+        values = y.reshape(len(y), -1).astype(np.float64)
+        if not goes_on:
+            self.target_mean_ = np.average(values, axis=0, weights=weight)
+            spread = (
+                np.average((values - self.target_mean_) ** 2, axis=0, weights=weight) ** 0.5
+            )
+            self.target_scale_ = np.where(spread > 0, spread, 1.0)
+        elif values.shape[1] != len(self.target_mean_):
+            raise ValueError(
+                f"y has {values.shape[1]} columns, but the net was fitted with "
+                f"{len(self.target_mean_)}."
+            )
+        values = (values - self.target_mean_) / self.target_scale_
+        return keep_weighted(X, values.astype(np.float32), weight)
+
+    def _choose_rows(
+        self, y: np.ndarray, n_valid: int, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        order = np.random.default_rng(seed).permutation(len(y))
+        return np.sort(order[n_valid:]), np.sort(order[:n_valid])
+
+    def _n_outputs(self, y: np.ndarray) -> int:
+        return y.shape[1]
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the predicted values.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        values = self._outputs(X).mean(axis=0, dtype=np.float64)
+        values = values * self.target_scale_ + self.target_mean_
+        return values[:, 0] if self._one_column else values

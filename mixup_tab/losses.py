@@ -1,0 +1,215 @@
+r"""Losses against mixed targets.
+
+A target row carries everything about an example: what to predict and how much it
+counts. Rows are mixed like inputs, so weights are mixed with λ too. With normalised
+weights :math:`w_i` (mean 1 over the training rows), the loss of a batch of ``B``
+examples is, for classification and regression alike,
+
+.. math::
+    L = \frac1B \sum_i \lambda_i w_i\,\ell(f(\tilde x_i), y_i)
+        + (1 - \lambda_i) w_j\,\ell(f(\tilde x_i), y_j),
+
+up to a term without :math:`f` in regression. Outputs may carry a leading model axis
+(a stack of independent nets); their losses are added up, so that every net gets the
+gradient it would get alone.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+_log_softmax_backward = torch.ops.aten._log_softmax_backward_data
+
+
+def check_label_smoothing(label_smoothing: float) -> float:
+    """Return ``label_smoothing`` if it lies in [0, 1), or raise ValueError."""
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(f"label_smoothing must lie in [0, 1), got {label_smoothing!r}.")
+    return float(label_smoothing)
+
+
+def cross_entropy_rows(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of every row against a soft, possibly weighted target.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (..., classes)
+        Outputs of the net.
+    targets : Tensor, shape (..., classes)
+        Target rows; a row sums to the weight of its example.
+
+    Returns
+    -------
+    Tensor, shape (...)
+    """
+    return -(targets * torch.log_softmax(logits, -1)).sum(-1)
+
+
+def squared_error_rows(values: Tensor, targets: Tensor) -> Tensor:
+    """Weighted squared error of every row, averaged over the outputs.
+
+    Parameters
+    ----------
+    values : Tensor, shape (..., outputs)
+        Outputs of the net.
+    targets : Tensor, shape (..., outputs + 1)
+        Weighted values and, last, the weight: rows of
+        :meth:`MixedSquaredError.encode`, mixed or not.
+
+    Returns
+    -------
+    Tensor, shape (...)
+    """
+    weight = targets[..., -1:]
+    return (weight * (values - targets[..., :-1] / weight) ** 2).mean(-1)
+
+
+class _MixedLoss(nn.Module):
+    """A loss that is the mean of a row-wise function, summed over stacked nets."""
+
+    def rows(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of every row, shape (..., batch)."""
+        raise NotImplementedError
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss: mean over the batch, sum over the model axis if there is one.
+
+        Parameters
+        ----------
+        outputs : Tensor, shape (batch, outputs) or (members, batch, outputs)
+            Outputs of the net or nets.
+        targets : Tensor
+            Rows of :meth:`encode`, mixed or not, with the same leading axes.
+
+        Returns
+        -------
+        Tensor, a scalar
+        """
+        return self.rows(outputs, targets).mean(-1).sum()
+
+
+class MixedCrossEntropy(_MixedLoss):
+    """Cross-entropy against mixed labels.
+
+    Equals λ·CE(f, y_i) + (1 − λ)·CE(f, y_j), because cross-entropy is linear in the
+    target (Zhang et al. 2017, section 2).
+
+    Parameters
+    ----------
+    label_smoothing : float, default=0.0
+        Share of every label that is spread evenly over all classes, in [0, 1).
+    """
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.label_smoothing = check_label_smoothing(label_smoothing)
+
+    def encode(self, y: Tensor, weight: Tensor | None, n_outputs: int) -> Tensor:
+        """Return target rows: one-hot, smoothed, times the weight.
+
+        Parameters
+        ----------
+        y : Tensor of int64, shape (...), or of float, shape (..., classes)
+            Class codes from 0, or soft labels.
+        weight : Tensor, shape (...), or None
+            Weight of each example; None means 1.
+        n_outputs : int
+            Number of classes.
+
+        Returns
+        -------
+        Tensor, shape (..., classes)
+        """
+        if not y.is_floating_point():
+            dtype = torch.float32 if weight is None else weight.dtype
+            y = (y.unsqueeze(-1) == torch.arange(n_outputs, device=y.device)).to(dtype)
+        if self.label_smoothing:
+            y = y * (1 - self.label_smoothing) + self.label_smoothing / n_outputs
+        return y if weight is None else y * weight.unsqueeze(-1)
+
+    def rows(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of every row; see :func:`cross_entropy_rows`."""
+        return cross_entropy_rows(outputs, targets)
+
+    def loss_and_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss of each net and the gradient of their sum, without autograd.
+
+        Parameters
+        ----------
+        outputs, targets : Tensor, shape (members, batch, classes)
+            As in :meth:`forward`.
+
+        Returns
+        -------
+        loss : Tensor, shape (members,)
+        gradient : Tensor, shape of ``outputs``
+        """
+        log_prob = torch.log_softmax(outputs, -1)
+        slope = targets * (-1 / outputs.shape[-2])
+        loss = (slope * log_prob).sum((-2, -1))
+        return loss, _log_softmax_backward(slope, log_prob, -1, outputs.dtype)
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        """Turn outputs into probabilities."""
+        return torch.softmax(outputs, -1)
+
+
+class MixedSquaredError(_MixedLoss):
+    """Squared error against mixed values.
+
+    With w̃ = λ w_i + (1 − λ) w_j and ỹ = (λ w_i y_i + (1 − λ) w_j y_j) / w̃ the loss
+    of a row is w̃·(f − ỹ)²; without weights ỹ = λ y_i + (1 − λ) y_j.
+    """
+
+    def encode(self, y: Tensor, weight: Tensor | None, n_outputs: int) -> Tensor:
+        """Return target rows: the values times the weight, and the weight.
+
+        Parameters
+        ----------
+        y : Tensor of float, shape (...) for one output or (..., outputs)
+            Values.
+        weight : Tensor, shape (...), or None
+            Weight of each example, positive; None means 1.
+        n_outputs : int
+            Number of outputs.
+
+        Returns
+        -------
+        Tensor, shape (..., outputs + 1)
+        """
+        if not y.is_floating_point():
+            y = y.to(torch.get_default_dtype())
+        lead = y.shape if n_outputs == 1 and y.shape[-1:] != (1,) else y.shape[:-1]
+        y = y.reshape(*lead, n_outputs)
+        weight = y.new_ones(lead) if weight is None else weight
+        weight = weight.unsqueeze(-1)
+        return torch.cat((y * weight, weight), -1)
+
+    def rows(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of every row; see :func:`squared_error_rows`."""
+        return squared_error_rows(outputs, targets)
+
+    def loss_and_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss of each net and the gradient of their sum, without autograd.
+
+        Parameters
+        ----------
+        outputs : Tensor, shape (members, batch, outputs)
+            As in :meth:`forward`.
+        targets : Tensor, shape (members, batch, outputs + 1)
+            As in :meth:`forward`.
+
+        Returns
+        -------
+        loss : Tensor, shape (members,)
+        gradient : Tensor, shape of ``outputs``
+        """
+        weight = targets[..., -1:]
+        error = outputs - targets[..., :-1] / weight
+        slope = error * (weight / (outputs.shape[-1] * outputs.shape[-2]))
+        return (slope * error).sum((-2, -1)), slope.mul_(2)
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        """Return the outputs as they are."""
+        return outputs

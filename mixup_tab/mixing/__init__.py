@@ -1,0 +1,48 @@
+"""What mixes: the draw (λ, partners) and its application to inputs and targets.
+
+Everything here is pure torch on any device and dtype. Randomness comes only from the
+``torch.Generator`` that is passed in, nothing is changed in place, and nothing waits
+for the device.
+"""
+
+from mixup_tab.mixing.draw import beta, partners
+from mixup_tab.mixing.mixup import Mixup
+from mixup_tab.mixing.rule import Mix, MixingRule
+
+RULES = {"mixup": Mixup}
+
+__all__ = ["RULES", "Mix", "MixingRule", "Mixup", "as_rule", "beta", "partners"]
+
+
+def as_rule(mixing: str | MixingRule) -> MixingRule:
+    """Turn the value of a ``mixing=`` argument into a rule.
+
+    Parameters
+    ----------
+    mixing : str or MixingRule
+        A name from ``RULES`` or a rule.
+
+    Returns
+    -------
+    MixingRule
+
+    Raises
+    ------
+    ValueError
+        For a name that is not known.
+    TypeError
+        For anything that is neither a name nor a rule.
+    """
+    if isinstance(mixing, MixingRule):
+        return mixing
+    if not isinstance(mixing, str):
+        raise TypeError(
+            f"mixing must be one of {sorted(RULES)} or a MixingRule such as "
+            f"Mixup(folded=True), got {mixing!r}."
+        )
+    if mixing not in RULES:
+        raise ValueError(
+            f"mixing must be one of {sorted(RULES)} or a MixingRule such as "
+            f"Mixup(folded=True), got {mixing!r}."
+        )
+    return RULES[mixing]()

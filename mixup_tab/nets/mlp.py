@@ -1,0 +1,197 @@
+"""Fully connected nets, one or a stack of independent ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+_relu_backward = torch.ops.aten.threshold_backward
+
+
+class MLP(nn.Module):
+    """A ReLU net, or a stack of ``n_members`` independent ones.
+
+    Every parameter carries a leading model axis, so a stack is trained with batched
+    matrix products at a fraction of the cost of training its members one by one.
+    :meth:`backward` writes the gradients by hand, which for nets this small is three
+    times as fast as recording a graph.
+
+    Parameters
+    ----------
+    in_features : int
+        Number of input features.
+    out_features : int
+        Number of outputs.
+    hidden_layer_sizes : sequence of int, default=(128, 128)
+        Width of each hidden layer; empty for a linear model.
+    dropout : float, default=0.0
+        Share of hidden units set to zero in training, in [0, 1).
+    n_members : int, default=1
+        Number of stacked nets.
+    generators : sequence of torch.Generator, default=None
+        One source of randomness per member for its initial weights; None takes
+        torch's global one.
+    front : nn.Module, default=None
+        Map without trainable parameters that is applied to the inputs first, such as
+        :class:`RobustScale`. In training it is applied to whole blocks of batches
+        before they are mixed.
+
+    Notes
+    -----
+    Shape: inputs ``(batch, in_features)`` give ``(batch, out_features)`` for one net
+    and ``(members, batch, out_features)`` for a stack; inputs ``(members, batch,
+    in_features)`` always give ``(members, batch, out_features)``.
+
+    The precision of the computation is that of the inputs.
+
+    Weights start uniform in ±1/√fan_in, like ``torch.nn.Linear``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from mixup_tab import MLP
+    >>> MLP(4, 3)(torch.zeros(5, 4)).shape
+    torch.Size([5, 3])
+    >>> MLP(4, 3, n_members=8)(torch.zeros(5, 4)).shape
+    torch.Size([8, 5, 3])
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        hidden_layer_sizes: Sequence[int] = (128, 128),
+        *,
+        dropout: float = 0.0,
+        n_members: int = 1,
+        generators: Sequence[torch.Generator] | None = None,
+        front: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.n_members = n_members
+        self.front = front
+        sizes = [in_features, *hidden_layer_sizes, out_features]
+        for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+            weight = torch.empty(n_members, fan_out, fan_in)
+            self.register_parameter(f"weight{layer}", nn.Parameter(weight))
+            self.register_parameter(
+                f"bias{layer}", nn.Parameter(torch.empty(n_members, 1, fan_out))
+            )
+        self.reset_parameters(generators)
+
+    def layers(self) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
+        """Iterate over (weight, bias), shapes (members, out, in) and (members, 1, out)."""
+        parameters = iter(self._parameters.values())
+        return zip(parameters, parameters, strict=True)
+
+    def member_tensors(self, member: int) -> dict[str, Tensor]:
+        """Return views of one member's parameters by name."""
+        return {name: p.detach()[member] for name, p in self._parameters.items()}
+
+    @torch.no_grad()
+    def reset_parameters(self, generators: Sequence[torch.Generator] | None = None) -> None:
+        """Draw new initial weights, each member from its own generator."""
+        for member in range(self.n_members):
+            generator = generators[member] if generators else None
+            for weight, bias in self.layers():
+                bound = 1 / math.sqrt(max(weight.shape[-1], 1))
+                for tensor in (weight[member], bias[member]):
+                    drawn = torch.rand(
+                        tensor.shape,
+                        generator=generator,
+                        device=generator.device if generator else tensor.device,
+                    )
+                    tensor.copy_((2 * drawn - 1) * bound)
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Apply the front to raw inputs of any leading shape."""
+        return x if self.front is None else self.front(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs for raw inputs; see the class for shapes."""
+        return self.body(self.prepare(x))
+
+    def body(self, x: Tensor) -> Tensor:
+        """Return the outputs for inputs that :meth:`prepare` has seen."""
+        single = x.dim() == 2 and self.n_members == 1
+        if x.dim() == 2:
+            x = x.expand(self.n_members, *x.shape)
+        outputs, _ = self._run(x, self._torch_dropout if self.training else None)
+        return outputs[0] if single else outputs
+
+    def backward(
+        self,
+        x: Tensor,
+        targets: Tensor,
+        criterion: nn.Module,
+        generators: Sequence[torch.Generator],
+    ) -> Tensor:
+        """Run one training pass and write the gradients to ``parameter.grad``.
+
+        Parameters
+        ----------
+        x : Tensor, shape (members, batch, in_features)
+            Prepared inputs.
+        targets : Tensor, shape (members, batch, columns)
+            Target rows of the criterion.
+        criterion : nn.Module
+            With a method ``loss_and_gradient(outputs, targets)``.
+        generators : sequence of torch.Generator
+            One source of dropout masks per member.
+
+        Returns
+        -------
+        Tensor, shape (members,)
+            The loss of each member.
+        """
+        keep = 1 - self.dropout
+        dropout = partial(_dropout, keep=keep, generators=generators)
+        for parameter in self._parameters.values():
+            if parameter.grad is None:
+                parameter.grad = torch.empty_like(parameter)
+        with torch.inference_mode():  # a tenth faster than no_grad for tensors this small
+            outputs, inputs = self._run(x, dropout)
+            loss, slope = criterion.loss_and_gradient(outputs, targets)
+            ones = slope.new_ones(()).expand(len(x), 1, x.shape[1])
+            for layer, (weight, bias) in reversed(list(enumerate(self.layers()))):
+                torch.bmm(slope.mT, inputs[layer], out=weight.grad)
+                torch.bmm(ones, slope, out=bias.grad)  # a sum, only faster
+                if layer:
+                    # A unit that was dropped is zero, so one test serves ReLU and dropout.
+                    slope = _relu_backward(torch.bmm(slope, weight), inputs[layer], 0)
+                    if self.dropout:
+                        slope.div_(keep)
+        return loss
+
+    def _run(
+        self, x: Tensor, dropout: Callable[[Tensor], Tensor] | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return the outputs and the inputs of every layer."""
+        inputs = []
+        layers = self.layers()
+        if x.dtype != self.weight0.dtype:
+            layers = ((weight.to(x.dtype), bias.to(x.dtype)) for weight, bias in layers)
+        for weight, bias in layers:
+            if inputs:
+                x = x.relu_()
+                if self.dropout and dropout is not None:
+                    x = dropout(x)
+            inputs.append(x)
+            x = torch.baddbmm(bias, x, weight.mT)
+        return x, inputs
+
+    def _torch_dropout(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(x, self.dropout)
+
+
+def _dropout(x: Tensor, keep: float, generators: Sequence[torch.Generator]) -> Tensor:
+    mask = torch.empty_like(x)
+    for member, generator in zip(mask, generators, strict=True):
+        member.bernoulli_(keep, generator=generator)
+    return x.mul_(mask.div_(keep))

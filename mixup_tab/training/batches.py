@@ -1,0 +1,324 @@
+"""Batches cut on the device from arrays that stay there."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from skorch.dataset import Dataset
+from torch import Tensor
+from torch.utils.data import Subset
+
+from mixup_tab.mixing import Mix, MixingRule
+from mixup_tab.training.randomness import Streams
+
+# Batches are gathered and mixed in blocks: enough of them that the calls cost nothing
+# beside the training steps, few enough that a block stays in the cache.
+BLOCK_BATCHES = 64
+BLOCK_VALUES = 1 << 17
+
+# Share of a GPU's free memory that a table may take before it streams from the host.
+RESIDENT_SHARE = 0.5
+
+
+def as_tensor(values: np.ndarray | Tensor) -> Tensor:
+    """Wrap an array without copying it, also one that is read-only or memory-mapped."""
+    if isinstance(values, Tensor):
+        return values
+    array = np.asarray(values)
+    if any(step < 0 for step in array.strides) or not array.dtype.isnative:
+        array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    if array.flags.writeable:
+        return torch.from_numpy(array)
+    with warnings.catch_warnings():  # Nothing here writes to it.
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.from_numpy(array)
+
+
+def as_arrays(dataset: Any) -> tuple[Any, Any, np.ndarray | None] | None:
+    """Return the arrays behind a skorch dataset and the rows of them that it shows.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        A skorch dataset, or a subset of one.
+
+    Returns
+    -------
+    tuple (X, y, rows) or None
+        ``rows`` is None for all of them; the result is None where the dataset holds
+        anything but arrays or tensors, or changes them on the way.
+    """
+    if isinstance(dataset, Subset):
+        arrays = as_arrays(dataset.dataset)
+        if arrays is None:
+            return None
+        rows = np.asarray(dataset.indices)
+        return (*arrays[:2], rows if arrays[2] is None else arrays[2][rows])
+    if type(dataset) is not Dataset or not isinstance(dataset.X, (np.ndarray, Tensor)):
+        return None
+    return dataset.X, dataset.y, None
+
+
+class Table:
+    """Rows that can be picked by position and arrive on the device.
+
+    The data is put on the device once if it takes at most half of its free memory;
+    otherwise it stays on the host and rows travel in blocks through pinned memory.
+
+    Parameters
+    ----------
+    values : ndarray or Tensor, shape (rows, ...)
+        The data.
+    device : str or torch.device
+        Where batches are wanted.
+    """
+
+    def __init__(self, values: np.ndarray | Tensor, device: str | torch.device) -> None:
+        data = as_tensor(values)
+        self.device = torch.device(device)
+        self.data = data.to(self.device) if _fits(data, self.device) else data
+        self.streams = self.data.device.type != self.device.type
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def take(self, rows: Tensor) -> Tensor:
+        """Return the rows at positions of any shape, on the device.
+
+        Parameters
+        ----------
+        rows : Tensor of int64, shape (...)
+            Positions, on the device.
+
+        Returns
+        -------
+        Tensor, shape (..., *row)
+        """
+        picked = self.data.index_select(0, rows.flatten().to(self.data.device))
+        if self.streams:
+            if self.device.type == "cuda":
+                picked = picked.pin_memory()
+            picked = picked.to(self.device, non_blocking=True)
+        return picked.view(*rows.shape, *self.data.shape[1:])
+
+
+def _fits(data: Tensor, device: torch.device) -> bool:
+    if device.type != "cuda" or data.device == device:
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return data.numel() * data.element_size() <= RESIDENT_SHARE * free
+
+
+class Batch(NamedTuple):
+    """One training step: inputs and target rows with a leading model axis."""
+
+    x: Tensor
+    targets: Tensor
+
+
+@dataclass
+class Mixing:
+    """How a stack is mixed: the rule and one α per member."""
+
+    rule: MixingRule
+    alphas: Sequence[float]
+
+    @property
+    def active(self) -> bool:
+        """Whether any member is mixed at all."""
+        return any(alpha > 0 for alpha in self.alphas)
+
+    def draw(self, shape: Sequence[int], labels: Tensor | None, streams: Sequence) -> Mix:
+        """Draw for a block, shape (batches, members, batch), each member by itself."""
+        batches, _, size = shape
+        drawn = [
+            self.rule.draw(
+                alpha,
+                (batches, size),
+                generator=stream.mix,
+                labels=None if labels is None else labels[:, member],
+            )
+            for member, (alpha, stream) in enumerate(zip(self.alphas, streams, strict=True))
+        ]
+        if len(drawn) == 1:
+            return type(drawn[0])(*(part.unsqueeze(1) for part in drawn[0]))
+        return type(drawn[0])(*(torch.stack(parts, 1) for parts in zip(*drawn, strict=True)))
+
+
+class MixedBatches:
+    """Shuffled and mixed batches of a table, one epoch per iteration.
+
+    Every member has its own order of the rows and its own mixing, so a member of a
+    stack sees exactly the batches that it would see alone.
+
+    Parameters
+    ----------
+    x : Table
+        Inputs.
+    y : Table
+        Class codes or values.
+    weight : Table or None
+        Weights of the rows.
+    rows : Tensor of int64, shape (n,), or None
+        Rows that take part; None means all.
+    batch_size : int
+        Rows per batch; the last batch may be smaller.
+    streams : sequence of Streams
+        Random streams, one per member.
+    encode : callable
+        Makes target rows of ``(y, weight)``.
+    prepare : callable
+        Map of raw inputs applied before mixing.
+    """
+
+    def __init__(
+        self,
+        x: Table,
+        y: Table,
+        weight: Table | None,
+        *,
+        rows: Tensor | None,
+        batch_size: int,
+        streams: Sequence[Streams],
+        encode: Callable[[Tensor, Tensor | None], Tensor],
+        prepare: Callable[[Tensor], Tensor] = lambda x: x,
+    ) -> None:
+        self.x, self.y, self.weight = x, y, weight
+        self.rows = rows
+        self.n_rows = len(x) if rows is None else len(rows)
+        self.batch_size = min(batch_size, self.n_rows)
+        self.streams = streams
+        self.encode = encode
+        self.prepare = prepare
+        self.mixing: Mixing | None = None
+
+    def __len__(self) -> int:
+        return -(-self.n_rows // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        order = self._order()
+        size = self.batch_size
+        full = self.n_rows // size * size
+        block = self._batches_per_block() * size
+        for start in range(0, full, block):
+            stop = min(start + block, full)
+            yield from self._block(order[:, start:stop], size)
+        if full < self.n_rows:
+            yield from self._block(order[:, full:], self.n_rows - full)
+
+    def _order(self) -> Tensor:
+        """Positions of the rows in this epoch's order, shape (members, n)."""
+        orders = [
+            torch.randperm(self.n_rows, generator=s.order, device=s.order.device)
+            for s in self.streams
+        ]
+        order = torch.stack(orders).to(self.x.device)
+        return order if self.rows is None else self.rows[order]
+
+    def _batches_per_block(self) -> int:
+        # Not a function of the number of members, whose random streams it partitions.
+        values = self.batch_size * max(self.x.data[:1].numel(), 1)
+        return min(max(BLOCK_VALUES // values, 1), BLOCK_BATCHES)
+
+    def _block(self, order: Tensor, size: int) -> Iterator[Batch]:
+        members = len(order)
+        rows = order.view(members, -1, size).transpose(0, 1).contiguous()
+        x = self.prepare(self.x.take(rows))
+        y = self.y.take(rows)
+        targets = self.encode(y, None if self.weight is None else self.weight.take(rows))
+        if self.mixing is not None and self.mixing.active:
+            rule = self.mixing.rule
+            labels = y if rule.needs_labels else None
+            mix = self.mixing.draw(rows.shape, labels, self.streams)
+            mix = type(mix)(*(part.to(x.device) for part in mix))
+            x, targets = rule.mix_x(x, mix), rule.mix_y(targets, mix)
+        return map(Batch, x.unbind(0), targets.unbind(0))
+
+
+class PlainBatches:
+    """Chunks of a table in order, unmixed, the same for all members.
+
+    Parameters
+    ----------
+    x, y, weight, rows, batch_size, encode, prepare
+        As in :class:`MixedBatches`.
+    members : int
+        Length of the model axis.
+    """
+
+    def __init__(
+        self,
+        x: Table,
+        y: Table,
+        weight: Table | None,
+        *,
+        rows: Tensor | None,
+        batch_size: int,
+        members: int,
+        encode: Callable[[Tensor, Tensor | None], Tensor],
+        prepare: Callable[[Tensor], Tensor],
+    ) -> None:
+        self.x, self.y, self.weight = x, y, weight
+        self.rows = torch.arange(len(x), device=x.device) if rows is None else rows
+        self.batch_size = batch_size
+        self.members = members
+        self.encode = encode
+        self.prepare = prepare
+
+    def __iter__(self) -> Iterator[Batch]:
+        for rows in self.rows.split(self.batch_size):
+            weight = None if self.weight is None else self.weight.take(rows)
+            x = self.prepare(self.x.take(rows))
+            targets = self.encode(self.y.take(rows), weight)
+            yield Batch(*(part.expand(self.members, *part.shape) for part in (x, targets)))
+
+
+class LoaderBatches:
+    """Batches of a torch ``DataLoader``, moved to the device and mixed one by one.
+
+    Parameters
+    ----------
+    loader : iterable of (x, y)
+        Batches.
+    encode : callable
+        Makes target rows of ``(y, None)``.
+    device : str
+        Where the batches go.
+    streams : sequence of Streams
+        Random streams; all members see the same rows, each mixed in its own way.
+    """
+
+    def __init__(
+        self,
+        loader: Iterable,
+        encode: Callable[[Tensor, Tensor | None], Tensor],
+        device: str,
+        streams: Sequence[Streams],
+    ) -> None:
+        self.loader = loader
+        self.encode = encode
+        self.device = device
+        self.streams = streams
+        self.mixing: Mixing | None = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        members = len(self.streams)
+        for x, y in self.loader:
+            if not isinstance(x, Tensor):
+                raise TypeError(f"Only one tensor per batch can be mixed, got {type(x)!r}.")
+            x, y = (part.to(self.device, non_blocking=True) for part in (x, y))
+            x, targets = (
+                part.expand(members, *part.shape) for part in (x, self.encode(y, None))
+            )
+            if self.mixing is not None and self.mixing.active:
+                labels = y.expand(1, members, *y.shape)
+                mix = self.mixing.draw((1, members, len(y)), labels, self.streams)
+                mix = type(mix)(*(part[0].to(self.device) for part in mix))
+                x = self.mixing.rule.mix_x(x, mix)
+                targets = self.mixing.rule.mix_y(targets, mix)
+            yield Batch(x, targets)

@@ -1,0 +1,109 @@
+"""Learning rate and early stopping, as skorch callbacks."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from skorch.callbacks import Callback
+
+
+class LearningRate(Callback):
+    """Sets the learning rate of every epoch.
+
+    Parameters
+    ----------
+    policy : {"cosine", "constant"}, default="cosine"
+        - "cosine": from the initial rate towards zero along half a cosine over the
+          epochs of this fit (Loshchilov and Hutter 2017, arXiv 1608.03983, eq. 5
+          without restarts).
+        - "constant": the initial rate throughout.
+    """
+
+    def __init__(self, policy: str = "cosine") -> None:
+        self.policy = policy
+
+    def initialize(self) -> LearningRate:
+        """Check the policy."""
+        if self.policy not in ("cosine", "constant"):
+            raise ValueError(f"policy must be 'cosine' or 'constant', got {self.policy!r}.")
+        return self
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Remember where this fit starts."""
+        self.start_ = len(net.history)
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Set the rate for the epoch that begins."""
+        epoch = len(net.history) - 1 - self.start_
+        factor = 1.0
+        if self.policy == "cosine":
+            factor = (1 + math.cos(math.pi * epoch / max(net.max_epochs, 1))) / 2
+        for group in net.optimizer_.param_groups:
+            group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+
+
+class EarlyStopping(Callback):
+    """Keeps the weights with the lowest validation loss, in memory, for every member.
+
+    A member of a stack that has not improved for ``patience`` epochs is done; training
+    ends when all are. The best weights are put back at the end, also after Ctrl-C.
+
+    Parameters
+    ----------
+    patience : int, default=10
+        Epochs without improvement after which a member is done.
+    tol : float, default=0.0
+        Smaller decreases of the loss do not count as improvement.
+    """
+
+    def __init__(self, patience: int = 10, tol: float = 0.0) -> None:
+        self.patience = patience
+        self.tol = tol
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Start afresh."""
+        members = net.n_members
+        self.start_ = len(net.history)
+        self.best_loss_ = torch.full((members,), math.inf)
+        self.best_epoch_ = [0] * members
+        self.states_: list[dict | None] = [None] * members
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Keep what improved; raise KeyboardInterrupt, skorch's stop, when all are done."""
+        epoch = len(net.history) - self.start_
+        loss = net.epoch_losses_["valid"]
+        done = [epoch - best > self.patience for best in self.best_epoch_]
+        for k in range(len(loss)):
+            if not done[k] and loss[k] < self.best_loss_[k] - self.tol:
+                self.best_loss_[k] = loss[k]
+                self.best_epoch_[k] = epoch
+                self.states_[k] = member_state(net.module_, k)
+        if all(epoch - best >= self.patience for best in self.best_epoch_):
+            raise KeyboardInterrupt
+
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Put the best weights back and let go of the copies."""
+        for k, state in enumerate(self.states_):
+            if state is not None:
+                load_member_state(net.module_, k, state)
+        self.states_ = []
+
+
+def _member(module: torch.nn.Module, k: int) -> dict[str, torch.Tensor]:
+    if hasattr(module, "member_tensors"):
+        return module.member_tensors(k)
+    return module.state_dict()
+
+
+def member_state(module: torch.nn.Module, k: int) -> dict[str, torch.Tensor]:
+    """Return a copy of what member ``k`` has learned; of everything for a plain module."""
+    return {name: tensor.detach().clone() for name, tensor in _member(module, k).items()}
+
+
+@torch.no_grad()
+def load_member_state(module: torch.nn.Module, k: int, state: dict[str, torch.Tensor]) -> None:
+    """Put a copy made by :func:`member_state` back."""
+    for name, tensor in _member(module, k).items():
+        tensor.copy_(state[name])

@@ -1,0 +1,96 @@
+"""Where and with how many threads a net is trained."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+def pick_device(device: str | torch.device) -> str:
+    """Resolve a ``device`` argument.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        "auto" takes CUDA, then MPS, then the CPU; anything else must exist here.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        For a device that torch does not know or that this machine does not have.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        raise ValueError(
+            f"device={device!r} cannot be used here ({str(error).splitlines()[0]}). "
+            "Use 'auto', 'cpu', 'cuda', 'cuda:<number>' or 'mps'."
+        ) from error
+    if kind == "meta":
+        raise ValueError("device='meta' holds no data. Use 'auto', 'cpu', 'cuda' or 'mps'.")
+    return str(device)
+
+
+class _ThreadLimit:
+    """Gives every thread that asks one OpenMP thread, and the former number back after.
+
+    OpenMP keeps the number per thread, but a thread that starts meanwhile inherits
+    the limited one, so the number from before the first holder is what is restored.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depth = threading.local()
+        self._holders = 0
+        self._before = 1
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        with self._lock:
+            if not self._holders:
+                self._before = torch.get_num_threads()
+            self._holders += 1
+        depth = self._depth.value = getattr(self._depth, "value", 0) + 1
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            self._depth.value = depth - 1
+            with self._lock:
+                self._holders -= 1
+                if depth == 1:
+                    torch.set_num_threads(self._before)
+
+
+_limit = _ThreadLimit()
+
+# Below this many multiplications in a step, starting threads costs more than they save.
+WORTH_THREADS = 100_000_000
+
+
+@contextmanager
+def threads_for(multiplications: int) -> Iterator[None]:
+    """Use one CPU thread inside for little work, and the usual number for much.
+
+    Parameters
+    ----------
+    multiplications : int
+        Number of multiplications in a step.
+    """
+    if multiplications >= WORTH_THREADS:
+        yield
+        return
+    with _limit.one():
+        yield

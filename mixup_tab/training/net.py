@@ -1,0 +1,572 @@
+"""MixupNet: a skorch net with mixup inside its fit loop."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EpochScoring, EpochTimer, PrintLog
+from torch import Tensor, nn
+
+from mixup_tab.losses import MixedCrossEntropy
+from mixup_tab.mixing import MixingRule, as_rule
+from mixup_tab.mixing.draw import check_alpha
+from mixup_tab.nets import MLP, Ensemble
+from mixup_tab.training.batches import (
+    Batch,
+    LoaderBatches,
+    MixedBatches,
+    Mixing,
+    PlainBatches,
+    Table,
+    as_arrays,
+    as_tensor,
+)
+from mixup_tab.training.callbacks import LearningRate
+from mixup_tab.training.device import pick_device, threads_for
+from mixup_tab.training.optim import LeanAdamW
+from mixup_tab.training.randomness import Streams, drawing_from, member_seeds
+
+_BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+
+# Values per chunk of rows in prediction: hidden layers of a chunk stay in the cache.
+_CHUNK_VALUES = 1 << 18
+
+
+class _Stop(Exception):
+    """A callback asked training to end."""
+
+
+class MixupNet(NeuralNet):
+    """A skorch net that trains on mixed examples.
+
+    For people who want skorch's own interface: any ``module``, callbacks, history,
+    checkpoints and ``module__*`` parameters. :class:`~mixup_tab.MixupClassifier` and
+    :class:`~mixup_tab.MixupRegressor` are the scikit-learn estimators built on it.
+
+    Arrays are put on the device once and batches are cut and mixed there; nothing is
+    collated row by row and the loss is read once per epoch (``train_loss`` and
+    ``valid_loss`` in the history, per epoch, not per batch). A ``torch`` dataset or
+    other input goes through skorch's ``DataLoader`` and is mixed batch by batch.
+    Validation and prediction never mix. Scores of the training part, where a callback
+    asks for them, are computed on unmixed rows.
+
+    Parameters
+    ----------
+    module : class or callable
+        Makes the net; :class:`~mixup_tab.MLP` gets the fast path.
+    criterion : class, default=MixedCrossEntropy
+        Loss of (outputs, target rows). :class:`~mixup_tab.losses.MixedCrossEntropy`
+        for class codes from 0, :class:`~mixup_tab.losses.MixedSquaredError` for values,
+        or any torch loss that takes class probabilities as targets.
+    alpha : float or sequence of float, default=0.2
+        Parameter of λ ~ Beta(α, α), 0 ≤ α < ∞; 0 turns mixing off (empirical risk
+        minimisation). A sequence gives one per member.
+    mixing : str or MixingRule, default="mixup"
+        How examples are mixed.
+    warmup_epochs : int, default=0
+        Epochs at the start without mixing.
+    n_outputs : int, default=None
+        Number of classes or values; None reads it off ``y`` at the first fit.
+    n_members : int, default=1
+        Number of independent nets that are trained side by side; predictions are
+        averaged.
+    random_state : int, RandomState, sequence of int, or None, default=None
+        Seed of everything random; a sequence gives one per member. With an integer
+        the global random state is neither read nor changed.
+    optimizer : class, default=LeanAdamW
+        Any torch optimizer.
+    lr, max_epochs, batch_size : float, int, int, default=1e-3, 10, 128
+        As in skorch. The rate falls along a cosine (callback ``learning_rate``).
+    train_split : callable or None, default=None
+        As in skorch: makes a validation part.
+    device : str, default="auto"
+        "auto" takes CUDA, then MPS, then the CPU.
+    **kwargs
+        Everything else that ``skorch.NeuralNet`` takes.
+
+    Attributes
+    ----------
+    module_, criterion_, optimizer_, history_
+        As in skorch.
+    epoch_losses_ : dict of Tensor, shape (members,)
+        Losses of the last epoch, by part.
+    interrupted_ : bool
+        Whether the last fit was ended by Ctrl-C.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixup_tab import MLP, MixupNet
+    >>> X = np.random.default_rng(0).normal(size=(60, 3)).astype("float32")
+    >>> y = (X[:, 0] > 0).astype("int64")
+    >>> net = MixupNet(MLP, module__in_features=3, module__out_features=2, lr=0.01,
+    ...                max_epochs=30, random_state=0, verbose=0).fit(X, y)
+    >>> bool((net.predict(X) == y).mean() > 0.9)
+    True
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        criterion: Any = MixedCrossEntropy,
+        *,
+        alpha: float | Sequence[float] = 0.2,
+        mixing: str | MixingRule = "mixup",
+        warmup_epochs: int = 0,
+        n_outputs: int | None = None,
+        n_members: int = 1,
+        random_state: Any = None,
+        optimizer: Any = LeanAdamW,
+        lr: float = 1e-3,
+        train_split: Any = None,
+        device: str = "auto",
+        **kwargs: Any,
+    ) -> None:
+        self.alpha = alpha
+        self.mixing = mixing
+        self.warmup_epochs = warmup_epochs
+        self.n_outputs = n_outputs
+        self.n_members = n_members
+        self.random_state = random_state
+        super().__init__(
+            module,
+            criterion,
+            optimizer=optimizer,
+            lr=lr,
+            train_split=train_split,
+            device=pick_device(device),
+            **kwargs,
+        )
+
+    # ------------------------------------------------------------ what it is made of
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Callback]]:
+        return [
+            ("epoch_timer", EpochTimer()),
+            ("learning_rate", LearningRate()),
+            ("print_log", PrintLog()),
+        ]
+
+    def initialize_callbacks(self) -> MixupNet:
+        """Make the callbacks; scores are computed on clean rows, never on mixed ones."""
+        super().initialize_callbacks()
+        for _, callback in self.callbacks_:
+            if isinstance(callback, EpochScoring):
+                callback.use_caching = False
+        return self
+
+    def initialize(self) -> MixupNet:
+        """Make module, criterion, optimizer and history from the random state."""
+        self.seeds_ = self._seeds()
+        super().initialize()
+        return self
+
+    def _seeds(self) -> list[int]:
+        if isinstance(self.random_state, Sequence):
+            seeds = list(self.random_state)
+            if len(seeds) != self.n_members:
+                raise ValueError(
+                    f"random_state has {len(seeds)} seeds for n_members={self.n_members}."
+                )
+            return seeds
+        state = self.random_state
+        if not isinstance(state, (int, np.integer)):
+            state = check_random_state(state).randint(2**31 - 1)
+        return member_seeds(int(state), self.n_members)
+
+    def _make_streams(self) -> list[Streams]:
+        """Random streams for training that goes on at the present epoch."""
+        epoch = len(self.history_ or ())
+        return [Streams.from_seed(seed, self.device, epoch) for seed in self.seeds_]
+
+    def initialize_module(self) -> MixupNet:
+        """Make the net, or the stack of nets, with weights drawn from the seeds."""
+        kwargs = self.get_params_for("module")
+        generators = [stream.init for stream in self._make_streams()]
+        if isinstance(self.module, type) and issubclass(self.module, MLP):
+            self.module_ = self.module(
+                n_members=self.n_members, generators=generators, **kwargs
+            )
+            return self
+        nets = []
+        for generator in generators:
+            with drawing_from(generator):
+                nets.append(self.initialized_instance(self.module, kwargs))
+        self.module_ = nets[0] if len(nets) == 1 else Ensemble(nets)
+        return self
+
+    # --------------------------------------------------------------------- training
+
+    def fit_loop(
+        self,
+        X: Any,
+        y: Any = None,
+        epochs: int | None = None,
+        *,
+        sample_weight: Any = None,
+        **fit_params: Any,
+    ) -> MixupNet:
+        """Train for a number of epochs; Ctrl-C ends training, keeping what is learned.
+
+        Parameters
+        ----------
+        X, y, epochs, **fit_params
+            As in skorch.
+        sample_weight : array of shape (rows,), default=None
+            Weights, positive with mean 1; see :mod:`mixup_tab.losses`.
+
+        Returns
+        -------
+        MixupNet
+        """
+        self.interrupted_ = False
+        self._weight_ = None if sample_weight is None else np.asarray(sample_weight)
+        self._streams_, self._tables_ = self._make_streams(), {}
+        try:
+            with threads_for(self._multiplications(self.batch_size, getattr(X, "shape", ()))):
+                super().fit_loop(X, y, epochs, **fit_params)
+        except _Stop:
+            pass
+        except KeyboardInterrupt:
+            self._note_interruption()
+        finally:
+            del self._weight_, self._streams_, self._tables_
+        return self
+
+    def _note_interruption(self) -> None:
+        self.interrupted_ = True
+        if self.history and "train_loss" not in self.history[-1]:
+            self.history.pop()
+        warnings.warn(
+            f"Training was interrupted after {len(self.history)} complete epochs; the net "
+            "keeps the best weights so far.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+    def _multiplications(self, rows: int, shape: Sequence[int]) -> int:
+        """Estimate the work of passing rows through the net and back."""
+        weights = sum(p.numel() for p in self.module_.parameters())
+        if not isinstance(self.module_, MLP):  # weights that are shared along the axes
+            weights *= math.prod(shape[2:])
+        return 3 * weights * rows
+
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        """Call the hooks of one kind, unless nobody listens."""
+        if method_name in _BATCH_HOOKS and method_name not in self._heard_:
+            return
+        try:
+            super().notify(method_name, **kwargs)
+        except KeyboardInterrupt as stop:
+            raise _Stop from stop
+
+    def _listened_to(self) -> set[str]:
+        """Batch hooks that the net or a callback overrides."""
+        own = {name for name in _BATCH_HOOKS if _overrides(self, NeuralNet, name)}
+        return own | {
+            name
+            for _, callback in self.callbacks_
+            for name in _BATCH_HOOKS
+            if _overrides(callback, Callback, name)
+        }
+
+    def run_single_epoch(
+        self,
+        iterator: Iterable | None,
+        training: bool,
+        prefix: str,
+        step_fn: Callable,
+        **fit_params: Any,
+    ) -> None:
+        """Run one epoch and put its mean loss into the history.
+
+        Raises
+        ------
+        ValueError
+            If the training loss is not finite.
+        """
+        if iterator is None:
+            return
+        self._heard_ = self._listened_to()
+        self._set_training(training)
+        if training:
+            iterator.mixing = self._mixing_now()
+            self._by_hand_ = self._can_go_by_hand()
+            self._uses_noise_ = True  # until the first step of the epoch shows otherwise
+        total, rows, count = torch.zeros(self.n_members, device=self.device), 0, 0
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            size = batch.x.shape[1]
+            total.add_(step["member_losses"].detach(), alpha=size)
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+            rows, count = rows + size, count + 1
+        self._record_epoch(prefix, total.cpu() / rows, count)
+
+    def _mixing_now(self) -> Mixing | None:
+        epoch = len(self.history) - 1
+        if epoch < self.warmup_epochs:
+            return None
+        alphas = (
+            self.alpha if isinstance(self.alpha, Sequence) else [self.alpha] * self.n_members
+        )
+        return Mixing(as_rule(self.mixing), [check_alpha(alpha) for alpha in alphas])
+
+    def _can_go_by_hand(self) -> bool:
+        """Whether gradients may be written by the net itself, without autograd."""
+        return (
+            isinstance(self.module_, MLP)
+            and hasattr(self.criterion_, "loss_and_gradient")
+            and "on_grad_computed" not in self._heard_
+            and not _overrides(self, MixupNet, "train_step_single", "infer", "get_loss")
+            and all(p.requires_grad for p in self.module_.parameters())
+        )
+
+    def _record_epoch(self, prefix: str, losses: Tensor, count: int) -> None:
+        self.epoch_losses_ = {**getattr(self, "epoch_losses_", {}), prefix: losses}
+        mean = losses.mean().item()
+        before = [row.get(f"{prefix}_loss", math.inf) for row in self.history[:-1]]
+        self.history.record(f"{prefix}_loss", mean)
+        self.history.record(f"{prefix}_loss_best", mean < min(before, default=math.inf))
+        self.history.record(f"{prefix}_batch_count", count)
+        if prefix == "train" and not torch.isfinite(losses).all():
+            raise ValueError(
+                f"The training loss became {mean} in epoch {len(self.history)}. Lower the "
+                f"learning rate (now {self.lr:g}; learning_rate_init in the estimators, lr "
+                "in MixupNet) or bring the inputs to a common scale."
+            )
+
+    def train_step(self, batch: Batch, **fit_params: Any) -> dict:
+        """Make one optimization step on a mixed batch."""
+        if self._by_hand_:
+            return self._step_by_hand(batch)
+        if not self._uses_noise_:
+            return super().train_step(batch, **fit_params)
+        with drawing_from(self._streams_[0].noise) as mode:
+            step = super().train_step(batch, **fit_params)
+        self._uses_noise_ = mode.used
+        return step
+
+    def _step_by_hand(self, batch: Batch) -> dict:
+        noise = [stream.noise for stream in self._streams_]
+        run = partial(self.module_.backward, batch.x, batch.targets, self.criterion_, noise)
+        if isinstance(self.optimizer_, LeanAdamW):
+            losses = run()
+            self.optimizer_.update()
+            return {"loss": losses, "member_losses": losses}
+        steps: list[Tensor] = []
+        self._step_optimizer(lambda: steps.append(run()) or steps[-1].sum())
+        return {"loss": steps[0].sum(), "member_losses": steps[0]}
+
+    def train_step_single(self, batch: Batch, **fit_params: Any) -> dict:
+        """Compute the loss of a mixed batch and its gradients with autograd."""
+        step = self._losses(batch, **fit_params)
+        step["loss"].backward()
+        return step
+
+    def validation_step(self, batch: Batch, **fit_params: Any) -> dict:
+        """Compute the loss of an unmixed batch."""
+        with torch.no_grad():
+            return self._losses(batch, **fit_params)
+
+    def _losses(self, batch: Batch, **fit_params: Any) -> dict:
+        outputs = self._stacked_outputs(batch.x, **fit_params)
+        if hasattr(self.criterion_, "rows"):
+            losses = self.criterion_.rows(outputs, batch.targets).mean(-1)
+        else:
+            pairs = zip(outputs, batch.targets, strict=True)
+            losses = torch.stack([self.get_loss(*pair) for pair in pairs])
+        return {"loss": losses.sum(), "member_losses": losses, "y_pred": outputs}
+
+    def _stacked_outputs(self, x: Tensor, **fit_params: Any) -> Tensor:
+        """Outputs, shape (members, batch, outputs), for prepared inputs with that axis."""
+        if isinstance(self.module_, MLP):
+            return self.module_.body(x)
+        if isinstance(self.module_, Ensemble):
+            return self.module_(x, stacked=True)
+        return self.infer(x[0], **fit_params).unsqueeze(0)
+
+    # --------------------------------------------------------------- data and batches
+
+    def get_dataset(self, X: Any, y: Any = None) -> Any:
+        """Wrap data; a DataFrame becomes one array, not a dict of columns."""
+        return super().get_dataset(X.to_numpy() if hasattr(X, "to_numpy") else X, y)
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Iterable:
+        """Cut batches on the device where the data is an array, else use the loader."""
+        arrays = as_arrays(dataset)
+        if arrays is None:
+            loader = super().get_iterator(dataset, training=training)
+            return LoaderBatches(loader, self._encoder(None), self.device, self._streams_)
+        x, y, rows = arrays
+        encode = self._encoder(y)
+        self._check_outputs(x)
+        settings = {
+            "rows": None if rows is None else torch.as_tensor(rows, device=self.device),
+            "encode": encode,
+            "prepare": self._prepare,
+        }
+        tables = self._table(x), self._table(y), self._table(self._weight_)
+        if not training:
+            return PlainBatches(
+                *tables, batch_size=self._chunk(), members=self.n_members, **settings
+            )
+        return MixedBatches(
+            *tables, batch_size=self.batch_size, streams=self._streams_, **settings
+        )
+
+    def _table(self, values: Any) -> Table | None:
+        """Put an array on the device, once per fit."""
+        if values is None:
+            return None
+        key = id(values)
+        if key not in self._tables_:
+            self._tables_[key] = Table(values, self.device)
+        return self._tables_[key]
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next((p.dtype for p in self.module_.parameters()), torch.float32)
+
+    def _prepare(self, x: Tensor) -> Tensor:
+        x = x.to(self._dtype)
+        return self.module_.prepare(x) if isinstance(self.module_, MLP) else x
+
+    def _encoder(self, y: Any) -> Callable[[Tensor, Tensor | None], Tensor]:
+        """Return the function that makes target rows, knowing the number of outputs."""
+        n_outputs = self.n_outputs or getattr(self, "n_outputs_", None) or _count_outputs(y)
+        self.n_outputs_ = n_outputs
+        dtype = self._dtype
+
+        def encode(y: Tensor, weight: Tensor | None) -> Tensor:
+            y = y.to(dtype) if y.is_floating_point() else y.long()
+            weight = None if weight is None else weight.to(dtype)
+            criterion = self.criterion_
+            if not hasattr(criterion, "encode"):
+                criterion = MixedCrossEntropy()
+            return criterion.encode(y, weight, n_outputs).to(dtype)
+
+        return encode
+
+    def _check_outputs(self, x: Any) -> None:
+        """Pass two rows through a module that is not ours and look at the shape."""
+        if isinstance(self.module_, MLP) or not hasattr(self.criterion_, "rows"):
+            return
+        outputs = self.raw_outputs(x[:2])
+        expected = (self.n_members, len(x[:2]), self.n_outputs_)
+        if outputs.shape != expected:
+            name = getattr(self.module, "__name__", type(self.module).__name__)
+            raise ValueError(
+                f"module={name} returned shape {outputs.shape[1:]} for inputs of shape "
+                f"{tuple(x[:2].shape)}, but {expected[1:]} is needed: one row per example, "
+                "one column per class or value."
+            )
+
+    # --------------------------------------------------------------------- prediction
+
+    def _chunk(self) -> int:
+        """Rows that go through the net at once in validation and prediction."""
+        if not isinstance(self.module_, MLP):
+            return max(self.batch_size, 256)
+        widest = max(weight.shape[1] for weight, _ in self.module_.layers())
+        return max(_CHUNK_VALUES // (widest * self.n_members), 16)
+
+    def forward_iter(
+        self, X: Any, training: bool = False, device: str = "cpu"
+    ) -> Iterator[Tensor]:
+        """Yield the outputs for chunks of rows, shape (rows, [members,] outputs)."""
+        arrays = as_arrays(self.get_dataset(X))
+        if arrays is None:
+            for outputs in super().forward_iter(X, training, device):
+                yield outputs if self.n_members == 1 else outputs.transpose(0, 1)
+            return
+        x, _, rows = arrays
+        x = as_tensor(x)
+        chunk = self._chunk()
+        double = x.dtype == torch.float64 and isinstance(self.module_, MLP)
+        dtype = x.dtype if double and self.device != "mps" else self._dtype
+        if self.module_.training != training:
+            self._set_training(training)
+        for start in range(0, len(x) if rows is None else len(rows), chunk):
+            part = slice(start, start + chunk)
+            picked = x[part] if rows is None else x[torch.as_tensor(rows[part])]
+            with torch.inference_mode(not training):
+                outputs = self.module_(picked.to(self.device, dtype))
+            outputs = outputs if self.n_members == 1 else outputs.transpose(0, 1)
+            yield outputs.to(device)
+
+    def raw_outputs(self, X: Any) -> np.ndarray:
+        """Return the outputs of every member.
+
+        Parameters
+        ----------
+        X : array of shape (rows, *features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray, shape (members, rows, outputs)
+        """
+        with threads_for(self._multiplications(self._chunk(), getattr(X, "shape", ()))):
+            parts = list(self.forward_iter(X))
+        outputs = (parts[0] if len(parts) == 1 else torch.cat(parts)).numpy()
+        return outputs[None] if self.n_members == 1 else outputs.swapaxes(0, 1)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return probabilities (or values), averaged over the members.
+
+        Parameters
+        ----------
+        X : array of shape (rows, *features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray, shape (rows, outputs)
+        """
+        outputs = torch.from_numpy(self.raw_outputs(X)).double()
+        if hasattr(self.criterion_, "predict"):
+            outputs = self.criterion_.predict(outputs)
+        else:
+            outputs = self._get_predict_nonlinearity()(outputs)
+        return outputs.mean(0).numpy()
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return class codes where the criterion is a cross-entropy, else values.
+
+        Parameters
+        ----------
+        X : array of shape (rows, *features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray, shape (rows,) or (rows, outputs)
+        """
+        outputs = self.predict_proba(X)
+        if isinstance(self.criterion_, (MixedCrossEntropy, nn.CrossEntropyLoss)):
+            return outputs.argmax(1)
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+
+def _overrides(thing: object, base: type, *names: str) -> bool:
+    return any(getattr(type(thing), name) is not getattr(base, name) for name in names)
+
+
+def _count_outputs(y: Any) -> int:
+    """Number of classes in codes from 0, or of columns in values."""
+    if y is None:
+        raise ValueError("n_outputs must be given when the targets come from a dataset.")
+    if getattr(y, "ndim", 1) > 1:
+        return y.shape[1]
+    kind = y.dtype.is_floating_point if isinstance(y, Tensor) else y.dtype.kind == "f"
+    return 1 if kind else int(y.max()) + 1

@@ -1,0 +1,114 @@
+"""Random numbers of a fit: every member of a stack has streams of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+class Streams(NamedTuple):
+    """Generators of one member, so that what one does never moves another.
+
+    ERM and mixup with the same seed share initial weights, batches and dropout masks.
+
+    Attributes
+    ----------
+    init, order, mix, noise : torch.Generator
+        For initial weights, the order of the rows, mixing, and the net's own
+        randomness in training (dropout).
+    """
+
+    init: torch.Generator
+    order: torch.Generator
+    mix: torch.Generator
+    noise: torch.Generator
+
+    @classmethod
+    def from_seed(cls, seed: int, device: str | torch.device, epoch: int = 0) -> Streams:
+        """Make the streams of the member with this seed that goes on at an epoch.
+
+        Initial weights are always drawn on the CPU, so that they are the same
+        everywhere. MPS cannot draw everything that is needed and uses the CPU's.
+        """
+        place = "cpu" if torch.device(device).type == "mps" else device
+        sequence = np.random.SeedSequence(seed, spawn_key=(epoch,))
+        children = sequence.generate_state(4, np.uint64) >> 1
+        places = ("cpu", place, place, place)
+        return cls(
+            *(
+                torch.Generator(where).manual_seed(int(child))
+                for where, child in zip(places, children, strict=True)
+            )
+        )
+
+
+def member_seeds(seed: int, n_members: int) -> list[int]:
+    """Return the seeds of ensemble members; member k's does not depend on their number."""
+    return [
+        int(np.random.SeedSequence((seed, k)).generate_state(1, np.uint64)[0] >> 1)
+        for k in range(n_members)
+    ]
+
+
+class _Redirect(TorchDispatchMode):
+    """Gives every random operation of this thread our generator."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()
+        self.generator = generator
+        self.used = False
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if torch.Tag.nondeterministic_seeded not in func.tags:
+            return func(*args, **kwargs)
+        self.used = True
+        if func is torch.ops.aten.native_dropout.default:
+            return self._dropout(*args)
+        if not any(argument.name == "generator" for argument in func._schema.arguments):
+            func = getattr(func.overloadpacket, "generator", func)
+        if any(argument.name == "generator" for argument in func._schema.arguments):
+            kwargs = {**kwargs, "generator": self.generator}
+        return func(*args, **kwargs)
+
+    def _dropout(
+        self, x: torch.Tensor, p: float, train: bool | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if train is False or p == 0:
+            return x, torch.ones_like(x, dtype=torch.bool)
+        mask = torch.empty_like(x).bernoulli_(1 - p, generator=self.generator)
+        return x * mask / max(1 - p, 1e-12), mask.bool()
+
+
+@contextmanager
+def drawing_from(generator: torch.Generator) -> Iterator[_Redirect]:
+    """Redirect torch's random operations in this thread to ``generator``.
+
+    Modules such as ``torch.nn.Dropout`` and the initialisers of ``torch.nn.Linear``
+    know only the global generator. Inside this context they leave it alone. The
+    object that is yielded says in ``used`` whether anything random happened.
+
+    Parameters
+    ----------
+    generator : torch.Generator
+        Where random numbers come from instead.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from mixup_tab.training.randomness import drawing_from
+    >>> before = torch.get_rng_state()
+    >>> with drawing_from(torch.Generator().manual_seed(0)):
+    ...     layer = torch.nn.Linear(3, 2)
+    >>> bool((torch.get_rng_state() == before).all())
+    True
+    """
+    with _Redirect(generator) as mode:
+        yield mode
