@@ -19,15 +19,15 @@ from mixup_tab.training import LearningRate
 
 
 class MixupClassifier(ClassifierMixin, BaseMixup):
-    """Neural net classifier trained with mixup.
+    r"""Neural net classifier trained with mixup.
 
     Every training example is a random convex combination of two examples and of their
     labels (Zhang et al. 2017, arXiv 1710.09412):
 
     .. math::
-        \\tilde x = \\lambda x_i + (1-\\lambda) x_j, \\quad
-        \\tilde y = \\lambda y_i + (1-\\lambda) y_j, \\quad
-        \\lambda \\sim \\mathrm{Beta}(\\alpha, \\alpha).
+        \tilde x = \lambda x_i + (1-\lambda) x_j, \quad
+        \tilde y = \lambda y_i + (1-\lambda) y_j, \quad
+        \lambda \sim \mathrm{Beta}(\alpha, \alpha).
 
     The net is trained with Adam; its learning rate falls from ``learning_rate_init``
     towards zero along a cosine over ``max_epochs``. Numeric columns are brought to a
@@ -107,11 +107,11 @@ class MixupClassifier(ClassifierMixin, BaseMixup):
     Notes
     -----
     With sample weights :math:`s_i` and class weights :math:`c_{y_i}` a row weighs
-    :math:`w_i = n\\,s_i c_{y_i} / \\sum_k s_k c_{y_k}`, and a step minimises
+    :math:`w_i = n\,s_i c_{y_i} / \sum_k s_k c_{y_k}`, and a step minimises
 
     .. math::
-        \\frac1B \\sum_i \\lambda_i w_i\\,\\mathrm{CE}(f(\\tilde x_i), y_i)
-            + (1 - \\lambda_i) w_j\\,\\mathrm{CE}(f(\\tilde x_i), y_j),
+        \frac1B \sum_i \lambda_i w_i\,\mathrm{CE}(f(\tilde x_i), y_i)
+            + (1 - \lambda_i) w_j\,\mathrm{CE}(f(\tilde x_i), y_j),
 
     so both weights only matter relative to each other. Rows of weight zero take no part.
 
