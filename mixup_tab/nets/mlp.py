@@ -122,7 +122,10 @@ class MLP(nn.Module):
         single = x.dim() == 2 and self.n_members == 1
         if x.dim() == 2:
             x = x.expand(self.n_members, *x.shape)
-        outputs, _ = self._run(x, self._torch_dropout if self.training else None)
+        layers = [(w.to(x.dtype), b.to(x.dtype)) for w, b in self.layers()]
+        outputs = self._run(
+            x, layers, self._torch_dropout if self.training and self.dropout else None
+        )[-1]
         return outputs[0] if single else outputs
 
     def backward(
@@ -150,41 +153,49 @@ class MLP(nn.Module):
         Tensor, shape (members,)
             The loss of each member.
         """
+        if torch.is_grad_enabled():  # the training loop has switched it off already
+            with torch.no_grad():
+                return self.backward(x, targets, criterion, generators)
         keep = 1 - self.dropout
-        dropout = partial(_dropout, keep=keep, generators=generators)
-        for parameter in self._parameters.values():
-            if parameter.grad is None:
-                parameter.grad = torch.empty_like(parameter)
-        with torch.inference_mode():  # a tenth faster than no_grad for tensors this small
-            outputs, inputs = self._run(x, dropout)
-            loss, slope = criterion.loss_and_gradient(outputs, targets)
-            ones = slope.new_ones(()).expand(len(x), 1, x.shape[1])
-            for layer, (weight, bias) in reversed(list(enumerate(self.layers()))):
-                torch.bmm(slope.mT, inputs[layer], out=weight.grad)
-                torch.bmm(ones, slope, out=bias.grad)  # a sum, only faster
-                if layer:
-                    # A unit that was dropped is zero, so one test serves ReLU and dropout.
-                    slope = _relu_backward(torch.bmm(slope, weight), inputs[layer], 0)
-                    if self.dropout:
-                        slope.div_(keep)
+        layers = list(self.layers())
+        if layers[0][0].grad is None:
+            self._make_gradients()
+        dropout = partial(_dropout, keep=keep, generators=generators) if self.dropout else None
+        *inputs, outputs = self._run(x, layers, dropout)
+        loss, slope = criterion.loss_and_gradient(outputs, targets)
+        ones = slope.new_ones(()).expand(x.shape[0], 1, x.shape[1])
+        for layer in range(len(layers) - 1, -1, -1):
+            weight, bias = layers[layer]
+            torch.bmm(slope.mT, inputs[layer], out=weight.grad)
+            torch.bmm(ones, slope, out=bias.grad)  # a sum, only faster
+            if layer:
+                # A unit that was dropped is zero, so one test serves ReLU and dropout.
+                slope = _relu_backward(torch.bmm(slope, weight), inputs[layer], 0)
+                if dropout is not None:
+                    slope.div_(keep)
         return loss
 
+    @torch.inference_mode(False)
+    def _make_gradients(self) -> None:
+        for parameter in self.parameters():
+            parameter.grad = torch.zeros_like(parameter.detach())
+
     def _run(
-        self, x: Tensor, dropout: Callable[[Tensor], Tensor] | None
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Return the outputs and the inputs of every layer."""
-        inputs = []
-        layers = self.layers()
-        if x.dtype != self.weight0.dtype:
-            layers = ((weight.to(x.dtype), bias.to(x.dtype)) for weight, bias in layers)
+        self,
+        x: Tensor,
+        layers: Sequence[tuple[Tensor, Tensor]],
+        dropout: Callable[[Tensor], Tensor] | None,
+    ) -> list[Tensor]:
+        """Return the inputs of every layer and, last, the outputs."""
+        values = [x]
         for weight, bias in layers:
-            if inputs:
+            if len(values) > 1:
                 x = x.relu_()
-                if self.dropout and dropout is not None:
-                    x = dropout(x)
-            inputs.append(x)
+                if dropout is not None:
+                    x = values[-1] = dropout(x)
             x = torch.baddbmm(bias, x, weight.mT)
-        return x, inputs
+            values.append(x)
+        return values
 
     def _torch_dropout(self, x: Tensor) -> Tensor:
         return nn.functional.dropout(x, self.dropout)

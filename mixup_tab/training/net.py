@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -300,8 +299,10 @@ class MixupNet(NeuralNet):
         self._set_training(training)
         if training:
             iterator.mixing = self._mixing_now()
-            self._by_hand_ = self._can_go_by_hand()
             self._uses_noise_ = True  # until the first step of the epoch shows otherwise
+        if training and self._goes_by_hand():
+            self._record_epoch(prefix, *self._epoch_by_hand(iterator))
+            return
         total, rows, count = torch.zeros(self.n_members, device=self.device), 0, 0
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
@@ -310,7 +311,33 @@ class MixupNet(NeuralNet):
             total.add_(step["member_losses"].detach(), alpha=size)
             self.notify("on_batch_end", batch=batch, training=training, **step)
             rows, count = rows + size, count + 1
-        self._record_epoch(prefix, total.cpu() / rows, count)
+        self._record_epoch(prefix, total, rows, count)
+
+    def _goes_by_hand(self) -> bool:
+        """Whether nobody would notice that an epoch runs without autograd and hooks."""
+        return (
+            not self._heard_
+            and isinstance(self.module_, MLP)
+            and isinstance(self.optimizer_, LeanAdamW)
+            and hasattr(self.criterion_, "loss_and_gradient")
+            and not _overrides(self, MixupNet, "train_step", "train_step_single", "infer")
+            and all(p.requires_grad for p in self.module_.parameters())
+        )
+
+    def _epoch_by_hand(self, iterator: Iterable[Batch]) -> tuple[Tensor, int, int]:
+        """Run an epoch in which the net writes its own gradients."""
+        noise = [stream.noise for stream in self._streams_]
+        backward, criterion = self.module_.backward, self.criterion_
+        total, rows, count = torch.zeros(self.n_members, device=self.device), 0, 0
+        updates: list[Callable[[], None]] = []
+        with torch.inference_mode():
+            for x, targets in iterator:
+                total.add_(backward(x, targets, criterion, noise), alpha=x.shape[1])
+                updates = updates or self.optimizer_.updates()
+                for update in updates:
+                    update()
+                rows, count = rows + x.shape[1], count + 1
+        return total, rows, count
 
     def _mixing_now(self) -> Mixing | None:
         epoch = len(self.history) - 1
@@ -321,17 +348,8 @@ class MixupNet(NeuralNet):
         )
         return Mixing(as_rule(self.mixing), [check_alpha(alpha) for alpha in alphas])
 
-    def _can_go_by_hand(self) -> bool:
-        """Whether gradients may be written by the net itself, without autograd."""
-        return (
-            isinstance(self.module_, MLP)
-            and hasattr(self.criterion_, "loss_and_gradient")
-            and "on_grad_computed" not in self._heard_
-            and not _overrides(self, MixupNet, "train_step_single", "infer", "get_loss")
-            and all(p.requires_grad for p in self.module_.parameters())
-        )
-
-    def _record_epoch(self, prefix: str, losses: Tensor, count: int) -> None:
+    def _record_epoch(self, prefix: str, total: Tensor, rows: int, count: int) -> None:
+        losses = total.cpu() / rows
         self.epoch_losses_ = {**getattr(self, "epoch_losses_", {}), prefix: losses}
         mean = losses.mean().item()
         before = [row.get(f"{prefix}_loss", math.inf) for row in self.history[:-1]]
@@ -347,25 +365,12 @@ class MixupNet(NeuralNet):
 
     def train_step(self, batch: Batch, **fit_params: Any) -> dict:
         """Make one optimization step on a mixed batch."""
-        if self._by_hand_:
-            return self._step_by_hand(batch)
         if not self._uses_noise_:
             return super().train_step(batch, **fit_params)
         with drawing_from(self._streams_[0].noise) as mode:
             step = super().train_step(batch, **fit_params)
         self._uses_noise_ = mode.used
         return step
-
-    def _step_by_hand(self, batch: Batch) -> dict:
-        noise = [stream.noise for stream in self._streams_]
-        run = partial(self.module_.backward, batch.x, batch.targets, self.criterion_, noise)
-        if isinstance(self.optimizer_, LeanAdamW):
-            losses = run()
-            self.optimizer_.update()
-            return {"loss": losses, "member_losses": losses}
-        steps: list[Tensor] = []
-        self._step_optimizer(lambda: steps.append(run()) or steps[-1].sum())
-        return {"loss": steps[0].sum(), "member_losses": steps[0]}
 
     def train_step_single(self, batch: Batch, **fit_params: Any) -> dict:
         """Compute the loss of a mixed batch and its gradients with autograd."""

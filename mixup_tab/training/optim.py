@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -47,38 +48,57 @@ class LeanAdamW(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        self.update()
+        with torch.no_grad():
+            self.update()
         return loss
 
-    @torch.no_grad()
     def update(self) -> None:
-        """Update the parameters from their gradients."""
-        for group in self.param_groups:
-            params = [p for p in group["params"] if p.grad is not None]
-            if not params:
-                continue
-            states = [self.state[p] or self._start(p) for p in params]
-            if "step" not in group:
-                group["step"] = torch.zeros((), device=params[0].device)
-            group["step"].add_(1)
-            torch._fused_adamw_(
-                params,
-                [p.grad for p in params],
-                [state["exp_avg"] for state in states],
-                [state["exp_avg_sq"] for state in states],
-                [],
-                [group["step"]] * len(params),
-                lr=group["lr"],
-                beta1=group["betas"][0],
-                beta2=group["betas"][1],
-                weight_decay=group["weight_decay"],
-                eps=group["eps"],
-                amsgrad=False,
-                maximize=False,
-            )
+        """Update the parameters; to be called where no gradient is recorded."""
+        for run in self.updates():
+            run()
 
-    def _start(self, parameter: Tensor) -> dict[str, Tensor]:
+    def updates(self) -> list[Callable[[], None]]:
+        """Return one function per group that updates its parameters.
+
+        They hold on to the present gradients, so they serve a loop that writes those in
+        place, without looking everything up in every step.
+        """
+        groups = [
+            (g, [p for p in g["params"] if p.grad is not None]) for g in self.param_groups
+        ]
+        return [self._bind(group, params) for group, params in groups if params]
+
+    def _bind(self, group: dict, params: list[Tensor]) -> Callable[[], None]:
+        states = [self.state[p] or self._start(group, p) for p in params]
+        step = group["step"]
+        update = partial(
+            torch._fused_adamw_,
+            params,
+            [p.grad for p in params],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            [step] * len(params),
+            lr=group["lr"],
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            amsgrad=False,
+            maximize=False,
+        )
+
+        def run() -> None:
+            step.add_(1)
+            update()
+
+        return run
+
+    @torch.inference_mode(False)
+    def _start(self, group: dict, parameter: Tensor) -> dict[str, Tensor]:
+        if "step" not in group:
+            group["step"] = torch.zeros((), device=parameter.device)
         state = self.state[parameter]
-        state["exp_avg"] = torch.zeros_like(parameter)
-        state["exp_avg_sq"] = torch.zeros_like(parameter)
+        state["exp_avg"] = torch.zeros_like(parameter.detach())
+        state["exp_avg_sq"] = torch.zeros_like(parameter.detach())
         return state

@@ -1,0 +1,6 @@
+"""Judging mixup: benchmarks, their statistics and pictures."""
+
+from mixup_tab.evaluation.benchmark import compare, summarize
+from mixup_tab.evaluation.displays import BenchmarkDisplay
+
+__all__ = ["BenchmarkDisplay", "compare", "summarize"]

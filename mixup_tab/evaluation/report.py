@@ -1,0 +1,250 @@
+"""Benchmarks for the terminal: progress, tables, files."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from mixup_tab.evaluation import speed
+from mixup_tab.evaluation.benchmark import compare, summarize
+from mixup_tab.evaluation.displays import BenchmarkDisplay
+
+COLUMNS = (
+    "dataset",
+    "protocol",
+    "method",
+    "repeat",
+    "seed",
+    "error",
+    "log_loss",
+    "brier",
+    "fit_seconds",
+)
+
+_TITLES = {
+    "paper": "The paper's setting: 2 × 128 ReLU, Adam, 10 epochs, batches of 16",
+    "default": "Defaults of each method",
+}
+
+
+def make_output(output: Path | None) -> Path:
+    """Make a folder for results, before anything is trained.
+
+    Parameters
+    ----------
+    output : Path or None
+        The folder; None makes a new one under the current folder.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    OSError
+        If it cannot be made or written to.
+    """
+    if output is None:
+        output = Path(time.strftime("mixup-tab-benchmark-%Y%m%d-%H%M%S"))
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        probe = output / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OSError(
+            f"output={str(output)!r} cannot be written to ({error.strerror}). Give another "
+            "folder with --output."
+        ) from error
+    return output
+
+
+def run(
+    datasets: Sequence[str],
+    *,
+    output: Path | None = None,
+    console: Console | None = None,
+    **settings: Any,
+) -> bool:
+    """Run the comparison, show it, and write ``results.csv`` and ``results.png``.
+
+    Ctrl-C ends it early; what is done by then is shown and kept.
+
+    Parameters
+    ----------
+    datasets : sequence of str
+        Names of tables.
+    output : Path, default=None
+        Folder for the files; None makes a new one under the current folder.
+    console : rich Console, default=None
+        Where to print.
+    **settings
+        As in :func:`~mixup_tab.evaluation.compare`.
+
+    Returns
+    -------
+    bool
+        Whether everything was run.
+    """
+    console = console or Console()
+    tasks = compare(datasets, **settings)
+    folder = make_output(output)
+    total = len(datasets) * len(settings["protocols"]) * settings["repeats"]
+    rows, finished = _collect(tasks, total, folder / "results.csv", console)
+    if not rows:
+        console.print("Stopped before the first result.")
+        return False
+    results = pd.DataFrame(rows).sort_values(["repeat"], kind="stable")
+    results = results.sort_values(
+        "dataset", key=lambda names: names.map(list(datasets).index), kind="stable"
+    )
+    results.to_csv(folder / "results.csv", index=False)
+    summary = summarize(results)
+    for protocol in settings["protocols"]:
+        part = summary[summary["protocol"] == protocol]
+        if len(part):
+            console.print(_table(part, _TITLES[protocol]))
+            console.print(_verdict(part))
+    display = BenchmarkDisplay(summary).plot()
+    display.figure_.savefig(folder / "results.png", dpi=120)
+    if not finished:
+        console.print(f"[yellow]Stopped after {len(rows)} results; they are kept.[/]")
+    console.print(f"Results and picture: {folder}", soft_wrap=True, highlight=False)
+    return finished
+
+
+def _collect(
+    tasks: Any, total: int, path: Path, console: Console
+) -> tuple[list[dict[str, Any]], bool]:
+    """Write rows to a file as they come; Ctrl-C ends the waiting."""
+    rows: list[dict[str, Any]] = []
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+    with bar, path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        job = bar.add_task("Training", total=total)
+        try:
+            for done in tasks:
+                rows += done
+                writer.writerows(done)
+                file.flush()
+                bar.advance(job)
+        except KeyboardInterrupt:
+            tasks.close()
+            return rows, False
+    return rows, True
+
+
+def _table(summary: pd.DataFrame, title: str) -> Table:
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    table.caption = (
+        f"Mean and 95 % interval over {summary['repeats'].max()} splits into 75 % training and "
+        "25 % test rows, corrected for splits that share rows (Nadeau and Bengio 2003)."
+    )
+    for name in ("table", "method"):
+        table.add_column(name)
+    for name in ("test error %", "minus ERM, points", "log-loss", "Brier"):
+        table.add_column(name, justify="right")
+    for dataset, group in summary.groupby("dataset", sort=False):
+        for k, row in enumerate(group.to_dict("records")):
+            table.add_row(
+                dataset if k == 0 else "",
+                row["method"],
+                _with_interval(row, "error", 100),
+                "" if row["method"] == "ERM" else _with_interval(row, "error_diff", 100, "+"),
+                f"{row['log_loss']:.3f}",
+                f"{row['brier']:.3f}",
+                end_section=k == len(group) - 1,
+            )
+    return table
+
+
+def _with_interval(row: dict[str, Any], name: str, scale: float, sign: str = "") -> str:
+    mean = f"{scale * row[name]:{sign}.1f}"
+    low, high = scale * row[f"{name}_low"], scale * row[f"{name}_high"]
+    if not np.isfinite(low):
+        return mean
+    low = max(low, 0.0) if name == "error" else low
+    return f"{mean} [{low:{sign}.1f}, {high:{sign}.1f}]"
+
+
+def _verdict(summary: pd.DataFrame) -> str:
+    """Say in a sentence what the intervals allow to say."""
+    sentences = []
+    ours = summary[summary["method"].str.startswith("mixup")]
+    for method, part in ours.groupby("method", sort=False):
+        better = int((part["error_diff_high"] < 0).sum())
+        worse = int((part["error_diff_low"] > 0).sum())
+        lower = int((part["error_diff"] < 0).sum())
+        sentences.append(
+            f"{method} has a lower mean error than ERM on {lower} of {len(part)} tables. The "
+            f"interval of the difference lies below 0 on {better} and above 0 on {worse}; on "
+            f"the other {len(part) - better - worse} no difference can be shown."
+        )
+    return "\n".join(sentences) + "\n"
+
+
+def run_speed(device: str, epochs: int, pairs: int, console: Console | None = None) -> None:
+    """Measure the ratios of :mod:`~mixup_tab.evaluation.speed` and print them as they come.
+
+    Parameters
+    ----------
+    device : str
+        Where our nets run.
+    epochs : int
+        Epochs of every fit.
+    pairs : int
+        Runs of each side.
+    console : rich Console, default=None
+        Where to print.
+    """
+    console = console or Console()
+    table = Table(
+        title=f"{speed.ROWS:,} × {speed.FEATURES} table, two classes, the paper's setting, "
+        f"{device}, one thread unless said; both sides in one run",
+        title_justify="left",
+    )
+    for name in ("ours", "against"):
+        table.add_column(name)
+    for name in ("ratio", "least – most", "goal"):
+        table.add_column(name, justify="right")
+    table.add_column("on this machine")
+    with console.status("Measuring …"):
+        for row in speed.measure(device, epochs, pairs):
+            ratio = f"{row.ratio:.2f}"
+            table.add_row(
+                row.what,
+                row.against,
+                f"[green]{ratio}[/]" if row.ratio <= row.goal else f"[yellow]{ratio}[/]",
+                f"{row.low:.2f} – {row.high:.2f}",
+                f"≤ {row.goal:.2f}",
+                row.detail,
+            )
+    console.print(table)
+    for members, microseconds in speed.steps_per_device(device):
+        console.print(
+            f"{members} net{'s' * (members > 1)} on {device}: {microseconds:.0f} µs per step, "
+            f"{microseconds / members:.1f} µs per net and step"
+        )
