@@ -147,6 +147,8 @@ def check_X(estimator: Any, X: Any, **options: Any) -> Any:
     -------
     ndarray, or a tuple of it and the targets
     """
+    if _needs_no_check(estimator, X, options):
+        return X
     if hasattr(X, "tocsr"):
         raise TypeError(
             "Sparse input is not supported, because mixed rows are dense. Use X.toarray(), "
@@ -159,6 +161,24 @@ def check_X(estimator: Any, X: Any, **options: Any) -> Any:
         if "Input X contains NaN" in text or "could not convert" in text:
             raise type(error)(f"{text}\n{_TABLE_HINT}") from error
         raise
+
+
+def _needs_no_check(estimator: Any, X: Any, options: dict[str, Any]) -> bool:
+    """Whether a few rows to predict are plainly fine.
+
+    For a single row scikit-learn's validation takes longer than the prediction.
+    """
+    return (
+        type(X) is np.ndarray
+        and options.get("reset") is False
+        and "y" not in options
+        and X.ndim == 2
+        and 0 < X.size < 10_000
+        and X.dtype in (np.float32, np.float64)
+        and X.shape[1] == estimator.n_features_in_
+        and not hasattr(estimator, "feature_names_in_")
+        and bool(np.isfinite(X).all())
+    )
 
 
 def check_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray:

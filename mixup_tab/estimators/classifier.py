@@ -365,7 +365,8 @@ class MixupClassifier(ClassifierMixin, BaseMixup):
         ndarray of shape (n_samples, n_classes)
             Columns in the order of ``classes_``.
         """
-        return torch.from_numpy(self._outputs(X)).double().softmax(-1).mean(0).numpy()
+        proba = torch.from_numpy(self._outputs(X)).double().softmax(-1)
+        return (proba[0] if len(proba) == 1 else proba.mean(0)).numpy()
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return log-odds of the second of two classes, or a log-probability per class.

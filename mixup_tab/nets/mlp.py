@@ -77,6 +77,7 @@ class MLP(nn.Module):
         self.n_members = n_members
         self.front = front
         sizes = [in_features, *hidden_layer_sizes, out_features]
+        self.width = max(sizes[1:])
         for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
             weight = torch.empty(n_members, fan_out, fan_in)
             self.register_parameter(f"weight{layer}", nn.Parameter(weight))
@@ -122,7 +123,9 @@ class MLP(nn.Module):
         single = x.dim() == 2 and self.n_members == 1
         if x.dim() == 2:
             x = x.expand(self.n_members, *x.shape)
-        layers = [(w.to(x.dtype), b.to(x.dtype)) for w, b in self.layers()]
+        layers = list(self.layers())
+        if x.dtype != layers[0][0].dtype:
+            layers = [(weight.to(x.dtype), bias.to(x.dtype)) for weight, bias in layers]
         outputs = self._run(
             x, layers, self._torch_dropout if self.training and self.dropout else None
         )[-1]

@@ -39,6 +39,11 @@ def as_tensor(values: np.ndarray | Tensor) -> Tensor:
         return torch.from_numpy(array)
 
 
+def is_array(values: Any) -> bool:
+    """Whether data can be cut into batches as it is."""
+    return isinstance(values, (np.ndarray, Tensor))
+
+
 def as_arrays(dataset: Any) -> tuple[Any, Any, np.ndarray | None] | None:
     """Return the arrays behind a skorch dataset and the rows of them that it shows.
 
@@ -59,7 +64,7 @@ def as_arrays(dataset: Any) -> tuple[Any, Any, np.ndarray | None] | None:
             return None
         rows = np.asarray(dataset.indices)
         return (*arrays[:2], rows if arrays[2] is None else arrays[2][rows])
-    if type(dataset) is not Dataset or not isinstance(dataset.X, (np.ndarray, Tensor)):
+    if type(dataset) is not Dataset or not is_array(dataset.X):
         return None
     return dataset.X, dataset.y, None
 

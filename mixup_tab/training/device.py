@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -80,17 +80,18 @@ _limit = _ThreadLimit()
 WORTH_THREADS = 100_000_000
 
 
-@contextmanager
-def threads_for(multiplications: int) -> Iterator[None]:
+def threads_for(multiplications: int) -> AbstractContextManager[None]:
     """Use one CPU thread inside for little work, and the usual number for much.
 
     Parameters
     ----------
     multiplications : int
         Number of multiplications in a step.
+
+    Returns
+    -------
+    context manager
     """
-    if multiplications >= WORTH_THREADS:
-        yield
-        return
-    with _limit.one():
-        yield
+    if multiplications >= WORTH_THREADS or torch.get_num_threads() == 1:
+        return nullcontext()
+    return _limit.one()

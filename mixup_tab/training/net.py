@@ -27,6 +27,7 @@ from mixup_tab.training.batches import (
     Table,
     as_arrays,
     as_tensor,
+    is_array,
 )
 from mixup_tab.training.callbacks import LearningRate
 from mixup_tab.training.device import pick_device, threads_for
@@ -36,7 +37,7 @@ from mixup_tab.training.randomness import Streams, drawing_from, member_seeds
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 # Values per chunk of rows in prediction: hidden layers of a chunk stay in the cache.
-_CHUNK_VALUES = 1 << 18
+_CHUNK_VALUES = 1 << 17
 
 
 class _Stop(Exception):
@@ -167,6 +168,10 @@ class MixupNet(NeuralNet):
         """Make module, criterion, optimizer and history from the random state."""
         self.seeds_ = self._seeds()
         super().initialize()
+        # Looked up here once, because walking over a module costs as much as predicting a row.
+        parameters = list(self.module_.parameters())
+        self._dtype_ = parameters[0].dtype if parameters else torch.float32
+        self._n_weights_ = sum(p.numel() for p in parameters)
         return self
 
     def _seeds(self) -> list[int]:
@@ -254,10 +259,9 @@ class MixupNet(NeuralNet):
 
     def _multiplications(self, rows: int, shape: Sequence[int]) -> int:
         """Estimate the work of passing rows through the net and back."""
-        weights = sum(p.numel() for p in self.module_.parameters())
-        if not isinstance(self.module_, MLP):  # weights that are shared along the axes
-            weights *= math.prod(shape[2:])
-        return 3 * weights * rows
+        # Outside an MLP weights are shared along the axes.
+        shared = 1 if isinstance(self.module_, MLP) else math.prod(shape[2:])
+        return 3 * self._n_weights_ * shared * rows
 
     def notify(self, method_name: str, **kwargs: Any) -> None:
         """Call the hooks of one kind, unless nobody listens."""
@@ -438,19 +442,15 @@ class MixupNet(NeuralNet):
             self._tables_[key] = Table(values, self.device)
         return self._tables_[key]
 
-    @property
-    def _dtype(self) -> torch.dtype:
-        return next((p.dtype for p in self.module_.parameters()), torch.float32)
-
     def _prepare(self, x: Tensor) -> Tensor:
-        x = x.to(self._dtype)
+        x = x.to(self._dtype_)
         return self.module_.prepare(x) if isinstance(self.module_, MLP) else x
 
     def _encoder(self, y: Any) -> Callable[[Tensor, Tensor | None], Tensor]:
         """Return the function that makes target rows, knowing the number of outputs."""
         n_outputs = self.n_outputs or getattr(self, "n_outputs_", None) or _count_outputs(y)
         self.n_outputs_ = n_outputs
-        dtype = self._dtype
+        dtype = self._dtype_
 
         def encode(y: Tensor, weight: Tensor | None) -> Tensor:
             y = y.to(dtype) if y.is_floating_point() else y.long()
@@ -482,32 +482,29 @@ class MixupNet(NeuralNet):
         """Rows that go through the net at once in validation and prediction."""
         if not isinstance(self.module_, MLP):
             return max(self.batch_size, 256)
-        widest = max(weight.shape[1] for weight, _ in self.module_.layers())
-        return max(_CHUNK_VALUES // (widest * self.n_members), 16)
+        return max(_CHUNK_VALUES // (self.module_.width * self.n_members), 16)
 
     def forward_iter(
         self, X: Any, training: bool = False, device: str = "cpu"
     ) -> Iterator[Tensor]:
         """Yield the outputs for chunks of rows, shape (rows, [members,] outputs)."""
-        arrays = as_arrays(self.get_dataset(X))
+        arrays = (X, None, None) if is_array(X) else as_arrays(self.get_dataset(X))
         if arrays is None:
             for outputs in super().forward_iter(X, training, device):
                 yield outputs if self.n_members == 1 else outputs.transpose(0, 1)
             return
-        x, _, rows = arrays
-        x = as_tensor(x)
-        chunk = self._chunk()
-        double = x.dtype == torch.float64 and isinstance(self.module_, MLP)
-        dtype = x.dtype if double and self.device != "mps" else self._dtype
+        x, rows = as_tensor(arrays[0]), arrays[2]
+        x = x if rows is None else x[torch.as_tensor(rows)]
+        dtype = self._dtype_
+        if x.dtype == torch.float64 and isinstance(self.module_, MLP) and self.device != "mps":
+            dtype = x.dtype
         if self.module_.training != training:
             self._set_training(training)
-        for start in range(0, len(x) if rows is None else len(rows), chunk):
-            part = slice(start, start + chunk)
-            picked = x[part] if rows is None else x[torch.as_tensor(rows[part])]
+        for part in x.split(self._chunk()):
             with torch.inference_mode(not training):
-                outputs = self.module_(picked.to(self.device, dtype))
-            outputs = outputs if self.n_members == 1 else outputs.transpose(0, 1)
-            yield outputs.to(device)
+                outputs = self.module_(part.to(self.device, dtype))
+                outputs = outputs if self.n_members == 1 else outputs.transpose(0, 1)
+            yield outputs if self.device == device else outputs.to(device)
 
     def raw_outputs(self, X: Any) -> np.ndarray:
         """Return the outputs of every member.

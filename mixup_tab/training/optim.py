@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -29,6 +30,10 @@ class LeanAdamW(torch.optim.Optimizer):
     weight_decay : float, default=0.0
         Decoupled weight decay: every step shrinks the parameters by ``lr * weight_decay``.
     """
+
+    # torch wraps these for torch.compile, which takes seconds to import on first use.
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
 
     def __init__(
         self,
