@@ -167,7 +167,7 @@ class MixedSquaredError(_MixedLoss):
 
         Parameters
         ----------
-        y : Tensor of float, shape (...) for one output or (..., outputs)
+        y : Tensor of float, shape (..., outputs)
             Values.
         weight : Tensor, shape (...), or None
             Weight of each example, positive; None means 1.
@@ -180,10 +180,7 @@ class MixedSquaredError(_MixedLoss):
         """
         if not y.is_floating_point():
             y = y.to(torch.get_default_dtype())
-        lead = y.shape if n_outputs == 1 and y.shape[-1:] != (1,) else y.shape[:-1]
-        y = y.reshape(*lead, n_outputs)
-        weight = y.new_ones(lead) if weight is None else weight
-        weight = weight.unsqueeze(-1)
+        weight = torch.ones_like(y[..., :1]) if weight is None else weight.unsqueeze(-1)
         return torch.cat((y * weight, weight), -1)
 
     def rows(self, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import warnings
 from abc import abstractmethod
@@ -103,19 +102,17 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
         goes_on = hasattr(self, "net_") and (partial or self.warm_start)
         data = self._check_training_data(X, y, sample_weight, goes_on=goes_on, **options)
         epochs = 1 if partial else self._auto("max_epochs", len(data.X))
-        # A net that goes on is copied, so that a failure leaves the fitted one alone.
-        net = copy.deepcopy(self.net_) if goes_on else self._make_net(data)
-        net.set_params(
-            max_epochs=epochs, train_split=None if partial else self._split(data.y, net)
-        )
-        root = open_task(self, epochs, data.X, data.y)
+        net = self._make_net(data, epochs, holds_out=self.early_stopping and not partial)
+        if goes_on:
+            self._go_on(net)
+        root = open_task(self, epochs, X, y)
         if root is not None:
-            report = ReportEpochs(root, self, lambda: self._learned(net))
+            report = ReportEpochs(root, self, X, y, lambda: self._learned(net))
             net.callbacks_.append(("report", report))
         net.partial_fit(data.X, data.y, sample_weight=data.weight)
         if root is not None:
             net.callbacks_.remove(("report", report))
-            root.call_on_fit_task_end(estimator=self, X=data.X, y=data.y)
+            root.call_on_fit_task_end(estimator=self, X=X, y=y)
         vars(self).update(self._learned(net))
         return self
 
@@ -153,20 +150,30 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
         steps = -(-rows // self._auto("batch_size", rows))
         return min(max(1200 // steps, 20), 200)
 
-    def _split(self, y: np.ndarray, net: MixupNet) -> RowSplit | None:
-        if not self.early_stopping:
-            return None
+    def _split(self, y: np.ndarray, seed: int) -> RowSplit:
         n_valid = max(int(np.ceil(self.validation_fraction * len(y))), 1)
         if n_valid >= len(y):
             raise ValueError(
                 f"validation_fraction={self.validation_fraction!r} leaves no training rows "
                 f"out of {len(y)}. Lower it, or use early_stopping=False."
             )
-        return RowSplit(*self._choose_rows(y, n_valid, net.random_state % 2**32))
+        return RowSplit(*self._choose_rows(y, n_valid, seed % 2**32))
 
     # --------------------------------------------------------------------- the net
 
-    def _make_net(self, data: TrainingData) -> MixupNet:
+    def _go_on(self, net: MixupNet) -> None:
+        try:
+            net.take_over(self.net_)
+        except ValueError as error:
+            raise ValueError(
+                "warm_start goes on from the net that is there, which has another shape than "
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r}, n_estimators="
+                f"{self.n_estimators!r} and module={self.module!r} ask for. Use "
+                "warm_start=False."
+            ) from error
+
+    def _make_net(self, data: TrainingData, epochs: int, *, holds_out: bool) -> MixupNet:
+        seed = self._seed()
         n_outputs = self._n_outputs(data.y)
         net = MixupNet(
             criterion=self._criterion,
@@ -175,13 +182,15 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
             warmup_epochs=self.warmup_epochs,
             n_outputs=n_outputs,
             n_members=self.n_estimators,
-            random_state=self._seed(),
+            random_state=seed,
+            max_epochs=epochs,
+            train_split=self._split(data.y, seed) if holds_out else None,
             lr=self.learning_rate_init,
             optimizer__weight_decay=self.weight_decay,
             batch_size=self._auto("batch_size", len(data.X)),
             verbose=self.verbose,
             device=self.device,
-            **self._callback_params(),
+            **self._callback_params(holds_out),
             **self._module_params(data.X, n_outputs),
         )
         return net.initialize()
@@ -191,12 +200,12 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def _callback_params(self) -> dict[str, Any]:
+    def _callback_params(self, holds_out: bool) -> dict[str, Any]:
         callbacks = list(self.callbacks or ())
         params: dict[str, Any] = {}
         if any(isinstance(_unnamed(cb), (LearningRate, LRScheduler)) for cb in callbacks):
             params["callbacks__learning_rate"] = None
-        if self.early_stopping:
+        if holds_out:
             callbacks.append(EarlyStopping(patience=self.n_iter_no_change))
         return {"callbacks": callbacks or None, **params}
 
@@ -210,7 +219,12 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
         }
         module = MLP if self.module is None else self.module
         accepted = inspect.signature(module).parameters
-        params = {f"module__{name}": v for name, v in offered.items() if name in accepted}
+        fixed = getattr(module, "keywords", {})  # of a functools.partial
+        params = {
+            f"module__{name}": value
+            for name, value in offered.items()
+            if name in accepted and name not in fixed
+        }
         if self.module is None:
             params["module__front"] = RobustScale.fit(as_tensor(X))
         return {"module": module, **params}

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight, validate_data
+from skorch.callbacks import Callback
 
 from mixup_tab.mixing import as_rule
 from mixup_tab.mixing.draw import check_alpha
@@ -64,9 +65,33 @@ def _module(name: str, value: Any) -> None:
 
 
 def _callbacks(name: str, value: Any) -> None:
-    if value is None or (isinstance(value, Sequence) and not isinstance(value, str)):
+    if value is None:
         return
-    raise TypeError(f"{name} must be None or a list of skorch callbacks, got {value!r}.")
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        instances = [part[-1] if isinstance(part, tuple) else part for part in value]
+        if all(isinstance(instance, Callback) for instance in instances):
+            return
+    raise TypeError(
+        f"{name} must be None or a list of skorch callbacks (instances, or pairs of a name and "
+        f"an instance), got {value!r}."
+    )
+
+
+def _random_state(name: str, value: Any) -> None:
+    if isinstance(value, numbers.Integral):
+        fine = value >= 0
+    else:
+        fine = value is None or value is np.random or isinstance(value, np.random.RandomState)
+    if not fine:
+        raise ValueError(
+            f"{name} must be None, an integer of at least 0 or a numpy RandomState, got "
+            f"{value!r}."
+        )
+
+
+def _verbose(name: str, value: Any) -> None:
+    if not isinstance(value, (numbers.Integral, np.bool_)):
+        raise TypeError(f"{name} must be True, False or a whole number, got {value!r}.")
 
 
 class TrainingData(NamedTuple):
@@ -105,6 +130,8 @@ _RULES: dict[str, Callable[[str, Any], Any]] = {
     "n_iter_no_change": _number(_WHOLE, 1, _INF, "a whole number of at least 1"),
     "warm_start": _boolean,
     "callbacks": _callbacks,
+    "random_state": _random_state,
+    "verbose": _verbose,
 }
 
 
@@ -131,6 +158,16 @@ _TABLE_HINT = (
 )
 
 
+_HINTS = {
+    "Input X contains NaN": _TABLE_HINT,
+    "could not convert": _TABLE_HINT,
+    "could not be promoted": _TABLE_HINT,
+    "float() argument must be": _TABLE_HINT,
+    "Found array with dim": "Inputs with more than two axes need a net that takes them: give "
+    "its class as module.",
+}
+
+
 def check_X(estimator: Any, X: Any, **options: Any) -> Any:
     """Validate inputs and perhaps targets, explaining how to handle raw tables.
 
@@ -155,12 +192,14 @@ def check_X(estimator: Any, X: Any, **options: Any) -> Any:
             "or sklearn.decomposition.TruncatedSVD as a first step of a pipeline."
         )
     try:
-        return validate_data(estimator, X, allow_nd=estimator.module is not None, **options)
+        with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
+            return validate_data(estimator, X, allow_nd=estimator.module is not None, **options)
     except (ValueError, TypeError) as error:
-        text = str(error)
-        if "Input X contains NaN" in text or "could not convert" in text:
-            raise type(error)(f"{text}\n{_TABLE_HINT}") from error
-        raise
+        hint = next((hint for part, hint in _HINTS.items() if part in str(error)), None)
+        if hint is None:
+            raise
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{error}\n{hint}") from error
 
 
 def _needs_no_check(estimator: Any, X: Any, options: dict[str, Any]) -> bool:

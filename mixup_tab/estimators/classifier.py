@@ -268,23 +268,24 @@ class MixupClassifier(ClassifierMixin, BaseMixup):
     ) -> TrainingData:
         X, y = check_X(self, X, y=y, reset=not goes_on, dtype=np.float32)
         y = column_or_1d(y, warn=True)
+        labels = _labels_in(y if classes is None else classes)
         check_classification_targets(y)
         if goes_on:
-            if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            if classes is not None and not np.array_equal(labels, self.classes_):
                 raise ValueError(
                     f"classes={classes!r} differ from those of the first call, "
                     f"{self.classes_.tolist()}."
                 )
         else:
-            self.classes_ = np.unique(y if classes is None else classes)
+            self.classes_ = labels
         codes = self._codes(y)
         weight = check_weight(sample_weight, X)
         if self.class_weight is not None:
             weight = weight * self._class_weights(y)
         if len(self.classes_) < 2:
             raise ValueError(
-                f"y holds only one class, {self.classes_[0]!r}; a classifier needs at least 2 "
-                f"classes in the {len(y)} row{'s' * (len(y) > 1)} (n_samples={len(y)})."
+                f"y holds only one class, {self.classes_.tolist()[0]!r}, in "
+                f"{len(y)} row{'s' * (len(y) > 1)} (n_samples={len(y)}); a classifier needs at least 2 classes."
             )
         return keep_weighted(X, codes, weight)
 
@@ -315,7 +316,7 @@ class MixupClassifier(ClassifierMixin, BaseMixup):
         counts = np.bincount(y)
         n_classes = int((counts > 0).sum())
         if counts[counts > 0].min() < 2:
-            rare = self.classes_[np.argmin(np.where(counts > 0, counts, len(y)))]
+            rare = self.classes_.tolist()[np.argmin(np.where(counts > 0, counts, len(y)))]
             raise ValueError(
                 "early_stopping=True holds out rows of every class, but class "
                 f"{rare!r} has a single row. Add rows, or use early_stopping=False."
@@ -397,3 +398,14 @@ class MixupClassifier(ClassifierMixin, BaseMixup):
         """
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
+
+
+def _labels_in(y: Any) -> np.ndarray:
+    try:
+        return np.unique(y)
+    except TypeError as error:
+        kinds = dict.fromkeys(type(label).__name__ for label in y)
+        raise TypeError(
+            f"The labels in y must be of one kind, got {', '.join(kinds)}. Turn them all into "
+            "strings or all into numbers, and drop rows without a label."
+        ) from error

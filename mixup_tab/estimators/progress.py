@@ -7,6 +7,8 @@ from typing import Any
 
 from skorch.callbacks import Callback
 
+from mixup_tab.training.callbacks import StopTraining
+
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # scikit-learn 1.8
@@ -46,25 +48,35 @@ class ReportEpochs(Callback):
         The root task of the fit.
     estimator : estimator
         What is being fitted.
+    X, y : array-like
+        What the user passed to ``fit``.
     attributes : callable
         Returns what a fitted estimator would have at this point.
     """
 
-    def __init__(self, context: Any, estimator: Any, attributes: Callable[[], dict]) -> None:
+    def __init__(
+        self, context: Any, estimator: Any, X: Any, y: Any, attributes: Callable[[], dict]
+    ) -> None:
         self.context = context
         self.estimator = estimator
+        self.X = X
+        self.y = y
         self.attributes = attributes
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "estimator": self.estimator,
+            "X": self.X,
+            "y": self.y,
+            "reconstruction_attributes": self.attributes(),
+        }
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Open the task of an epoch."""
-        self.epoch_ = self.context.subcontext(task_name="epoch").call_on_fit_task_begin(
-            estimator=self.estimator, reconstruction_attributes=self.attributes()
-        )
+        task = self.context.subcontext(task_name="epoch")
+        self.epoch_ = task.call_on_fit_task_begin(**self._settings())
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Close the task of an epoch."""
-        stop = self.epoch_.call_on_fit_task_end(
-            estimator=self.estimator, reconstruction_attributes=self.attributes()
-        )
-        if stop:
-            raise KeyboardInterrupt
+        if self.epoch_.call_on_fit_task_end(**self._settings()):
+            raise StopTraining

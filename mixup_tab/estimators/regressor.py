@@ -10,6 +10,7 @@ from sklearn.base import RegressorMixin
 from mixup_tab.estimators.base import BaseMixup
 from mixup_tab.estimators.checks import TrainingData, check_weight, check_X, keep_weighted
 from mixup_tab.losses import MixedSquaredError
+from mixup_tab.mixing import as_rule
 
 
 class MixupRegressor(RegressorMixin, BaseMixup):
@@ -184,6 +185,10 @@ class MixupRegressor(RegressorMixin, BaseMixup):
     def _check_training_data(
         self, X: Any, y: Any, sample_weight: Any, *, goes_on: bool
     ) -> TrainingData:
+        if as_rule(self.mixing).needs_labels:
+            raise ValueError(
+                f"mixing={self.mixing!r} needs class labels; use partners='any' for regression."
+            )
         X, y = check_X(
             self,
             X,

@@ -26,7 +26,8 @@ class BenchmarkDisplay:
     --------
     >>> import pandas as pd
     >>> from mixup_tab.evaluation import BenchmarkDisplay, compare
-    >>> rows = sum(compare(["iris"], protocols=["paper"], repeats=2), [])
+    >>> parts = compare(["iris"], protocols=["paper"], repeats=2)
+    >>> rows = [row for part in parts for row in part]
     >>> display = BenchmarkDisplay.from_results(pd.DataFrame(rows))
     >>> len(display.axes_.ravel())
     2

@@ -192,6 +192,8 @@ def _with_interval(row: dict[str, Any], name: str, scale: float, sign: str = "")
 
 def _verdict(summary: pd.DataFrame) -> str:
     """Say in a sentence what the intervals allow to say."""
+    if summary["repeats"].max() < 5:
+        return "Fewer than 5 repeats are too few to judge by.\n"
     sentences = []
     ours = summary[summary["method"].str.startswith("mixup")]
     for method, part in ours.groupby("method", sort=False):

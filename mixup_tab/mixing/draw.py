@@ -87,7 +87,7 @@ def beta(
     alpha = check_alpha(alpha)
     device = generator.device
     if alpha == 0:
-        return torch.ones(*shape, dtype=dtype, device=device)
+        return torch.ones(tuple(shape), dtype=dtype, device=device)
     # Half precision is too coarse for the logarithms; the result is rounded at the end.
     work = dtype if dtype in (torch.float32, torch.float64) else torch.float32
     concentration = torch.full((2, *shape), alpha + 1, dtype=work, device=device)
@@ -140,7 +140,8 @@ def partners(
     if kind not in PARTNERS:
         raise ValueError(f"partners must be one of {list(PARTNERS)}, got {kind!r}.")
     if kind == "any":
-        return torch.rand(*shape, device=generator.device, generator=generator).argsort(-1)
+        noise = torch.rand(tuple(shape), device=generator.device, generator=generator)
+        return noise.argsort(-1)
     if labels is None:
         raise ValueError(f"partners={kind!r} needs class labels; use 'any' for regression.")
     labels = labels.to(generator.device)

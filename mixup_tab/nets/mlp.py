@@ -118,17 +118,28 @@ class MLP(nn.Module):
         """Return the outputs for raw inputs; see the class for shapes."""
         return self.body(self.prepare(x))
 
-    def body(self, x: Tensor) -> Tensor:
-        """Return the outputs for inputs that :meth:`prepare` has seen."""
+    def body(self, x: Tensor, generators: Sequence[torch.Generator] | None = None) -> Tensor:
+        """Return the outputs for inputs that :meth:`prepare` has seen.
+
+        Parameters
+        ----------
+        x : Tensor
+            Prepared inputs; see the class for shapes.
+        generators : sequence of torch.Generator, default=None
+            One source of dropout masks per member; None takes torch's global one.
+
+        Returns
+        -------
+        Tensor
+        """
         single = x.dim() == 2 and self.n_members == 1
         if x.dim() == 2:
             x = x.expand(self.n_members, *x.shape)
         layers = list(self.layers())
         if x.dtype != layers[0][0].dtype:
             layers = [(weight.to(x.dtype), bias.to(x.dtype)) for weight, bias in layers]
-        outputs = self._run(
-            x, layers, self._torch_dropout if self.training and self.dropout else None
-        )[-1]
+        dropout = self._make_dropout(generators) if self.training else None
+        outputs = self._run(x, layers, dropout)[-1]
         return outputs[0] if single else outputs
 
     def backward(
@@ -159,11 +170,10 @@ class MLP(nn.Module):
         if torch.is_grad_enabled():  # the training loop has switched it off already
             with torch.no_grad():
                 return self.backward(x, targets, criterion, generators)
-        keep = 1 - self.dropout
         layers = list(self.layers())
         if layers[0][0].grad is None:
             self._make_gradients()
-        dropout = partial(_dropout, keep=keep, generators=generators) if self.dropout else None
+        dropout = self._make_dropout(generators)
         *inputs, outputs = self._run(x, layers, dropout)
         loss, slope = criterion.loss_and_gradient(outputs, targets)
         ones = slope.new_ones(()).expand(x.shape[0], 1, x.shape[1])
@@ -175,7 +185,7 @@ class MLP(nn.Module):
                 # A unit that was dropped is zero, so one test serves ReLU and dropout.
                 slope = _relu_backward(torch.bmm(slope, weight), inputs[layer], 0)
                 if dropout is not None:
-                    slope.div_(keep)
+                    slope.div_(1 - self.dropout)
         return loss
 
     @torch.inference_mode(False)
@@ -200,12 +210,18 @@ class MLP(nn.Module):
             values.append(x)
         return values
 
-    def _torch_dropout(self, x: Tensor) -> Tensor:
-        return nn.functional.dropout(x, self.dropout)
+    def _make_dropout(
+        self, generators: Sequence[torch.Generator] | None
+    ) -> Callable[[Tensor], Tensor] | None:
+        if not self.dropout:
+            return None
+        if generators is None:
+            return partial(nn.functional.dropout, p=self.dropout)
+        return partial(_dropout, keep=1 - self.dropout, generators=generators)
 
 
 def _dropout(x: Tensor, keep: float, generators: Sequence[torch.Generator]) -> Tensor:
     mask = torch.empty_like(x)
     for member, generator in zip(mask, generators, strict=True):
         member.bernoulli_(keep, generator=generator)
-    return x.mul_(mask.div_(keep))
+    return x * mask.div_(keep)

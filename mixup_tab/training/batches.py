@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from mixup_tab.mixing import Mix, MixingRule
-from mixup_tab.training.randomness import Streams
+from mixup_tab.training.randomness import Streams, drawing_from
 
 # Batches are gathered and mixed in blocks: enough of them that the calls cost nothing
 # beside the training steps, few enough that a block stays in the cache.
@@ -313,7 +313,7 @@ class LoaderBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         members = len(self.streams)
-        for x, y in self.loader:
+        for x, y in self._loaded():
             if not isinstance(x, Tensor):
                 raise TypeError(f"Only one tensor per batch can be mixed, got {type(x)!r}.")
             x, y = (part.to(self.device, non_blocking=True) for part in (x, y))
@@ -327,3 +327,15 @@ class LoaderBatches:
                 x = self.mixing.rule.mix_x(x, mix)
                 targets = self.mixing.rule.mix_y(targets, mix)
             yield Batch(x, targets)
+
+    def _loaded(self) -> Iterator[tuple[Any, Any]]:
+        """Load batches, with all randomness of loader and dataset from the first stream."""
+        done = object()
+        with drawing_from(self.streams[0].init):
+            batches = iter(self.loader)
+        while True:
+            with drawing_from(self.streams[0].init):
+                batch = next(batches, done)
+            if batch is done:
+                return
+            yield batch

@@ -9,6 +9,13 @@ import torch
 from skorch.callbacks import Callback
 
 
+class StopTraining(KeyboardInterrupt):
+    """A callback has decided that training ends here.
+
+    A KeyboardInterrupt is how skorch's callbacks say so; this one is told from Ctrl-C.
+    """
+
+
 class LearningRate(Callback):
     """Sets the learning rate of every epoch.
 
@@ -33,6 +40,7 @@ class LearningRate(Callback):
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Remember where this fit starts."""
         self.start_ = len(net.history)
+        self.rates_ = [group["lr"] for group in net.optimizer_.param_groups]
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Set the rate for the epoch that begins."""
@@ -40,8 +48,13 @@ class LearningRate(Callback):
         factor = 1.0
         if self.policy == "cosine":
             factor = (1 + math.cos(math.pi * epoch / max(net.max_epochs, 1))) / 2
-        for group in net.optimizer_.param_groups:
-            group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+        for group, rate in zip(net.optimizer_.param_groups, self.rates_, strict=True):
+            group["lr"] = rate * factor
+
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Put the initial rates back, for training that goes on later."""
+        for group, rate in zip(net.optimizer_.param_groups, self.rates_, strict=True):
+            group["lr"] = rate
 
 
 class EarlyStopping(Callback):
@@ -71,7 +84,7 @@ class EarlyStopping(Callback):
         self.states_: list[dict | None] = [None] * members
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Keep what improved; raise KeyboardInterrupt, skorch's stop, when all are done."""
+        """Keep what improved; raise StopTraining when all are done."""
         epoch = len(net.history) - self.start_
         loss = net.epoch_losses_["valid"]
         done = [epoch - best > self.patience for best in self.best_epoch_]
@@ -81,7 +94,7 @@ class EarlyStopping(Callback):
                 self.best_epoch_[k] = epoch
                 self.states_[k] = member_state(net.module_, k)
         if all(epoch - best >= self.patience for best in self.best_epoch_):
-            raise KeyboardInterrupt
+            raise StopTraining
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Put the best weights back and let go of the copies."""

@@ -56,6 +56,10 @@ class _ThreadLimit:
         self._holders = 0
         self._before = 1
 
+    def is_idle_at_one(self) -> bool:
+        """Whether there is one thread anyway, and not because somebody holds the limit."""
+        return torch.get_num_threads() == 1 and not self._holders
+
     @contextmanager
     def one(self) -> Iterator[None]:
         with self._lock:
@@ -92,6 +96,6 @@ def threads_for(multiplications: int) -> AbstractContextManager[None]:
     -------
     context manager
     """
-    if multiplications >= WORTH_THREADS or torch.get_num_threads() == 1:
+    if multiplications >= WORTH_THREADS or _limit.is_idle_at_one():
         return nullcontext()
     return _limit.one()

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochScoring, EpochTimer, PrintLog
+from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from torch import Tensor, nn
 
-from mixup_tab.losses import MixedCrossEntropy
+from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
 from mixup_tab.mixing import MixingRule, as_rule
 from mixup_tab.mixing.draw import check_alpha
 from mixup_tab.nets import MLP, Ensemble
@@ -29,7 +32,7 @@ from mixup_tab.training.batches import (
     as_tensor,
     is_array,
 )
-from mixup_tab.training.callbacks import LearningRate
+from mixup_tab.training.callbacks import EarlyStopping, LearningRate, StopTraining
 from mixup_tab.training.device import pick_device, threads_for
 from mixup_tab.training.optim import LeanAdamW
 from mixup_tab.training.randomness import Streams, drawing_from, member_seeds
@@ -38,10 +41,6 @@ _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 # Values per chunk of rows in prediction: hidden layers of a chunk stay in the cache.
 _CHUNK_VALUES = 1 << 17
-
-
-class _Stop(Exception):
-    """A callback asked training to end."""
 
 
 class MixupNet(NeuralNet):
@@ -187,15 +186,14 @@ class MixupNet(NeuralNet):
             state = check_random_state(state).randint(2**31 - 1)
         return member_seeds(int(state), self.n_members)
 
-    def _make_streams(self) -> list[Streams]:
-        """Random streams for training that goes on at the present epoch."""
-        epoch = len(self.history_ or ())
+    def _make_streams(self, epoch: int) -> list[Streams]:
+        """Random streams for training that goes on at an epoch."""
         return [Streams.from_seed(seed, self.device, epoch) for seed in self.seeds_]
 
     def initialize_module(self) -> MixupNet:
         """Make the net, or the stack of nets, with weights drawn from the seeds."""
         kwargs = self.get_params_for("module")
-        generators = [stream.init for stream in self._make_streams()]
+        generators = [stream.init for stream in self._make_streams(0)]
         if isinstance(self.module, type) and issubclass(self.module, MLP):
             self.module_ = self.module(
                 n_members=self.n_members, generators=generators, **kwargs
@@ -205,7 +203,40 @@ class MixupNet(NeuralNet):
         for generator in generators:
             with drawing_from(generator):
                 nets.append(self.initialized_instance(self.module, kwargs))
+            if not isinstance(nets[-1], nn.Module):
+                name = getattr(self.module, "__name__", self.module)
+                raise TypeError(f"module={name} must make an nn.Module, got {nets[-1]!r}.")
         self.module_ = nets[0] if len(nets) == 1 else Ensemble(nets)
+        return self
+
+    def take_over(self, other: MixupNet) -> MixupNet:
+        """Go on from what another net of the same shape has learned.
+
+        Parameters
+        ----------
+        other : MixupNet
+            An initialized net, which stays as it is.
+
+        Returns
+        -------
+        MixupNet
+
+        Raises
+        ------
+        ValueError
+            If the shapes differ.
+        """
+        try:
+            self.module_.load_state_dict(other.module_.state_dict())
+        except RuntimeError as error:
+            raise ValueError(f"The nets have different shapes: {error}") from error
+        own = [{**group} for group in self.optimizer_.param_groups]
+        self.optimizer_.load_state_dict(copy.deepcopy(other.optimizer_.state_dict()))
+        for group, settings in zip(self.optimizer_.param_groups, own, strict=True):
+            del settings["params"]
+            group.update(settings)
+        self.history_ = copy.deepcopy(other.history_)
+        self.seeds_ = list(other.seeds_)
         return self
 
     # --------------------------------------------------------------------- training
@@ -234,11 +265,11 @@ class MixupNet(NeuralNet):
         """
         self.interrupted_ = False
         self._weight_ = None if sample_weight is None else np.asarray(sample_weight)
-        self._streams_, self._tables_ = self._make_streams(), {}
+        self._streams_, self._tables_ = self._make_streams(len(self.history)), {}
         try:
             with threads_for(self._multiplications(self.batch_size, getattr(X, "shape", ()))):
                 super().fit_loop(X, y, epochs, **fit_params)
-        except _Stop:
+        except StopTraining:
             pass
         except KeyboardInterrupt:
             self._note_interruption()
@@ -246,8 +277,32 @@ class MixupNet(NeuralNet):
             del self._weight_, self._streams_, self._tables_
         return self
 
+    def partial_fit(
+        self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any
+    ) -> MixupNet:
+        """Train on from what is there; see :meth:`fit_loop`.
+
+        Parameters
+        ----------
+        X, y, classes, **fit_params
+            As in skorch.
+
+        Returns
+        -------
+        MixupNet
+        """
+        try:
+            super().partial_fit(X, y, classes, **fit_params)
+        except KeyboardInterrupt:  # before the first epoch or after the last
+            self._note_interruption()
+        self._check_finite(X)
+        return self
+
     def _note_interruption(self) -> None:
         self.interrupted_ = True
+        for _, callback in self.callbacks_:
+            if isinstance(callback, EarlyStopping):
+                callback.on_train_end(self)
         if self.history and "train_loss" not in self.history[-1]:
             self.history.pop()
         warnings.warn(
@@ -255,6 +310,21 @@ class MixupNet(NeuralNet):
             "keeps the best weights so far.",
             RuntimeWarning,
             stacklevel=2,
+        )
+
+    def _check_finite(self, X: Any) -> None:
+        """Refuse a net that the last step has spoilt; the losses before were fine."""
+        finite = all(torch.isfinite(p).all() for p in self.module_.parameters())
+        if finite and is_array(X):
+            finite = np.isfinite(self.raw_outputs(X[:16])).all()
+        if not finite:
+            self._refuse("The net's outputs became infinite or NaN")
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise ValueError(
+            f"{what} in epoch {len(self.history)}. Lower the learning rate (now {self.lr:g}; "
+            "learning_rate_init in the estimators, lr in MixupNet) or bring the inputs to a "
+            "common scale."
         )
 
     def _multiplications(self, rows: int, shape: Sequence[int]) -> int:
@@ -267,10 +337,14 @@ class MixupNet(NeuralNet):
         """Call the hooks of one kind, unless nobody listens."""
         if method_name in _BATCH_HOOKS and method_name not in self._heard_:
             return
-        try:
-            super().notify(method_name, **kwargs)
-        except KeyboardInterrupt as stop:
-            raise _Stop from stop
+        getattr(self, method_name)(self, **kwargs)
+        for _, callback in self.callbacks_:
+            try:
+                getattr(callback, method_name)(self, **kwargs)
+            except KeyboardInterrupt as stop:
+                if isinstance(callback, SkorchEarlyStopping):
+                    raise StopTraining from stop
+                raise
 
     def _listened_to(self) -> set[str]:
         """Batch hooks that the net or a callback overrides."""
@@ -302,6 +376,7 @@ class MixupNet(NeuralNet):
         self._heard_ = self._listened_to()
         self._set_training(training)
         if training:
+            self.history.new_batch()  # what skorch's callbacks expect there to be
             iterator.mixing = self._mixing_now()
             self._uses_noise_ = True  # until the first step of the epoch shows otherwise
         if training and self._goes_by_hand():
@@ -347,10 +422,16 @@ class MixupNet(NeuralNet):
         epoch = len(self.history) - 1
         if epoch < self.warmup_epochs:
             return None
-        alphas = (
-            self.alpha if isinstance(self.alpha, Sequence) else [self.alpha] * self.n_members
-        )
-        return Mixing(as_rule(self.mixing), [check_alpha(alpha) for alpha in alphas])
+        return Mixing(as_rule(self.mixing), self._alphas())
+
+    def _alphas(self) -> list[float]:
+        """Return α of every member."""
+        alphas = self.alpha
+        if isinstance(alphas, str) or not isinstance(alphas, Sequence):
+            alphas = [alphas] * self.n_members
+        if len(alphas) != self.n_members:
+            raise ValueError(f"alpha has {len(alphas)} values for n_members={self.n_members}.")
+        return [check_alpha(alpha) for alpha in alphas]
 
     def _record_epoch(self, prefix: str, total: Tensor, rows: int, count: int) -> None:
         losses = total.cpu() / rows
@@ -361,20 +442,7 @@ class MixupNet(NeuralNet):
         self.history.record(f"{prefix}_loss_best", mean < min(before, default=math.inf))
         self.history.record(f"{prefix}_batch_count", count)
         if prefix == "train" and not torch.isfinite(losses).all():
-            raise ValueError(
-                f"The training loss became {mean} in epoch {len(self.history)}. Lower the "
-                f"learning rate (now {self.lr:g}; learning_rate_init in the estimators, lr "
-                "in MixupNet) or bring the inputs to a common scale."
-            )
-
-    def train_step(self, batch: Batch, **fit_params: Any) -> dict:
-        """Make one optimization step on a mixed batch."""
-        if not self._uses_noise_:
-            return super().train_step(batch, **fit_params)
-        with drawing_from(self._streams_[0].noise) as mode:
-            step = super().train_step(batch, **fit_params)
-        self._uses_noise_ = mode.used
-        return step
+            self._refuse(f"The training loss became {mean}")
 
     def train_step_single(self, batch: Batch, **fit_params: Any) -> dict:
         """Compute the loss of a mixed batch and its gradients with autograd."""
@@ -398,11 +466,19 @@ class MixupNet(NeuralNet):
 
     def _stacked_outputs(self, x: Tensor, **fit_params: Any) -> Tensor:
         """Outputs, shape (members, batch, outputs), for prepared inputs with that axis."""
+        noise = [stream.noise for stream in self._streams_]
         if isinstance(self.module_, MLP):
-            return self.module_.body(x)
-        if isinstance(self.module_, Ensemble):
-            return self.module_(x, stacked=True)
-        return self.infer(x[0], **fit_params).unsqueeze(0)
+            return self.module_.body(x, noise)
+        nets = self.module_.members if isinstance(self.module_, Ensemble) else [self.infer]
+        redirect = self.module_.training and self._uses_noise_
+        used, outputs = False, []
+        for net, part, generator in zip(nets, x, noise, strict=True):
+            with drawing_from(generator) if redirect else nullcontext() as mode:
+                outputs.append(net(part, **fit_params))
+            used = used or (redirect and mode.used)
+        if self.module_.training:
+            self._uses_noise_ = used
+        return torch.stack(outputs)
 
     # --------------------------------------------------------------- data and batches
 
@@ -412,11 +488,16 @@ class MixupNet(NeuralNet):
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Iterable:
         """Cut batches on the device where the data is an array, else use the loader."""
+        if self.batch_size < 1 and self.batch_size != -1:
+            raise ValueError(
+                f"batch_size must be at least 1, or -1 for all rows, got {self.batch_size!r}."
+            )
         arrays = as_arrays(dataset)
         if arrays is None:
             loader = super().get_iterator(dataset, training=training)
             return LoaderBatches(loader, self._encoder(None), self.device, self._streams_)
         x, y, rows = arrays
+        n_rows = len(x) if rows is None else len(rows)
         encode = self._encoder(y)
         self._check_outputs(x)
         settings = {
@@ -430,7 +511,10 @@ class MixupNet(NeuralNet):
                 *tables, batch_size=self._chunk(), members=self.n_members, **settings
             )
         return MixedBatches(
-            *tables, batch_size=self.batch_size, streams=self._streams_, **settings
+            *tables,
+            batch_size=n_rows if self.batch_size == -1 else self.batch_size,
+            streams=self._streams_,
+            **settings,
         )
 
     def _table(self, values: Any) -> Table | None:
@@ -451,9 +535,15 @@ class MixupNet(NeuralNet):
         n_outputs = self.n_outputs or getattr(self, "n_outputs_", None) or _count_outputs(y)
         self.n_outputs_ = n_outputs
         dtype = self._dtype_
+        # One value per row, not a code: a column of its own.
+        one_value = (
+            isinstance(self.criterion_, MixedSquaredError) and getattr(y, "ndim", 1) == 1
+        )
 
         def encode(y: Tensor, weight: Tensor | None) -> Tensor:
             y = y.to(dtype) if y.is_floating_point() else y.long()
+            if one_value:
+                y = y.unsqueeze(-1)
             weight = None if weight is None else weight.to(dtype)
             criterion = self.criterion_
             if not hasattr(criterion, "encode"):
@@ -464,7 +554,8 @@ class MixupNet(NeuralNet):
 
     def _check_outputs(self, x: Any) -> None:
         """Pass two rows through a module that is not ours and look at the shape."""
-        if isinstance(self.module_, MLP) or not hasattr(self.criterion_, "rows"):
+        known = hasattr(self.criterion_, "rows") or type(self.criterion_) is nn.CrossEntropyLoss
+        if isinstance(self.module_, MLP) or not known:
             return
         outputs = self.raw_outputs(x[:2])
         expected = (self.n_members, len(x[:2]), self.n_outputs_)
@@ -490,7 +581,8 @@ class MixupNet(NeuralNet):
         """Yield the outputs for chunks of rows, shape (rows, [members,] outputs)."""
         arrays = (X, None, None) if is_array(X) else as_arrays(self.get_dataset(X))
         if arrays is None:
-            for outputs in super().forward_iter(X, training, device):
+            for batch in super().get_iterator(self.get_dataset(X), training=False):
+                outputs = self.evaluation_step(batch, training=training).to(device)
                 yield outputs if self.n_members == 1 else outputs.transpose(0, 1)
             return
         x, rows = as_tensor(arrays[0]), arrays[2]

@@ -33,6 +33,8 @@ class LeanAdamW(torch.optim.Optimizer):
 
     # torch wraps these for torch.compile, which takes seconds to import on first use.
     add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
     zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
 
     def __init__(
@@ -62,6 +64,7 @@ class LeanAdamW(torch.optim.Optimizer):
         for run in self.updates():
             run()
 
+    @torch.inference_mode(False)
     def updates(self) -> list[Callable[[], None]]:
         """Return one function per group that updates its parameters.
 
@@ -74,8 +77,15 @@ class LeanAdamW(torch.optim.Optimizer):
         return [self._bind(group, params) for group, params in groups if params]
 
     def _bind(self, group: dict, params: list[Tensor]) -> Callable[[], None]:
-        states = [self.state[p] or self._start(group, p) for p in params]
-        step = group["step"]
+        fresh = torch.zeros((), device=params[0].device)
+        states = [self.state[p] or self._start(p, fresh) for p in params]
+        if len(params) < len(group["params"]):
+            for state in states:  # those that sit this step out are not to be counted
+                state["step"] = state["step"].clone()
+        steps = [state["step"] for state in states]
+        # Parameters that started together share one counter: adding to many costs more
+        # than the update itself.
+        counters = list({id(step): step for step in steps}.values())
         update = partial(
             torch._fused_adamw_,
             params,
@@ -83,7 +93,7 @@ class LeanAdamW(torch.optim.Optimizer):
             [state["exp_avg"] for state in states],
             [state["exp_avg_sq"] for state in states],
             [],
-            [step] * len(params),
+            steps,
             lr=group["lr"],
             beta1=group["betas"][0],
             beta2=group["betas"][1],
@@ -94,16 +104,15 @@ class LeanAdamW(torch.optim.Optimizer):
         )
 
         def run() -> None:
-            step.add_(1)
+            for counter in counters:
+                counter.add_(1)
             update()
 
         return run
 
-    @torch.inference_mode(False)
-    def _start(self, group: dict, parameter: Tensor) -> dict[str, Tensor]:
-        if "step" not in group:
-            group["step"] = torch.zeros((), device=parameter.device)
+    def _start(self, parameter: Tensor, step: Tensor) -> dict[str, Tensor]:
         state = self.state[parameter]
+        state["step"] = step
         state["exp_avg"] = torch.zeros_like(parameter.detach())
         state["exp_avg_sq"] = torch.zeros_like(parameter.detach())
         return state

@@ -72,11 +72,10 @@ class _Redirect(TorchDispatchMode):
         self.used = True
         if func is torch.ops.aten.native_dropout.default:
             return self._dropout(*args)
-        if not any(argument.name == "generator" for argument in func._schema.arguments):
-            func = getattr(func.overloadpacket, "generator", func)
-        if any(argument.name == "generator" for argument in func._schema.arguments):
-            kwargs = {**kwargs, "generator": self.generator}
-        return func(*args, **kwargs)
+        original, func = func, _with_generator(func)
+        if func is not None:
+            return func(*args, **{**kwargs, "generator": self.generator})
+        return original(*args, **kwargs)  # takes no generator: torch's global one has to do
 
     def _dropout(
         self, x: torch.Tensor, p: float, train: bool | None
@@ -85,6 +84,19 @@ class _Redirect(TorchDispatchMode):
             return x, torch.ones_like(x, dtype=torch.bool)
         mask = torch.empty_like(x).bernoulli_(1 - p, generator=self.generator)
         return x * mask / max(1 - p, 1e-12), mask.bool()
+
+
+def _with_generator(func: Any) -> Any:
+    """Return the overload of an operation that takes a generator beside the same arguments."""
+    names = [argument.name for argument in func._schema.arguments]
+    if "generator" in names:
+        return func
+    for name in func.overloadpacket.overloads():
+        other = getattr(func.overloadpacket, name)
+        others = [argument.name for argument in other._schema.arguments]
+        if "generator" in others and sorted(names) == sorted(set(others) - {"generator"}):
+            return other
+    return None
 
 
 @contextmanager

@@ -1,0 +1,230 @@
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+
+from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
+from mixup_tab.mixing import Mixup
+from mixup_tab.nets import MLP, Ensemble, RobustScale
+
+IN, OUT, BATCH = 5, 3, 11
+HIDDEN = [(), (7,), (8, 6), (4, 9, 5)]
+CRITERIA = [MixedCrossEntropy(), MixedCrossEntropy(0.1), MixedSquaredError()]
+
+
+def source(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def normal(*shape, seed=0, dtype=torch.float32):
+    return torch.randn(*shape, generator=source(seed), dtype=dtype)
+
+
+def stack(members=3, hidden=(8, 6), **kwargs):
+    generators = [source(seed) for seed in range(members)]
+    return MLP(IN, OUT, hidden, n_members=members, generators=generators, **kwargs)
+
+
+def sequential(mlp, member=0):
+    """The same net made of torch's own layers."""
+    sizes = [weight.shape[-1] for weight, _ in mlp.layers()] + [OUT]
+    modules = []
+    for (fan_in, fan_out), (weight, bias) in zip(pairwise(sizes), mlp.layers(), strict=True):
+        linear = nn.Linear(fan_in, fan_out, dtype=weight.dtype)
+        linear.weight.data, linear.bias.data = weight.data[member], bias.data[member, 0]
+        modules += [linear, nn.ReLU()]
+    return nn.Sequential(*modules[:-1])
+
+
+def targets_for(criterion, members, dtype=torch.float64):
+    rule = Mixup()
+    mix = rule.draw(0.8, (members, BATCH), generator=source(4))
+    weight = torch.rand(members, BATCH, generator=source(5), dtype=dtype) + 0.1
+    if isinstance(criterion, MixedCrossEntropy):
+        y = torch.randint(0, OUT, (members, BATCH), generator=source(6))
+    else:
+        y = normal(members, BATCH, OUT, seed=6, dtype=dtype)
+    return rule.mix_y(criterion.encode(y, weight, OUT), mix)
+
+
+def gradients(module):
+    return [parameter.grad.clone() for parameter in module.parameters()]
+
+
+# ---------------------------------------------------------------------- forward
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_one_net_is_a_sequence_of_linear_and_relu(hidden):
+    mlp, x = MLP(IN, OUT, hidden, generators=[source()]), normal(BATCH, IN)
+    torch.testing.assert_close(mlp(x), sequential(mlp)(x))
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_a_member_of_a_stack_is_the_single_net(hidden):
+    mlp, x = stack(3, hidden), normal(3, BATCH, IN)
+    outputs, shared = mlp(x), mlp(x[0])
+    for member in range(3):
+        net = sequential(mlp, member)
+        torch.testing.assert_close(outputs[member], net(x[member]))
+        torch.testing.assert_close(shared[member], net(x[0]))
+
+
+@pytest.mark.parametrize(
+    ("members", "inputs", "outputs"),
+    [
+        (1, (BATCH, IN), (BATCH, OUT)),
+        (1, (1, BATCH, IN), (1, BATCH, OUT)),
+        (3, (BATCH, IN), (3, BATCH, OUT)),
+        (3, (3, BATCH, IN), (3, BATCH, OUT)),
+        (3, (3, 1, IN), (3, 1, OUT)),
+    ],
+)
+def test_shapes(members, inputs, outputs):
+    assert stack(members)(normal(*inputs)).shape == outputs
+
+
+def test_the_inputs_set_the_precision():
+    mlp, x = stack(), normal(BATCH, IN, dtype=torch.float64)
+    outputs = mlp(x)
+    exact = torch.stack([sequential(mlp, member).double()(x) for member in range(3)])
+    assert outputs.dtype == torch.float64
+    torch.testing.assert_close(outputs, exact, rtol=1e-12, atol=1e-14)
+    assert mlp(x.float()).dtype == torch.float32
+
+
+def test_forward_does_not_change_its_inputs():
+    x = normal(BATCH, IN)
+    before = x.clone()
+    stack(hidden=())(x)
+    stack()(x)
+    assert torch.equal(x, before)
+
+
+def test_dropout_is_active_in_training_only():
+    mlp, x = stack(dropout=0.5), normal(BATCH, IN)
+    plain = stack()(x)
+    assert not torch.equal(mlp.train()(x), plain)
+    assert torch.equal(mlp.eval()(x), plain)
+
+
+def test_front_is_applied_to_raw_inputs_only():
+    x = normal(BATCH, IN)
+    front = RobustScale.fit(x)
+    mlp = stack(front=front)
+    torch.testing.assert_close(mlp(x), stack()(front(x)))
+    assert torch.equal(mlp.prepare(x), front(x))
+    assert torch.equal(mlp.body(mlp.prepare(x)), mlp(x))
+    assert torch.equal(stack().prepare(x), x)
+
+
+# ---------------------------------------------------------------- initial weights
+
+
+@pytest.mark.parametrize("member", range(3))
+def test_initial_weights_of_a_member_depend_on_its_generator_alone(member):
+    alone = MLP(IN, OUT, (8, 6), generators=[source(member)])
+    for name, tensor in stack().member_tensors(member).items():
+        assert torch.equal(tensor, alone.member_tensors(0)[name])
+
+
+def test_initial_weights_are_uniform_like_torchs():
+    mlp = MLP(64, 400, (400,), generators=[source()])
+    for weight, bias in mlp.layers():
+        bound = weight.shape[-1] ** -0.5
+        for tensor in (weight, bias):
+            assert tensor.abs().max() <= bound
+            assert abs(tensor.std() / bound - 3**-0.5) < 0.05
+            assert abs(tensor.mean()) < 0.1 * bound
+
+
+def test_initial_weights_leave_the_global_generator_alone():
+    before = torch.get_rng_state()
+    mlp = stack()
+    mlp.reset_parameters([source(9)] * 3)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not torch.equal(mlp.weight0, stack().weight0)
+
+
+def test_member_tensors_are_views():
+    mlp = stack()
+    mlp.member_tensors(1)["weight0"].zero_()
+    assert not mlp.weight0[1].any()
+    assert mlp.weight0[0].any()
+
+
+# --------------------------------------------------------------------- backward
+
+
+@pytest.mark.parametrize("criterion", CRITERIA, ids=repr)
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("members", [1, 3])
+def test_backward_writes_the_gradients_of_autograd(criterion, hidden, members):
+    mlp = stack(members, hidden, front=RobustScale.fit(normal(50, IN))).double()
+    x = mlp.prepare(normal(members, BATCH, IN, dtype=torch.float64))
+    targets = targets_for(criterion, members)
+    criterion(mlp.body(x), targets).backward()
+    expected = gradients(mlp)
+    mlp.zero_grad()
+    for _ in range(2):  # The second time the gradients are replaced, not added to.
+        loss = mlp.backward(x, targets, criterion, [])
+        torch.testing.assert_close(loss, criterion.rows(mlp.body(x), targets).mean(-1))
+        for grad, autograd in zip(gradients(mlp), expected, strict=True):
+            torch.testing.assert_close(grad, autograd, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("criterion", CRITERIA, ids=repr)
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_backward_with_dropout_is_autograd_under_the_same_masks(criterion, hidden):
+    keep, members = 0.7, 3
+    mlp = stack(members, hidden, dropout=1 - keep).double()
+    x, targets = (
+        normal(members, BATCH, IN, dtype=torch.float64),
+        targets_for(criterion, members),
+    )
+    mlp.backward(x, targets, criterion, [source(20 + k) for k in range(members)])
+    by_hand = gradients(mlp)
+
+    replay = [source(20 + k) for k in range(members)]
+    outputs = x
+    for layer, (weight, bias) in enumerate(mlp.layers()):
+        if layer:
+            blank = torch.empty_like(outputs[0])
+            masks = [torch.bernoulli(blank.fill_(keep), generator=g) for g in replay]
+            outputs = outputs.relu() * torch.stack(masks) / keep
+        outputs = outputs @ weight.mT + bias
+    mlp.zero_grad()
+    criterion(outputs, targets).backward()
+    for grad, autograd in zip(by_hand, gradients(mlp), strict=True):
+        torch.testing.assert_close(grad, autograd, rtol=1e-10, atol=1e-14)
+
+
+def test_backward_changes_neither_inputs_nor_targets():
+    criterion = MixedCrossEntropy()
+    x, targets = normal(3, BATCH, IN), targets_for(criterion, 3, torch.float32)
+    copies = x.clone(), targets.clone()
+    stack(dropout=0.2).backward(x, targets, criterion, [source(k) for k in range(3)])
+    assert torch.equal(x, copies[0])
+    assert torch.equal(targets, copies[1])
+
+
+# ---------------------------------------------------------------------- Ensemble
+
+
+def test_ensemble_is_a_stack_of_any_nets():
+    nets = [nn.Sequential(nn.Linear(IN, 4), nn.Tanh(), nn.Linear(4, OUT)) for _ in range(3)]
+    ensemble, x = Ensemble(nets), normal(3, BATCH, IN)
+    stacked, shared = ensemble(x, stacked=True), ensemble(x[0])
+    assert ensemble.n_members == 3
+    assert stacked.shape == shared.shape == (3, BATCH, OUT)
+    for member, net in enumerate(nets):
+        assert torch.equal(stacked[member], net(x[member]))
+        assert torch.equal(shared[member], net(x[0]))
+        assert torch.equal(ensemble.member_tensors(member)["0.weight"], net[0].weight)
+
+
+def test_ensemble_refuses_inputs_for_another_number_of_members():
+    ensemble = Ensemble([nn.Linear(IN, OUT) for _ in range(3)])
+    with pytest.raises(ValueError, match="shorter"):
+        ensemble(normal(2, BATCH, IN), stacked=True)

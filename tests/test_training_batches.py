@@ -1,0 +1,223 @@
+import numpy as np
+import pytest
+import torch
+
+from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
+from mixup_tab.mixing import Mixup
+from mixup_tab.training.batches import (
+    LoaderBatches,
+    MixedBatches,
+    Mixing,
+    PlainBatches,
+    Table,
+)
+from mixup_tab.training.randomness import Streams
+
+SIZES = [(20, 5), (23, 5), (7, 1), (3, 10), (1, 1), (9, 8), (700, 3)]
+
+
+def streams(*seeds):
+    return [Streams.from_seed(seed, "cpu") for seed in seeds]
+
+
+def encode(y, weight):
+    return MixedCrossEntropy().encode(y, weight, 3)
+
+
+def identity(n):
+    """Row i is the i-th unit vector, so that a mixed row shows what it is made of."""
+    return torch.eye(n, dtype=torch.float64)
+
+
+def batches(n, batch_size, *, seeds=(0,), alphas=None, rule=None, rows=None, weight=None):
+    """Batches of unit vectors whose class is their number modulo 3."""
+    result = MixedBatches(
+        Table(identity(n), "cpu"),
+        Table(torch.arange(n) % 3, "cpu"),
+        None if weight is None else Table(weight, "cpu"),
+        rows=rows,
+        batch_size=batch_size,
+        streams=streams(*seeds),
+        encode=encode,
+    )
+    if alphas is not None:
+        result.mixing = Mixing(Mixup() if rule is None else rule, alphas)
+    return result
+
+
+def joined(epoch):
+    """Inputs and targets of an epoch, shape (members, rows, ...)."""
+    return tuple(torch.cat(parts, 1) for parts in zip(*epoch, strict=True))
+
+
+# ------------------------------------------------------------------ order of the rows
+
+
+@pytest.mark.parametrize(("n", "batch_size"), SIZES)
+@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
+def test_every_member_sees_every_row_once_per_epoch(n, batch_size, seeds):
+    source = batches(n, batch_size, seeds=seeds)
+    for _ in range(2):
+        epoch = list(source)
+        sizes = [batch.x.shape[1] for batch in epoch]
+        assert len(epoch) == len(source) == -(-n // batch_size)
+        assert set(sizes[:-1]) <= {batch_size}
+        assert sum(sizes) == n
+        x, targets = joined(epoch)
+        assert torch.equal(x.sum(1), torch.ones(len(seeds), n, dtype=torch.float64))
+        assert torch.equal(targets.argmax(-1), x.argmax(-1) % 3)
+
+
+def test_the_order_differs_by_epoch_member_and_seed():
+    source = batches(30, 7, seeds=(0, 1))
+    first, second = (joined(source)[0].argmax(-1) for _ in range(2))
+    assert not torch.equal(first, second)
+    assert not torch.equal(first[0], first[1])
+
+
+def test_only_the_rows_that_take_part_are_seen():
+    rows = torch.tensor([8, 3, 3, 5, 0])
+    x, _ = joined(batches(9, 2, rows=rows))
+    assert sorted(x[0].argmax(-1).tolist()) == [0, 3, 3, 5, 8]
+
+
+def test_mixing_does_not_change_the_order():
+    erm = batches(23, 5, seeds=(4,))
+    mixed = batches(23, 5, seeds=(4,), alphas=[0.4], rule=Mixup(folded=True))
+    for _ in range(3):  # A folded weight leaves the example itself the larger part.
+        assert torch.equal(joined(erm)[0].argmax(-1), joined(mixed)[0].argmax(-1))
+
+
+# ------------------------------------------------------------------------- mixing
+
+
+def test_alpha_zero_is_bit_equal_to_no_mixing():
+    for plain, zero in zip(batches(23, 5), batches(23, 5, alphas=[0]), strict=True):
+        assert torch.equal(plain.x, zero.x)
+        assert torch.equal(plain.targets, zero.targets)
+
+
+@pytest.mark.parametrize(("n", "batch_size"), SIZES)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_targets_are_mixed_like_inputs_within_the_batch(n, batch_size, weighted):
+    weight = torch.rand(n, dtype=torch.float64) + 0.5 if weighted else None
+    rows = np.eye(3)[np.arange(n) % 3] * (weight.numpy()[:, None] if weighted else 1)
+    plain = batches(n, batch_size, seeds=(0, 1), weight=weight)
+    source = batches(n, batch_size, seeds=(0, 1), weight=weight, alphas=[0.5, 2.0])
+    for batch, unmixed in zip(source, plain, strict=True):
+        assert (batch.x.sum(-1) - 1).abs().max() < 1e-12
+        assert ((batch.x > 0).sum(-1) <= 2).all()
+        for member in range(2):
+            here = unmixed.x[member].sum(0)  # marks the rows of this batch
+            assert not batch.x[member, :, here == 0].any()
+        np.testing.assert_allclose(batch.targets, batch.x.numpy() @ rows, atol=1e-6)
+        assert len(batch.x) == 2
+
+
+def test_batches_are_the_rules_draws_from_the_members_stream():
+    n, size = 13, 4
+    epoch = list(batches(n, size, seeds=(5,), alphas=[0.6]))
+    [stream] = streams(5)
+    x = np.eye(n)[torch.randperm(n, generator=stream.order).numpy()]
+    blocks = [x[: n // size * size].reshape(-1, size, n), x[n // size * size :][None]]
+    expected = []
+    for block in blocks:
+        mix = Mixup().draw(0.6, block.shape[:2], generator=stream.mix)
+        lam = mix.lam.double().numpy()[..., None]
+        for own, weight, partner in zip(block, lam, mix.partner.numpy(), strict=True):
+            expected.append(weight * own + (1 - weight) * own[partner])
+    for batch, reference in zip(epoch, expected, strict=True):
+        np.testing.assert_allclose(batch.x[0], reference, atol=1e-12)
+
+
+@pytest.mark.parametrize(("n", "batch_size"), SIZES)
+def test_a_member_of_a_stack_sees_the_batches_it_sees_alone(n, batch_size):
+    alphas = [0.0, 0.3, 8.0]
+    stack = batches(n, batch_size, seeds=(0, 1, 2), alphas=alphas)
+    alone = [batches(n, batch_size, seeds=(k,), alphas=[a]) for k, a in enumerate(alphas)]
+    for _ in range(2):
+        for together, *single in zip(stack, *alone, strict=True):
+            for member, own in enumerate(single):
+                assert torch.equal(together.x[member], own.x[0])
+                assert torch.equal(together.targets[member], own.targets[0])
+
+
+@pytest.mark.parametrize("kind", ["same_class", "other_class"])
+def test_rules_that_need_labels_get_those_of_the_batch(kind):
+    rule = Mixup(partners=kind, folded=True)
+    for batch in batches(60, 16, seeds=(0, 1), alphas=[1.0, 1.0], rule=rule):
+        pure = batch.targets.max(-1).values > 1 - 1e-6
+        assert pure.all() if kind == "same_class" else not pure.all()
+
+
+@pytest.mark.parametrize(("n", "batch_size"), SIZES)
+@pytest.mark.parametrize("members", [1, 3])
+def test_values_are_mixed_like_inputs(n, batch_size, members):
+    y = torch.randn(n, dtype=torch.float64)
+    source = MixedBatches(
+        Table(identity(n), "cpu"),
+        Table(y.unsqueeze(1), "cpu"),
+        None,
+        rows=None,
+        batch_size=batch_size,
+        streams=streams(*range(members)),
+        encode=lambda y, weight: MixedSquaredError().encode(y, weight, 1),
+    )
+    source.mixing = Mixing(Mixup(), [0.5] * members)
+    for batch in source:
+        assert batch.targets.shape == (*batch.x.shape[:2], 2)
+        torch.testing.assert_close(batch.targets[..., 0], batch.x @ y)
+
+
+def test_the_front_is_applied_before_mixing():
+    source = batches(10, 4, alphas=[1.0])
+    source.prepare = lambda x: x**2 + 1
+    for batch in source:
+        torch.testing.assert_close(batch.x.sum(-1), torch.full_like(batch.x[..., 0], 11))
+
+
+def test_plain_batches_are_the_rows_in_order_for_all_members():
+    tables = Table(identity(7), "cpu"), Table(torch.arange(7) % 3, "cpu"), None
+    settings = {"batch_size": 3, "members": 2, "encode": encode, "prepare": lambda x: 2 * x}
+    x, targets = joined(PlainBatches(*tables, rows=None, **settings))
+    assert torch.equal(x, 2 * identity(7).expand(2, 7, 7))
+    assert torch.equal(targets, encode(torch.arange(7) % 3, None).expand(2, 7, 3))
+    x, _ = joined(PlainBatches(*tables, rows=torch.tensor([4, 1]), **settings))
+    assert torch.equal(x[1], 2 * identity(7)[[4, 1]])
+
+
+# ------------------------------------------------------------------------- loaders
+
+
+def loader():
+    return [(identity(6)[:4], torch.arange(4) % 3), (identity(6)[4:], torch.arange(4, 6) % 3)]
+
+
+def test_loader_batches_are_shared_by_the_members_and_mixed_for_each():
+    source = LoaderBatches(loader(), encode, "cpu", streams(0, 1))
+    for batch, (x, y) in zip(source, loader(), strict=True):
+        assert torch.equal(batch.x, x.expand(2, *x.shape))
+        assert torch.equal(batch.targets, encode(y, None).expand(2, len(y), 3))
+    source.mixing = Mixing(Mixup(), [0.0, 1.0])
+    labels = torch.eye(3, dtype=torch.float64)[torch.arange(6) % 3]
+    plain, mixed = joined(source)[0]
+    assert torch.equal(plain, identity(6))
+    assert not torch.equal(mixed, identity(6))
+    for batch in source:
+        torch.testing.assert_close(batch.targets.double(), batch.x @ labels)
+
+
+@pytest.mark.parametrize("kind", ["same_class", "other_class"])
+def test_loader_batches_give_rules_their_labels(kind):
+    source = LoaderBatches(loader(), encode, "cpu", streams(0, 1))
+    source.mixing = Mixing(Mixup(partners=kind), [1.0, 1.0])
+    pure = torch.cat([(batch.targets.max(-1).values == 1).flatten() for batch in source])
+    assert pure.all() if kind == "same_class" else not pure.all()
+
+
+def test_loader_batches_of_several_inputs_are_refused():
+    source = LoaderBatches([([torch.ones(2), torch.ones(2)], None)], encode, "cpu", streams(0))
+    with pytest.raises(
+        TypeError, match="Only one tensor per batch can be mixed, got <class 'list"
+    ):
+        next(iter(source))
