@@ -285,7 +285,8 @@ class MixupClassifier(ClassifierMixin, BaseMixup):
         if len(self.classes_) < 2:
             raise ValueError(
                 f"y holds only one class, {self.classes_.tolist()[0]!r}, in "
-                f"{len(y)} row{'s' * (len(y) > 1)} (n_samples={len(y)}); a classifier needs at least 2 classes."
+                f"{len(y)} row{'s' * (len(y) > 1)} (n_samples={len(y)}); a classifier needs "
+                "at least 2 classes."
             )
         return keep_weighted(X, codes, weight)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -37,11 +38,11 @@ class Streams(NamedTuple):
         """
         place = "cpu" if torch.device(device).type == "mps" else device
         sequence = np.random.SeedSequence(seed, spawn_key=(epoch,))
-        children = sequence.generate_state(4, np.uint64) >> 1
+        children = sequence.generate_state(4, np.uint64)
         places = ("cpu", place, place, place)
         return cls(
             *(
-                torch.Generator(where).manual_seed(int(child))
+                torch.Generator(where).manual_seed(int(child) >> 1)
                 for where, child in zip(places, children, strict=True)
             )
         )
@@ -50,9 +51,12 @@ class Streams(NamedTuple):
 def member_seeds(seed: int, n_members: int) -> list[int]:
     """Return the seeds of ensemble members; member k's does not depend on their number."""
     return [
-        int(np.random.SeedSequence((seed, k)).generate_state(1, np.uint64)[0] >> 1)
+        int(np.random.SeedSequence((seed, k)).generate_state(1, np.uint64)[0]) >> 1
         for k in range(n_members)
     ]
+
+
+_global_lock = threading.Lock()
 
 
 class _Redirect(TorchDispatchMode):
@@ -75,7 +79,15 @@ class _Redirect(TorchDispatchMode):
         original, func = func, _with_generator(func)
         if func is not None:
             return func(*args, **{**kwargs, "generator": self.generator})
-        return original(*args, **kwargs)  # takes no generator: torch's global one has to do
+        return self._lend_global(original, args, kwargs)
+
+    def _lend_global(self, func: Any, args: tuple, kwargs: dict) -> Any:
+        """Run an operation that takes no generator with torch's global ones seeded by ours."""
+        seed = torch.randint(2**62, (), generator=self.generator, device=self.generator.device)
+        devices = [x.device for x in args if isinstance(x, torch.Tensor) and x.is_cuda][:1]
+        with _global_lock, torch.random.fork_rng(devices):
+            torch.manual_seed(int(seed))
+            return func(*args, **kwargs)
 
     def _dropout(
         self, x: torch.Tensor, p: float, train: bool | None
