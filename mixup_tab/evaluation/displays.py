@@ -73,7 +73,7 @@ class BenchmarkDisplay:
             right.set_title("Difference to ERM on the same splits", loc="left")
             self._draw(left, part, datasets, "error")
             self._draw(right, part[part["method"] != "ERM"], datasets, "error_diff")
-            left.set_xlim(left=0)
+            left.set_xlim(left=-0.015 * left.get_xlim()[1])  # a point at 0 shows whole
             right.axvline(0, color="0.4", linewidth=0.8)
             left.set_xlabel("%")
             right.set_xlabel("percentage points (left of 0: better than ERM)")
