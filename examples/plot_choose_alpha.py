@@ -41,7 +41,7 @@ panels = {
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
 for axis, (name, (mean, spread)) in zip(axes, panels.items(), strict=True):
     axis.errorbar(
-        range(len(alphas)), mean, yerr=spread / np.sqrt(n_folds), marker="o", capsize=3
+        range(len(alphas)), mean, yerr=spread / np.sqrt(search.n_splits_), marker="o", capsize=3
     )
     axis.set_xticks(range(len(alphas)), ["0 (ERM)", *alphas[1:]])
     axis.set(xlabel="alpha", title=name)

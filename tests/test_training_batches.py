@@ -4,14 +4,9 @@ import torch
 
 from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
 from mixup_tab.mixing import Mixup
-from mixup_tab.training.batches import (
-    LoaderBatches,
-    MixedBatches,
-    Mixing,
-    PlainBatches,
-    Table,
-)
+from mixup_tab.training.batches import LoaderBatches, MixedBatches, Mixing, PlainBatches
 from mixup_tab.training.randomness import Streams
+from mixup_tab.training.table import Table
 
 SIZES = [(20, 5), (23, 5), (7, 1), (3, 10), (1, 1), (9, 8), (700, 3)]
 

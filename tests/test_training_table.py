@@ -6,7 +6,7 @@ import torch
 from skorch.dataset import Dataset
 from torch.utils.data import Subset, TensorDataset
 
-from mixup_tab.training.batches import Table, as_arrays, as_tensor
+from mixup_tab.training.table import Table, as_arrays, as_tensor
 
 
 def test_an_array_is_wrapped_without_a_copy():

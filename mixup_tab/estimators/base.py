@@ -26,7 +26,7 @@ from mixup_tab.estimators.progress import (
 )
 from mixup_tab.nets import MLP, RobustScale
 from mixup_tab.training import EarlyStopping, LearningRate, MixupNet
-from mixup_tab.training.batches import as_tensor
+from mixup_tab.training.table import as_tensor
 
 
 class RowSplit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any, NoReturn
 
@@ -17,33 +17,22 @@ from skorch.callbacks import Callback, EpochScoring, EpochTimer, PrintLog
 from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from torch import Tensor, nn
 
-from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
+from mixup_tab.losses import MixedCrossEntropy
 from mixup_tab.mixing import MixingRule, as_rule
 from mixup_tab.mixing.draw import check_alpha
 from mixup_tab.nets import MLP, Ensemble
-from mixup_tab.training.batches import (
-    Batch,
-    LoaderBatches,
-    MixedBatches,
-    Mixing,
-    PlainBatches,
-    Table,
-    as_arrays,
-    as_tensor,
-    is_array,
-)
+from mixup_tab.training.batches import Batch, Mixing
 from mixup_tab.training.callbacks import EarlyStopping, LearningRate, StopTraining
 from mixup_tab.training.device import pick_device, threads_for
+from mixup_tab.training.device_net import DeviceNet
 from mixup_tab.training.optim import LeanAdamW
 from mixup_tab.training.randomness import Streams, drawing_from, member_seeds
+from mixup_tab.training.table import is_array
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
-# Values per chunk of rows in prediction: hidden layers of a chunk stay in the cache.
-_CHUNK_VALUES = 1 << 17
 
-
-class MixupNet(NeuralNet):
+class MixupNet(DeviceNet):
     """A skorch net that trains on mixed examples.
 
     For people who want skorch's own interface: any ``module``, callbacks, history,
@@ -327,12 +316,6 @@ class MixupNet(NeuralNet):
             "common scale."
         )
 
-    def _multiplications(self, rows: int, shape: Sequence[int]) -> int:
-        """Estimate the work of passing rows through the net and back."""
-        # Outside an MLP weights are shared along the axes.
-        shared = 1 if isinstance(self.module_, MLP) else math.prod(shape[2:])
-        return 3 * self._n_weights_ * shared * rows
-
     def notify(self, method_name: str, **kwargs: Any) -> None:
         """Call the hooks of one kind, unless nobody listens."""
         if method_name in _BATCH_HOOKS and method_name not in self._heard_:
@@ -480,187 +463,6 @@ class MixupNet(NeuralNet):
             self._uses_noise_ = used
         return torch.stack(outputs)
 
-    # --------------------------------------------------------------- data and batches
-
-    def get_dataset(self, X: Any, y: Any = None) -> Any:
-        """Wrap data; a DataFrame becomes one array, not a dict of columns."""
-        return super().get_dataset(X.to_numpy() if hasattr(X, "to_numpy") else X, y)
-
-    def get_iterator(self, dataset: Any, training: bool = False) -> Iterable:
-        """Cut batches on the device where the data is an array, else use the loader."""
-        if self.batch_size < 1 and self.batch_size != -1:
-            raise ValueError(
-                f"batch_size must be at least 1, or -1 for all rows, got {self.batch_size!r}."
-            )
-        arrays = as_arrays(dataset)
-        if arrays is None:
-            loader = super().get_iterator(dataset, training=training)
-            return LoaderBatches(loader, self._encoder(None), self.device, self._streams_)
-        x, y, rows = arrays
-        n_rows = len(x) if rows is None else len(rows)
-        encode = self._encoder(y)
-        self._check_outputs(x)
-        settings = {
-            "rows": None if rows is None else torch.as_tensor(rows, device=self.device),
-            "encode": encode,
-            "prepare": self._prepare,
-        }
-        tables = self._table(x), self._table(y), self._table(self._weight_)
-        if not training:
-            return PlainBatches(
-                *tables, batch_size=self._chunk(), members=self.n_members, **settings
-            )
-        return MixedBatches(
-            *tables,
-            batch_size=n_rows if self.batch_size == -1 else self.batch_size,
-            streams=self._streams_,
-            **settings,
-        )
-
-    def _table(self, values: Any) -> Table | None:
-        """Put an array on the device, once per fit."""
-        if values is None:
-            return None
-        key = id(values)
-        if key not in self._tables_:
-            self._tables_[key] = Table(values, self.device)
-        return self._tables_[key]
-
-    def _prepare(self, x: Tensor) -> Tensor:
-        x = x.to(self._dtype_)
-        return self.module_.prepare(x) if isinstance(self.module_, MLP) else x
-
-    def _encoder(self, y: Any) -> Callable[[Tensor, Tensor | None], Tensor]:
-        """Return the function that makes target rows, knowing the number of outputs."""
-        n_outputs = self.n_outputs or getattr(self, "n_outputs_", None) or _count_outputs(y)
-        self.n_outputs_ = n_outputs
-        dtype = self._dtype_
-        # One value per row, not a code: a column of its own.
-        one_value = (
-            isinstance(self.criterion_, MixedSquaredError) and getattr(y, "ndim", 1) == 1
-        )
-
-        def encode(y: Tensor, weight: Tensor | None) -> Tensor:
-            y = y.to(dtype) if y.is_floating_point() else y.long()
-            if one_value:
-                y = y.unsqueeze(-1)
-            weight = None if weight is None else weight.to(dtype)
-            criterion = self.criterion_
-            if not hasattr(criterion, "encode"):
-                criterion = MixedCrossEntropy()
-            return criterion.encode(y, weight, n_outputs).to(dtype)
-
-        return encode
-
-    def _check_outputs(self, x: Any) -> None:
-        """Pass two rows through a module that is not ours and look at the shape."""
-        known = hasattr(self.criterion_, "rows") or type(self.criterion_) is nn.CrossEntropyLoss
-        if isinstance(self.module_, MLP) or not known:
-            return
-        outputs = self.raw_outputs(x[:2])
-        expected = (self.n_members, len(x[:2]), self.n_outputs_)
-        if outputs.shape != expected:
-            name = getattr(self.module, "__name__", type(self.module).__name__)
-            raise ValueError(
-                f"module={name} returned shape {outputs.shape[1:]} for inputs of shape "
-                f"{tuple(x[:2].shape)}, but {expected[1:]} is needed: one row per example, "
-                "one column per class or value."
-            )
-
-    # --------------------------------------------------------------------- prediction
-
-    def _chunk(self) -> int:
-        """Rows that go through the net at once in validation and prediction."""
-        if not isinstance(self.module_, MLP):
-            return max(self.batch_size, 256)
-        return max(_CHUNK_VALUES // (self.module_.width * self.n_members), 16)
-
-    def forward_iter(
-        self, X: Any, training: bool = False, device: str = "cpu"
-    ) -> Iterator[Tensor]:
-        """Yield the outputs for chunks of rows, shape (rows, [members,] outputs)."""
-        arrays = (X, None, None) if is_array(X) else as_arrays(self.get_dataset(X))
-        if arrays is None:
-            for batch in super().get_iterator(self.get_dataset(X), training=False):
-                outputs = self.evaluation_step(batch, training=training).to(device)
-                yield outputs if self.n_members == 1 else outputs.transpose(0, 1)
-            return
-        x, rows = as_tensor(arrays[0]), arrays[2]
-        x = x if rows is None else x[torch.as_tensor(rows)]
-        dtype = self._dtype_
-        if x.dtype == torch.float64 and isinstance(self.module_, MLP) and self.device != "mps":
-            dtype = x.dtype
-        if self.module_.training != training:
-            self._set_training(training)
-        for part in x.split(self._chunk()):
-            with torch.inference_mode(not training):
-                outputs = self.module_(part.to(self.device, dtype))
-                outputs = outputs if self.n_members == 1 else outputs.transpose(0, 1)
-            yield outputs if self.device == device else outputs.to(device)
-
-    def raw_outputs(self, X: Any) -> np.ndarray:
-        """Return the outputs of every member.
-
-        Parameters
-        ----------
-        X : array of shape (rows, *features)
-            Inputs.
-
-        Returns
-        -------
-        ndarray, shape (members, rows, outputs)
-        """
-        with threads_for(self._multiplications(self._chunk(), getattr(X, "shape", ()))):
-            parts = list(self.forward_iter(X))
-        outputs = (parts[0] if len(parts) == 1 else torch.cat(parts)).numpy()
-        return outputs[None] if self.n_members == 1 else outputs.swapaxes(0, 1)
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return probabilities (or values), averaged over the members.
-
-        Parameters
-        ----------
-        X : array of shape (rows, *features)
-            Inputs.
-
-        Returns
-        -------
-        ndarray, shape (rows, outputs)
-        """
-        outputs = torch.from_numpy(self.raw_outputs(X)).double()
-        if hasattr(self.criterion_, "predict"):
-            outputs = self.criterion_.predict(outputs)
-        else:
-            outputs = self._get_predict_nonlinearity()(outputs)
-        return outputs.mean(0).numpy()
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return class codes where the criterion is a cross-entropy, else values.
-
-        Parameters
-        ----------
-        X : array of shape (rows, *features)
-            Inputs.
-
-        Returns
-        -------
-        ndarray, shape (rows,) or (rows, outputs)
-        """
-        outputs = self.predict_proba(X)
-        if isinstance(self.criterion_, (MixedCrossEntropy, nn.CrossEntropyLoss)):
-            return outputs.argmax(1)
-        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
-
 
 def _overrides(thing: object, base: type, *names: str) -> bool:
     return any(getattr(type(thing), name) is not getattr(base, name) for name in names)
-
-
-def _count_outputs(y: Any) -> int:
-    """Number of classes in codes from 0, or of columns in values."""
-    if y is None:
-        raise ValueError("n_outputs must be given when the targets come from a dataset.")
-    if getattr(y, "ndim", 1) > 1:
-        return y.shape[1]
-    kind = y.dtype.is_floating_point if isinstance(y, Tensor) else y.dtype.kind == "f"
-    return 1 if kind else int(y.max()) + 1
