@@ -341,7 +341,9 @@ def test_the_learning_rate_falls_along_a_cosine_unless_a_callback_sets_it(two_cl
     policies["skorch"] = [("schedule", LRScheduler("ExponentialLR", gamma=0.5))]
     for name, callbacks in policies.items():
         recorder = Recorder()
-        small(callbacks=[*callbacks, recorder], batch_size=60).fit(*two_classes)
+        small(callbacks=[*callbacks, recorder], batch_size=60, learning_rate_init=0.001).fit(
+            *two_classes
+        )
         rates[name] = recorder.rates
     cosine = [0.001 * (1 + math.cos(math.pi * step / steps)) / 2 for step in range(steps)]
     assert_allclose(rates["default"], cosine)

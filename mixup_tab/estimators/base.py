@@ -101,11 +101,10 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
     ) -> Any:
         goes_on = hasattr(self, "net_") and (partial or self.warm_start)
         data = self._check_training_data(X, y, sample_weight, goes_on=goes_on, **options)
-        epochs = 1 if partial else self._auto("max_epochs", len(data.X))
-        net = self._make_net(data, epochs, holds_out=self.early_stopping and not partial)
+        net = self._make_net(data, partial)
         if goes_on:
             self._go_on(net)
-        root = open_task(self, epochs, X, y)
+        root = open_task(self, net.max_epochs, X, y)
         if root is not None:
             report = ReportEpochs(root, self, X, y, lambda: self._learned(net))
             net.callbacks_.append(("report", report))
@@ -130,25 +129,23 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
             del curves["validation_loss_curve_"]
         return {"net_": net, "n_iter_": len(curves["loss_curve_"]), **curves}
 
-    def _auto(self, name: str, rows: int) -> int:
-        """Resolve a parameter that may be "auto" for a number of training rows."""
-        value = getattr(self, name)
-        batch_size = min(max(rows // 16, 16), 256)
-        if name == "batch_size":
-            if value == "auto":
-                return batch_size
-            if value > rows:
-                warnings.warn(
-                    f"batch_size={value} is larger than the {rows} training rows; every "
-                    "batch holds all of them. Lower batch_size, or leave it at 'auto'.",
-                    UserWarning,
-                    stacklevel=2,
-                )
-            return min(value, rows)
-        if value != "auto":
-            return value
-        steps = -(-rows // self._auto("batch_size", rows))
-        return min(max(1200 // steps, 20), 200)
+    def _rows_per_batch(self, rows: int) -> int:
+        if self.batch_size == "auto":
+            return min(max(rows // 16, 16), 256)
+        if self.batch_size > rows:
+            warnings.warn(
+                f"batch_size={self.batch_size} is larger than the {rows} training rows; every "
+                "batch holds all of them. Lower batch_size, or leave it at 'auto'.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return min(self.batch_size, rows)
+
+    def _n_epochs(self, rows: int, batch_size: int) -> int:
+        if self.max_epochs != "auto":
+            return self.max_epochs
+        steps = -(-rows // batch_size)
+        return min(max(1000 // steps, min(40, 8000 // steps), 10), 200)
 
     def _split(self, y: np.ndarray, seed: int) -> RowSplit:
         n_valid = max(int(np.ceil(self.validation_fraction * len(y))), 1)
@@ -172,8 +169,11 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
                 "warm_start=False."
             ) from error
 
-    def _make_net(self, data: TrainingData, epochs: int, *, holds_out: bool) -> MixupNet:
+    def _make_net(self, data: TrainingData, partial: bool) -> MixupNet:
         seed = self._seed()
+        rows = len(data.X)
+        batch_size = self._rows_per_batch(rows)
+        holds_out = self.early_stopping and not partial
         n_outputs = self._n_outputs(data.y)
         net = MixupNet(
             criterion=self._criterion,
@@ -183,11 +183,11 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
             n_outputs=n_outputs,
             n_members=self.n_estimators,
             random_state=seed,
-            max_epochs=epochs,
+            max_epochs=1 if partial else self._n_epochs(rows, batch_size),
             train_split=self._split(data.y, seed) if holds_out else None,
             lr=self.learning_rate_init,
             optimizer__weight_decay=self.weight_decay,
-            batch_size=self._auto("batch_size", len(data.X)),
+            batch_size=batch_size,
             verbose=self.verbose,
             device=self.device,
             **self._callback_params(holds_out),

@@ -52,16 +52,18 @@ class MixupClassifier(ClassifierMixin, BaseMixup):
     n_estimators : int, default=1
         Number of independent nets trained side by side; their probabilities are
         averaged.
-    learning_rate_init : float, default=0.001
+    learning_rate_init : float, default=0.003
         Learning rate at the start, > 0.
-    weight_decay : float, default=0.0
-        Decoupled weight decay (AdamW), ≥ 0. Mixup needs less of it than plain training.
+    weight_decay : float, default=0.1
+        Decoupled weight decay (AdamW), ≥ 0: a step shrinks weights by the learning rate
+        times this.
     dropout : float, default=0.0
         Share of hidden units set to zero in training, in [0, 1).
     batch_size : int or "auto", default="auto"
         Rows per step; "auto" takes a sixteenth of the rows, between 16 and 256.
     max_epochs : int or "auto", default="auto"
-        Passes over the data; "auto" makes about 1200 steps in 20 to 200 passes.
+        Passes over the data; "auto" makes about 1000 steps on small tables, 40 passes on
+        larger ones, and at least 10 on huge ones.
     warmup_epochs : int, default=0
         Epochs at the start without mixing.
     early_stopping : bool, default=False
@@ -136,8 +138,8 @@ class MixupClassifier(ClassifierMixin, BaseMixup):
         hidden_layer_sizes: Any = (128, 128),
         module: Any = None,
         n_estimators: int = 1,
-        learning_rate_init: float = 0.001,
-        weight_decay: float = 0.0,
+        learning_rate_init: float = 0.003,
+        weight_decay: float = 0.1,
         dropout: float = 0.0,
         batch_size: int | str = "auto",
         max_epochs: int | str = "auto",
