@@ -52,7 +52,7 @@ class MixupClassifier(ClassifierMixin, BaseMixup):
     n_estimators : int, default=1
         Number of independent nets trained side by side; their probabilities are
         averaged.
-    learning_rate_init : float, default=0.003
+    learning_rate_init : float, default=0.002
         Learning rate at the start, > 0.
     weight_decay : float, default=0.1
         Decoupled weight decay (AdamW), ≥ 0: a step shrinks weights by the learning rate
@@ -138,7 +138,7 @@ class MixupClassifier(ClassifierMixin, BaseMixup):
         hidden_layer_sizes: Any = (128, 128),
         module: Any = None,
         n_estimators: int = 1,
-        learning_rate_init: float = 0.003,
+        learning_rate_init: float = 0.002,
         weight_decay: float = 0.1,
         dropout: float = 0.0,
         batch_size: int | str = "auto",

@@ -32,7 +32,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         Makes another net; see :class:`~mixup_tab.MixupClassifier`.
     n_estimators : int, default=1
         Number of independent nets trained side by side; predictions are averaged.
-    learning_rate_init : float, default=0.003
+    learning_rate_init : float, default=0.002
         Learning rate at the start, > 0.
     weight_decay : float, default=0.1
         Decoupled weight decay (AdamW), ≥ 0.
@@ -99,7 +99,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         hidden_layer_sizes: Any = (128, 128),
         module: Any = None,
         n_estimators: int = 1,
-        learning_rate_init: float = 0.003,
+        learning_rate_init: float = 0.002,
         weight_decay: float = 0.1,
         dropout: float = 0.0,
         batch_size: int | str = "auto",
