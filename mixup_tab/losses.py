@@ -19,7 +19,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-_log_softmax_backward = torch.ops.aten._log_softmax_backward_data
+_log_softmax_backward = torch.ops.aten._log_softmax_backward_data.default
 
 
 def check_label_smoothing(label_smoothing: float) -> float:
@@ -132,8 +132,8 @@ class MixedCrossEntropy(_MixedLoss):
         """Return the loss of every row; see :func:`cross_entropy_rows`."""
         return cross_entropy_rows(outputs, targets)
 
-    def loss_and_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss of each net and the gradient of their sum, without autograd.
+    def gradient(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the gradient of :meth:`forward` by the outputs, without autograd.
 
         Parameters
         ----------
@@ -142,13 +142,10 @@ class MixedCrossEntropy(_MixedLoss):
 
         Returns
         -------
-        loss : Tensor, shape (members,)
-        gradient : Tensor, shape of ``outputs``
+        Tensor, shape of ``outputs``
         """
-        log_prob = torch.log_softmax(outputs, -1)
         slope = targets * (-1 / outputs.shape[-2])
-        loss = (slope * log_prob).sum((-2, -1))
-        return loss, _log_softmax_backward(slope, log_prob, -1, outputs.dtype)
+        return _log_softmax_backward(slope, torch.log_softmax(outputs, -1), -1, outputs.dtype)
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Turn outputs into probabilities."""
@@ -187,8 +184,8 @@ class MixedSquaredError(_MixedLoss):
         """Return the loss of every row; see :func:`squared_error_rows`."""
         return squared_error_rows(outputs, targets)
 
-    def loss_and_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss of each net and the gradient of their sum, without autograd.
+    def gradient(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the gradient of :meth:`forward` by the outputs, without autograd.
 
         Parameters
         ----------
@@ -199,13 +196,11 @@ class MixedSquaredError(_MixedLoss):
 
         Returns
         -------
-        loss : Tensor, shape (members,)
-        gradient : Tensor, shape of ``outputs``
+        Tensor, shape of ``outputs``
         """
         weight = targets[..., -1:]
         error = outputs - targets[..., :-1] / weight
-        slope = error * (weight / (outputs.shape[-1] * outputs.shape[-2]))
-        return (slope * error).sum((-2, -1)), slope.mul_(2)
+        return error * (weight * (2 / (outputs.shape[-1] * outputs.shape[-2])))
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Return the outputs as they are."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -158,15 +159,17 @@ def _collect(
 
 
 def _table(summary: pd.DataFrame, title: str) -> Table:
-    table = Table(title=title, title_justify="left", caption_justify="left")
+    table = Table(
+        title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD
+    )
     table.caption = (
-        f"Mean and 95 % interval over {summary['repeats'].max()} splits into 75 % training and "
-        "25 % test rows, corrected for splits that share rows (Nadeau and Bengio 2003)."
+        f"Mean ± half the 95 % interval over {summary['repeats'].max()} splits into 75 % training "
+        "and 25 % test rows, corrected for splits that share rows (Nadeau and Bengio 2003)."
     )
     for name in ("table", "method"):
-        table.add_column(name)
-    for name in ("test error %", "minus ERM, points", "log-loss", "Brier"):
-        table.add_column(name, justify="right")
+        table.add_column(name, no_wrap=True)
+    for name in ("test error %", "minus ERM", "log-loss", "Brier"):
+        table.add_column(name, justify="right", no_wrap=True)
     for dataset, group in summary.groupby("dataset", sort=False):
         for k, row in enumerate(group.to_dict("records")):
             table.add_row(
@@ -182,12 +185,9 @@ def _table(summary: pd.DataFrame, title: str) -> Table:
 
 
 def _with_interval(row: dict[str, Any], name: str, scale: float, sign: str = "") -> str:
-    mean = f"{scale * row[name]:{sign}.1f}"
-    low, high = scale * row[f"{name}_low"], scale * row[f"{name}_high"]
-    if not np.isfinite(low):
-        return mean
-    low = max(low, 0.0) if name == "error" else low
-    return f"{mean} [{low:{sign}.1f}, {high:{sign}.1f}]"
+    half = scale * (row[f"{name}_high"] - row[name])
+    spread = f" ± {half:.1f}" if np.isfinite(half) else ""
+    return f"{scale * row[name]:{sign}.1f}{spread}"
 
 
 def _verdict(summary: pd.DataFrame) -> str:
@@ -224,8 +224,8 @@ def run_speed(device: str, epochs: int, pairs: int, console: Console | None = No
     """
     console = console or Console()
     table = Table(
-        title=f"{speed.ROWS:,} × {speed.FEATURES} table, two classes, the paper's setting, "
-        f"{device}, one thread unless said; both sides in one run",
+        title=f"{speed.ROWS:,} × {speed.FEATURES} table of float64, two classes, the paper's "
+        f"setting, {device}, one thread unless said; both sides in one run",
         title_justify="left",
     )
     for name in ("ours", "against"):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-_relu_backward = torch.ops.aten.threshold_backward
+_relu_backward = torch.ops.aten.threshold_backward.default
 
 
 class MLP(nn.Module):
@@ -158,35 +158,58 @@ class MLP(nn.Module):
         targets : Tensor, shape (members, batch, columns)
             Target rows of the criterion.
         criterion : nn.Module
-            With a method ``loss_and_gradient(outputs, targets)``.
+            With a method ``gradient(outputs, targets)``.
         generators : sequence of torch.Generator
             One source of dropout masks per member.
 
         Returns
         -------
-        Tensor, shape (members,)
-            The loss of each member.
+        Tensor, shape (members, batch, out_features)
+            The outputs.
         """
-        if torch.is_grad_enabled():  # the training loop has switched it off already
-            with torch.no_grad():
-                return self.backward(x, targets, criterion, generators)
-        layers = list(self.layers())
-        if layers[0][0].grad is None:
+        with torch.no_grad():
+            return self.bind(criterion, generators)(x, targets)
+
+    def bind(
+        self, criterion: nn.Module, generators: Sequence[torch.Generator]
+    ) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return :meth:`backward` as a function of inputs and targets, for a loop.
+
+        It holds on to parameters and gradients, so that a step looks nothing up. It is to
+        be called where no gradient is recorded.
+
+        Parameters
+        ----------
+        criterion, generators
+            As in :meth:`backward`.
+
+        Returns
+        -------
+        callable
+        """
+        if self.weight0.grad is None:
             self._make_gradients()
         dropout = self._make_dropout(generators)
-        *inputs, outputs = self._run(x, layers, dropout)
-        loss, slope = criterion.loss_and_gradient(outputs, targets)
-        ones = slope.new_ones(()).expand(x.shape[0], 1, x.shape[1])
-        for layer in range(len(layers) - 1, -1, -1):
-            weight, bias = layers[layer]
-            torch.bmm(slope.mT, inputs[layer], out=weight.grad)
-            torch.bmm(ones, slope, out=bias.grad)  # a sum, only faster
-            if layer:
-                # A unit that was dropped is zero, so one test serves ReLU and dropout.
-                slope = _relu_backward(torch.bmm(slope, weight), inputs[layer], 0)
-                if dropout is not None:
-                    slope.div_(1 - self.dropout)
-        return loss
+        layers = list(self.layers())
+        grads = [(weight.grad, bias.grad) for weight, bias in layers]
+
+        def step(x: Tensor, targets: Tensor) -> Tensor:
+            *inputs, outputs = self._run(x, layers, dropout)
+            slope = criterion.gradient(outputs, targets)
+            ones = _ones(slope.shape[0], slope.shape[1], slope.dtype, slope.device)
+            for layer in range(len(layers) - 1, -1, -1):
+                weight_grad, bias_grad = grads[layer]
+                torch.bmm(slope.mT, inputs[layer], out=weight_grad)
+                torch.bmm(ones, slope, out=bias_grad)  # a sum, only faster
+                if layer:
+                    # A dropped unit is zero, so one test serves ReLU and dropout.
+                    slope = torch.bmm(slope, layers[layer][0])
+                    slope = _relu_backward(slope, inputs[layer], 0)
+                    if dropout is not None:
+                        slope.div_(1 - self.dropout)
+            return outputs
+
+        return step
 
     @torch.inference_mode(False)
     def _make_gradients(self) -> None:
@@ -218,6 +241,12 @@ class MLP(nn.Module):
         if generators is None:
             return partial(nn.functional.dropout, p=self.dropout)
         return partial(_dropout, keep=1 - self.dropout, generators=generators)
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _ones(members: int, batch: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.ones((), dtype=dtype, device=device).expand(members, 1, batch)
 
 
 def _dropout(x: Tensor, keep: float, generators: Sequence[torch.Generator]) -> Tensor:

@@ -29,6 +29,9 @@ from mixup_tab.training.optim import LeanAdamW
 from mixup_tab.training.randomness import Streams, drawing_from, member_seeds
 from mixup_tab.training.table import is_array
 
+# The loss is only looked at, so it is computed for many steps in one call.
+_LOSS_STEPS = 64
+
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
@@ -381,25 +384,34 @@ class MixupNet(DeviceNet):
             not self._heard_
             and isinstance(self.module_, MLP)
             and isinstance(self.optimizer_, LeanAdamW)
-            and hasattr(self.criterion_, "loss_and_gradient")
+            and hasattr(self.criterion_, "gradient")
             and not _overrides(self, MixupNet, "train_step", "train_step_single", "infer")
             and all(p.requires_grad for p in self.module_.parameters())
         )
 
     def _epoch_by_hand(self, iterator: Iterable[Batch]) -> tuple[Tensor, int, int]:
         """Run an epoch in which the net writes its own gradients."""
-        noise = [stream.noise for stream in self._streams_]
-        backward, criterion = self.module_.backward, self.criterion_
+        step = self.module_.bind(self.criterion_, [stream.noise for stream in self._streams_])
         total, rows, count = torch.zeros(self.n_members, device=self.device), 0, 0
         updates: list[Callable[[], None]] = []
+        seen: list[tuple[Tensor, Tensor]] = []
         with torch.inference_mode():
             for x, targets in iterator:
-                total.add_(backward(x, targets, criterion, noise), alpha=x.shape[1])
+                if seen and (len(seen) == _LOSS_STEPS or seen[0][1].shape != targets.shape):
+                    total += self._summed_loss(seen)
+                    seen = []
+                seen.append((step(x, targets), targets))
                 updates = updates or self.optimizer_.updates()
                 for update in updates:
                     update()
                 rows, count = rows + x.shape[1], count + 1
+            total += self._summed_loss(seen)
         return total, rows, count
+
+    def _summed_loss(self, steps: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """Sum the loss of every member over the rows of several steps at once."""
+        outputs, targets = (torch.stack(part) for part in zip(*steps, strict=True))
+        return self.criterion_.rows(outputs, targets).sum((0, 2))
 
     def _mixing_now(self) -> Mixing | None:
         epoch = len(self.history) - 1
