@@ -163,8 +163,9 @@ def _table(summary: pd.DataFrame, title: str) -> Table:
         title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD
     )
     table.caption = (
-        f"Mean ± half the 95 % interval over {summary['repeats'].max()} splits into 75 % training "
-        "and 25 % test rows, corrected for splits that share rows (Nadeau and Bengio 2003)."
+        f"Mean ± half the 95 % interval over {summary['repeats'].max()} splits into 75 % "
+        "training and 25 % test rows, corrected for splits that share rows (Nadeau and "
+        "Bengio 2003)."
     )
     for name in ("table", "method"):
         table.add_column(name, no_wrap=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import resource
 import statistics
 import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -174,7 +174,8 @@ def measure(device: str = "cpu", epochs: int = 3, pairs: int = 5) -> Iterator[Ro
         yield _threads(fit(), threads, pairs)
     finally:
         torch.set_num_threads(threads)
-    yield _memory(device)
+    if _STATUS.exists():  # Linux
+        yield _memory(device)
 
 
 def steps_per_device(device: str) -> Iterator[tuple[int, float]]:
@@ -257,6 +258,7 @@ def _one_blas_thread() -> Any:
 # ------------------------------------------------------------------------------ memory
 
 _BIG = (1_000_000, 50)
+_STATUS = Path("/proc/self/status")
 
 _MEMORY_SCRIPT = """
 import sys
@@ -300,20 +302,19 @@ def peak_beyond_table(device: str) -> float:
     """
     fit_ours(*make_table(1000), 1, device=device)  # what is loaded on first use
     X, y = make_table(*_BIG, dtype=np.float32)
-    before = _resident()
+    before = _status("VmRSS")
     setting = {"max_epochs": 1, "batch_size": 1024, "device": device}
     MixupClassifier(**setting).fit(X, y)
-    # ru_maxrss counts from the process's start: the table was its peak until here.
-    return max(_peak() - before, 0)
+    return max(_status("VmHWM") - before, 0)
 
 
-def _resident() -> float:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()
+def _status(field: str) -> float:
+    """Read a field of this process's status, in bytes.
 
-
-def _peak() -> float:
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Not from ``getrusage``, whose peak a child inherits from the process that started it.
+    """
+    lines = _STATUS.read_text().splitlines()
+    return 1024 * next(float(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
 
 
 # --------------------------------------------------------------------------------- GPU
