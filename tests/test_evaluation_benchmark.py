@@ -4,22 +4,16 @@ import pytest
 from sklearn.datasets import load_wine
 
 from mixup_tab.evaluation import BenchmarkDisplay, compare, summarize
-from mixup_tab.evaluation.benchmark import Task, methods, run_task
+from mixup_tab.evaluation.benchmark import Task, methods, plan, run_task
 from mixup_tab.evaluation.statistics import resampled_interval
 from mixup_tab.evaluation.tables import BUNDLED, load
-
-
-def collect(parts):
-    return [row for part in parts for row in part]
-
 
 TASK = Task("iris", "paper", (0.2,), repeat=1, seed=4, device="cpu")
 
 
 @pytest.fixture(scope="module")
 def results():
-    rows = compare(["iris", "wine"], protocols=["paper"], repeats=3, device="cpu")
-    return pd.DataFrame(collect(rows))
+    return compare(["iris", "wine"], protocols=["paper"], repeats=3, device="cpu")
 
 
 def test_rows_are_the_same_every_time_but_for_the_seconds():
@@ -31,7 +25,7 @@ def test_results_do_not_depend_on_the_number_of_processes(results):
     rows = compare(["wine"], protocols=["paper"], repeats=3, device="cpu", n_jobs=2)
     keys = ["dataset", "method", "repeat"]
     one = results.set_index(keys).sort_index()[["error", "log_loss", "brier"]].loc[["wine"]]
-    two = pd.DataFrame(collect(rows)).set_index(keys).sort_index()[one.columns]
+    two = rows.set_index(keys).sort_index()[one.columns]
     pd.testing.assert_frame_equal(one, two)
 
 
@@ -87,8 +81,8 @@ def test_picture_shows_every_table_and_method(results):
 
 
 def test_alphas_that_are_zero_or_twice_there_count_once():
-    rows = collect(compare(["iris"], alphas=[0, 1, 1.0], protocols=["paper"], repeats=1))
-    assert [row["method"] for row in rows] == ["ERM", "mixup α=1", "MLPClassifier"]
+    rows = compare(["iris"], alphas=[0, 1, 1.0], protocols=["paper"], repeats=1)
+    assert rows["method"].tolist() == ["ERM", "mixup α=1", "MLPClassifier"]
 
 
 def test_tables_are_those_of_scikit_learn():
@@ -117,4 +111,4 @@ def test_tables_are_those_of_scikit_learn():
 )
 def test_bad_arguments_are_found_before_training(arguments, message):
     with pytest.raises(ValueError, match=message):
-        compare(**{"datasets": ["iris"], **arguments})
+        plan(**{"datasets": ["iris"], **arguments})

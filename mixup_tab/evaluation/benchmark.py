@@ -126,7 +126,7 @@ def run_task(task: Task) -> list[dict[str, Any]]:
     return rows
 
 
-def compare(
+def plan(
     datasets: Sequence[str],
     *,
     alphas: Sequence[float] = (0.2,),
@@ -134,11 +134,8 @@ def compare(
     repeats: int = 10,
     seed: int = 0,
     device: str = "auto",
-    n_jobs: int = 1,
-) -> Iterator[list[dict[str, Any]]]:
-    """Compare plain training, mixup and scikit-learn's MLPClassifier.
-
-    Arguments are checked at once; results come as they are ready, in no fixed order.
+) -> list[Task]:
+    """List what a comparison of plain training, mixup and MLPClassifier consists of.
 
     Parameters
     ----------
@@ -154,14 +151,11 @@ def compare(
         Repeat r uses ``seed + r`` for the split and for every method.
     device : str, default="auto"
         Where our nets are trained.
-    n_jobs : int, default=1
-        Number of processes.
 
     Returns
     -------
-    iterator of list of dict
-        As many items as ``len(datasets) * len(protocols) * repeats``; each holds the rows
-        of :func:`run_task`.
+    list of Task
+        One per table, protocol and repeat.
 
     Raises
     ------
@@ -180,14 +174,52 @@ def compare(
     if not 0 <= seed < 2**31:
         raise ValueError(f"seed must lie in [0, 2**31), got {seed!r}.")
     device = pick_device(device)
-    tasks = [
+    return [
         Task(dataset, protocol, alphas, repeat, seed + repeat, device)
         for repeat in range(repeats)
         for dataset in datasets
         for protocol in protocols
     ]
+
+
+def execute(tasks: Sequence[Task], n_jobs: int = 1) -> Iterator[list[dict[str, Any]]]:
+    """Run tasks in processes and yield the rows of each as they are ready, in no order.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        What to do.
+    n_jobs : int, default=1
+        Number of processes.
+
+    Returns
+    -------
+    iterator of list of dict
+        The rows of :func:`run_task`.
+    """
     pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
     return pool(joblib.delayed(run_task)(task) for task in tasks)
+
+
+def compare(datasets: Sequence[str], *, n_jobs: int = 1, **settings: Any) -> pd.DataFrame:
+    """Compare plain training, mixup and scikit-learn's MLPClassifier on tables.
+
+    Parameters
+    ----------
+    datasets : sequence of str
+        Names of bundled tables.
+    n_jobs : int, default=1
+        Number of processes.
+    **settings
+        As in :func:`plan`.
+
+    Returns
+    -------
+    DataFrame
+        One row per table, protocol, repeat and method; see :func:`run_task`.
+    """
+    tasks = plan(datasets, **settings)
+    return pd.DataFrame([row for rows in execute(tasks, n_jobs) for row in rows])
 
 
 def summarize(results: pd.DataFrame) -> pd.DataFrame:

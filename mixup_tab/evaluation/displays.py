@@ -24,11 +24,9 @@ class BenchmarkDisplay:
 
     Examples
     --------
-    >>> import pandas as pd
     >>> from mixup_tab.evaluation import BenchmarkDisplay, compare
-    >>> parts = compare(["iris"], protocols=["paper"], repeats=2)
-    >>> rows = [row for part in parts for row in part]
-    >>> display = BenchmarkDisplay.from_results(pd.DataFrame(rows))
+    >>> results = compare(["iris"], protocols=["paper"], repeats=2)
+    >>> display = BenchmarkDisplay.from_results(results)
     >>> len(display.axes_.ravel())
     2
     """

@@ -22,7 +22,7 @@ from rich.progress import (
 from rich.table import Table
 
 from mixup_tab.evaluation import speed
-from mixup_tab.evaluation.benchmark import compare, summarize
+from mixup_tab.evaluation.benchmark import execute, plan, summarize
 from mixup_tab.evaluation.displays import BenchmarkDisplay
 
 COLUMNS = (
@@ -79,6 +79,7 @@ def run(
     datasets: Sequence[str],
     *,
     output: Path | None = None,
+    n_jobs: int = 1,
     console: Console | None = None,
     **settings: Any,
 ) -> bool:
@@ -92,10 +93,12 @@ def run(
         Names of tables.
     output : Path, default=None
         Folder for the files; None makes a new one under the current folder.
+    n_jobs : int, default=1
+        Number of processes.
     console : rich Console, default=None
         Where to print.
     **settings
-        As in :func:`~mixup_tab.evaluation.compare`.
+        As in :func:`~mixup_tab.evaluation.benchmark.plan`; ``protocols`` is needed.
 
     Returns
     -------
@@ -103,10 +106,10 @@ def run(
         Whether everything was run.
     """
     console = console or Console()
-    tasks = compare(datasets, **settings)
+    tasks = plan(datasets, **settings)
     folder = make_output(output)
-    total = len(datasets) * len(settings["protocols"]) * settings["repeats"]
-    rows, finished = _collect(tasks, total, folder / "results.csv", console)
+    done = execute(tasks, n_jobs)
+    rows, finished = _collect(done, len(tasks), folder / "results.csv", console)
     if not rows:
         console.print("Stopped before the first result.")
         return False
