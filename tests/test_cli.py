@@ -1,5 +1,7 @@
+import signal
 import subprocess
 import sys
+import time
 
 import pandas as pd
 import pytest
@@ -86,3 +88,28 @@ def test_output_that_is_a_file_is_refused_and_left_alone(tmp_path):
     assert "cannot be written to" in result.output
     assert "--output" in result.output
     assert path.read_text() == "mine"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT as a terminal does")
+def test_ctrl_c_keeps_what_is_done(tmp_path):
+    folder = tmp_path / "out"
+    command = [sys.executable, "-m", "mixup_tab.cli", *SMALL, "--repeats", "5000"]
+    process = subprocess.Popen(
+        [*command, "--output", folder],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A runner in the background ignores the signal, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    rows = folder / "results.csv"
+    deadline = time.monotonic() + 60
+    while not (rows.exists() and rows.read_text().count("\n") > 3):
+        assert time.monotonic() < deadline, "no result after a minute"
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    shown, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, shown
+    assert "they are kept" in shown
+    assert len(pd.read_csv(rows)) >= 3
+    assert (folder / "results.png").exists()

@@ -104,9 +104,7 @@ def run_task(task: Task) -> list[dict[str, Any]]:
     rows = []
     for name, model in methods(task.protocol, task.alphas, task.seed, task.device).items():
         start = time.perf_counter()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # ten epochs are the setting
-            model.fit(X[train], y[train])
+        _fit(model, X[train], y[train])
         seconds = time.perf_counter() - start
         proba = model.predict_proba(X[test])
         labels = model.classes_
@@ -124,6 +122,18 @@ def run_task(task: Task) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _fit(model: BaseEstimator, X: np.ndarray, y: np.ndarray) -> None:
+    """Fit a model; Ctrl-C ends the benchmark, not only this fit."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # ten epochs are the setting
+        # Nets, ours and scikit-learn's, take Ctrl-C as the end of training and warn.
+        warnings.filterwarnings("error", "Training (was )?interrupted")
+        try:
+            model.fit(X, y)
+        except (RuntimeWarning, UserWarning) as interruption:
+            raise KeyboardInterrupt from interruption
 
 
 def plan(
