@@ -214,17 +214,10 @@ def test_backward_changes_neither_inputs_nor_targets():
 
 def test_ensemble_is_a_stack_of_any_nets():
     nets = [nn.Sequential(nn.Linear(IN, 4), nn.Tanh(), nn.Linear(4, OUT)) for _ in range(3)]
-    ensemble, x = Ensemble(nets), normal(3, BATCH, IN)
-    stacked, shared = ensemble(x, stacked=True), ensemble(x[0])
+    ensemble, x = Ensemble(nets), normal(BATCH, IN)
+    outputs = ensemble(x)
     assert ensemble.n_members == 3
-    assert stacked.shape == shared.shape == (3, BATCH, OUT)
+    assert outputs.shape == (3, BATCH, OUT)
     for member, net in enumerate(nets):
-        assert torch.equal(stacked[member], net(x[member]))
-        assert torch.equal(shared[member], net(x[0]))
+        assert torch.equal(outputs[member], net(x))
         assert torch.equal(ensemble.member_tensors(member)["0.weight"], net[0].weight)
-
-
-def test_ensemble_refuses_inputs_for_another_number_of_members():
-    ensemble = Ensemble([nn.Linear(IN, OUT) for _ in range(3)])
-    with pytest.raises(ValueError, match="shorter"):
-        ensemble(normal(2, BATCH, IN), stacked=True)

@@ -15,11 +15,6 @@ class Ensemble(nn.Module):
     ----------
     members : sequence of nn.Module
         Nets with equal input and output shapes.
-
-    Notes
-    -----
-    Shape: inputs ``(members, batch, *features)`` or, for all members alike, the
-    inputs of a single member; outputs ``(members, batch, outputs)``.
     """
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
@@ -35,19 +30,16 @@ class Ensemble(nn.Module):
         """Return one member's parameters and buffers by name."""
         return self.members[member].state_dict()
 
-    def forward(self, x: Tensor, *, stacked: bool = False) -> Tensor:
-        """Return the outputs of every member.
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs of every member for the same inputs.
 
         Parameters
         ----------
-        x : Tensor
+        x : Tensor, shape (batch, *features)
             Inputs.
-        stacked : bool, default=False
-            Whether the first axis of ``x`` is the model axis.
 
         Returns
         -------
         Tensor, shape (members, batch, outputs)
         """
-        inputs = x if stacked else [x] * self.n_members
-        return torch.stack([net(part) for net, part in zip(self.members, inputs, strict=True)])
+        return torch.stack([net(x) for net in self.members])
