@@ -93,14 +93,18 @@ def test_output_that_is_a_file_is_refused_and_left_alone(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT as a terminal does")
 def test_ctrl_c_keeps_what_is_done(tmp_path):
     folder = tmp_path / "out"
-    command = [sys.executable, "-m", "mixup_tab.cli", *SMALL, "--repeats", "5000"]
+    # A runner in the background ignores the signal, and so would its children.
+    code = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from mixup_tab.cli import app\n"
+        "app(sys.argv[1:])\n"
+    )
     process = subprocess.Popen(
-        [*command, "--output", folder],
+        [sys.executable, "-c", code, *SMALL, "--repeats", "5000", "--output", folder],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        # A runner in the background ignores the signal, and so would its children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     rows = folder / "results.csv"
     deadline = time.monotonic() + 60
