@@ -55,13 +55,13 @@ def squared_error_rows(values: Tensor, targets: Tensor) -> Tensor:
         Outputs of the net.
     targets : Tensor, shape (..., outputs + 1)
         Weighted values and, last, the weight: rows of
-        :meth:`MixedSquaredError.encode`, mixed or not.
+        :meth:`MixedSquaredError.encode`, mixed or not. A row of zeros costs nothing.
 
     Returns
     -------
     Tensor, shape (...)
     """
-    weight = targets[..., -1:]
+    weight = targets[..., -1:].clamp_min(torch.finfo(targets.dtype).tiny)
     return (weight * (values - targets[..., :-1] / weight) ** 2).mean(-1)
 
 
@@ -198,9 +198,8 @@ class MixedSquaredError(_MixedLoss):
         -------
         Tensor, shape of ``outputs``
         """
-        weight = targets[..., -1:]
-        error = outputs - targets[..., :-1] / weight
-        return error * (weight * (2 / (outputs.shape[-1] * outputs.shape[-2])))
+        error = outputs * targets[..., -1:] - targets[..., :-1]
+        return error * (2 / (outputs.shape[-1] * outputs.shape[-2]))
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Return the outputs as they are."""

@@ -24,9 +24,8 @@ from mixup_tab.estimators.progress import (
     open_task,
     with_callbacks,
 )
-from mixup_tab.nets import MLP, RobustScale
+from mixup_tab.nets import MLP
 from mixup_tab.training import EarlyStopping, LearningRate, MixupNet
-from mixup_tab.training.table import as_tensor
 
 
 class RowSplit:
@@ -191,7 +190,7 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
             verbose=self.verbose,
             device=self.device,
             **self._callback_params(holds_out),
-            **self._module_params(data.X, n_outputs),
+            **self._module_params(data, n_outputs),
         )
         return net.initialize()
 
@@ -209,11 +208,12 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
             callbacks.append(EarlyStopping(patience=self.n_iter_no_change))
         return {"callbacks": callbacks or None, **params}
 
-    def _module_params(self, X: np.ndarray, n_outputs: int) -> dict[str, Any]:
+    def _module_params(self, data: TrainingData, n_outputs: int) -> dict[str, Any]:
+        shape = data.X.shape[1:]
         offered = {
-            "in_features": X.shape[1] if X.ndim == 2 else None,
+            "in_features": shape[0] if len(shape) == 1 else None,
             "out_features": n_outputs,
-            "input_shape": X.shape[1:],
+            "input_shape": shape,
             "hidden_layer_sizes": tuple(np.atleast_1d(self.hidden_layer_sizes).tolist()),
             "dropout": self.dropout,
         }
@@ -226,7 +226,7 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
             if name in accepted and name not in fixed
         }
         if self.module is None:
-            params["module__front"] = RobustScale.fit(as_tensor(X))
+            params["module__front"] = data.scale
         return {"module": module, **params}
 
     # ------------------------------------------------------------------- prediction

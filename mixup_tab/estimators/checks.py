@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight, validate_data
@@ -12,6 +14,8 @@ from skorch.callbacks import Callback
 
 from mixup_tab.mixing import as_rule
 from mixup_tab.mixing.draw import check_alpha
+from mixup_tab.nets import RobustScale
+from mixup_tab.training.table import as_tensor
 
 
 def _number(
@@ -94,7 +98,8 @@ def _verbose(name: str, value: Any) -> None:
         raise TypeError(f"{name} must be True, False or a whole number, got {value!r}.")
 
 
-class TrainingData(NamedTuple):
+@dataclass
+class TrainingData:
     """Validated training data.
 
     Attributes
@@ -107,6 +112,11 @@ class TrainingData(NamedTuple):
     X: np.ndarray
     y: np.ndarray
     weight: np.ndarray | None
+
+    @cached_property
+    def scale(self) -> RobustScale:
+        """The scaling of the columns, read off once."""
+        return RobustScale.fit(as_tensor(self.X))
 
 
 _INF = float("inf")

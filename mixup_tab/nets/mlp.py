@@ -73,7 +73,7 @@ class MLP(nn.Module):
         front: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.dropout = dropout
+        self.dropout: float | list[float] = dropout
         self.n_members = n_members
         self.front = front
         sizes = [in_features, *hidden_layer_sizes, out_features]
@@ -85,6 +85,38 @@ class MLP(nn.Module):
                 f"bias{layer}", nn.Parameter(torch.empty(n_members, 1, fan_out))
             )
         self.reset_parameters(generators)
+
+    @classmethod
+    def join(cls, nets: Sequence[MLP]) -> MLP:
+        """Return one stack of all members of several nets, which become views of it.
+
+        Parameters
+        ----------
+        nets : sequence of MLP
+            Nets of the same layer sizes. From here on their parameters are slices of the
+            stack's, until :meth:`leave` is called on them.
+
+        Returns
+        -------
+        MLP
+        """
+        stack = cls.__new__(cls)
+        nn.Module.__init__(stack)
+        stack.n_members = sum(net.n_members for net in nets)
+        stack.width, stack.front = nets[0].width, None
+        stack.dropout = [net.dropout for net in nets for _ in range(net.n_members)]
+        for name in nets[0]._parameters:
+            data = torch.cat([net._parameters[name].detach() for net in nets])
+            stack.register_parameter(name, nn.Parameter(data))
+            parts = data.split([net.n_members for net in nets])
+            for net, part in zip(nets, parts, strict=True):
+                net._parameters[name].data = part
+        return stack
+
+    def leave(self) -> None:
+        """Give the parameters memory of their own again after :meth:`join`."""
+        for parameter in self._parameters.values():
+            parameter.data = parameter.detach().clone()
 
     def layers(self) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
         """Iterate over (weight, bias), shapes (members, out, in) and (members, 1, out)."""
@@ -171,7 +203,10 @@ class MLP(nn.Module):
             return self.bind(criterion, generators)(x, targets)
 
     def bind(
-        self, criterion: nn.Module, generators: Sequence[torch.Generator]
+        self,
+        criterion: nn.Module,
+        generators: Sequence[torch.Generator],
+        rows: Sequence[int] | None = None,
     ) -> Callable[[Tensor, Tensor], Tensor]:
         """Return :meth:`backward` as a function of inputs and targets, for a loop.
 
@@ -182,6 +217,8 @@ class MLP(nn.Module):
         ----------
         criterion, generators
             As in :meth:`backward`.
+        rows : sequence of int, default=None
+            Number of rows of each member's batch that are not padding, if not all.
 
         Returns
         -------
@@ -189,7 +226,7 @@ class MLP(nn.Module):
         """
         if self.weight0.grad is None:
             self._make_gradients()
-        dropout = self._make_dropout(generators)
+        dropout = self._make_dropout(generators, rows)
         layers = list(self.layers())
         grads = [(weight.grad, bias.grad) for weight, bias in layers]
 
@@ -206,7 +243,7 @@ class MLP(nn.Module):
                     slope = torch.bmm(slope, layers[layer][0])
                     slope = _relu_backward(slope, inputs[layer], 0)
                     if dropout is not None:
-                        slope.div_(1 - self.dropout)
+                        slope.div_(dropout.keep(slope))
             return outputs
 
         return step
@@ -234,13 +271,16 @@ class MLP(nn.Module):
         return values
 
     def _make_dropout(
-        self, generators: Sequence[torch.Generator] | None
-    ) -> Callable[[Tensor], Tensor] | None:
-        if not self.dropout:
-            return None
-        if generators is None:
-            return partial(nn.functional.dropout, p=self.dropout)
-        return partial(_dropout, keep=1 - self.dropout, generators=generators)
+        self,
+        generators: Sequence[torch.Generator] | None,
+        rows: Sequence[int] | None = None,
+    ) -> _Dropout | Callable[[Tensor], Tensor] | None:
+        shares = self.dropout
+        if not isinstance(shares, list):
+            if generators is None:
+                return partial(nn.functional.dropout, p=shares) if shares else None
+            shares = [shares] * self.n_members
+        return _Dropout(shares, generators, rows) if any(shares) else None
 
 
 @lru_cache(maxsize=8)
@@ -249,8 +289,30 @@ def _ones(members: int, batch: int, dtype: torch.dtype, device: torch.device) ->
     return torch.ones((), dtype=dtype, device=device).expand(members, 1, batch)
 
 
-def _dropout(x: Tensor, keep: float, generators: Sequence[torch.Generator]) -> Tensor:
-    mask = torch.empty_like(x)
-    for member, generator in zip(mask, generators, strict=True):
-        member.bernoulli_(keep, generator=generator)
-    return x * mask.div_(keep)
+class _Dropout:
+    """Dropout of a stack, every member with its own share and source of randomness."""
+
+    def __init__(
+        self,
+        shares: Sequence[float],
+        generators: Sequence[torch.Generator],
+        rows: Sequence[int] | None,
+    ) -> None:
+        self.rows = rows or [None] * len(shares)
+        self.drawn = [k for k, share in enumerate(shares) if share]
+        self.shares, self.generators = shares, generators
+        self._keep: Tensor | None = None
+
+    def keep(self, x: Tensor) -> Tensor:
+        """Shares that are kept, shape (members, 1, 1)."""
+        if self._keep is None:
+            keep = [[[1 - share]] for share in self.shares]
+            self._keep = torch.tensor(keep, dtype=x.dtype, device=x.device)
+        return self._keep
+
+    def __call__(self, x: Tensor) -> Tensor:
+        mask = torch.ones_like(x)
+        for k in self.drawn:
+            part = mask[k, : self.rows[k]]
+            part.bernoulli_(1 - self.shares[k], generator=self.generators[k])
+        return x * mask.div_(self.keep(x))

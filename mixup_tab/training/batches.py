@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mixup_tab.mixing import Mix, MixingRule
+from mixup_tab.mixing import MixingRule
 from mixup_tab.training.randomness import Streams, drawing_from
 from mixup_tab.training.table import Table
 
@@ -33,26 +33,21 @@ class Mixing:
     rule: MixingRule
     alphas: Sequence[float]
 
-    @property
-    def active(self) -> bool:
-        """Whether any member is mixed at all."""
-        return any(alpha > 0 for alpha in self.alphas)
+    def apply(
+        self, member: int, x: Tensor, targets: Tensor, labels: Tensor, stream: Streams
+    ) -> tuple[Tensor, Tensor]:
+        """Mix batches of one member, shapes (..., batch, *features) and (..., batch, columns).
 
-    def draw(self, shape: Sequence[int], labels: Tensor | None, streams: Sequence) -> Mix:
-        """Draw for a block, shape (batches, members, batch), each member by itself."""
-        batches, _, size = shape
-        drawn = [
-            self.rule.draw(
-                alpha,
-                (batches, size),
-                generator=stream.mix,
-                labels=None if labels is None else labels[:, member],
-            )
-            for member, (alpha, stream) in enumerate(zip(self.alphas, streams, strict=True))
-        ]
-        if len(drawn) == 1:
-            return type(drawn[0])(*(part.unsqueeze(1) for part in drawn[0]))
-        return type(drawn[0])(*(torch.stack(parts, 1) for parts in zip(*drawn, strict=True)))
+        With α = 0 they are returned as they are.
+        """
+        alpha, rule = self.alphas[member], self.rule
+        if not alpha:
+            return x, targets
+        shape = targets.shape[:-1]
+        labels = labels if rule.needs_labels else None
+        mix = rule.draw(alpha, shape, generator=stream.mix, labels=labels)
+        mix = type(mix)(*(part.to(x.device) for part in mix))
+        return rule.mix_x(x, mix), rule.mix_y(targets, mix)
 
 
 class MixedBatches:
@@ -106,23 +101,39 @@ class MixedBatches:
         return -(-self.n_rows // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        order = self._order()
-        size = self.batch_size
-        full = self.n_rows // size * size
-        block = self._batches_per_block() * size
-        for start in range(0, full, block):
-            stop = min(start + block, full)
-            yield from self._block(order[:, start:stop], size)
-        if full < self.n_rows:
-            yield from self._block(order[:, full:], self.n_rows - full)
+        for block in self.blocks():
+            yield from map(Batch, *(part.unbind(0) for part in block))
 
-    def _order(self) -> Tensor:
-        """Positions of the rows in this epoch's order, shape (members, n)."""
-        orders = [
-            torch.randperm(self.n_rows, generator=s.order, device=s.order.device)
-            for s in self.streams
-        ]
-        order = torch.stack(orders).to(self.x.device)
+    def blocks(self) -> Iterator[Batch]:
+        """Yield an epoch in blocks of batches.
+
+        Yields
+        ------
+        Batch
+            Parts of shape (batches, members, batch, ...). The rows that are left over
+            are a block of one smaller batch.
+        """
+        members = [self._member_blocks(member) for member in range(len(self.streams))]
+        if len(members) == 1:
+            for block in members[0]:
+                yield Batch(*(part.unsqueeze(1) for part in block))
+            return
+        for blocks in zip(*members, strict=True):
+            yield Batch(*(torch.stack(parts, 1) for parts in zip(*blocks, strict=True)))
+
+    def _member_blocks(self, member: int) -> Iterator[tuple[Tensor, Tensor]]:
+        order, size = self._order(self.streams[member]), self.batch_size
+        full = self.n_rows // size * size
+        for part in order[:full].split(self._batches_per_block() * size):
+            yield self._block(member, part.view(-1, size))
+        if full < self.n_rows:
+            yield self._block(member, order[full:].unsqueeze(0))
+
+    def _order(self, stream: Streams) -> Tensor:
+        """Positions of the rows in this epoch's order."""
+        generator = stream.order
+        order = torch.randperm(self.n_rows, generator=generator, device=generator.device)
+        order = order.to(self.x.device)
         return order if self.rows is None else self.rows[order]
 
     def _batches_per_block(self) -> int:
@@ -130,19 +141,12 @@ class MixedBatches:
         values = self.batch_size * max(self.x.data[:1].numel(), 1)
         return min(max(BLOCK_VALUES // values, 1), BLOCK_BATCHES)
 
-    def _block(self, order: Tensor, size: int) -> Iterator[Batch]:
-        members = len(order)
-        rows = order.view(members, -1, size).transpose(0, 1).contiguous()
-        x = self.prepare(self.x.take(rows))
-        y = self.y.take(rows)
+    def _block(self, member: int, rows: Tensor) -> tuple[Tensor, Tensor]:
+        x, y = self.prepare(self.x.take(rows)), self.y.take(rows)
         targets = self.encode(y, None if self.weight is None else self.weight.take(rows))
-        if self.mixing is not None and self.mixing.active:
-            rule = self.mixing.rule
-            labels = y if rule.needs_labels else None
-            mix = self.mixing.draw(rows.shape, labels, self.streams)
-            mix = type(mix)(*(part.to(x.device) for part in mix))
-            x, targets = rule.mix_x(x, mix), rule.mix_y(targets, mix)
-        return map(Batch, x.unbind(0), targets.unbind(0))
+        if self.mixing is None:
+            return x, targets
+        return self.mixing.apply(member, x, targets, y, self.streams[member])
 
 
 class PlainBatches:
@@ -217,16 +221,15 @@ class LoaderBatches:
             if not isinstance(x, Tensor):
                 raise TypeError(f"Only one tensor per batch can be mixed, got {type(x)!r}.")
             x, y = (part.to(self.device, non_blocking=True) for part in (x, y))
-            x, targets = (
-                part.expand(members, *part.shape) for part in (x, self.encode(y, None))
-            )
-            if self.mixing is not None and self.mixing.active:
-                labels = y.expand(1, members, *y.shape)
-                mix = self.mixing.draw((1, members, len(y)), labels, self.streams)
-                mix = type(mix)(*(part[0].to(self.device) for part in mix))
-                x = self.mixing.rule.mix_x(x, mix)
-                targets = self.mixing.rule.mix_y(targets, mix)
-            yield Batch(x, targets)
+            targets = self.encode(y, None)
+            if self.mixing is None:
+                yield Batch(*(part.expand(members, *part.shape) for part in (x, targets)))
+                continue
+            mixed = [
+                self.mixing.apply(member, x, targets, y, stream)
+                for member, stream in enumerate(self.streams)
+            ]
+            yield Batch(*(torch.stack(parts) for parts in zip(*mixed, strict=True)))
 
     def _loaded(self) -> Iterator[tuple[Any, Any]]:
         """Load batches, with all randomness of loader and dataset from the first stream."""

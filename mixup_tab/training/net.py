@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any, NoReturn
 
 import numpy as np
@@ -256,18 +256,26 @@ class MixupNet(DeviceNet):
         MixupNet
         """
         self.interrupted_ = False
-        self._weight_ = None if sample_weight is None else np.asarray(sample_weight)
-        self._streams_, self._tables_ = self._make_streams(len(self.history)), {}
-        try:
-            with threads_for(self._multiplications(self.batch_size, getattr(X, "shape", ()))):
+        work = self._multiplications(self.batch_size, getattr(X, "shape", ()))
+        with self._material(sample_weight), threads_for(work):
+            try:
                 super().fit_loop(X, y, epochs, **fit_params)
-        except StopTraining:
-            pass
-        except KeyboardInterrupt:
-            self._note_interruption()
+            except StopTraining:
+                pass
+            except KeyboardInterrupt:
+                self._note_interruption()
+        return self
+
+    @contextmanager
+    def _material(self, weight: Any, tables: dict | None = None) -> Iterator[None]:
+        """Hold weights, random streams and tables on the device while there is training."""
+        self._weight_ = None if weight is None else np.asarray(weight)
+        self._streams_ = self._make_streams(len(self.history))
+        self._tables_ = {} if tables is None else tables
+        try:
+            yield
         finally:
             del self._weight_, self._streams_, self._tables_
-        return self
 
     def partial_fit(
         self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any
@@ -359,13 +367,12 @@ class MixupNet(DeviceNet):
         """
         if iterator is None:
             return
-        self._heard_ = self._listened_to()
+        by_hand = self.goes_by_hand()
         self._set_training(training)
         if training:
-            self.history.new_batch()  # what skorch's callbacks expect there to be
-            iterator.mixing = self._mixing_now()
+            self._begin_epoch(iterator)
             self._uses_noise_ = True  # until the first step of the epoch shows otherwise
-        if training and self._goes_by_hand():
+        if training and by_hand:
             self._record_epoch(prefix, *self._epoch_by_hand(iterator))
             return
         total, rows, count = torch.zeros(self.n_members, device=self.device), 0, 0
@@ -378,8 +385,18 @@ class MixupNet(DeviceNet):
             rows, count = rows + size, count + 1
         self._record_epoch(prefix, total, rows, count)
 
-    def _goes_by_hand(self) -> bool:
-        """Whether nobody would notice that an epoch runs without autograd and hooks."""
+    def _begin_epoch(self, iterator: Any) -> None:
+        self.history.new_batch()  # what skorch's callbacks expect there to be
+        iterator.mixing = self._mixing_now()
+
+    def goes_by_hand(self) -> bool:
+        """Whether nobody would notice that an epoch runs without autograd and hooks.
+
+        Returns
+        -------
+        bool
+        """
+        self._heard_ = self._listened_to()
         return (
             not self._heard_
             and isinstance(self.module_, MLP)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -82,26 +83,17 @@ class LeanAdamW(torch.optim.Optimizer):
         if len(params) < len(group["params"]):
             for state in states:  # those that sit this step out are not to be counted
                 state["step"] = state["step"].clone()
-        steps = [state["step"] for state in states]
-        # Parameters that started together share one counter: adding to many costs more
-        # than the update itself.
-        counters = list({id(step): step for step in steps}.values())
-        update = partial(
-            torch._fused_adamw_,
+        update = _fused_update(
             params,
             [p.grad for p in params],
             [state["exp_avg"] for state in states],
             [state["exp_avg_sq"] for state in states],
-            [],
-            steps,
-            lr=group["lr"],
-            beta1=group["betas"][0],
-            beta2=group["betas"][1],
-            weight_decay=group["weight_decay"],
-            eps=group["eps"],
-            amsgrad=False,
-            maximize=False,
+            [state["step"] for state in states],
+            group,
         )
+        # Parameters that started together share one counter: adding to many costs more
+        # than the update itself.
+        counters = list({id(state["step"]): state["step"] for state in states}.values())
 
         def run() -> None:
             for counter in counters:
@@ -116,3 +108,81 @@ class LeanAdamW(torch.optim.Optimizer):
         state["exp_avg"] = torch.zeros_like(parameter.detach())
         state["exp_avg_sq"] = torch.zeros_like(parameter.detach())
         return state
+
+
+class StackAdamW:
+    """The same update for a stack whose members differ in learning rate and weight decay.
+
+    Parameters
+    ----------
+    params : sequence of Tensor
+        Parameters with a leading model axis and a gradient each.
+    """
+
+    def __init__(self, params: Sequence[Tensor]) -> None:
+        self.params = list(params)
+        self.moments = [[torch.zeros_like(p.detach()) for p in self.params] for _ in range(2)]
+        self.step = torch.zeros((), device=self.params[0].device)
+
+    def updates(self, settings: Sequence[dict]) -> Callable[[], None]:
+        """Return a function that updates every member.
+
+        Parameters
+        ----------
+        settings : sequence of dict
+            Options of :class:`LeanAdamW`, one per member. Neighbours with equal ones
+            are updated in one call.
+
+        Returns
+        -------
+        callable
+        """
+        names = ("lr", "betas", "eps", "weight_decay")
+        calls, start = [], 0
+        for options, same in groupby(settings, lambda s: tuple(s[name] for name in names)):
+            part = slice(start, start + len(list(same)))
+            start = part.stop
+            tensors = (self.params, [p.grad for p in self.params], *self.moments)
+            sliced = [[tensor.detach()[part] for tensor in each] for each in tensors]
+            steps = [self.step] * len(self.params)
+            calls.append(
+                _fused_update(*sliced, steps, dict(zip(names, options, strict=True)))
+            )
+
+        def run() -> None:
+            self.step.add_(1)
+            for call in calls:
+                call()
+
+        return run
+
+    def take(self, other: StackAdamW, members: Tensor) -> None:
+        """Go on with the moments of some members of another stack."""
+        self.moments = [[m[members] for m in each] for each in other.moments]
+        self.step = other.step
+
+
+def _fused_update(
+    params: list[Tensor],
+    grads: list[Tensor],
+    means: list[Tensor],
+    squares: list[Tensor],
+    steps: list[Tensor],
+    options: dict,
+) -> Callable[[], None]:
+    return partial(
+        torch._fused_adamw_,
+        params,
+        grads,
+        means,
+        squares,
+        [],
+        steps,
+        lr=options["lr"],
+        beta1=options["betas"][0],
+        beta2=options["betas"][1],
+        weight_decay=options["weight_decay"],
+        eps=options["eps"],
+        amsgrad=False,
+        maximize=False,
+    )
