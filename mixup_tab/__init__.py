@@ -14,9 +14,18 @@ _HOMES = {
     "MixupClassifier": "mixup_tab.estimators",
     "MixupNet": "mixup_tab.training",
     "MixupRegressor": "mixup_tab.estimators",
+    "MixupSearchCV": "mixup_tab.search",
 }
 
-__all__ = ["MLP", "Mixup", "MixupClassifier", "MixupNet", "MixupRegressor", "__version__"]
+__all__ = [
+    "MLP",
+    "Mixup",
+    "MixupClassifier",
+    "MixupNet",
+    "MixupRegressor",
+    "MixupSearchCV",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> object:

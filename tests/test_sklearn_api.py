@@ -55,7 +55,7 @@ def test_docstring_lists_the_parameters_with_their_defaults(estimator):
 @pytest.mark.parametrize("estimator", [MixupClassifier, MixupRegressor])
 def test_docstring_lists_the_fitted_attributes(estimator, two_classes):
     X, y = two_classes
-    fitted = estimator(max_epochs=1, early_stopping=True).fit(X, y)
+    fitted = estimator("auto", max_epochs=1, early_stopping=True).fit(X, y)
     public = {name for name in vars(fitted) if name.endswith("_") and name[0] != "_"}
     names = [name for name, _ in section(estimator, "Attributes")]
     documented = {name for entry in names for name in entry.split(", ")}

@@ -4,9 +4,10 @@ import torch
 
 from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
 from mixup_tab.mixing import Mixup
+from mixup_tab.training import table
 from mixup_tab.training.batches import LoaderBatches, MixedBatches, Mixing, PlainBatches
 from mixup_tab.training.randomness import Streams
-from mixup_tab.training.table import Table
+from mixup_tab.training.table import Examples, Table
 
 SIZES = [(20, 5), (23, 5), (7, 1), (3, 10), (1, 1), (9, 8), (700, 3)]
 
@@ -24,17 +25,17 @@ def identity(n):
     return torch.eye(n, dtype=torch.float64)
 
 
-def batches(n, batch_size, *, seeds=(0,), alphas=None, rule=None, rows=None, weight=None):
+def batches(
+    n, batch_size, *, seeds=(0,), alphas=None, rule=None, rows=None, weight=None, **maps
+):
     """Batches of unit vectors whose class is their number modulo 3."""
-    result = MixedBatches(
+    examples = Examples(
         Table(identity(n), "cpu"),
         Table(torch.arange(n) % 3, "cpu"),
         None if weight is None else Table(weight, "cpu"),
-        rows=rows,
-        batch_size=batch_size,
-        streams=streams(*seeds),
-        encode=encode,
+        **{"encode": encode, **maps},
     )
+    result = MixedBatches(examples, rows=rows, batch_size=batch_size, streams=streams(*seeds))
     if alphas is not None:
         result.mixing = Mixing(Mixup() if rule is None else rule, alphas)
     return result
@@ -149,14 +150,14 @@ def test_rules_that_need_labels_get_those_of_the_batch(kind):
 @pytest.mark.parametrize("members", [1, 3])
 def test_values_are_mixed_like_inputs(n, batch_size, members):
     y = torch.randn(n, dtype=torch.float64)
-    source = MixedBatches(
+    examples = Examples(
         Table(identity(n), "cpu"),
         Table(y.unsqueeze(1), "cpu"),
         None,
-        rows=None,
-        batch_size=batch_size,
-        streams=streams(*range(members)),
         encode=lambda y, weight: MixedSquaredError().encode(y, weight, 1),
+    )
+    source = MixedBatches(
+        examples, rows=None, batch_size=batch_size, streams=streams(*range(members))
     )
     source.mixing = Mixing(Mixup(), [0.5] * members)
     for batch in source:
@@ -164,20 +165,36 @@ def test_values_are_mixed_like_inputs(n, batch_size, members):
         torch.testing.assert_close(batch.targets[..., 0], batch.x @ y)
 
 
-def test_the_front_is_applied_before_mixing():
-    source = batches(10, 4, alphas=[1.0])
-    source.prepare = lambda x: x**2 + 1
+@pytest.mark.parametrize("most", [0, 1 << 20])
+def test_the_front_is_applied_before_mixing_in_small_tables_and_in_large_ones(
+    monkeypatch, most
+):
+    monkeypatch.setattr(table, "PREPARED_VALUES", most)
+    source = batches(10, 4, alphas=[1.0], prepare=lambda x: x**2 + 1)
     for batch in source:
         torch.testing.assert_close(batch.x.sum(-1), torch.full_like(batch.x[..., 0], 11))
 
 
+def test_large_tables_give_the_same_batches_as_small_ones(monkeypatch):
+    def epoch():
+        weight = torch.linspace(0.5, 1.5, 23)
+        settings = {"prepare": lambda x: 3 * x - 1, "weight": weight, "alphas": [1.0]}
+        return joined(batches(23, 4, rule=Mixup(partners="other_class"), **settings))
+
+    small = epoch()
+    monkeypatch.setattr(table, "PREPARED_VALUES", 0)
+    for one, other in zip(small, epoch(), strict=True):
+        assert torch.equal(one, other)
+
+
 def test_plain_batches_are_the_rows_in_order_for_all_members():
     tables = Table(identity(7), "cpu"), Table(torch.arange(7) % 3, "cpu"), None
-    settings = {"batch_size": 3, "members": 2, "encode": encode, "prepare": lambda x: 2 * x}
-    x, targets = joined(PlainBatches(*tables, rows=None, **settings))
+    examples = Examples(*tables, encode=encode, prepare=lambda x: 2 * x)
+    settings = {"batch_size": 3, "members": 2}
+    x, targets = joined(PlainBatches(examples, rows=None, **settings))
     assert torch.equal(x, 2 * identity(7).expand(2, 7, 7))
     assert torch.equal(targets, encode(torch.arange(7) % 3, None).expand(2, 7, 3))
-    x, _ = joined(PlainBatches(*tables, rows=torch.tensor([4, 1]), **settings))
+    x, _ = joined(PlainBatches(examples, rows=torch.tensor([4, 1]), **settings))
     assert torch.equal(x[1], 2 * identity(7)[[4, 1]])
 
 

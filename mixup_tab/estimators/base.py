@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import LRScheduler
 from torch.utils.data import Subset
 
+from mixup_tab.estimators.alpha import score_alphas
 from mixup_tab.estimators.checks import TrainingData, check_params, check_X
 from mixup_tab.estimators.progress import (
     CallbackSupportMixin,
@@ -66,6 +67,23 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
     def _n_outputs(self, y: np.ndarray) -> int:
         """Return the width of the last layer."""
 
+    @abstractmethod
+    def _row_losses(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the loss of every row, for targets as they are in ``TrainingData``."""
+
+    def _check_params(self) -> None:
+        """Check every parameter that can be checked without data."""
+        check_params(self)
+
+    def chooses_alpha(self) -> bool:
+        """Whether α is to be chosen by cross-validation.
+
+        Returns
+        -------
+        bool
+        """
+        return isinstance(self.alpha, str)
+
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is a trained net."""
         return hasattr(self, "net_")
@@ -81,7 +99,7 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
     def _fit(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> Any:
         """Train, or leave the estimator exactly as it was."""
         with self._all_or_nothing():
-            check_params(self)
+            self._check_params()
             return self._train(X, y, sample_weight, **options)
 
     @contextmanager
@@ -100,6 +118,8 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
     ) -> Any:
         goes_on = hasattr(self, "net_") and (partial or self.warm_start)
         data = self._check_training_data(X, y, sample_weight, goes_on=goes_on, **options)
+        if not (goes_on and self.chooses_alpha()):
+            self._set_alpha(data, partial)
         net = self._make_net(data, partial)
         if goes_on:
             self._go_on(net)
@@ -113,6 +133,18 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
             root.call_on_fit_task_end(estimator=self, X=X, y=y)
         vars(self).update(self._learned(net))
         return self
+
+    def _set_alpha(self, data: TrainingData, partial: bool) -> None:
+        if not self.chooses_alpha():
+            self.alpha_ = float(self.alpha)
+            return
+        if partial:
+            raise ValueError(
+                "alpha='auto' needs all training rows at once, which partial_fit does not "
+                "have. Use fit, or give alpha as a number."
+            )
+        self.alpha_scores_ = score_alphas(self, data, self._seed())
+        self.alpha_ = max(self.alpha_scores_, key=lambda a: self.alpha_scores_[a].mean())
 
     def _learned(self, net: MixupNet) -> dict[str, Any]:
         """Return the attributes that training sets."""
@@ -176,7 +208,7 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
         n_outputs = self._n_outputs(data.y)
         net = MixupNet(
             criterion=self._criterion,
-            alpha=float(self.alpha),
+            alpha=self.alpha_,
             mixing=self.mixing,
             warmup_epochs=self.warmup_epochs,
             n_outputs=n_outputs,
@@ -202,6 +234,8 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
     def _callback_params(self, holds_out: bool) -> dict[str, Any]:
         callbacks = list(self.callbacks or ())
         params: dict[str, Any] = {}
+        if not self.verbose:  # it would make its table all the same
+            params["callbacks__print_log"] = None
         if any(isinstance(_unnamed(cb), (LearningRate, LRScheduler)) for cb in callbacks):
             params["callbacks__learning_rate"] = None
         if holds_out:

@@ -56,6 +56,17 @@ def _layers(name: str, value: Any) -> None:
         raise ValueError(f"Every entry of {name} must be at least 1, got {value!r}.")
 
 
+def _alpha(name: str, value: Any) -> None:
+    if isinstance(value, str):
+        if value != "auto":
+            raise TypeError(
+                "alpha must be 'auto' or a number of at least 0 (0 turns mixing off), got "
+                f"{value!r}."
+            )
+        return
+    check_alpha(value)
+
+
 def _module(name: str, value: Any) -> None:
     from torch import nn
 
@@ -124,7 +135,7 @@ _WHOLE = numbers.Integral
 _REAL = numbers.Real
 
 _RULES: dict[str, Callable[[str, Any], Any]] = {
-    "alpha": lambda name, value: check_alpha(value),
+    "alpha": _alpha,
     "mixing": lambda name, value: as_rule(value),
     "hidden_layer_sizes": _layers,
     "module": _module,

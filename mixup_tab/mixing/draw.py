@@ -92,9 +92,10 @@ def beta(
     work = dtype if dtype in (torch.float32, torch.float64) else torch.float32
     concentration = torch.full((2, *shape), alpha + 1, dtype=work, device=device)
     log_gamma = torch._standard_gamma(concentration, generator=generator).log_()
-    uniform = torch.rand((2, *shape), dtype=work, device=device, generator=generator)
-    log_gamma += torch.log1p(-uniform) / alpha  # 1 - U lies in (0, 1]: never log(0)
-    return torch.sigmoid(log_gamma[0] - log_gamma[1]).to(dtype)
+    # -log(U) is a standard exponential variate.
+    exponential = torch.empty_like(log_gamma).exponential_(generator=generator)
+    log_gamma.sub_(exponential, alpha=1 / alpha)
+    return torch.sigmoid_(log_gamma[0].sub_(log_gamma[1])).to(dtype)
 
 
 def partners(

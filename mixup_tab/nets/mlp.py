@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-_relu_backward = torch.ops.aten.threshold_backward.default
+_relu_backward = torch.ops.aten.threshold_backward.grad_input
 
 
 class MLP(nn.Module):
@@ -227,11 +227,23 @@ class MLP(nn.Module):
         if self.weight0.grad is None:
             self._make_gradients()
         dropout = self._make_dropout(generators, rows)
-        layers = list(self.layers())
-        grads = [(weight.grad, bias.grad) for weight, bias in layers]
+        grads = [(weight.grad, bias.grad) for weight, bias in self.layers()]
+        layers = [(weight.detach(), bias.detach()) for weight, bias in self.layers()]
+        turned = [weight.mT for weight, _ in layers]
+        # Written over in every step: threads that allocate wait for each other.
+        buffers: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
 
         def step(x: Tensor, targets: Tensor) -> Tensor:
-            *inputs, outputs = self._run(x, layers, dropout)
+            if x.shape not in buffers:
+                buffers[x.shape] = _hidden_buffers(x, layers)
+            hidden = buffers[x.shape]
+            inputs = [x, *(values for values, _ in hidden)]
+            for layer, (values, _) in enumerate(hidden):
+                torch.baddbmm(layers[layer][1], inputs[layer], turned[layer], out=values)
+                values.relu_()
+                if dropout is not None:
+                    values.mul_(dropout.mask(values))
+            outputs = torch.baddbmm(layers[-1][1], inputs[-1], turned[-1])
             slope = criterion.gradient(outputs, targets)
             ones = _ones(slope.shape[0], slope.shape[1], slope.dtype, slope.device)
             for layer in range(len(layers) - 1, -1, -1):
@@ -239,9 +251,10 @@ class MLP(nn.Module):
                 torch.bmm(slope.mT, inputs[layer], out=weight_grad)
                 torch.bmm(ones, slope, out=bias_grad)  # a sum, only faster
                 if layer:
+                    values, below = hidden[layer - 1]
+                    torch.bmm(slope, layers[layer][0], out=below)
                     # A dropped unit is zero, so one test serves ReLU and dropout.
-                    slope = torch.bmm(slope, layers[layer][0])
-                    slope = _relu_backward(slope, inputs[layer], 0)
+                    slope = _relu_backward(below, values, 0, grad_input=below)
                     if dropout is not None:
                         slope.div_(dropout.keep(slope))
             return outputs
@@ -310,9 +323,21 @@ class _Dropout:
             self._keep = torch.tensor(keep, dtype=x.dtype, device=x.device)
         return self._keep
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def mask(self, x: Tensor) -> Tensor:
+        """Draw what ``x`` is to be multiplied by."""
         mask = torch.ones_like(x)
         for k in self.drawn:
             part = mask[k, : self.rows[k]]
             part.bernoulli_(1 - self.shares[k], generator=self.generators[k])
-        return x * mask.div_(self.keep(x))
+        return mask.div_(self.keep(x))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x * self.mask(x)
+
+
+def _hidden_buffers(
+    x: Tensor, layers: Sequence[tuple[Tensor, Tensor]]
+) -> list[tuple[Tensor, Tensor]]:
+    """Room for the values and the slopes of every hidden layer."""
+    shapes = [(*x.shape[:2], weight.shape[1]) for weight, _ in layers[:-1]]
+    return [(x.new_empty(shape), x.new_empty(shape)) for shape in shapes]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mixup_tab.mixing import MixingRule
 from mixup_tab.training.randomness import Streams, drawing_from
-from mixup_tab.training.table import Table
+from mixup_tab.training.table import Examples
 
 # Batches are gathered and mixed in blocks: enough of them that the calls cost nothing
 # beside the training steps, few enough that a block stays in the cache.
@@ -34,7 +34,12 @@ class Mixing:
     alphas: Sequence[float]
 
     def apply(
-        self, member: int, x: Tensor, targets: Tensor, labels: Tensor, stream: Streams
+        self,
+        member: int,
+        x: Tensor,
+        targets: Tensor,
+        labels: Tensor | None,
+        stream: Streams,
     ) -> tuple[Tensor, Tensor]:
         """Mix batches of one member, shapes (..., batch, *features) and (..., batch, columns).
 
@@ -43,9 +48,8 @@ class Mixing:
         alpha, rule = self.alphas[member], self.rule
         if not alpha:
             return x, targets
-        shape = targets.shape[:-1]
         labels = labels if rule.needs_labels else None
-        mix = rule.draw(alpha, shape, generator=stream.mix, labels=labels)
+        mix = rule.draw(alpha, targets.shape[:-1], generator=stream.mix, labels=labels)
         mix = type(mix)(*(part.to(x.device) for part in mix))
         return rule.mix_x(x, mix), rule.mix_y(targets, mix)
 
@@ -58,43 +62,29 @@ class MixedBatches:
 
     Parameters
     ----------
-    x : Table
-        Inputs.
-    y : Table
-        Class codes or values.
-    weight : Table or None
-        Weights of the rows.
+    examples : Examples
+        Rows to draw from.
     rows : Tensor of int64, shape (n,), or None
         Rows that take part; None means all.
     batch_size : int
         Rows per batch; the last batch may be smaller.
     streams : sequence of Streams
         Random streams, one per member.
-    encode : callable
-        Makes target rows of ``(y, weight)``.
-    prepare : callable
-        Map of raw inputs applied before mixing.
     """
 
     def __init__(
         self,
-        x: Table,
-        y: Table,
-        weight: Table | None,
+        examples: Examples,
         *,
         rows: Tensor | None,
         batch_size: int,
         streams: Sequence[Streams],
-        encode: Callable[[Tensor, Tensor | None], Tensor],
-        prepare: Callable[[Tensor], Tensor] = lambda x: x,
     ) -> None:
-        self.x, self.y, self.weight = x, y, weight
+        self.examples = examples
         self.rows = rows
-        self.n_rows = len(x) if rows is None else len(rows)
+        self.n_rows = len(examples) if rows is None else len(rows)
         self.batch_size = min(batch_size, self.n_rows)
         self.streams = streams
-        self.encode = encode
-        self.prepare = prepare
         self.mixing: Mixing | None = None
 
     def __len__(self) -> int:
@@ -133,20 +123,20 @@ class MixedBatches:
         """Positions of the rows in this epoch's order."""
         generator = stream.order
         order = torch.randperm(self.n_rows, generator=generator, device=generator.device)
-        order = order.to(self.x.device)
+        order = order.to(self.examples.device)
         return order if self.rows is None else self.rows[order]
 
     def _batches_per_block(self) -> int:
         # Not a function of the number of members, whose random streams it partitions.
-        values = self.batch_size * max(self.x.data[:1].numel(), 1)
+        values = self.batch_size * self.examples.row_size
         return min(max(BLOCK_VALUES // values, 1), BLOCK_BATCHES)
 
     def _block(self, member: int, rows: Tensor) -> tuple[Tensor, Tensor]:
-        x, y = self.prepare(self.x.take(rows)), self.y.take(rows)
-        targets = self.encode(y, None if self.weight is None else self.weight.take(rows))
+        x, targets = self.examples.take(rows)
         if self.mixing is None:
             return x, targets
-        return self.mixing.apply(member, x, targets, y, self.streams[member])
+        labels = self.examples.labels(rows) if self.mixing.rule.needs_labels else None
+        return self.mixing.apply(member, x, targets, labels, self.streams[member])
 
 
 class PlainBatches:
@@ -154,37 +144,26 @@ class PlainBatches:
 
     Parameters
     ----------
-    x, y, weight, rows, batch_size, encode, prepare
+    examples, rows, batch_size
         As in :class:`MixedBatches`.
     members : int
         Length of the model axis.
     """
 
     def __init__(
-        self,
-        x: Table,
-        y: Table,
-        weight: Table | None,
-        *,
-        rows: Tensor | None,
-        batch_size: int,
-        members: int,
-        encode: Callable[[Tensor, Tensor | None], Tensor],
-        prepare: Callable[[Tensor], Tensor],
+        self, examples: Examples, *, rows: Tensor | None, batch_size: int, members: int
     ) -> None:
-        self.x, self.y, self.weight = x, y, weight
-        self.rows = torch.arange(len(x), device=x.device) if rows is None else rows
+        self.examples = examples
+        self.rows = (
+            torch.arange(len(examples), device=examples.device) if rows is None else rows
+        )
         self.batch_size = batch_size
         self.members = members
-        self.encode = encode
-        self.prepare = prepare
 
     def __iter__(self) -> Iterator[Batch]:
         for rows in self.rows.split(self.batch_size):
-            weight = None if self.weight is None else self.weight.take(rows)
-            x = self.prepare(self.x.take(rows))
-            targets = self.encode(self.y.take(rows), weight)
-            yield Batch(*(part.expand(self.members, *part.shape) for part in (x, targets)))
+            parts = self.examples.take(rows)
+            yield Batch(*(part.expand(self.members, *part.shape) for part in parts))
 
 
 class LoaderBatches:

@@ -15,7 +15,7 @@ from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
 from mixup_tab.nets import MLP
 from mixup_tab.training.batches import LoaderBatches, MixedBatches, PlainBatches
 from mixup_tab.training.device import threads_for
-from mixup_tab.training.table import Table, as_arrays, as_tensor, is_array
+from mixup_tab.training.table import Examples, Table, as_arrays, as_tensor, is_array
 
 # Values per chunk of rows in prediction: hidden layers of a chunk stay in the cache.
 _CHUNK_VALUES = 1 << 17
@@ -44,24 +44,33 @@ class DeviceNet(NeuralNet):
             return LoaderBatches(loader, self._encoder(None), self.device, self._streams_)
         x, y, rows = arrays
         n_rows = len(x) if rows is None else len(rows)
-        encode = self._encoder(y)
+        examples = self._examples(x, y)
         self._check_outputs(x)
-        settings = {
-            "rows": None if rows is None else torch.as_tensor(rows, device=self.device),
-            "encode": encode,
-            "prepare": self._prepare,
-        }
-        tables = self._table(x), self._table(y), self._table(self._weight_)
+        rows = None if rows is None else torch.as_tensor(rows, device=self.device)
         if not training:
             return PlainBatches(
-                *tables, batch_size=self._chunk(), members=self.n_members, **settings
+                examples, rows=rows, batch_size=self._chunk(), members=self.n_members
             )
         return MixedBatches(
-            *tables,
+            examples,
+            rows=rows,
             batch_size=n_rows if self.batch_size == -1 else self.batch_size,
             streams=self._streams_,
-            **settings,
         )
+
+    def _examples(self, x: Any, y: Any) -> Examples:
+        """Make training examples of arrays, once per fit or stack of fits."""
+        encode = self._encoder(y)
+        front, criterion = getattr(self.module_, "front", None), self.criterion_
+        key = (
+            *(id(values) for values in (x, y, self._weight_, front)),
+            *(self._dtype_, self.n_outputs_, str(self.device)),
+            *(type(criterion), getattr(criterion, "label_smoothing", None)),
+        )
+        if key not in self._tables_:
+            tables = (self._table(x), self._table(y), self._table(self._weight_))
+            self._tables_[key] = Examples(*tables, encode=encode, prepare=self._prepare)
+        return self._tables_[key]
 
     def _table(self, values: Any) -> Table | None:
         """Put an array on the device, once per fit."""

@@ -272,10 +272,11 @@ class MixupNet(DeviceNet):
         self._weight_ = None if weight is None else np.asarray(weight)
         self._streams_ = self._make_streams(len(self.history))
         self._tables_ = {} if tables is None else tables
+        self._least_: dict[str, float] = {}
         try:
             yield
         finally:
-            del self._weight_, self._streams_, self._tables_
+            del self._weight_, self._streams_, self._tables_, self._least_
 
     def partial_fit(
         self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any
@@ -449,9 +450,13 @@ class MixupNet(DeviceNet):
         losses = total.cpu() / rows
         self.epoch_losses_ = {**getattr(self, "epoch_losses_", {}), prefix: losses}
         mean = losses.mean().item()
-        before = [row.get(f"{prefix}_loss", math.inf) for row in self.history[:-1]]
+        least = self._least_.get(prefix)
+        if least is None:
+            before = [row.get(f"{prefix}_loss", math.inf) for row in self.history[:-1]]
+            least = min(before, default=math.inf)
+        self._least_[prefix] = min(mean, least)
         self.history.record(f"{prefix}_loss", mean)
-        self.history.record(f"{prefix}_loss_best", mean < min(before, default=math.inf))
+        self.history.record(f"{prefix}_loss_best", mean < least)
         self.history.record(f"{prefix}_batch_count", count)
         if prefix == "train" and not torch.isfinite(losses).all():
             self._refuse(f"The training loss became {mean}")

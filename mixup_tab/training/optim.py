@@ -145,9 +145,7 @@ class StackAdamW:
             tensors = (self.params, [p.grad for p in self.params], *self.moments)
             sliced = [[tensor.detach()[part] for tensor in each] for each in tensors]
             steps = [self.step] * len(self.params)
-            calls.append(
-                _fused_update(*sliced, steps, dict(zip(names, options, strict=True)))
-            )
+            calls.append(_fused_update(*sliced, steps, dict(zip(names, options, strict=True))))
 
         def run() -> None:
             self.step.add_(1)

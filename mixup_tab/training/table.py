@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from torch.utils.data import Subset
 
 # Share of a GPU's free memory that a table may take before it streams from the host.
 RESIDENT_SHARE = 0.5
+
+# Tables of up to this many values are scaled and encoded once, not in every epoch.
+PREPARED_VALUES = 1 << 22
 
 
 def as_tensor(values: np.ndarray | Tensor) -> Tensor:
@@ -100,6 +104,72 @@ class Table:
                 picked = picked.pin_memory()
             picked = picked.to(self.device, non_blocking=True)
         return picked.view(*rows.shape, *self.data.shape[1:])
+
+
+class Examples:
+    """Rows as a net is trained on them: prepared inputs and target rows.
+
+    A small table is prepared once; of a large one each block of rows is, which takes no
+    memory.
+
+    Parameters
+    ----------
+    x : Table
+        Inputs.
+    y : Table
+        Class codes or values.
+    weight : Table or None
+        Weights of the rows.
+    encode : callable
+        Makes target rows of ``(y, weight)``.
+    prepare : callable, default=no change
+        Map of raw inputs applied before mixing.
+    """
+
+    def __init__(
+        self,
+        x: Table,
+        y: Table,
+        weight: Table | None,
+        *,
+        encode: Callable[[Tensor, Tensor | None], Tensor],
+        prepare: Callable[[Tensor], Tensor] = lambda x: x,
+    ) -> None:
+        self._y = y
+        self._raw = x, y, weight, prepare, encode
+        self.device = x.device
+        self.row_size = max(x.data[:1].numel(), 1)
+        self._ready: tuple[Table, Table] | None = None
+        if x.data.numel() <= PREPARED_VALUES and not x.streams:
+            targets = encode(y.data, None if weight is None else weight.data)
+            self._ready = Table(prepare(x.data), x.device), Table(targets, x.device)
+
+    def __len__(self) -> int:
+        return len(self._y)
+
+    def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return inputs and target rows at positions of any shape.
+
+        Parameters
+        ----------
+        rows : Tensor of int64, shape (...)
+            Positions, on the device.
+
+        Returns
+        -------
+        x : Tensor, shape (..., *features)
+        targets : Tensor, shape (..., columns)
+        """
+        if self._ready is not None:
+            x, targets = self._ready
+            return x.take(rows), targets.take(rows)
+        x, y, weight, prepare, encode = self._raw
+        weights = None if weight is None else weight.take(rows)
+        return prepare(x.take(rows)), encode(y.take(rows), weights)
+
+    def labels(self, rows: Tensor) -> Tensor:
+        """Return the class codes or values at positions of any shape."""
+        return self._y.take(rows)
 
 
 def _fits(data: Tensor, device: torch.device) -> bool:

@@ -1,0 +1,75 @@
+"""Finished chunks of a search in a file, so that a killed search can go on."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import joblib
+
+
+class Checkpoint:
+    """A text file: a line that tells which search it is, then a line per finished chunk.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Where the file is or will be.
+    identity : dict of str to str
+        What must be the same for a search to go on from here.
+
+    Raises
+    ------
+    ValueError
+        If there is a file that is not a checkpoint, or that of another search.
+    """
+
+    def __init__(self, path: str | os.PathLike, identity: dict[str, str]) -> None:
+        self.path = Path(path)
+        self.identity = identity
+        self.finished: dict[int, list] = {}
+        if self.path.exists() and self.path.stat().st_size:
+            self._read()
+        else:
+            self._append(identity, mode="w")
+
+    def add(self, chunk: int, results: list) -> None:
+        """Write down the results of a chunk."""
+        self._append({"chunk": chunk, "results": results}, mode="a")
+
+    def _append(self, line: Any, mode: str) -> None:
+        with self.path.open(mode, encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _read(self) -> None:
+        text = self.path.read_bytes()
+        whole = text[: text.rfind(b"\n") + 1]  # a killed process may leave half a line
+        try:
+            first, *rest = [json.loads(line) for line in whole.splitlines()]
+            known = dict(first)
+            self.finished = {line["chunk"]: line["results"] for line in rest}
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(
+                f"checkpoint={str(self.path)!r} is not a checkpoint of a search. Give a file "
+                "that does not exist yet."
+            ) from error
+        differs = [key for key, value in self.identity.items() if known.get(key) != value]
+        if differs:
+            raise ValueError(
+                f"checkpoint={str(self.path)!r} belongs to another search: different "
+                f"{', '.join(differs)}. Remove the file, or give another one."
+            )
+        if len(whole) < len(text):
+            os.truncate(self.path, len(whole))
+
+
+def fingerprint(thing: Any) -> str:
+    """Return a hash that is the same in every process, for as long as the thing is."""
+    try:
+        return joblib.hash(thing)
+    except Exception:  # what cannot be pickled, such as a lambda
+        return joblib.hash(repr(thing))

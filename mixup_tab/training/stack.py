@@ -1,0 +1,280 @@
+"""Many nets trained as one stack, each to where training it alone would take it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mixup_tab.nets import MLP
+from mixup_tab.training.batches import Batch
+from mixup_tab.training.callbacks import StopTraining
+from mixup_tab.training.device import threads_for
+from mixup_tab.training.net import MixupNet
+from mixup_tab.training.optim import LeanAdamW, StackAdamW
+
+# A stack's batches are padded to its largest; nets whose batches are much smaller get a
+# stack of their own.
+_LEAST_FILLED = 0.75
+
+
+class Task(NamedTuple):
+    """A net and what it is to be trained on.
+
+    Attributes
+    ----------
+    net : MixupNet
+        An initialized net that has not been trained.
+    X, y : ndarray
+        Training data. Nets that share an array share its copy on the device.
+    weight : ndarray or None
+        Weights of the rows, mean 1.
+    """
+
+    net: MixupNet
+    X: Any
+    y: Any
+    weight: Any = None
+
+
+def fit_stacked(
+    tasks: Sequence[Task], on_epochs: Callable[[int], None] = lambda epochs: None
+) -> list[Exception | None]:
+    """Train nets side by side; each ends as ``net.partial_fit(X, y)`` would leave it.
+
+    Nets whose layers have the same sizes become one stack: every step is one batched
+    matrix product per layer for all of them. Each keeps its own rows, order, mixing,
+    dropout, learning rate, weight decay, epochs and early stopping. What cannot be
+    stacked (other modules, other optimizers, callbacks that want to see every batch)
+    is trained by itself. The state of a stacked net's optimizer is not kept.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        What to train.
+    on_epochs : callable, default=no action
+        Called often with the number of epochs that nets have finished since the last
+        call. An exception that it raises ends everything.
+
+    Returns
+    -------
+    list of Exception or None
+        The error that ended the training of each net, if one did.
+    """
+    errors: list[Exception | None] = [None] * len(tasks)
+    tables: dict = {}
+    runs = []
+    for position, task in enumerate(tasks):
+        if _can_be_stacked(task.net):
+            runs.append(_Run(position, task, tables))
+            continue
+        try:
+            task.net.partial_fit(task.X, task.y, sample_weight=task.weight)
+        except ValueError as error:
+            errors[position] = error
+        on_epochs(len(task.net.history))
+    for group in _alike(runs):
+        _train(group, on_epochs)
+        for run in group:
+            errors[run.position] = run.error
+    return errors
+
+
+def _can_be_stacked(net: MixupNet) -> bool:
+    return (
+        net.goes_by_hand()
+        and not len(net.history)
+        and len(net.optimizer_.param_groups) == 1
+        and type(net.optimizer_) is LeanAdamW
+    )
+
+
+class _Run:
+    """One net on its way through its epochs, block by block.
+
+    It does what skorch's fit loop does, except that somebody else makes the steps.
+
+    Attributes
+    ----------
+    block : Batch or None
+        Batches to train on next; None when training is over.
+    error : ValueError or None
+        What ended training early.
+    """
+
+    def __init__(self, position: int, task: Task, tables: dict) -> None:
+        self.position, self.net = position, task.net
+        self.error: Exception | None = None
+        self.fresh_epochs = 0  # finished since somebody last asked
+        self._life = self._go_through(task, tables)
+        self.advance()
+
+    @property
+    def settings(self) -> dict:
+        return self.net.optimizer_.param_groups[0]
+
+    def advance(self) -> None:
+        """Go to the next block, over the end of an epoch where there is one."""
+        try:
+            self.block: Batch | None = next(self._life, None)
+        except ValueError as error:
+            self.block, self.error = None, error
+        self.done = 0
+
+    def _go_through(self, task: Task, tables: dict) -> Iterator[Batch]:
+        net = task.net
+        net.notify("on_train_begin", X=task.X, y=task.y)
+        with net._material(task.weight, tables):
+            train, valid = net.get_split_datasets(task.X, task.y)
+            parts = {"dataset_train": train, "dataset_valid": valid}
+            batches = net.get_iterator(train, training=True)
+            checks = None if valid is None else net.get_iterator(valid, training=False)
+            self.batch_size = batches.batch_size
+            try:
+                for _ in range(net.max_epochs):
+                    net.notify("on_epoch_begin", **parts)
+                    net._begin_epoch(batches)
+                    if not net.module_.training:
+                        net._set_training(True)
+                    self.total = torch.zeros(net.n_members, device=net.device)
+                    yield from batches.blocks()
+                    self.fresh_epochs += 1
+                    net._record_epoch("train", self.total, batches.n_rows, len(batches))
+                    net.run_single_epoch(
+                        checks, training=False, prefix="valid", step_fn=net.validation_step
+                    )
+                    net.notify("on_epoch_end", **parts)
+            except StopTraining:
+                pass
+        net.notify("on_train_end", X=task.X, y=task.y)
+        net._check_finite(task.X)
+
+
+def _alike(runs: Sequence[_Run]) -> Iterator[list[_Run]]:
+    """Group runs that can be one stack."""
+    groups: dict[Any, list[_Run]] = {}
+    for run in sorted(runs, key=lambda run: -getattr(run, "batch_size", 0)):
+        if run.block is None:
+            groups.setdefault(None, []).append(run)
+            continue
+        net = run.net
+        shapes = tuple(p.shape[1:] for p in net.module_.parameters())
+        key = (
+            type(net.module_),
+            shapes,
+            net._dtype_,
+            str(net.device),
+            type(net.criterion_),
+            tuple(vars(net.criterion_).get(n) for n in ("label_smoothing",)),
+        )
+        same = groups.setdefault(key, [])
+        if same and run.batch_size < _LEAST_FILLED * same[0].batch_size:
+            yield groups.pop(key)
+            same = groups.setdefault(key, [])
+        same.append(run)
+    yield from groups.values()
+
+
+def _train(runs: Sequence[_Run], on_epochs: Callable[[int], None]) -> None:
+    """Train until every run is over."""
+    # Neighbours with equal settings share a call of the optimizer.
+    runs = [run for run in runs if run.block is not None]
+    runs.sort(key=lambda run: (run.settings["lr"], run.settings["weight_decay"]))
+    work = sum(run.net._multiplications(run.batch_size, ()) for run in runs)
+    stack = None
+    with threads_for(work):
+        while runs:
+            stack = _Stack(runs, stack)
+            while all(run.block is not None for run in runs):
+                stack.train_window()
+                on_epochs(sum(run.fresh_epochs for run in runs))
+                for run in runs:
+                    run.fresh_epochs = 0
+            runs = [run for run in runs if run.block is not None]
+    if stack is not None:
+        stack.release()
+
+
+class _Stack:
+    """Parameters, optimizer and buffers of the nets that are still in training."""
+
+    def __init__(self, runs: Sequence[_Run], before: _Stack | None) -> None:
+        self.runs = list(runs)
+        first = self.runs[0].net
+        self.criterion = first.criterion_
+        sizes = [run.net.n_members for run in self.runs]
+        stops = [sum(sizes[: i + 1]) for i in range(len(sizes))]
+        self.slices = [slice(b - n, b) for n, b in zip(sizes, stops, strict=True)]
+        self.generators = [s.noise for run in self.runs for s in run.net._streams_]
+        self.net = MLP.join([run.net.module_ for run in self.runs])
+        self.net.bind(self.criterion, self.generators)  # makes the gradients
+        self.adam = StackAdamW(list(self.net.parameters()))
+        if before is not None:
+            kept = [
+                k
+                for run, part in zip(before.runs, before.slices, strict=True)
+                for k in range(part.start, part.stop)
+                if run in self.runs
+            ]
+            self.adam.take(before.adam, torch.tensor(kept, device=first.device))
+            before.release(but=self.runs)
+        self.size = max(run.batch_size for run in self.runs)
+        self._update_key: Any = None
+        self._step_key: Any = None
+
+    def train_window(self) -> None:
+        """Make the steps up to the next end of a block of any run."""
+        steps = min(len(run.block.x) - run.done for run in self.runs)
+        rows = [run.block.x.shape[2] for run in self.runs for _ in range(run.net.n_members)]
+        step, update = self._bound(rows)
+        with torch.inference_mode():
+            x, targets = (self._gather(part, steps) for part in (0, 1))
+            outputs = []
+            for inputs, wanted in zip(x.unbind(0), targets.unbind(0), strict=True):
+                outputs.append(step(inputs, wanted))
+                update()
+            losses = self.criterion.rows(torch.stack(outputs), targets).sum((0, 2))
+        for run, part in zip(self.runs, self.slices, strict=True):
+            run.total += losses[part] * (rows[part.start] / self.size)
+            run.done += steps
+            if run.done == len(run.block.x):
+                run.advance()
+
+    def _gather(self, part: int, steps: int) -> Tensor:
+        """Lay the runs' next batches side by side, shape (steps, members, batch, ...).
+
+        Smaller batches are filled up with rows of zeros; their targets are scaled, for the
+        loss is a mean over the rows that are there.
+        """
+        blocks = [run.block[part][run.done : run.done + steps] for run in self.runs]
+        full = all(block.shape[2] == self.size for block in blocks)
+        if full:
+            return blocks[0] if len(blocks) == 1 else torch.cat(blocks, 1)
+        shape = (steps, self.slices[-1].stop, self.size, *blocks[0].shape[3:])
+        whole = blocks[0].new_zeros(shape)
+        for block, place in zip(blocks, self.slices, strict=True):
+            rows = block.shape[2]
+            if part == 1 and rows < self.size:
+                block = block * (self.size / rows)
+            whole[:, place, :rows] = block
+        return whole
+
+    def _bound(self, rows: list[int]) -> tuple[Callable, Callable]:
+        """Step and update as functions that look nothing up, made anew when they must be."""
+        if rows != self._step_key:
+            self._step_key = rows
+            self._step = self.net.bind(self.criterion, self.generators, rows)
+        settings = [run.settings for run in self.runs for _ in range(run.net.n_members)]
+        key = [settings_["lr"] for settings_ in settings]
+        if key != self._update_key:
+            self._update_key = key
+            self._update = self.adam.updates(settings)
+        return self._step, self._update
+
+    def release(self, but: Sequence[_Run] = ()) -> None:
+        """Let the nets have their parameters to themselves again."""
+        for run in self.runs:
+            if run not in but:
+                run.net.module_.leave()
