@@ -1,6 +1,7 @@
 """Judging mixup: benchmarks, their statistics and pictures."""
 
+from mixup_tab.evaluation.alpha_curve import AlphaCurveDisplay
 from mixup_tab.evaluation.benchmark import compare, summarize
 from mixup_tab.evaluation.displays import BenchmarkDisplay
 
-__all__ = ["BenchmarkDisplay", "compare", "summarize"]
+__all__ = ["AlphaCurveDisplay", "BenchmarkDisplay", "compare", "summarize"]

@@ -255,11 +255,13 @@ class MixupSearchCV(GridSearchCV):
         yield from finished.items()
         left = [number for number in range(len(chunks)) if number not in finished]
         workers = _n_workers(self.n_jobs)
+        backend, _ = get_active_backend(prefer="threads")
+        as_they_come = getattr(backend, "supports_return_generator", False)  # not Ray's
         parallel = Parallel(
             n_jobs=workers,
             pre_dispatch=self.pre_dispatch,
             prefer="threads",
-            return_as="generator_unordered",
+            return_as="generator_unordered" if as_they_come else "list",
         )
         alone = joblib.effective_n_jobs(workers) == 1
         for steps in dict.fromkeys(chunks[number][0] for number in left):
