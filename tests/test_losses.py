@@ -200,3 +200,46 @@ def test_the_loss_of_a_stack_is_the_sum_over_its_members(criterion):
     for member in range(len(outputs)):
         own = autograd_gradient(criterion, outputs[member], targets[member])
         torch.testing.assert_close(gradient[member], own)
+
+
+@pytest.mark.parametrize("criterion", CRITERIA, ids=repr)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rows_of_zeros_cost_nothing(criterion, dtype):
+    outputs, targets = (part.to(dtype) for part in stacked_targets(criterion))
+    expected = criterion.rows(outputs, targets)
+    targets[:, 5:] = 0
+    losses = criterion.rows(100 * outputs, targets)
+    assert losses[:, 5:].abs().max() < 1e-30
+    torch.testing.assert_close(criterion.rows(outputs, targets)[:, :5], expected[:, :5])
+
+
+@pytest.mark.parametrize("criterion", CRITERIA, ids=repr)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rows_of_zeros_have_no_gradient(criterion, dtype):
+    outputs, targets = (part.to(dtype) for part in stacked_targets(criterion))
+    targets[:, 5:] = 0
+    gradient = criterion.gradient(outputs, targets)
+    assert not gradient[:, 5:].any()
+    assert gradient[:, :5].all()
+    by_autograd = autograd_gradient(criterion, outputs, targets)
+    torch.testing.assert_close(gradient, by_autograd)
+
+
+@pytest.mark.parametrize("criterion", CRITERIA, ids=repr)
+def test_a_batch_filled_up_with_zeros_is_the_smaller_batch_with_larger_targets(criterion):
+    outputs, targets = stacked_targets(criterion)
+    expected = criterion(outputs[:, :5], targets[:, :5])
+    filled = torch.zeros_like(targets)
+    filled[:, :5] = targets[:, :5] * (BATCH / 5)
+    torch.testing.assert_close(criterion(outputs, filled), expected)
+    gradient = criterion.gradient(outputs[:, :5].contiguous(), targets[:, :5])
+    torch.testing.assert_close(criterion.gradient(outputs, filled)[:, :5], gradient)
+
+
+def test_squared_errors_of_tiny_weights_are_kept():
+    criterion, values = MixedSquaredError(), normal(BATCH, 1)
+    for weight in (1e-6, 1e-20):
+        weights_ = torch.full((BATCH,), weight, dtype=torch.float64)
+        targets = criterion.encode(normal(BATCH, 1, seed=1), weights_, 1)
+        expected = weight * ((values - normal(BATCH, 1, seed=1)) ** 2).mean(-1)
+        torch.testing.assert_close(criterion.rows(values, targets), expected, atol=0, rtol=1e-9)

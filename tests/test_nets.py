@@ -209,6 +209,204 @@ def test_backward_changes_neither_inputs_nor_targets():
     assert torch.equal(targets, copies[1])
 
 
+# --------------------------------------------------------- dropout of every member
+
+SHARES = [0.0, 0.5, 0.2]
+
+
+def mixed_dropout(hidden=(8, 6)):
+    """A stack whose members differ in their share of dropout, in double precision."""
+    return MLP.join([single(member, hidden, dropout=d) for member, d in enumerate(SHARES)])
+
+
+def single(member, hidden=(8, 6), **kwargs):
+    return MLP(IN, OUT, hidden, generators=[source(member)], **kwargs).double()
+
+
+def inputs(criterion, members=3):
+    x = normal(members, BATCH, IN, dtype=torch.float64)
+    return x, targets_for(criterion, members)
+
+
+@pytest.mark.parametrize("criterion", CRITERIA, ids=repr)
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_a_member_has_the_dropout_that_it_has_alone(criterion, hidden):
+    x, targets = inputs(criterion)
+    mlp = mixed_dropout(hidden)
+    outputs = mlp.backward(x, targets, criterion, [source(30 + k) for k in range(3)])
+    for k, share in enumerate(SHARES):
+        alone = single(k, hidden, dropout=share)
+        own = alone.backward(x[[k]], targets[[k]], criterion, [source(30 + k)])
+        torch.testing.assert_close(outputs[[k]], own)
+        for grad, expected in zip(gradients(mlp), gradients(alone), strict=True):
+            torch.testing.assert_close(grad[[k]], expected, rtol=1e-10, atol=1e-14)
+
+
+def test_a_member_without_dropout_draws_nothing():
+    generators = [source(k) for k in range(3)]
+    mixed_dropout().backward(*inputs(CRITERIA[0]), CRITERIA[0], generators)
+    untouched = [g.get_state().equal(source(k).get_state()) for k, g in enumerate(generators)]
+    assert untouched == [True, False, False]
+
+
+def test_shares_are_dropped_and_the_rest_is_scaled_up():
+    ones = [MLP(1, 1, (4000,), dropout=share) for share in SHARES]
+    mlp = MLP.join(ones)
+    with torch.no_grad():
+        for weight, bias in mlp.layers():
+            weight.fill_(1.0)
+            bias.zero_()
+    generators = [source(k) for k in range(3)]
+    outputs = mlp.body(torch.ones(3, 20, 1), generators)[..., 0] / 4000
+    torch.testing.assert_close(outputs[0], torch.ones(20))
+    torch.testing.assert_close(outputs.mean(1), torch.ones(3), rtol=0.02, atol=0)
+    expected = torch.tensor([share / (1 - share) / 4000 for share in SHARES]).sqrt()
+    torch.testing.assert_close(outputs.std(1), expected, rtol=0.5, atol=1e-6)
+
+
+def test_dropout_of_members_is_off_in_prediction():
+    x = normal(BATCH, IN, dtype=torch.float64)
+    mlp = mixed_dropout()
+    outputs = mlp.eval()(x)
+    for member in range(3):
+        torch.testing.assert_close(outputs[member], single(member)(x))
+    assert not torch.equal(mlp.train().body(x, [source()] * 3), outputs)
+
+
+def test_dropout_of_members_without_generators_takes_the_global_one():
+    x = normal(BATCH, IN, dtype=torch.float64)
+    mlp = mixed_dropout().train()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        one, other = mlp(x), mlp(x)
+    torch.testing.assert_close(one[0], other[0])
+    assert not torch.equal(one[1], other[1])
+
+
+# ------------------------------------------------------------------ padded batches
+
+
+@pytest.mark.parametrize("criterion", CRITERIA, ids=repr)
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_rows_of_padding_do_not_count(criterion, hidden):
+    x, targets = inputs(criterion)
+    rows = [BATCH, 4, 7]
+    padded_x, padded_targets = torch.zeros_like(x), torch.zeros_like(targets)
+    for k, n in enumerate(rows):
+        padded_x[k, :n] = x[k, :n]
+        padded_targets[k, :n] = targets[k, :n] * (BATCH / n)
+    mlp = mixed_dropout(hidden)
+    generators = [source(30 + k) for k in range(3)]
+    with torch.no_grad():
+        outputs = mlp.bind(criterion, generators, rows)(padded_x, padded_targets)
+    for k, (n, share) in enumerate(zip(rows, SHARES, strict=True)):
+        alone = single(k, hidden, dropout=share)
+        own = alone.backward(x[[k], :n], targets[[k], :n], criterion, [source(30 + k)])
+        torch.testing.assert_close(outputs[[k], :n], own)
+        for grad, expected in zip(gradients(mlp), gradients(alone), strict=True):
+            torch.testing.assert_close(grad[[k]], expected, rtol=1e-10, atol=1e-14)
+
+
+def test_a_bound_step_follows_the_parameters():
+    criterion, x = CRITERIA[0], normal(3, BATCH, IN)
+    targets = targets_for(criterion, 3, torch.float32)
+    mlp = stack()
+    with torch.no_grad():
+        step = mlp.bind(criterion, [])
+        for _ in range(3):
+            torch.testing.assert_close(step(x, targets), mlp.body(x))
+            for parameter in mlp.parameters():
+                parameter.sub_(0.1 * parameter.grad)
+
+
+def test_a_bound_step_takes_batches_of_any_size():
+    criterion, mlp = CRITERIA[0], stack()
+    x, targets = normal(3, BATCH, IN), targets_for(criterion, 3, torch.float32)
+    with torch.no_grad():
+        step = mlp.bind(criterion, [])
+        for rows in (BATCH, 2, BATCH, 1):
+            step(x[:, :rows], targets[:, :rows])
+            found = gradients(mlp)
+            mlp.backward(x[:, :rows], targets[:, :rows], criterion, [])
+            for grad, expected in zip(found, gradients(mlp), strict=True):
+                assert torch.equal(grad, expected)
+
+
+# ---------------------------------------------------------------- join and leave
+
+
+def storages(*nets):
+    return [p.untyped_storage().data_ptr() for net in nets for p in net.parameters()]
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_a_joined_stack_has_the_members_in_order(hidden):
+    nets = [single(0, hidden), stack(3, hidden).double(), single(5, hidden)]
+    expected = [net(normal(BATCH, IN, dtype=torch.float64)) for net in nets]
+    joined = MLP.join(nets)
+    outputs = joined(normal(BATCH, IN, dtype=torch.float64))
+    assert joined.n_members == 5
+    members = torch.cat([expected[0][None], expected[1], expected[2][None]])
+    torch.testing.assert_close(outputs, members)
+
+
+def test_nets_follow_the_stack_that_they_have_joined():
+    nets = [single(0), stack(2).double()]
+    identities = [id(p) for net in nets for p in net.parameters()]
+    joined = MLP.join(nets)
+    with torch.no_grad():
+        joined.weight0[1].fill_(7.0)
+    assert (nets[1].weight0[0] == 7).all()
+    assert not (nets[1].weight0[1] == 7).any()
+    assert not (nets[0].weight0 == 7).any()
+    assert set(storages(*nets)) == set(storages(joined))
+    assert [id(p) for net in nets for p in net.parameters()] == identities
+
+
+def test_a_net_that_leaves_keeps_its_values_and_goes_its_own_way():
+    nets = [single(0), single(1)]
+    joined = MLP.join(nets)
+    with torch.no_grad():
+        joined.weight0.fill_(7.0)
+    nets[0].leave()
+    with torch.no_grad():
+        joined.weight0.zero_()
+    assert (nets[0].weight0 == 7).all()
+    assert not nets[1].weight0.any()
+    for parameter in nets[0].parameters():
+        assert parameter.untyped_storage().nbytes() == parameter.numel() * 8
+
+
+def test_nets_may_join_again():
+    nets = [single(k) for k in range(3)]
+    expected = [net(normal(BATCH, IN, dtype=torch.float64)) for net in nets]
+    MLP.join(nets)
+    again = MLP.join(nets[1:])
+    nets[0].leave()
+    with torch.no_grad():
+        again.bias2.add_(1.0)
+    for net, old, more in zip(nets, expected, (0, 1, 1), strict=True):
+        torch.testing.assert_close(net(normal(BATCH, IN, dtype=torch.float64)), old + more)
+
+
+def test_a_joined_stack_has_no_front():
+    front = RobustScale.fit(normal(50, IN, dtype=torch.float64))
+    net, x = single(0, front=front), normal(BATCH, IN, dtype=torch.float64)
+    expected = net(x)
+    joined = MLP.join([net])
+    assert torch.equal(joined.prepare(x), x)
+    torch.testing.assert_close(joined(net.prepare(x)), expected)
+    torch.testing.assert_close(net(x), expected)
+
+
+def test_a_net_of_another_class_joins_a_plain_stack():
+    class Named(MLP):
+        pass
+
+    nets = [Named(IN, OUT, (4,)), Named(IN, OUT, (4,))]
+    assert MLP.join(nets).n_members == 2
+
+
 # ---------------------------------------------------------------------- Ensemble
 
 

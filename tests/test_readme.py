@@ -15,7 +15,8 @@ def test_there_is_code_to_run():
 
 
 @pytest.mark.parametrize("code", PYTHON_BLOCKS, ids=range(len(PYTHON_BLOCKS)))
-def test_block_runs(code, capsys):
+def test_block_runs(code, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     # skrub's optional checks reach for packages whose import warns; our code may not warn.
     exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})
     assert capsys.readouterr().out

@@ -4,9 +4,10 @@ import inspect
 import re
 
 import pytest
+from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from mixup_tab import MixupClassifier, MixupRegressor
+from mixup_tab import MixupClassifier, MixupRegressor, MixupSearchCV
 
 SMALL = {"hidden_layer_sizes": (16,), "learning_rate_init": 0.02, "max_epochs": 15}
 
@@ -21,8 +22,20 @@ def expected_failed_checks(estimator):
     return {"check_sample_weight_equivalence_on_dense_data": REPEATED_WEIGHTS}
 
 
+def search(net):
+    """A search as scikit-learn checks its own."""
+    return MixupSearchCV(net, {"alpha": [0, 0.2]}, cv=2, error_score="raise")
+
+
+# From scikit-learn's own look at y with infinite values, before it splits the rows.
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
 @parametrize_with_checks(
-    [MixupClassifier(**SMALL), MixupRegressor(**SMALL)],
+    [
+        MixupClassifier(**SMALL),
+        MixupRegressor(**SMALL),
+        search(MixupClassifier(**SMALL, random_state=0)),
+        search(MixupRegressor(**SMALL, random_state=0)),
+    ],
     expected_failed_checks=expected_failed_checks,
     **({"xfail_strict": True} if XFAIL_STRICT else {}),
 )
@@ -33,23 +46,31 @@ def test_scikit_learn_contract(estimator, check):
 def section(estimator, title):
     """Entries (name, description of the type) of a numpydoc section."""
     text = inspect.getdoc(estimator).split(f"{title}\n{'-' * len(title)}\n")[1]
-    text = re.split(r"\n\w+\n-+\n", text)[0]
-    return re.findall(r"^(\w[\w, ]*) : (.*)$", text, flags=re.M)
+    text = re.split(r"\n[\w ]+\n-+\n", text)[0]
+    return re.findall(r"^(\w[\w, ]*?)(?: : (.*))?$", text, flags=re.M)
 
 
-@pytest.mark.parametrize("estimator", [MixupClassifier, MixupRegressor])
+def names_in(entries):
+    return [name for names, _ in entries for name in names.split(", ")]
+
+
+EVERY = pytest.mark.parametrize("estimator", [MixupClassifier, MixupRegressor, MixupSearchCV])
+
+
+@EVERY
 def test_at_most_twenty_parameters(estimator):
     assert len(inspect.signature(estimator).parameters) <= 20
 
 
-@pytest.mark.parametrize("estimator", [MixupClassifier, MixupRegressor])
+@EVERY
 def test_docstring_lists_the_parameters_with_their_defaults(estimator):
     documented = [
-        (name, kind.rsplit("default=", 1)[1].replace('"', "'"))
+        (name, kind.partition("default=")[2].replace('"', "'"))
         for name, kind in section(estimator, "Parameters")
     ]
     parameters = inspect.signature(estimator).parameters.values()
-    assert documented == [(p.name, repr(p.default)) for p in parameters]
+    defaults = ["" if p.default is p.empty else repr(p.default) for p in parameters]
+    assert documented == list(zip([p.name for p in parameters], defaults, strict=True))
 
 
 @pytest.mark.parametrize("estimator", [MixupClassifier, MixupRegressor])
@@ -57,6 +78,15 @@ def test_docstring_lists_the_fitted_attributes(estimator, two_classes):
     X, y = two_classes
     fitted = estimator("auto", max_epochs=1, early_stopping=True).fit(X, y)
     public = {name for name in vars(fitted) if name.endswith("_") and name[0] != "_"}
-    names = [name for name, _ in section(estimator, "Attributes")]
-    documented = {name for entry in names for name in entry.split(", ")}
+    documented = set(names_in(section(estimator, "Attributes")))
     assert documented == public | {"feature_names_in_"}
+
+
+def test_docstring_lists_the_attributes_of_a_fitted_search(two_classes):
+    net = MixupClassifier(max_epochs=1)
+    fitted = MixupSearchCV(net, {"alpha": [0]}, cv=2).fit(*two_classes)
+    theirs = names_in(section(GridSearchCV, "Attributes"))
+    documented = names_in(section(MixupSearchCV, "Attributes"))
+    assert sorted(documented) == sorted(theirs)
+    assert {name for name in vars(fitted) if name.endswith("_")} <= set(documented)
+    assert all(hasattr(fitted, name) for name in {*documented} - {"feature_names_in_"})

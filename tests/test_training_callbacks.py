@@ -12,7 +12,7 @@ from torch import nn
 
 from mixup_tab import MLP, MixupNet
 from mixup_tab.training import EarlyStopping, LearningRate
-from mixup_tab.training.callbacks import load_member_state, member_state
+from mixup_tab.training.callbacks import ReadOff, load_member_state, member_state
 
 
 def table(rows=80):
@@ -238,3 +238,115 @@ def test_member_state_is_a_copy_that_can_be_put_back():
     load_member_state(net.module_, 1, before)
     assert torch.equal(net.module_.weight0[1], before["weight0"])
     assert not net.module_.weight0[0].any()
+
+
+# ------------------------------------------------------------------------ ReadOff
+
+
+def constant(epochs, **kwargs):
+    """A net whose learning rate does not depend on its number of epochs."""
+    return make(max_epochs=epochs, callbacks__learning_rate__policy="constant", **kwargs)
+
+
+def read_off(epochs, longest, **kwargs):
+    """Train one net and let others of fewer epochs read their weights off."""
+    readers = [constant(number, **copy.deepcopy(kwargs)).initialize() for number in epochs]
+    net = constant(longest, **copy.deepcopy(kwargs)).initialize()
+    net.callbacks_.append(("read_off", ReadOff(readers)))
+    return readers, net
+
+
+def assert_trained_like(net, other):
+    for k in range(net.n_members):
+        expected = member_state(other.module_, k)
+        for name, tensor in member_state(net.module_, k).items():
+            assert torch.equal(tensor, expected[name])
+    for part in ("train_loss", "valid_loss"):
+        curves = [[row[part] for row in one.history if part in row] for one in (net, other)]
+        assert curves[0] == curves[1]
+
+
+STOP = ValidSplit(4, stratified=True)
+READERS = {
+    "one net": {},
+    "members": {"n_members": 3, "alpha": [0.0, 0.2, 1.0]},
+    "dropout": {"module__dropout": 0.3},
+    "user's net": {"module": Net},
+    "user's nets": {"module": Net, "n_members": 2},
+    "stopped early": {"train_split": STOP, "callbacks": [EarlyStopping(2)]},
+    "patient": {"train_split": STOP, "callbacks": [EarlyStopping(50)]},
+    "members stopped early": {
+        "n_members": 3,
+        "train_split": STOP,
+        "callbacks": [EarlyStopping(4)],
+    },
+    "tolerance": {"train_split": STOP, "callbacks": [EarlyStopping(2, tol=0.05)]},
+}
+
+
+@pytest.mark.parametrize("setting", READERS.values(), ids=READERS)
+def test_readers_get_what_their_own_training_would_end_with(setting):
+    epochs = [1, 2, 3, 5, 8, 13, 13, 20]
+    readers, net = read_off(epochs, 20, **setting)
+    net.partial_fit(*table())
+    for number, reader in zip(epochs, readers, strict=True):
+        own = constant(number, **copy.deepcopy(setting)).fit(*table())
+        assert_trained_like(reader, own)
+
+
+def test_the_net_that_is_read_off_learns_what_it_learns_without_readers():
+    net = read_off([2, 4], 6, train_split=STOP, callbacks=[EarlyStopping(1)])[1]
+    own = constant(6, train_split=STOP, callbacks=[EarlyStopping(1)])
+    assert_trained_like(net.partial_fit(*table()), own.fit(*table()))
+
+
+def test_readers_share_neither_weights_nor_history():
+    readers, net = read_off([3, 3], 5)
+    net.partial_fit(*table())
+    with torch.no_grad():
+        net.module_.weight0.zero_()
+        readers[0].module_.weight0.zero_()
+    readers[0].history.new_epoch()
+    assert readers[1].module_.weight0.any()
+    assert len(readers[1].history) == 3
+    readers[1].history[0]["train_loss"] = -1
+    assert net.history[0]["train_loss"] > 0
+
+
+def test_readers_are_waited_for_until_they_are_served():
+    readers, net = read_off([2, 4], 5)
+    served = []
+
+    class Look(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            served.append([len(reader.history) for reader in readers])
+
+    net.callbacks_.append(("look", Look()))
+    net.partial_fit(*table())
+    assert served == [[0, 0], [2, 0], [2, 0], [2, 4], [2, 4]]
+    assert dict(net.callbacks_)["read_off"].waiting_ == []
+
+
+def test_readers_beyond_a_failure_are_still_waiting():
+    class Spoil(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            if len(net.history) == 3:
+                with torch.no_grad():
+                    net.module_.weight0.fill_(float("inf"))
+
+    readers, net = read_off([2, 3, 4, 5], 6)
+    net.callbacks_.append(("spoil", Spoil()))
+    with pytest.raises(ValueError, match="in epoch 4"):
+        net.partial_fit(*table())
+    assert dict(net.callbacks_)["read_off"].waiting_ == readers[2:]
+    assert [len(reader.history) for reader in readers] == [2, 3, 0, 0]
+
+
+def test_a_reader_can_be_trained_on():
+    readers, net = read_off([3], 5)
+    net.partial_fit(*table())
+    [reader] = readers
+    before = member_state(reader.module_, 0)
+    reader.partial_fit(*table())
+    assert len(reader.history) == 6
+    assert not torch.equal(before["weight0"], reader.module_.weight0[0])

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from mixup_tab.training import LeanAdamW
+from mixup_tab.training.optim import StackAdamW
 
 STEPS = 50
 
@@ -134,3 +135,139 @@ def test_step_without_a_closure_returns_nothing():
     params = parameters()
     set_gradients(params, 0)
     assert LeanAdamW(params).step() is None
+
+
+# ---------------------------------------------------------------------- StackAdamW
+
+MEMBERS = 5
+SHAPES = [(MEMBERS, 4, 3), (MEMBERS, 1, 4)]
+
+
+def stacked_parameters():
+    generator = torch.Generator().manual_seed(0)
+    return [
+        torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
+        for shape in SHAPES
+    ]
+
+
+def settings_of(**options):
+    """Options of every member; those not given are the same for all."""
+    names = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0}
+    return [
+        {name: options.get(name, [value] * MEMBERS)[k] for name, value in names.items()}
+        for k in range(MEMBERS)
+    ]
+
+
+def stacked_gradients(step):
+    generator = torch.Generator().manual_seed(1000 + step)
+    return [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in SHAPES]
+
+
+def run_stack(settings, steps=STEPS):
+    params = stacked_parameters()
+    for parameter in params:
+        parameter.grad = torch.zeros_like(parameter)
+    update = StackAdamW(params).updates(settings)
+    with torch.no_grad():
+        for step in range(steps):
+            write_gradients(params, step)
+            update()
+    return params
+
+
+def write_gradients(params, step):
+    for parameter, gradient in zip(params, stacked_gradients(step), strict=True):
+        parameter.grad.copy_(gradient)
+
+
+def run_member(k, options, steps=STEPS):
+    """One member trained with torch's own AdamW."""
+    params = [p.detach()[k].clone().requires_grad_() for p in stacked_parameters()]
+    optimizer = torch.optim.AdamW(params, **options)
+    for step in range(steps):
+        for parameter, gradient in zip(params, stacked_gradients(step), strict=True):
+            parameter.grad = gradient[k]
+        optimizer.step()
+    return params
+
+
+def assert_member(params, k, expected):
+    assert_same([parameter[k] for parameter in params], expected)
+
+
+STACKS = {
+    "equal": settings_of(),
+    "learning rate": settings_of(lr=[0.1, 0.1, 0.01, 0.03, 0.1]),
+    "weight decay": settings_of(weight_decay=[0.0, 0.3, 0.3, 5.0, 0.0]),
+    "betas": settings_of(betas=[(0.9, 0.999), (0.5, 0.9), (0.5, 0.9), (0.9, 0.99), (0.0, 0.9)]),
+    "eps": settings_of(eps=[1e-8, 1e-8, 1e-2, 1e-8, 1.0]),
+    "everything": settings_of(
+        lr=[0.1, 0.1, 0.1, 0.02, 0.02], weight_decay=[0, 0, 1, 1, 1], eps=[1, 1, 1, 1, 1e-8]
+    ),
+}
+
+
+@pytest.mark.parametrize("settings", STACKS.values(), ids=STACKS)
+def test_every_member_of_a_stack_gets_the_update_of_adamw(settings):
+    params = run_stack(settings)
+    for k, options in enumerate(settings):
+        assert_member(params, k, run_member(k, options))
+
+
+def test_a_stacks_settings_may_change_on_the_way():
+    halves = [settings_of(lr=[0.1] * 5), settings_of(lr=[0.1, 0.01, 0.01, 0.2, 0.3])]
+    params = stacked_parameters()
+    for parameter in params:
+        parameter.grad = torch.zeros_like(parameter)
+    adam = StackAdamW(params)
+    with torch.no_grad():
+        for half, settings in enumerate(halves):
+            update = adam.updates(settings)
+            for step in range(25 * half, 25 * (half + 1)):
+                write_gradients(params, step)
+                update()
+    for k in range(MEMBERS):
+        alone = [p.detach()[k].clone().requires_grad_() for p in stacked_parameters()]
+        optimizer = LeanAdamW(alone)
+        for step in range(50):
+            optimizer.param_groups[0].update(halves[step // 25][k])
+            for parameter, gradient in zip(alone, stacked_gradients(step), strict=True):
+                parameter.grad = gradient[k]
+            optimizer.step()
+        assert_member(params, k, alone)
+
+
+@pytest.mark.parametrize("members", [[0, 1, 2, 3, 4], [1, 3], [4], [3, 0]], ids=str)
+def test_some_members_go_on_in_another_stack(members):
+    settings = STACKS["learning rate"]
+    params = stacked_parameters()
+    for parameter in params:
+        parameter.grad = torch.zeros_like(parameter)
+    before = StackAdamW(params)
+    update = before.updates(settings)
+    with torch.no_grad():
+        for step in range(20):
+            write_gradients(params, step)
+            update()
+    rest = [parameter.detach()[members].clone() for parameter in params]
+    for parameter in rest:
+        parameter.grad = torch.zeros_like(parameter)
+    after = StackAdamW(rest)
+    after.take(before, torch.tensor(members))
+    update = after.updates([settings[k] for k in members])
+    for step in range(20, STEPS):
+        for parameter, gradient in zip(rest, stacked_gradients(step), strict=True):
+            parameter.grad.copy_(gradient[members])
+        update()
+    for place, k in enumerate(members):
+        assert_member(rest, place, run_member(k, settings[k]))
+
+
+def test_a_member_that_diverges_leaves_the_others_alone():
+    settings = settings_of(lr=[0.1, 1e308, 0.1, 0.1, 0.1])
+    params = run_stack(settings)
+    assert not all(torch.isfinite(parameter[1]).all() for parameter in params)
+    for k in (0, 2, 3, 4):
+        assert_member(params, k, run_member(k, settings[k]))

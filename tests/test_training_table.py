@@ -1,4 +1,4 @@
-"""How arrays become tensors: the lower half of batches.py."""
+"""How arrays become tensors and tables: the lower half of batches.py."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,9 @@ import torch
 from skorch.dataset import Dataset
 from torch.utils.data import Subset, TensorDataset
 
-from mixup_tab.training.table import Table, as_arrays, as_tensor
+from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
+from mixup_tab.training import table as tables
+from mixup_tab.training.table import Examples, Table, as_arrays, as_tensor
 
 
 def test_an_array_is_wrapped_without_a_copy():
@@ -109,3 +111,91 @@ class Doubled(Dataset):
 )
 def test_anything_but_plain_arrays_goes_through_a_loader(dataset):
     assert as_arrays(dataset) is None
+
+
+# ------------------------------------------------------------------------ Examples
+
+POSITIONS = [(), (3,), (2, 4), (2, 1, 3)]
+
+
+@pytest.fixture(params=["small", "large"])
+def prepared(request, monkeypatch):
+    """Tables are prepared once, or block by block."""
+    if request.param == "large":
+        monkeypatch.setattr(tables, "PREPARED_VALUES", 0)
+    return request.param == "small"
+
+
+def table_of(values):
+    return None if values is None else Table(values, "cpu")
+
+
+def examples_of(x, y, weight=None, **maps):
+    return Examples(table_of(x), table_of(y), table_of(weight), **maps)
+
+
+def encode_classes(y, weight):
+    return MixedCrossEntropy(0.1).encode(y, weight, 3)
+
+
+def encode_values(y, weight):
+    return MixedSquaredError().encode(y, weight, 2)
+
+
+@pytest.mark.parametrize("shape", POSITIONS)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", ["classes", "values"])
+@pytest.mark.usefixtures("prepared")
+def test_examples_are_prepared_inputs_and_target_rows(shape, weighted, kind):
+    rng = np.random.default_rng(0)
+    x, weight = rng.normal(size=(9, 5)), rng.uniform(0.5, 2, 9) if weighted else None
+    y = rng.integers(0, 3, 9) if kind == "classes" else rng.normal(size=(9, 2))
+    encode = encode_classes if kind == "classes" else encode_values
+    examples = examples_of(x, y, weight, encode=encode, prepare=lambda x: 2 * x + 1)
+    rows = torch.randint(0, 9, shape)
+    inputs, targets = examples.take(rows)
+    np.testing.assert_allclose(inputs, 2 * x[rows.numpy()] + 1)
+    everything = encode(torch.from_numpy(y), torch.from_numpy(weight) if weighted else None)
+    torch.testing.assert_close(targets, everything[rows])
+    assert inputs.shape == (*shape, 5)
+    assert targets.shape == (*shape, 3)
+
+
+@pytest.mark.parametrize("shape", POSITIONS)
+@pytest.mark.usefixtures("prepared")
+def test_labels_are_the_codes_at_positions_of_any_shape(shape):
+    y = np.arange(9) % 4
+    rows = torch.randint(0, 9, shape)
+    examples = examples_of(np.ones((9, 2)), y, encode=encode_classes)
+    np.testing.assert_array_equal(examples.labels(rows), y[rows.numpy()])
+
+
+def test_a_small_table_is_prepared_once_and_a_large_one_block_by_block(prepared):
+    sizes = []
+
+    def prepare(x):
+        sizes.append(len(x))
+        return x
+
+    examples = examples_of(
+        np.ones((9, 2)), np.zeros(9, dtype=int), encode=encode_classes, prepare=prepare
+    )
+    for rows in ([0, 1], [5, 5, 5]):
+        examples.take(torch.tensor(rows))
+    assert sizes == ([9] if prepared else [2, 3])
+
+
+@pytest.mark.parametrize(("shape", "size"), [((9, 5), 5), ((9, 2, 3), 6), ((9, 0), 1)])
+@pytest.mark.usefixtures("prepared")
+def test_examples_know_their_number_and_the_size_of_a_row(shape, size):
+    examples = examples_of(np.ones(shape), np.zeros(9, dtype=int), encode=encode_classes)
+    assert len(examples) == 9
+    assert examples.row_size == size
+    assert examples.device == torch.device("cpu")
+
+
+def test_a_small_table_holds_the_array_where_nothing_changes_it():
+    x = np.ones((9, 2), dtype=np.float32)
+    examples = examples_of(x, np.zeros(9, dtype=int), encode=encode_classes)
+    x[4] = 7
+    assert examples.take(torch.tensor([4]))[0].tolist() == [[7, 7]]

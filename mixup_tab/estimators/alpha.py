@@ -49,8 +49,10 @@ def score_alphas(estimator: BaseMixup, data: TrainingData, seed: int) -> dict[fl
     params = {"random_state": seed, "verbose": 0, "warm_start": False}
     if hasattr(estimator, "class_weight"):
         params["class_weight"] = None  # it is in the weights already
+    if estimator.batch_size != "auto":
+        params["batch_size"] = min(estimator.batch_size, min(len(part.X) for part in rows))
     jobs = [
-        (clone(estimator).set_params(alpha=alpha, **params), fold)
+        (_quiet_clone(estimator).set_params(alpha=alpha, **params), fold)
         for alpha in ALPHAS
         for fold in range(len(parts))
     ]
@@ -71,6 +73,13 @@ def score_alphas(estimator: BaseMixup, data: TrainingData, seed: int) -> dict[fl
     for job, score in (result for chunk in results for result in chunk):
         scores[job] = score
     return dict(zip(ALPHAS, scores.reshape(len(ALPHAS), -1), strict=True))
+
+
+def _quiet_clone(estimator: BaseMixup) -> BaseMixup:
+    """Return a clone without scikit-learn's callbacks, which are for the final fit."""
+    copy = clone(estimator)
+    vars(copy).pop("_skl_callbacks", None)
+    return copy
 
 
 def _columns(data: TrainingData) -> tuple:

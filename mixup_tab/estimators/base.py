@@ -135,6 +135,7 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
         return self
 
     def _set_alpha(self, data: TrainingData, partial: bool) -> None:
+        vars(self).pop("alpha_scores_", None)
         if not self.chooses_alpha():
             self.alpha_ = float(self.alpha)
             return

@@ -16,6 +16,7 @@ from mixup_tab.training.stack import Task, fit_stacked
 
 if TYPE_CHECKING:
     from mixup_tab.estimators.base import BaseMixup
+    from mixup_tab.training import MixupNet
 
 
 class Rows(NamedTuple):
@@ -67,6 +68,7 @@ def fit_together(
     failed = fit_stacked([tasks[run.last] for run in runs], on_epochs)
     for run, error in zip(runs, failed, strict=True):
         errors[run.last] = error
+        run.forget_readers(tasks[run.last].net)
         for reader in run.readers:
             errors[reader] = run.error_of(tasks[reader], error)
     for position, task in tasks.items():
@@ -76,14 +78,19 @@ def fit_together(
 
 
 def _alone(estimator: BaseMixup) -> bool:
-    """Whether fitting involves more than training one net afresh."""
-    return estimator.chooses_alpha() or hasattr(estimator, "_skl_callbacks")
+    """Whether fitting involves more than training one net for the first time."""
+    return (
+        estimator.chooses_alpha()
+        or hasattr(estimator, "net_")
+        or hasattr(estimator, "_skl_callbacks")
+    )
 
 
 def _make_task(estimator: BaseMixup, rows: Rows, checked: dict) -> Task:
     """Check parameters and data and make the net, as ``fit`` does."""
     estimator._check_params()
-    key = (type(estimator), id(rows), repr(getattr(estimator, "class_weight", None)))
+    class_weight = repr(getattr(estimator, "class_weight", None))
+    key = (type(estimator), id(rows), class_weight, estimator.module is None)
     if key not in checked:
         before = set(vars(estimator))
         data = estimator._check_training_data(*rows, goes_on=False)
@@ -124,12 +131,18 @@ class _SharedRun:
         return None
 
 
+    def forget_readers(self, net: MixupNet) -> None:
+        """Leave the trained net without a trace of the others."""
+        net.callbacks_ = [pair for pair in net.callbacks_ if pair[1] is not self.read_off]
+
+
 def _share_runs(estimators: Sequence[BaseMixup], tasks: dict[int, Task]) -> list[_SharedRun]:
     """Find estimators whose training is the beginning of another's."""
     paths: dict[Any, list[int]] = {}
     for position, task in tasks.items():
         path = path_of(estimators[position])
-        key = position if path is None else (path, id(task.X))
+        data = tuple(id(values) for values in task[1:])
+        key = position if path is None else (path, data)
         paths.setdefault(key, []).append(position)
     runs = []
     for path in paths.values():

@@ -51,9 +51,13 @@ def beta(
 ) -> Tensor:
     """Draw mixing weights λ ~ Beta(α, α).
 
-    A Beta variate is a ratio of two Gamma variates. For small α both underflow, so
-    the ratio is taken of their logarithms, with log Γ(α) drawn as
-    log Γ(α + 1) + log(U) / α (Marsaglia and Tsang 2000, section 6).
+    With E exponential and V uniform on (0, 1), c = cos(2πV) and p = c² (e^{E/α} − 1),
+
+    λ = ½ + ½ sign(c) / √(1 + 1/p)
+
+    has exactly this distribution for every α > 0 (Devroye 1996, "Random variate generation
+    in one line of code", after Ulrich 1984). Nothing is rejected, and the smaller of λ and
+    1 − λ is computed as ½ / (1 + p + √(p (p + 1))), which keeps its digits however small.
 
     Parameters
     ----------
@@ -88,14 +92,15 @@ def beta(
     device = generator.device
     if alpha == 0:
         return torch.ones(tuple(shape), dtype=dtype, device=device)
-    # Half precision is too coarse for the logarithms; the result is rounded at the end.
+    # Half precision is too coarse on the way; the result is rounded at the end.
     work = dtype if dtype in (torch.float32, torch.float64) else torch.float32
-    concentration = torch.full((2, *shape), alpha + 1, dtype=work, device=device)
-    log_gamma = torch._standard_gamma(concentration, generator=generator).log_()
-    # -log(U) is a standard exponential variate.
-    exponential = torch.empty_like(log_gamma).exponential_(generator=generator)
-    log_gamma.sub_(exponential, alpha=1 / alpha)
-    return torch.sigmoid_(log_gamma[0].sub_(log_gamma[1])).to(dtype)
+    p = torch.empty(tuple(shape), dtype=work, device=device)
+    p.exponential_(generator=generator).mul_(1 / alpha).expm1_()
+    cosine = torch.rand(tuple(shape), dtype=work, device=device, generator=generator)
+    cosine.mul_(2 * math.pi).cos_()
+    p.mul_(cosine).mul_(cosine)
+    smaller = 0.5 / ((p + 1).sqrt_().mul_(p.sqrt()).add_(p).add_(1))
+    return torch.where(cosine < 0, smaller, 1 - smaller).to(dtype)
 
 
 def partners(

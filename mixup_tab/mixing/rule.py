@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -70,10 +71,16 @@ def take_partners(x: Tensor, partner: Tensor) -> Tensor:
     Tensor, shape of ``x``
     """
     batch = partner.shape[-1]
-    start = torch.arange(0, partner.numel(), max(batch, 1), device=partner.device)
-    rows = partner.reshape(-1, batch) + start.unsqueeze(1)
+    rows = partner.reshape(-1, batch) + _starts(partner.numel(), batch, partner.device)
     flat = x.reshape(-1, *x.shape[partner.dim() :])
     return flat.index_select(0, rows.flatten()).view(x.shape)
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def _starts(total: int, batch: int, device: torch.device) -> Tensor:
+    """Positions of the first example of every batch, as a column."""
+    return torch.arange(0, total, max(batch, 1), device=device).unsqueeze(1)
 
 
 def blend(own: Tensor, other: Tensor, lam: Tensor) -> Tensor:

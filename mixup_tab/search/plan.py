@@ -68,8 +68,7 @@ class Candidate:
 
     def fit_on(self, number: int, fold: int) -> Fit:
         """Return the fit on a fold."""
-        net = clone(net_of(self.estimator))
-        return Fit(number, str(self.params), self.step, net, fold)
+        return Fit(number, str(self.params), self.step, net_of(self.estimator), fold)
 
 
 def make_chunks(

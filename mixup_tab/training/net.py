@@ -343,12 +343,12 @@ class MixupNet(DeviceNet):
 
     def _listened_to(self) -> set[str]:
         """Batch hooks that the net or a callback overrides."""
-        own = {name for name in _BATCH_HOOKS if _overrides(self, NeuralNet, name)}
+        own = {name for name in _BATCH_HOOKS if overrides(self, NeuralNet, name)}
         return own | {
             name
             for _, callback in self.callbacks_
             for name in _BATCH_HOOKS
-            if _overrides(callback, Callback, name)
+            if overrides(callback, Callback, name)
         }
 
     def run_single_epoch(
@@ -403,7 +403,7 @@ class MixupNet(DeviceNet):
             and isinstance(self.module_, MLP)
             and isinstance(self.optimizer_, LeanAdamW)
             and hasattr(self.criterion_, "gradient")
-            and not _overrides(self, MixupNet, "train_step", "train_step_single", "infer")
+            and not overrides(self, MixupNet, "train_step", "train_step_single", "infer")
             and all(p.requires_grad for p in self.module_.parameters())
         )
 
@@ -498,5 +498,6 @@ class MixupNet(DeviceNet):
         return torch.stack(outputs)
 
 
-def _overrides(thing: object, base: type, *names: str) -> bool:
+def overrides(thing: object, base: type, *names: str) -> bool:
+    """Whether the class of a thing has methods of its own under names of a base."""
     return any(getattr(type(thing), name) is not getattr(base, name) for name in names)

@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
+from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
+from skorch.callbacks import EpochScoring, EpochTimer, PrintLog
+from skorch.dataset import Dataset
 from torch import Tensor
 
+from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
 from mixup_tab.nets import MLP
 from mixup_tab.training.batches import Batch
-from mixup_tab.training.callbacks import StopTraining
+from mixup_tab.training.callbacks import EarlyStopping, LearningRate, ReadOff, StopTraining
 from mixup_tab.training.device import threads_for
-from mixup_tab.training.net import MixupNet
+from mixup_tab.training.net import MixupNet, overrides
 from mixup_tab.training.optim import LeanAdamW, StackAdamW
 
 # A stack's batches are padded to its largest; nets whose batches are much smaller get a
@@ -82,12 +86,30 @@ def fit_stacked(
     return errors
 
 
+# Others may do to a net between two epochs what a stack does not see.
+_KNOWN_CALLBACKS = (
+    EarlyStopping,
+    EpochScoring,
+    EpochTimer,
+    LearningRate,
+    PrintLog,
+    ReadOff,
+    SkorchEarlyStopping,
+)
+_WAYS_OF_AN_MLP = ("prepare", "forward", "body", "bind", "backward", "layers")
+
+
 def _can_be_stacked(net: MixupNet) -> bool:
     return (
-        net.goes_by_hand()
+        type(net) is MixupNet
+        and net.goes_by_hand()
         and not len(net.history)
-        and len(net.optimizer_.param_groups) == 1
         and type(net.optimizer_) is LeanAdamW
+        and len(net.optimizer_.param_groups) == 1
+        and type(net.criterion_) in (MixedCrossEntropy, MixedSquaredError)
+        and not overrides(net.module_, MLP, *_WAYS_OF_AN_MLP)
+        and net.dataset is Dataset
+        and all(type(callback) in _KNOWN_CALLBACKS for _, callback in net.callbacks_)
     )
 
 
@@ -125,6 +147,7 @@ class _Run:
 
     def _go_through(self, task: Task, tables: dict) -> Iterator[Batch]:
         net = task.net
+        net.interrupted_ = False
         net.notify("on_train_begin", X=task.X, y=task.y)
         with net._material(task.weight, tables):
             train, valid = net.get_split_datasets(task.X, task.y)
@@ -167,7 +190,7 @@ def _alike(runs: Sequence[_Run]) -> Iterator[list[_Run]]:
             net._dtype_,
             str(net.device),
             type(net.criterion_),
-            tuple(vars(net.criterion_).get(n) for n in ("label_smoothing",)),
+            getattr(net.criterion_, "label_smoothing", None),
         )
         same = groups.setdefault(key, [])
         if same and run.batch_size < _LEAST_FILLED * same[0].batch_size:

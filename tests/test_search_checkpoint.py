@@ -1,0 +1,381 @@
+"""A search that is written down chunk by chunk, and goes on from there."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection import KFold
+
+import mixup_tab.search.cv as cv
+from mixup_tab import MixupClassifier, MixupSearchCV
+from mixup_tab.search.chunk import run_chunk
+
+NET = MixupClassifier(hidden_layer_sizes=(4,), max_epochs=3, random_state=0)
+# Nets of different shapes are chunks of their own.
+GRID = {"alpha": [0, 0.3], "hidden_layer_sizes": [(n,) for n in (3, 4, 5, 6)]}
+CHUNKS = 4
+
+
+def table():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 4)).astype(np.float32)
+    return X, (X[:, 0] + X[:, 1] + 0.5 * rng.normal(size=60) > 0).astype(int)
+
+
+def make(path=None, estimator=NET, grid=GRID, **params):
+    params = {"cv": 2, "scoring": "neg_log_loss", "refit": False, "n_jobs": 1, **params}
+    return MixupSearchCV(estimator, grid, checkpoint=path, **params)
+
+
+def make_long(path=None):
+    return make(path, clone(NET).set_params(max_epochs=100))
+
+
+def fit(path=None, *args, **params):
+    return make(path, *args, **params).fit(*table())
+
+
+def scores(search):
+    """Everything in ``cv_results_`` but the seconds."""
+    return {k: v for k, v in search.cv_results_.items() if "_time" not in k}
+
+
+def assert_same(first, second):
+    assert first.keys() == second.keys()
+    for key in first:
+        np.testing.assert_array_equal(first[key], second[key], err_msg=key)
+
+
+def chunks_in(path):
+    """Numbers of the chunks in a file, every line of which is whole."""
+    _, *lines = path.read_bytes().splitlines(keepends=True)
+    assert all(line.endswith(b"\n") for line in lines)
+    return [json.loads(line)["chunk"] for line in lines]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "search.jsonl"
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """Scores of a search without a checkpoint."""
+    return scores(fit())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """What is in the file of a search that has ended."""
+    path = tmp_path_factory.mktemp("finished") / "search.jsonl"
+    fit(path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Numbers of the chunks that are trained, as they are."""
+    numbers = []
+
+    def counting(X, y, chunk, *rest):
+        numbers.append(chunk)
+        return run_chunk(X, y, chunk, *rest)
+
+    monkeypatch.setattr(cv, "run_chunk", counting)
+    return numbers
+
+
+# ------------------------------------------------------------------ nothing is changed
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_checkpoint_changes_no_score(path, n_jobs):
+    params = {"return_train_score": True, "n_jobs": n_jobs}
+    assert_same(scores(fit(path, **params)), scores(fit(**params)))
+    assert sorted(chunks_in(path)) == list(range(CHUNKS))
+
+
+def test_a_finished_search_is_read_not_trained(path, trained):
+    first = fit(path)
+    assert sorted(trained) == list(range(CHUNKS))
+    second = fit(path)
+    assert len(trained) == CHUNKS
+    assert_same(first.cv_results_, second.cv_results_)
+
+
+def test_only_the_best_is_fitted_again(path, trained):
+    first, second = (fit(path, refit=True) for _ in "ab")
+    assert len(trained) == CHUNKS
+    assert first.best_params_ == second.best_params_
+    X, _ = table()
+    np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
+
+
+def test_the_number_of_workers_may_change(path, trained):
+    first, second = fit(path, n_jobs=2), fit(path, n_jobs=1)
+    assert len(trained) == CHUNKS
+    assert_same(first.cv_results_, second.cv_results_)
+
+
+def test_path_and_string_are_the_same_file(path, trained):
+    assert_same(fit(str(path)).cv_results_, fit(path).cv_results_)
+    assert len(trained) == CHUNKS
+
+
+def test_an_empty_file_is_a_new_checkpoint(path, plain):
+    path.touch()
+    assert_same(scores(fit(path)), plain)
+    assert sorted(chunks_in(path)) == list(range(CHUNKS))
+
+
+# -------------------------------------------------------------------- ended in the middle
+
+
+def test_a_killed_search_goes_on_where_it_was(path, trained):
+    code = (
+        "import sys\n"
+        "from test_search_checkpoint import make_long, table\n"
+        "make_long(sys.argv[1]).fit(*table())\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, path], cwd=Path(__file__).parent)
+    deadline = time.monotonic() + 60
+    while not (path.exists() and path.read_bytes().count(b"\n") > 1):
+        assert process.poll() is None, "ended before it was killed"
+        assert time.monotonic() < deadline, "no chunk after a minute"
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == (-signal.SIGKILL if sys.platform != "win32" else 1)
+    kept = chunks_in(path)
+    assert 0 < len(kept) < CHUNKS
+    search = make_long(path).fit(*table())
+    assert sorted(kept + trained) == list(range(CHUNKS))
+    assert sorted(chunks_in(path)) == list(range(CHUNKS))
+    assert_same(scores(search), scores(make_long().fit(*table())))
+
+
+def test_a_search_that_fails_keeps_what_is_done(path, plain, monkeypatch):
+    def failing(X, y, chunk, *rest):
+        if chunk == 2:
+            raise RuntimeError("no more memory")
+        return run_chunk(X, y, chunk, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cv, "run_chunk", failing)
+        with pytest.raises(RuntimeError, match="no more memory"):
+            fit(path)
+    assert chunks_in(path) == [0, 1]
+    assert_same(scores(fit(path)), plain)
+    assert chunks_in(path) == list(range(CHUNKS))
+
+
+@pytest.mark.parametrize("cut", [1, 2, 100])
+def test_half_a_last_line_is_made_whole(cut, path, finished, plain, trained):
+    path.write_bytes(finished[:-cut])
+    assert_same(scores(fit(path)), plain)
+    assert trained == [CHUNKS - 1]
+    assert chunks_in(path) == list(range(CHUNKS))
+
+
+def test_half_a_first_line_is_made_whole(path, finished, plain):
+    """What a search leaves that ends while it begins the file."""
+    path.write_bytes(finished[:40])
+    assert_same(scores(fit(path)), plain)
+    assert chunks_in(path) == list(range(CHUNKS))
+
+
+# ------------------------------------------------------------------------ other searches
+
+
+def other_rows(X, y):
+    return make(), (X + 1, y), {}
+
+
+def other_labels(X, y):
+    return make(), (X, 1 - y), {}
+
+
+def weights(X, y):
+    return make(), (X, y), {"sample_weight": np.linspace(0.5, 1.5, len(y))}
+
+
+def other_grid(X, y):
+    return make(grid={**GRID, "alpha": [0, 0.4]}), (X, y), {}
+
+
+def more_of_the_grid(X, y):
+    return make(grid={**GRID, "alpha": [0, 0.3, 1]}), (X, y), {}
+
+
+def other_number_of_folds(X, y):
+    return make(cv=3), (X, y), {}
+
+
+def other_folds(X, y):
+    return make(cv=KFold(2, shuffle=True, random_state=0)), (X, y), {}
+
+
+def other_estimator(X, y):
+    return make(estimator=clone(NET).set_params(random_state=1)), (X, y), {}
+
+
+def other_scoring(X, y):
+    return make(scoring="accuracy"), (X, y), {}
+
+
+def more_scores(X, y):
+    return make(return_train_score=True), (X, y), {}
+
+
+def other_error_score(X, y):
+    return make(error_score=0.0), (X, y), {}
+
+
+@pytest.mark.parametrize(
+    ("change", "differs"),
+    [
+        (other_rows, "data"),
+        (other_labels, "data"),
+        (weights, "data"),
+        (other_grid, "param_grid"),
+        (more_of_the_grid, "param_grid"),
+        (other_number_of_folds, "folds"),
+        (other_folds, "folds"),
+        (other_estimator, "estimator"),
+        (other_scoring, "scoring"),
+        (more_scores, "scoring"),
+        (other_error_score, "scoring"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_the_checkpoint_of_another_search_is_refused(change, differs, path, finished, trained):
+    path.write_bytes(finished)
+    search, data, params = change(*table())
+    with pytest.raises(ValueError, match=f"another search: different .*{differs}") as caught:
+        search.set_params(checkpoint=path).fit(*data, **params)
+    assert path.name in str(caught.value)
+    assert path.read_bytes() == finished
+    assert not trained
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"notes of mine",
+        b"notes of mine\nof two lines\n",
+        b"\n",
+        b"{}",
+        b"{}\n",
+        b"[]\n",
+        b"null\n",
+        b'{"alpha": 0.1}\n{"alpha": 0.2}\n',
+        b"a,b\n1,2\n",
+        bytes(range(256)),
+        bytes(100),
+    ],
+)
+def test_a_file_that_is_no_checkpoint_is_refused_and_left_alone(content, path, trained):
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"checkpoint='.*search\.jsonl' (is not|belongs to)"):
+        fit(path)
+    assert path.read_bytes() == content
+    assert not trained
+
+
+def test_a_folder_that_is_missing_is_found_before_training(tmp_path, trained):
+    with pytest.raises(FileNotFoundError):
+        fit(tmp_path / "missing" / "search.jsonl")
+    assert not trained
+
+
+def a_scorer():
+    """Return a function that is made anew every time, as in a script that runs again."""
+    return lambda estimator, X, y: estimator.score(X, y)
+
+
+def test_a_scorer_that_cannot_be_pickled_does_not_make_another_search(path, trained):
+    scorers = a_scorer(), a_scorer()
+    first, second = (fit(path, scoring=scorer) for scorer in scorers)
+    assert len(trained) == CHUNKS
+    assert_same(first.cv_results_, second.cv_results_)
+
+
+def is_refused(path, value):
+    try:
+        fit(path, scoring=lambda estimator, X, y: value)
+    except ValueError:
+        return True
+    return False
+
+
+def test_another_scorer_that_cannot_be_pickled_makes_another_search(path):
+    """Also where it lies at the address of one that is gone."""
+    assert not is_refused(path, 0.0)
+    assert all(is_refused(path, float(value)) for value in range(1, 10))
+
+
+def test_an_estimator_that_was_fitted_is_not_another(path, finished, plain, trained):
+    path.write_bytes(finished)
+    assert_same(scores(fit(path, clone(NET).fit(*table()))), plain)
+    assert not trained
+
+
+# ----------------------------------------------------------------- what scores there are
+
+
+def two_numbers(estimator, X, y):
+    return {"right": np.float32(estimator.score(X, y)), "rows": np.int64(len(y))}
+
+
+def one_number(estimator, X, y):
+    return np.float32(estimator.score(X, y))
+
+
+@pytest.mark.parametrize(
+    "scoring",
+    [one_number, two_numbers, ["accuracy", "neg_log_loss"], {"own": "accuracy"}, None],
+)
+def test_scores_of_every_kind_come_back(scoring, path, trained):
+    params = {"grid": {"alpha": [0, 0.3]}, "scoring": scoring, "return_train_score": True}
+    plain, first, second = (fit(p, **params) for p in (None, path, path))
+    assert len(trained) == 2
+    assert_same(scores(plain), scores(first))
+    assert_same(first.cv_results_, second.cv_results_)
+
+
+HALF_FAILS = {"learning_rate_init": [0.01, 1e30]}
+
+
+def fit_in_part(path, **params):
+    fails = pytest.warns(FitFailedWarning, match="2 of 4 fits failed")
+    with pytest.warns(UserWarning, match="non-finite"), fails:
+        return fit(path, grid=HALF_FAILS, **params)
+
+
+def test_failed_fits_come_back(path, trained):
+    plain, first, second = (fit_in_part(p) for p in (None, path, path))
+    assert len(trained) == 2
+    assert np.isnan(first.cv_results_["mean_test_score"]).tolist() == [False, True]
+    assert_same(scores(plain), scores(first))
+    assert_same(first.cv_results_, second.cv_results_)
+
+
+def test_failed_fits_of_several_metrics_come_back(path):
+    metrics = ["accuracy", "neg_log_loss"]
+    plain, first, second = (fit_in_part(p, scoring=metrics) for p in (None, path, path))
+    assert_same(scores(plain), scores(first))
+    assert_same(first.cv_results_, second.cv_results_)
+
+
+@pytest.mark.parametrize("error_score", [-1, -0.5, np.float32(-2), np.int64(-3)])
+def test_the_score_of_failed_fits_may_be_any_number(error_score, path):
+    for _ in "ab":
+        with pytest.warns(FitFailedWarning):
+            search = fit(path, grid=HALF_FAILS, error_score=error_score)
+        assert search.cv_results_["mean_test_score"][1] == error_score

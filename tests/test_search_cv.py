@@ -1,0 +1,812 @@
+"""MixupSearchCV beside scikit-learn's GridSearchCV over the same estimator.
+
+Nets of a stack end where training them alone would take them, up to rounding in float32:
+scores agree to 1e-3, everything that is not a number computed by a net is the same.
+"""
+
+import inspect
+import pickle
+import random
+import types
+
+import joblib
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import sklearn
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    log_loss,
+    make_scorer,
+)
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    LeaveOneGroupOut,
+    RepeatedStratifiedKFold,
+    ShuffleSplit,
+    cross_val_score,
+)
+from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import Callback, EpochScoring
+from torch import nn
+
+from mixup_tab import MixupClassifier, MixupRegressor, MixupSearchCV
+from mixup_tab.mixing import Mixup
+from mixup_tab.training import LearningRate
+
+TINY = {
+    "hidden_layer_sizes": (8,),
+    "learning_rate_init": 0.02,
+    "max_epochs": 2,
+    "random_state": 0,
+}
+ALPHAS = {"alpha": [0, 1.0]}
+LOG_LOSS = "neg_log_loss"  # moves with every weight, so that ties are no accident
+CONSTANT = [[LearningRate("constant")]]
+
+
+def tiny(**params):
+    return MixupClassifier(**{**TINY, **params})
+
+
+def tiny_regressor(**params):
+    return MixupRegressor(**{**TINY, **params})
+
+
+def search(estimator=None, grid=ALPHAS, **options):
+    options = {"cv": 2, "error_score": "raise", **options}
+    return MixupSearchCV(tiny() if estimator is None else estimator, grid, **options)
+
+
+def both(estimator, grid, X, y, fit_params=types.MappingProxyType({}), **options):
+    """Fit ours and scikit-learn's with the same arguments."""
+    options = {"cv": 2, "error_score": "raise", "refit": False, **options}
+    return [
+        kind(estimator, grid, **options).fit(X, y, **fit_params)
+        for kind in (MixupSearchCV, GridSearchCV)
+    ]
+
+
+def scores_of(fitted):
+    columns = fitted.cv_results_.items()
+    return {key: column for key, column in columns if "_test_" in key or "_train_" in key}
+
+
+def assert_same_column(ours, theirs, key):
+    assert type(ours) is type(theirs), key
+    if key == "params":
+        assert ours == theirs
+        return
+    assert ours.dtype == theirs.dtype, key
+    if key.startswith("param_"):
+        assert_array_equal(ours.mask, theirs.mask)
+        assert ours.compressed().tolist() == theirs.compressed().tolist()
+    elif "_time" in key:
+        assert ours.shape == theirs.shape
+        assert (ours >= 0).all()
+    else:
+        assert_allclose(ours, theirs, atol=1e-3, err_msg=key)
+
+
+def assert_agree(ours, theirs):
+    """Compare results column by column, and the best candidate."""
+    assert list(ours.cv_results_) == list(theirs.cv_results_)
+    for key, column in theirs.cv_results_.items():
+        assert_same_column(ours.cv_results_[key], column, key)
+    for name in ("n_splits_", "multimetric_", "best_index_", "best_params_"):
+        assert getattr(ours, name, None) == getattr(theirs, name, None), name
+    assert hasattr(ours, "best_score_") == hasattr(theirs, "best_score_")
+    if hasattr(theirs, "best_score_"):
+        assert_allclose(ours.best_score_, theirs.best_score_, atol=1e-3)
+
+
+# ------------------------------------------------------------------------ what is kept
+
+
+def test_the_constructor_is_that_of_grid_search_and_a_checkpoint():
+    ours, theirs = (inspect.signature(c).parameters for c in (MixupSearchCV, GridSearchCV))
+    assert list(ours) == [*theirs, "checkpoint"]
+    assert all(ours[name].kind == p.kind for name, p in theirs.items())
+    assert all(repr(ours[name].default) == repr(p.default) for name, p in theirs.items())
+
+
+def test_results_have_the_keys_kinds_and_values_of_grid_search(three_classes):
+    assert_agree(*both(tiny(), ALPHAS, *three_classes, cv=3, scoring=LOG_LOSS))
+
+
+def test_the_same_attributes_are_learned(three_classes):
+    ours, theirs = both(tiny(), ALPHAS, *three_classes, scoring=LOG_LOSS, refit=True)
+    learned = {name for name in vars(theirs) if name.endswith("_")}
+    assert {name for name in vars(ours) if name.endswith("_")} == learned
+    assert ours.n_features_in_ == 4
+    assert_array_equal(ours.classes_, [0, 1, 2])
+    assert ours.refit_time_ > 0
+    assert repr(ours.scorer_) == repr(theirs.scorer_)
+
+
+def test_the_best_estimator_is_the_best_setting_fitted_on_all_rows(three_classes):
+    X, y = three_classes
+    found = search(scoring=LOG_LOSS).fit(X, y)
+    expected = tiny(**found.best_params_).fit(X, y)
+    assert_array_equal(found.best_estimator_.predict_proba(X), expected.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "method", ["predict", "predict_proba", "predict_log_proba", "decision_function"]
+)
+def test_the_search_predicts_as_its_best_estimator(method, three_classes):
+    X, y = three_classes
+    found = search(grid={"alpha": [0.2]}).fit(X, y)
+    assert_array_equal(getattr(found, method)(X), getattr(found.best_estimator_, method)(X))
+
+
+def test_score_is_that_of_the_scorer(three_classes):
+    X, y = three_classes
+    found = search(scoring=LOG_LOSS).fit(X, y)
+    assert_allclose(found.score(X, y), -log_loss(y, found.predict_proba(X)))
+    plain = search().fit(X, y)
+    assert plain.score(X, y) == plain.best_estimator_.score(X, y)
+
+
+def test_a_regressor_has_no_classes_and_no_probabilities(line):
+    ours, theirs = both(tiny_regressor(), ALPHAS, *line, refit=True)
+    assert_agree(ours, theirs)
+    assert not hasattr(ours, "classes_")
+    assert not hasattr(ours, "predict_proba")
+    assert_array_equal(ours.predict(line[0]), ours.best_estimator_.predict(line[0]))
+
+
+@pytest.mark.parametrize("scoring", ["r2", "neg_mean_squared_error"])
+def test_a_regressor_of_several_values(scoring, line):
+    X, y = line
+    values = np.column_stack([y, 10 - 3 * X[:, 1]])
+    assert_agree(*both(tiny_regressor(), ALPHAS, X, values, scoring=scoring))
+
+
+# ------------------------------------------------------------------ kinds of parameters
+
+STACKED = {
+    "alpha": {"alpha": [0, 0.05, 1, 20.0]},
+    "mixing": {"mixing": ["mixup", Mixup(folded=True), Mixup(partners="other_class")]},
+    "learning rate": {"learning_rate_init": [1e-4, 0.2]},
+    "weight decay": {"weight_decay": [0, 0.1, 10.0]},
+    "dropout": {"dropout": [0.0, 0.2, 0.7]},
+    "epochs along a cosine": {"max_epochs": [1, 2, 5]},
+    "epochs at a constant rate": {"max_epochs": [4, 1, 2], "callbacks": CONSTANT},
+    "epochs of either kind": [
+        {"max_epochs": [1, 4], "callbacks": CONSTANT},
+        {"max_epochs": [1, 4]},
+    ],
+    "epochs by rule": {"max_epochs": ["auto", 1], "batch_size": [3]},
+    "epochs without mixing": {"warmup_epochs": [0, 1, 3], "alpha": [1.0]},
+    "early stopping": {"early_stopping": [False, True], "max_epochs": [6]},
+    "validation rows": {"validation_fraction": [0.1, 0.4], "early_stopping": [True]},
+    "class weights": {"class_weight": [None, "balanced", {0: 1.0, 1: 5.0, 2: 0.2}]},
+    "a class without weight": {"class_weight": [None, {0: 1.0, 1: 1.0, 2: 0.0}]},
+    "seeds": {"random_state": [0, 1]},
+    "several": {"alpha": [0, 1.0], "dropout": [0, 0.5], "learning_rate_init": [0.01, 0.1]},
+}
+
+
+@pytest.mark.parametrize("grid", STACKED.values(), ids=STACKED)
+def test_parameters_that_are_trained_as_stacks(grid, three_classes):
+    assert_agree(*both(tiny(), grid, *three_classes, scoring=LOG_LOSS))
+
+
+@pytest.mark.parametrize("rate", ["cosine", "constant"])
+def test_patience(rate, three_classes):
+    grid = {"n_iter_no_change": [1, 3], "max_epochs": [4, 2, 9]}
+    net = tiny(early_stopping=True, learning_rate_init=0.2, callbacks=[LearningRate(rate)])
+    found = both(net, grid, *three_classes, scoring=LOG_LOSS)  # some tie, but for rounding
+    assert_allclose(*[one.cv_results_["mean_test_score"] for one in found], atol=1e-3)
+
+
+class TwoLayers(nn.Sequential):
+    """A user's own module, which draws in training."""
+
+    def __init__(self, in_features, out_features):
+        layers = nn.Linear(in_features, 6), nn.Dropout(0.2), nn.Linear(6, out_features)
+        super().__init__(*layers)
+
+
+class LooksAtBatches(Callback):
+    """Wants to be called for every batch, so its net is trained alone."""
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        self.batches_ = getattr(self, "batches_", 0) + 1
+
+
+ALONE = {
+    "layers": {"hidden_layer_sizes": [(8,), [8], (4, 4), 5, ()]},
+    "ensembles": {"n_estimators": [1, 3], "dropout": [0.0, 0.3]},
+    "batch sizes": {"batch_size": ["auto", 7, 30], "alpha": [0, 1.0]},
+    "own modules": {"module": [None, TwoLayers], "alpha": [0, 0.4]},
+    "callbacks": {"callbacks": [None, [LooksAtBatches()], [EpochScoring("accuracy")], []]},
+    "named callbacks": {
+        "callbacks": [[("rate", LearningRate("constant"))], [("b", Callback())]]
+    },
+    "alpha chosen": {"alpha": [0.2, "auto"], "max_epochs": [1]},
+}
+
+
+@pytest.mark.parametrize("grid", ALONE.values(), ids=ALONE)
+def test_parameters_that_split_stacks(grid, three_classes):
+    assert_agree(*both(tiny(), grid, *three_classes, scoring=LOG_LOSS))
+
+
+def net_with(activation):
+    class Net(nn.Sequential):
+        def __init__(self, in_features, out_features):
+            super().__init__(nn.Linear(in_features, 6), activation, nn.Linear(6, out_features))
+
+    return Net
+
+
+def test_modules_that_share_a_name_are_not_mistaken_for_each_other(three_classes):
+    grid = {"module": [net_with(nn.ReLU()), net_with(nn.Tanh())]}
+    net = tiny(callbacks=CONSTANT[0])
+    assert_agree(*both(net, grid, *three_classes, scoring=LOG_LOSS))
+
+
+def test_inputs_with_three_axes(three_classes):
+    class Flat(nn.Sequential):
+        def __init__(self, input_shape, out_features):
+            super().__init__(nn.Flatten(), nn.Linear(np.prod(input_shape), out_features))
+
+    X, y = three_classes
+    ours, theirs = both(tiny(module=Flat), ALPHAS, X.reshape(60, 2, 2), y, scoring=LOG_LOSS)
+    assert_agree(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        {"mixing": ["mixup", Mixup(folded=True)], "dropout": [0, 0.3]},
+        {"max_epochs": [1, 3], "callbacks": CONSTANT, "early_stopping": [False, True]},
+        {"n_estimators": [1, 2], "weight_decay": [0, 1.0]},
+        {"alpha": ["auto", 0.3]},
+    ],
+    ids=lambda grid: ", ".join(grid),
+)
+def test_parameters_of_a_regressor(grid, line):
+    assert_agree(*both(tiny_regressor(), grid, *line, scoring="neg_mean_squared_error"))
+
+
+def test_a_list_of_grids(three_classes):
+    grids = [{"alpha": [0, 1.0], "dropout": [0.1]}, {"hidden_layer_sizes": [(4,), (4, 2)]}, {}]
+    assert_agree(*both(tiny(), grids, *three_classes, scoring=LOG_LOSS))
+
+
+def test_no_parameter_is_one_candidate(three_classes):
+    ours, theirs = both(tiny(), {}, *three_classes, scoring=LOG_LOSS)
+    assert_agree(ours, theirs)
+    assert ours.best_params_ == {}
+
+
+@pytest.mark.parametrize("values", [np.array([0.1, 1.0]), range(2)], ids=["array", "range"])
+def test_values_in_any_sequence(values, two_classes):
+    assert_agree(*both(tiny(), {"alpha": values}, *two_classes, scoring=LOG_LOSS))
+
+
+# ------------------------------------------------------------------------------- splits
+
+UNEQUAL = [
+    (np.arange(50), np.arange(50, 60)),
+    (np.arange(20, 60), np.arange(20)),
+    (np.arange(0, 60, 4), np.arange(1, 60, 2)),
+]
+
+SPLITS = {
+    "a number": 3,
+    "none": None,
+    "shuffled": KFold(3, shuffle=True, random_state=0),
+    "repeated": RepeatedStratifiedKFold(n_splits=2, n_repeats=2, random_state=0),
+    "random": ShuffleSplit(3, test_size=0.4, random_state=0),
+    "pairs of unequal size": UNEQUAL,
+    "pairs of lists": [(train.tolist(), test.tolist()) for train, test in UNEQUAL],
+}
+
+
+@pytest.mark.parametrize("cv", SPLITS.values(), ids=SPLITS)
+def test_splits(cv, two_classes):
+    assert_agree(*both(tiny(), {"alpha": [0, 1.0]}, *two_classes, cv=cv, scoring=LOG_LOSS))
+
+
+@pytest.mark.parametrize("batch_size", [6, 13])
+def test_folds_of_unequal_size_in_batches_of_one_size(batch_size, two_classes):
+    net = tiny(batch_size=batch_size, dropout=0.2)
+    assert_agree(*both(net, ALPHAS, *two_classes, cv=UNEQUAL, scoring=LOG_LOSS))
+
+
+def test_splits_from_a_generator(two_classes):
+    X, y = two_classes
+    ours = search(cv=KFold(2).split(X, y), scoring=LOG_LOSS).fit(X, y)
+    assert_agree(ours, GridSearchCV(tiny(), ALPHAS, cv=KFold(2), scoring=LOG_LOSS).fit(X, y))
+
+
+@pytest.mark.parametrize("cv", [GroupKFold(3), LeaveOneGroupOut()])
+def test_groups_stay_together(cv, two_classes):
+    groups = {"groups": np.arange(60) % 4}
+    ours, theirs = both(
+        tiny(), ALPHAS, *two_classes, cv=cv, scoring=LOG_LOSS, fit_params=groups
+    )
+    assert_agree(ours, theirs)
+
+
+def test_a_class_missing_from_a_training_fold(three_classes):
+    X, y = three_classes
+    few = np.flatnonzero(y < 2)
+    cv = [(few[::2], np.arange(1, 60, 2)), (np.arange(0, 60, 2), np.arange(1, 60, 2))]
+    ours, theirs = both(tiny(max_epochs=6), ALPHAS, X, y, cv=cv, scoring="accuracy", refit=True)
+    assert_agree(ours, theirs)
+    assert_array_equal(ours.classes_, [0, 1, 2])
+
+
+# ------------------------------------------------------------------------------ scoring
+
+
+def correct_and_wrong(estimator, X, y):
+    right = int((estimator.predict(X) == y).sum())
+    return {"right": right, "wrong": len(y) - right}
+
+
+def least_probable(estimator, X, y):
+    return float(estimator.predict_proba(X)[np.arange(len(y)), y].min())
+
+
+ONE_METRIC = {
+    "none": None,
+    "name": "balanced_accuracy",
+    "scorer": make_scorer(log_loss, greater_is_better=False, response_method="predict_proba"),
+    "thresholds": "roc_auc_ovr",
+    "function": least_probable,
+}
+
+
+@pytest.mark.parametrize("scoring", ONE_METRIC.values(), ids=ONE_METRIC)
+def test_one_metric(scoring, three_classes):
+    assert_agree(*both(tiny(max_epochs=6), ALPHAS, *three_classes, scoring=scoring))
+
+
+SEVERAL_METRICS = {
+    "list": ["accuracy", LOG_LOSS],
+    "tuple": (LOG_LOSS, "f1_macro"),
+    "dict": {LOG_LOSS: LOG_LOSS, "worst": least_probable},
+    "function": lambda net, X, y: {LOG_LOSS: -log_loss(y, net.predict_proba(X)), "one": 1},
+}
+
+
+@pytest.mark.parametrize("scoring", SEVERAL_METRICS.values(), ids=SEVERAL_METRICS)
+def test_several_metrics(scoring, three_classes):
+    ours, theirs = both(
+        tiny(), ALPHAS, *three_classes, scoring=scoring, refit=LOG_LOSS, return_train_score=True
+    )
+    assert_agree(ours, theirs)
+    assert ours.multimetric_
+    assert callable(ours.scorer_) == callable(theirs.scorer_)
+    assert_allclose(
+        ours.score(*three_classes),
+        -log_loss(three_classes[1], ours.predict_proba(three_classes[0])),
+    )
+
+
+def test_counts_as_metrics(three_classes):
+    X, y = three_classes
+    found = search(scoring=correct_and_wrong, refit="right").fit(X, y)
+    assert_allclose(
+        found.cv_results_["split0_test_right"] + found.cv_results_["split0_test_wrong"], 30
+    )
+    assert found.score(X, y) == confusion_matrix(y, found.predict(X)).trace()
+
+
+def test_training_rows_are_scored_too(three_classes):
+    ours, theirs = both(
+        tiny(), ALPHAS, *three_classes, scoring=LOG_LOSS, return_train_score=True
+    )
+    assert "split1_train_score" in ours.cv_results_
+    assert_agree(ours, theirs)
+
+
+# -------------------------------------------------------------------------------- refit
+
+
+@pytest.mark.parametrize("scoring", [LOG_LOSS, ["accuracy", LOG_LOSS]])
+def test_without_refit_nothing_is_fitted_on_all_rows(scoring, two_classes):
+    ours, theirs = both(tiny(), ALPHAS, *two_classes, scoring=scoring, refit=False)
+    assert_agree(ours, theirs)
+    assert not hasattr(ours, "best_estimator_")
+    assert not hasattr(ours, "refit_time_")
+    assert not hasattr(ours, "predict")
+    assert hasattr(ours, "best_index_") == (scoring == LOG_LOSS)
+
+
+def least_alpha(results):
+    return int(np.argmin(results["param_alpha"].astype(float)))
+
+
+@pytest.mark.parametrize("scoring", [LOG_LOSS, ["accuracy", LOG_LOSS], correct_and_wrong])
+def test_a_function_chooses_the_best(scoring, two_classes):
+    grid = {"alpha": [3.0, 0.1, 1.0]}
+    ours, theirs = both(tiny(), grid, *two_classes, scoring=scoring, refit=least_alpha)
+    assert_agree(ours, theirs)
+    assert ours.best_params_ == {"alpha": 0.1}
+    assert ours.best_estimator_.alpha == 0.1
+    assert not hasattr(ours, "best_score_")
+
+
+@pytest.mark.parametrize(
+    ("choose", "error"), [(lambda results: "first", TypeError), (lambda results: 9, IndexError)]
+)
+def test_a_function_that_chooses_nothing(choose, error, two_classes):
+    unfitted = search(refit=choose)
+    with pytest.raises(error, match="best_index_"):
+        unfitted.fit(*two_classes)
+    assert not hasattr(unfitted, "cv_results_")
+
+
+def test_ties_go_to_the_first(two_classes):
+    grid = {"verbose": [0, False], "warm_start": [False, True]}
+    found = search(grid=grid).fit(*two_classes)
+    assert_array_equal(found.cv_results_["rank_test_score"], 1)
+    assert found.best_index_ == 0
+
+
+# ------------------------------------------------------------------------ sample weights
+
+
+@pytest.fixture
+def weights():
+    weights = np.random.default_rng(5).uniform(0.1, 4, 60)
+    weights[::7] = 0
+    return weights
+
+
+def test_weights_are_cut_with_the_rows(three_classes, weights):
+    given = {"sample_weight": weights}
+    ours, theirs = both(
+        tiny(),
+        ALPHAS,
+        *three_classes,
+        scoring=LOG_LOSS,
+        fit_params=given,
+        return_train_score=True,
+    )
+    assert_agree(ours, theirs)
+    unweighted = search(scoring=LOG_LOSS).fit(*three_classes)
+    assert np.abs(ours.best_score_ - unweighted.best_score_) > 1e-3
+
+
+def test_weights_in_a_list_and_no_weights(three_classes, weights):
+    fitted = [
+        search(scoring=LOG_LOSS).fit(*three_classes, sample_weight=given)
+        for given in (weights, weights.tolist(), pd.Series(weights), None)
+    ]
+    for other in fitted[1:3]:
+        assert_array_equal(other.best_score_, fitted[0].best_score_)
+    assert fitted[3].best_score_ == search(scoring=LOG_LOSS).fit(*three_classes).best_score_
+
+
+def test_weights_of_a_regressor(line, weights):
+    given = {"sample_weight": weights}
+    assert_agree(*both(tiny_regressor(), ALPHAS, *line, fit_params=given))
+
+
+def weighted_log_loss():
+    return make_scorer(log_loss, greater_is_better=False, response_method="predict_proba")
+
+
+ROUTES = {
+    "fit": (True, False),
+    "score": (False, True),
+    "fit and score": (True, True),
+    "under another name": ("importance", "importance"),
+}
+
+
+@pytest.mark.parametrize("route", ROUTES.values(), ids=ROUTES)
+def test_weights_go_where_they_are_asked_for(route, three_classes, weights):
+    name = route[0] if isinstance(route[0], str) else "sample_weight"
+    with sklearn.config_context(enable_metadata_routing=True):
+        net = tiny().set_fit_request(sample_weight=route[0])
+        scorer = weighted_log_loss().set_score_request(sample_weight=route[1])
+        ours, theirs = both(
+            net, ALPHAS, *three_classes, scoring=scorer, refit=True, fit_params={name: weights}
+        )
+        assert_agree(ours, theirs)
+        given = {name: weights} if route[1] else {}
+        scores = [fitted.score(*three_classes, **given) for fitted in (ours, theirs)]
+    assert_allclose(*scores, atol=1e-3)
+
+
+def test_the_estimators_own_score_takes_routed_weights(three_classes, weights):
+    with sklearn.config_context(enable_metadata_routing=True):
+        net = tiny(max_epochs=8).set_fit_request(sample_weight=True)
+        net.set_score_request(sample_weight=True)
+        assert_agree(*both(net, ALPHAS, *three_classes, fit_params={"sample_weight": weights}))
+
+
+def test_groups_are_routed_to_the_splitter(two_classes, weights):
+    given = {"groups": np.arange(60) % 4, "sample_weight": weights}
+    with sklearn.config_context(enable_metadata_routing=True):
+        net = tiny().set_fit_request(sample_weight=True)
+        options = {"cv": GroupKFold(2), "scoring": LOG_LOSS, "fit_params": given}
+        with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
+            both(tiny(), ALPHAS, *two_classes, **options)
+        scorer = weighted_log_loss().set_score_request(sample_weight=False)
+        assert_agree(*both(net, ALPHAS, *two_classes, **{**options, "scoring": scorer}))
+
+
+# --------------------------------------------------------------------------- containers
+
+NAMES = list("abcd")
+
+TABLES = {
+    "lists": lambda X, y: (X.tolist(), y.tolist()),
+    "pandas": lambda X, y: (pd.DataFrame(X, columns=NAMES), pd.Series(y)),
+    "pandas with another index": lambda X, y: (
+        pd.DataFrame(X, columns=NAMES, index=np.arange(60)[::-1]),
+        pd.Series(y, index=np.arange(60) + 7),
+    ),
+    "polars": lambda X, y: (pl.DataFrame(X, schema=NAMES), pl.Series(y)),
+    "double precision": lambda X, y: (X.astype(np.float64), y),
+    "columns first": lambda X, y: (np.asfortranarray(X), y),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_tables_of_any_kind_give_the_same(kind, three_classes):
+    tables = TABLES[kind](*three_classes)
+    found = search(scoring=LOG_LOSS).fit(*tables)
+    expected = search(scoring=LOG_LOSS).fit(*three_classes)
+    for key, scores in scores_of(expected).items():
+        assert_allclose(found.cv_results_[key], scores, atol=1e-6)
+    assert hasattr(found, "feature_names_in_") == (kind[0] == "p")
+    if hasattr(found, "feature_names_in_"):
+        assert found.feature_names_in_.tolist() == NAMES
+
+
+LABELS = {
+    "strings": np.array(["low", "middle", "high"]),
+    "objects": np.array(["low", "middle", "high"], dtype=object),
+    "floats": np.array([0.0, 2.0, 7.0]),
+    "negative": np.array([-3, 5, 1]),
+}
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+def test_labels_of_any_kind(labels, three_classes):
+    X, codes = three_classes
+    ours, theirs = both(tiny(), ALPHAS, X, labels[codes], scoring=LOG_LOSS, refit=True)
+    assert_agree(ours, theirs)
+    assert_array_equal(ours.classes_, np.unique(labels))
+    assert set(ours.predict(X)) <= set(labels)
+
+
+def test_labels_that_are_true_or_false(two_classes):
+    X, y = two_classes
+    ours, theirs = both(tiny(), ALPHAS, X, y.astype(bool), scoring=LOG_LOSS, refit=True)
+    assert_agree(ours, theirs)
+    assert ours.predict(X).dtype == bool
+
+
+# ----------------------------------------------------------------------- reproducibility
+
+RNG = np.random.default_rng(9)
+X, Y = RNG.normal(size=(60, 4)).astype(np.float32), np.arange(60) % 3
+EVERY_KIND = [
+    {"alpha": [0, 1.0], "class_weight": [None, "balanced"], "dropout": [0.2]},
+    {"hidden_layer_sizes": [(4,), (4, 4)], "early_stopping": [True], "n_estimators": [2]},
+    {"module": [TwoLayers]},
+    {"max_epochs": [1, 3], "callbacks": CONSTANT},
+]
+
+
+def fit_every_kind(**options):
+    return search(tiny(), EVERY_KIND, scoring=LOG_LOSS, **options).fit(X, Y)
+
+
+@pytest.fixture(scope="module")
+def one_by_one():
+    return fit_every_kind(n_jobs=1)
+
+
+def assert_same_bits(fitted, expected, X=X):
+    for key, scores in scores_of(expected).items():
+        assert_array_equal(fitted.cv_results_[key], scores, err_msg=key)
+    assert fitted.best_params_ == expected.best_params_
+    assert_array_equal(fitted.predict_proba(X), expected.predict_proba(X))
+
+
+@pytest.mark.parametrize("n_jobs", [2, None])
+def test_the_number_of_jobs_does_not_change_a_bit(n_jobs, one_by_one):
+    assert_same_bits(fit_every_kind(n_jobs=n_jobs), one_by_one)
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_the_backend_of_joblib_does_not_change_a_bit(backend, one_by_one):
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        fitted = fit_every_kind()
+    assert_same_bits(fitted, one_by_one)
+
+
+def test_alpha_is_chosen_in_the_same_way_whatever_the_number_of_jobs(two_classes):
+    fitted = [
+        search(grid={"alpha": ["auto"]}, scoring=LOG_LOSS, n_jobs=n_jobs).fit(*two_classes)
+        for n_jobs in (1, 2)
+    ]
+    assert_same_bits(*fitted, two_classes[0])
+
+
+def test_nets_that_are_worth_several_threads_have_the_same_bits(two_classes):
+    net = tiny(hidden_layer_sizes=(1024, 1024), batch_size=40, max_epochs=1)
+    fitted = [
+        search(net, {"alpha": [0, 1.0]}, cv=3, scoring=LOG_LOSS, n_jobs=n_jobs, refit=False)
+        for n_jobs in (1, 2)
+    ]
+    scores = [one.fit(*two_classes).cv_results_["mean_test_score"] for one in fitted]
+    assert_array_equal(*scores)
+
+
+def test_global_random_states_and_threads_stay_as_they_are():
+    def states():
+        return (
+            pickle.dumps(np.random.get_state()),  # noqa: NPY002
+            torch.get_rng_state().tolist(),
+            random.getstate(),
+            torch.get_num_threads(),
+        )
+
+    before = states()
+    fit_every_kind(n_jobs=2)
+    assert states() == before
+
+
+def test_without_a_seed_every_fit_differs(two_classes):
+    grid = {"alpha": [0.2], "warm_start": [False, True]}
+    found = search(tiny(random_state=None), grid, scoring=LOG_LOSS).fit(*two_classes)
+    scores = found.cv_results_["mean_test_score"]
+    assert np.isfinite(scores).all()
+    assert scores[0] != scores[1]
+
+
+def test_a_random_state_is_copied_for_every_fit(two_classes):
+    state = np.random.RandomState(3)
+    before = pickle.dumps(state)
+    ours, theirs = both(
+        tiny(random_state=state), {"alpha": [0, 0.5]}, *two_classes, scoring=LOG_LOSS
+    )
+    assert_agree(ours, theirs)
+    assert pickle.dumps(state) == before
+
+
+# ------------------------------------------------------------------------ as an estimator
+
+
+def test_a_clone_is_not_fitted(two_classes):
+    found = search().fit(*two_classes)
+    copy = clone(found)
+    assert copy.get_params(deep=False).keys() == found.get_params(deep=False).keys()
+    with pytest.raises(NotFittedError):
+        check_is_fitted(copy)
+    assert_array_equal(
+        copy.fit(*two_classes).predict_proba(two_classes[0]),
+        found.predict_proba(two_classes[0]),
+    )
+
+
+def test_parameters_of_the_net_can_be_got_and_set(two_classes):
+    found = search().set_params(estimator__max_epochs=2, cv=3, estimator__dropout=0.1)
+    assert found.get_params()["estimator__dropout"] == 0.1
+    found.fit(*two_classes)
+    assert found.n_splits_ == 3
+    assert found.best_estimator_.n_iter_ == 2
+
+
+def test_the_arguments_stay_as_they_were(two_classes):
+    net, grid = tiny(callbacks=[LooksAtBatches()]), {"mixing": [Mixup()], "alpha": [0, 1.0]}
+    given, values = search(net, grid), {key: list(value) for key, value in grid.items()}
+    before = dict(vars(net))
+    given.fit(*two_classes)
+    assert given.estimator is net
+    assert given.param_grid is grid
+    assert grid == values
+    assert vars(net) == before
+    assert not hasattr(net.callbacks[0], "batches_")
+
+
+def test_a_fitted_search_can_be_pickled(three_classes):
+    found = search(scoring=["accuracy", LOG_LOSS], refit=LOG_LOSS).fit(*three_classes)
+    again = pickle.loads(pickle.dumps(found))
+    assert_array_equal(
+        again.predict_proba(three_classes[0]), found.predict_proba(three_classes[0])
+    )
+    assert_agree(again, found)
+
+
+def test_fitting_again_replaces_everything(two_classes, three_classes):
+    found = search(scoring=LOG_LOSS).fit(*two_classes).fit(*three_classes)
+    assert_same_bits(found, search(scoring=LOG_LOSS).fit(*three_classes), three_classes[0])
+
+
+def test_nested_cross_validation(three_classes):
+    scores = [
+        cross_val_score(
+            kind(tiny(), ALPHAS, cv=2, scoring=LOG_LOSS),
+            *three_classes,
+            cv=3,
+            error_score="raise",
+        )
+        for kind in (MixupSearchCV, GridSearchCV)
+    ]
+    assert_allclose(*scores, atol=1e-3)
+
+
+def test_nested_cross_validation_with_routed_weights(three_classes, weights):
+    with sklearn.config_context(enable_metadata_routing=True):
+        net = tiny().set_fit_request(sample_weight=True)
+        scorer = weighted_log_loss().set_score_request(sample_weight=True)
+        scores = [
+            cross_val_score(
+                kind(net, ALPHAS, cv=2, scoring=scorer),
+                *three_classes,
+                cv=2,
+                scoring=scorer,
+                params={"sample_weight": weights},
+                error_score="raise",
+            )
+            for kind in (MixupSearchCV, GridSearchCV)
+        ]
+    assert_allclose(*scores, atol=1e-3)
+
+
+def test_inside_a_grid_search(two_classes):
+    inner = search(scoring=LOG_LOSS)
+    grid = {"estimator__weight_decay": [0, 1.0], "cv": [2, 3]}
+    outer = GridSearchCV(inner, grid, cv=2, scoring="accuracy", error_score="raise")
+    outer.fit(*two_classes)
+    assert outer.best_estimator_.n_splits_ == outer.best_params_["cv"]
+    assert np.isfinite(outer.cv_results_["mean_test_score"]).all()
+
+
+def test_html(two_classes):
+    assert "MixupClassifier" in search()._repr_html_()
+    assert "best_estimator_" in search().fit(*two_classes)._repr_html_()
+
+
+def test_the_score_of_a_fold_is_that_of_a_net_trained_on_it(three_classes):
+    X, y = three_classes
+    train, test = UNEQUAL[1]
+    found = search(cv=UNEQUAL, scoring="accuracy", grid={"alpha": [0.3]}).fit(X, y)
+    alone = tiny(alpha=0.3).fit(X[train], y[train])
+    assert found.cv_results_["split1_test_score"] == accuracy_score(
+        y[test], alone.predict(X[test])
+    )
+
+
+def test_metrics_of_the_same_predictions_agree(three_classes):
+    X, y = three_classes
+    scoring = {"a": "balanced_accuracy", "b": make_scorer(balanced_accuracy_score)}
+    found = search(scoring=scoring, refit="a").fit(X, y)
+    assert_array_equal(found.cv_results_["mean_test_a"], found.cv_results_["mean_test_b"])
+
+
+def test_a_quiet_search_prints_nothing(two_classes, capfd):
+    search().fit(*two_classes)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_verbose_search_draws_bars_on_standard_error(two_classes, capsys):
+    search(verbose=1).fit(*two_classes)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "chunks" in shown.err
+    assert "epochs" in shown.err
