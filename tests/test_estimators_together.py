@@ -49,11 +49,14 @@ def fit_own(estimator, *rows):
         return error
 
 
+def public(estimator):
+    return {name for name in vars(estimator) if name.endswith("_") and name[0] != "_"}
+
+
 def assert_same(fitted, own, X, rtol=1e-4):
     """Compare fitted attributes and outputs."""
-    public = [name for name in vars(own) if name.endswith("_") and name[0] != "_"]
-    assert public == [name for name in vars(fitted) if name.endswith("_") and name[0] != "_"]
-    for name in set(public) - {"net_"}:
+    assert public(fitted) == public(own)
+    for name in public(own) - {"net_"}:
         one, other = getattr(fitted, name), getattr(own, name)
         if isinstance(other, np.ndarray):
             assert_array_equal(one, other)
@@ -264,6 +267,13 @@ def test_on_epochs_counts_all_epochs(kind, rows, noisy_net):
     counts = []
     fit_together(estimators, [rows] * 3, counts.append)
     assert sum(counts) == 4 + 7 + 4
+
+
+def test_what_failed_can_be_fitted_again_beside_others(kind, rows):
+    again, fresh = small(kind, learning_rate_init=1e30), small(kind)
+    assert isinstance(fit_together([again], [Rows(rows.X[:, :3], rows.y)])[0], ValueError)
+    again.set_params(learning_rate_init=0.01)
+    assert_fits_are_own([again, fresh], rows)
 
 
 # --------------------------------------------------- one run for several numbers of epochs

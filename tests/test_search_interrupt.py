@@ -23,11 +23,21 @@ from mixup_tab.search.chunk import run_chunk
 from mixup_tab.search.watch import Watch
 
 
+def wait_for_threads(before):
+    deadline = time.monotonic() + 60
+    while set(threading.enumerate()) - before:
+        assert time.monotonic() < deadline, "threads go on after a minute"
+        time.sleep(0.01)
+
+
 @pytest.fixture(autouse=True)
 def ctrl_c():
     """A runner in the background ignores the signal, and tests would with it."""
+    threads = set(threading.enumerate())
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    Press.waits[:] = [True]
     yield
+    wait_for_threads(threads)  # none may press in the next test
     signal.signal(signal.SIGINT, before)
 
 
@@ -59,18 +69,51 @@ def chunks_in(path):
     return [json.loads(line)["chunk"] for line in lines]
 
 
+@pytest.fixture
+def reports(monkeypatch):
+    """Every report of epochs: chunk and number."""
+    noted = []
+    real = Watch.report
+
+    def report(token, chunk, epochs):
+        noted.append((chunk, epochs))
+        real(token, chunk, epochs)
+
+    monkeypatch.setattr(Watch, "report", report)
+    return noted
+
+
+@pytest.fixture
+def press_in(monkeypatch):
+    """A function that has Ctrl-C pressed, once, while a chunk is trained."""
+
+    def have_pressed(number):
+        waits = [number]
+        real = Watch.report
+
+        def report(token, chunk, epochs):
+            if chunk in waits:
+                waits.remove(chunk)
+                press_ctrl_c()
+            real(token, chunk, epochs)
+
+        monkeypatch.setattr(Watch, "report", report)
+
+    return have_pressed
+
+
 class Press(Callback):
-    """Presses Ctrl-C at the end of its second epoch, once, on so many rows."""
+    """Presses Ctrl-C once, after the second epoch of a net with so many rows."""
 
-    pressed: ClassVar[set] = set()
+    waits: ClassVar[list] = []
 
-    def __init__(self, name, rows):
-        self.name, self.rows = name, rows
+    def __init__(self, rows):
+        self.rows = rows
 
     def on_epoch_end(self, net, dataset_train=None, **kwargs):
-        asked = len(net.history) == 2 and len(dataset_train) == self.rows
-        if asked and self.name not in self.pressed:
-            self.pressed.add(self.name)
+        due = len(net.history) == 2 and len(dataset_train) == self.rows
+        if due and self.waits:
+            self.waits.clear()
             press_ctrl_c()
 
 
@@ -85,67 +128,58 @@ class Linear(nn.Module):
         return self.layer(x)
 
 
-@pytest.fixture
-def press(request):
-    """A callback for fits on a fold of sixty rows, new for every test."""
-    return Press(request.node.name, 30)
-
-
 # ------------------------------------------------------------- in this process, and how
 
 
-def one_after_the_other(press, **params):
-    """A grid of two chunks, in the second of which Ctrl-C is pressed."""
-    calm = {"hidden_layer_sizes": [(3,)]}
-    return search(net(), [calm, {"callbacks": [[press]]}], **params)
+TWO_CHUNKS = {"alpha": [0, 0.3], "hidden_layer_sizes": [(3,), (4,)]}
 
 
-def test_ctrl_c_tells_how_far_the_search_has_come(press):
+def test_ctrl_c_tells_how_far_the_search_has_come(press_in):
+    press_in(1)
     with pytest.raises(
-        KeyboardInterrupt, match=r"when 2 of 4 fits were done\. Give checkpoint="
+        KeyboardInterrupt, match=r"when 4 of 8 fits were done\. Give checkpoint="
     ):
-        one_after_the_other(press).fit(*table())
+        search(net(), TWO_CHUNKS).fit(*table())
 
 
-def test_ctrl_c_leaves_a_search_that_is_not_fitted(press):
-    interrupted = one_after_the_other(press)
+def test_ctrl_c_leaves_a_search_that_is_not_fitted(press_in):
+    press_in(1)
+    interrupted = search(net(), TWO_CHUNKS)
     with pytest.raises(KeyboardInterrupt):
         interrupted.fit(*table())
     assert not learned(interrupted)
     assert interrupted.fit(*table()).best_score_ > 0  # nobody presses twice
 
 
-def test_ctrl_c_leaves_what_was_fitted_before(press):
-    fitted = search(net(), {"alpha": [0, 0.3]}).fit(*table())
+def test_ctrl_c_leaves_what_was_fitted_before(press_in):
+    fitted = search(net(), TWO_CHUNKS).fit(*table())
     before = dict(vars(fitted))
-    fitted.set_params(estimator=net(callbacks=[press]))
+    press_in(0)
     with pytest.raises(KeyboardInterrupt):
         fitted.fit(*table())
-    assert {k: v for k, v in vars(fitted).items() if k != "estimator"} == {
-        k: v for k, v in before.items() if k != "estimator"
-    }
+    assert vars(fitted) == before
 
 
-def test_ctrl_c_names_the_file_to_go_on_from(press, tmp_path):
+def test_ctrl_c_names_the_file_to_go_on_from(press_in, tmp_path):
     path = tmp_path / "search.jsonl"
-    interrupted = one_after_the_other(press, checkpoint=path)
-    with pytest.raises(KeyboardInterrupt, match=r"2 of 4 fits were done.*search\.jsonl"):
+    interrupted = search(net(), TWO_CHUNKS, checkpoint=path)
+    press_in(1)
+    with pytest.raises(KeyboardInterrupt, match=r"4 of 8 fits were done.*search\.jsonl"):
         interrupted.fit(*table())
     assert chunks_in(path) == [0]
     interrupted.fit(*table())
     assert chunks_in(path) == [0, 1]
-    expected = one_after_the_other(press).fit(*table())
+    expected = search(net(), TWO_CHUNKS).fit(*table())
     for key in ("mean_test_score", "split1_test_score"):
         np.testing.assert_array_equal(interrupted.cv_results_[key], expected.cv_results_[key])
 
 
-def test_ctrl_c_counts_the_fits_of_the_file(press, tmp_path):
-    path = tmp_path / "search.jsonl"
-    interrupted = one_after_the_other(press, checkpoint=path)
+def test_ctrl_c_counts_the_fits_of_the_file(press_in, tmp_path):
+    interrupted = search(net(), TWO_CHUNKS, checkpoint=tmp_path / "search.jsonl")
     for _ in "ab":
-        with pytest.raises(KeyboardInterrupt, match="2 of 4 fits"):
+        press_in(1)
+        with pytest.raises(KeyboardInterrupt, match="4 of 8 fits"):
             interrupted.fit(*table())
-        Press.pressed.clear()
 
 
 def test_ctrl_c_in_a_scorer_ends_the_search():
@@ -157,11 +191,12 @@ def test_ctrl_c_in_a_scorer_ends_the_search():
         search(net(), {"alpha": [0]}, scoring=scorer).fit(*table())
 
 
+@pytest.mark.parametrize("params", [{}, {"module": Linear}], ids=["callback", "module"])
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_ctrl_c_ends_a_search_of_modules_too(n_jobs, press, tmp_path):
-    """A net that is trained by itself keeps what it has learned, and the search does not."""
+def test_ctrl_c_ends_a_search_of_nets_that_are_trained_one_by_one(n_jobs, params, tmp_path):
+    """A net by itself keeps what it has learned after Ctrl-C; a search does not."""
     path = tmp_path / "search.jsonl"
-    estimator = net(module=Linear, callbacks=[press])
+    estimator = net(callbacks=[Press(rows=30)], **params)
     interrupted = search(estimator, {"alpha": [0]}, checkpoint=path, n_jobs=n_jobs)
     with pytest.raises(KeyboardInterrupt, match="0 of 2 fits"):
         interrupted.fit(*table())
@@ -169,8 +204,8 @@ def test_ctrl_c_ends_a_search_of_modules_too(n_jobs, press, tmp_path):
     assert chunks_in(path) == []
 
 
-def test_ctrl_c_in_the_last_fit_ends_the_search(press):
-    interrupted = search(net(callbacks=[Press(press.name, 60)]), {"alpha": [0]})
+def test_ctrl_c_in_the_last_fit_ends_the_search():
+    interrupted = search(net(callbacks=[Press(rows=60)]), {"alpha": [0]})
     with pytest.raises(KeyboardInterrupt):
         interrupted.fit(*table())
     assert not learned(interrupted)
@@ -199,27 +234,27 @@ class Epochs(Callback):
         self.count.append(0)
 
 
-def wait_for_threads(before):
-    deadline = time.monotonic() + 60
-    while set(threading.enumerate()) - before:
-        assert time.monotonic() < deadline, "threads go on after a minute"
-        time.sleep(0.01)
-
-
-@pytest.mark.parametrize(
-    ("alpha", "n_jobs", "epochs", "nets"),
-    [(0.2, 2, 1000, 2), ("auto", 1, 100, 20), ("auto", 2, 100, 40)],
-)
-def test_threads_stop_soon_after_ctrl_c(alpha, n_jobs, epochs, nets, press):
+def test_threads_stop_soon_after_ctrl_c(reports, press_in):
     """In less than half of the epochs that they were to train."""
+    press_in(0)
+    before = set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt):
+        search(net(max_epochs=1000), TWO_CHUNKS, n_jobs=2).fit(*table())
+    wait_for_threads(before)
+    assert sum(epochs for _, epochs in reports) < 8 * 1000 / 2
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_threads_that_choose_alpha_stop_soon_after_ctrl_c(n_jobs):
+    """In less than half of the epochs of one cross-validation."""
     Epochs.count.clear()
-    press.rows = 30 if alpha != "auto" else 24  # four fifths of a fold
-    estimator = net(alpha=alpha, max_epochs=epochs, callbacks=[press, Epochs()])
+    watched = [Press(rows=24), Epochs()]  # four fifths of a fold
+    estimator = net(alpha="auto", max_epochs=100, callbacks=watched)
     before = set(threading.enumerate())
     with pytest.raises(KeyboardInterrupt):
         search(estimator, {"dropout": [0]}, n_jobs=n_jobs).fit(*table())
     wait_for_threads(before)
-    assert len(Epochs.count) < epochs * nets / 2
+    assert len(Epochs.count) < 20 * 100 / 2
 
 
 # ----------------------------------------------------------------- in a process of its own

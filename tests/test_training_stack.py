@@ -396,10 +396,17 @@ def message(error):
     return re.sub(r"became (inf|nan)", "became inf", str(error))
 
 
+def explosive(factor, **setting):
+    """Settings that multiply the weights by a factor in every step."""
+    return {"lr": 1.0, "optimizer__weight_decay": factor, **CONSTANT, **setting}
+
+
 FAILURES = {
     "at once": {"lr": 1e30},
-    "later": {"callbacks": [Spoil(2)]},
-    "in the last step": {"callbacks": [Spoil(5)]},
+    "later": explosive(30.0),
+    "in the last step": explosive(1e308, lr=1e10, max_epochs=1, batch_size=-1),
+    "in the hands of a callback": {"callbacks": [Spoil(2)]},
+    "after the hands of a callback": {"callbacks": [Spoil(5)]},
     "settings": {"alpha": -1.0},
     "batches": {"batch_size": 0},
     "alone": {"lr": 1e30, "optimizer": torch.optim.Adam},
@@ -421,12 +428,15 @@ def test_a_net_that_fails_is_named_and_the_others_go_on(failure, kind):
             assert_equal(one.net, other.net)
 
 
-def test_several_may_fail_at_different_times():
-    settings = [{"callbacks": [Spoil(epoch)]} for epoch in (3, 1, 9)]
-    tasks = [Task(make(**setting), *table()) for setting in settings]
-    errors = fit_stacked(tasks)
-    assert "in epoch 4" in str(errors[0])
-    assert "in epoch 2" in str(errors[1])
+def test_several_may_fail_at_different_times(stacks):
+    settings = [explosive(factor, max_epochs=9) for factor in (30.0, 1e5, 0.0, 1e3)]
+    tasks, alone = ([Task(make(**part), *table()) for part in settings] for _ in range(2))
+    errors, expected = fit_stacked(tasks), [fit_alone(task) for task in alone]
+    epochs = [len(task.net.history) for task in tasks]
+    assert stacks == [4, 3, 2, 1]
+    assert sorted(set(epochs)) == sorted(epochs)
+    assert epochs == [len(task.net.history) for task in alone]
+    assert [message(error) for error in errors] == [message(error) for error in expected]
     assert errors[2] is None
 
 
@@ -448,6 +458,18 @@ def test_an_exception_of_on_epochs_ends_everything():
     assert sum(calls) == 6
     assert max(len(task.net.history) for task in tasks) < 5
     assert torch.get_num_threads() == threads
+
+
+def test_nets_can_be_looked_at_after_every_epoch(stacks):
+    tasks = [Task(make(alpha=alpha, **CONSTANT), *table()) for alpha in (0.0, 0.5)]
+    seen = []
+    fit_stacked(tasks, lambda _: seen.append([weights(task.net) for task in tasks]))
+    assert stacks == [2]
+    shorter = [make(alpha=0.5, max_epochs=epochs, **CONSTANT) for epochs in range(1, 6)]
+    for net in shorter:
+        net.partial_fit(*table())
+        distances = [(entry[1][0] - net.module_.weight0).abs().max() for entry in seen]
+        assert min(distances) < 1e-9
 
 
 def test_on_epochs_can_end_a_net_that_is_trained_alone():

@@ -9,6 +9,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from sklearn.base import clone
 
 from mixup_tab.training import LearningRate
 from mixup_tab.training.callbacks import ReadOff
@@ -55,6 +56,7 @@ def fit_together(
     errors: list[Exception | None] = [None] * len(estimators)
     tasks: dict[int, Task] = {}
     checked: dict = {}
+    before = [dict(vars(estimator)) for estimator in estimators]
     for position, (estimator, data) in enumerate(zip(estimators, rows, strict=True)):
         try:
             if _alone(estimator):
@@ -72,8 +74,12 @@ def fit_together(
         for reader in run.readers:
             errors[reader] = run.error_of(tasks[reader], error)
     for position, task in tasks.items():
+        estimator = estimators[position]
         if errors[position] is None:
-            vars(estimators[position]).update(estimators[position]._learned(task.net))
+            vars(estimator).update(estimator._learned(task.net))
+        else:
+            vars(estimator).clear()
+            vars(estimator).update(before[position])
     return errors
 
 
@@ -92,9 +98,10 @@ def _make_task(estimator: BaseMixup, rows: Rows, checked: dict) -> Task:
     class_weight = repr(getattr(estimator, "class_weight", None))
     key = (type(estimator), id(rows), class_weight, estimator.module is None)
     if key not in checked:
-        before = set(vars(estimator))
-        data = estimator._check_training_data(*rows, goes_on=False)
-        seen = {k: v for k, v in vars(estimator).items() if k not in before}
+        probe = clone(estimator)
+        before = set(vars(probe))
+        data = probe._check_training_data(*rows, goes_on=False)
+        seen = {k: v for k, v in vars(probe).items() if k not in before}
         checked[key] = data, seen
     data, seen = checked[key]
     vars(estimator).update(seen)
@@ -129,7 +136,6 @@ class _SharedRun:
         except ValueError as own:
             return own
         return None
-
 
     def forget_readers(self, net: MixupNet) -> None:
         """Leave the trained net without a trace of the others."""

@@ -308,7 +308,7 @@ class _Dropout:
     def __init__(
         self,
         shares: Sequence[float],
-        generators: Sequence[torch.Generator],
+        generators: Sequence[torch.Generator] | None,
         rows: Sequence[int] | None,
     ) -> None:
         self.rows = rows or [None] * len(shares)
@@ -328,7 +328,8 @@ class _Dropout:
         mask = torch.ones_like(x)
         for k in self.drawn:
             part = mask[k, : self.rows[k]]
-            part.bernoulli_(1 - self.shares[k], generator=self.generators[k])
+            source = self.generators[k] if self.generators else None
+            part.bernoulli_(1 - self.shares[k], generator=source)
         return mask.div_(self.keep(x))
 
     def __call__(self, x: Tensor) -> Tensor:

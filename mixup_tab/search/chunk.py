@@ -107,6 +107,8 @@ def run_chunk(
     results : list of (int, dict)
         For each fit its number and what scikit-learn's searches note of a fit.
     """
+    # Copies, so that fitted nets are gone with the chunk.
+    fits = [fit._replace(estimator=clone(fit.estimator)) for fit in fits]
     rows = {number: fold.training(fits[0].estimator, X, y) for number, fold in folds.items()}
     sharing = {number: sum(fit.fold == number for fit in fits) for number in folds}
     start = time.perf_counter()

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
-from skorch.callbacks import EpochScoring, EpochTimer, PrintLog
+from skorch.callbacks import EpochTimer, PrintLog
 from skorch.dataset import Dataset
 from torch import Tensor
 
@@ -89,7 +89,6 @@ def fit_stacked(
 # Others may do to a net between two epochs what a stack does not see.
 _KNOWN_CALLBACKS = (
     EarlyStopping,
-    EpochScoring,
     EpochTimer,
     LearningRate,
     PrintLog,
@@ -207,17 +206,19 @@ def _train(runs: Sequence[_Run], on_epochs: Callable[[int], None]) -> None:
     runs.sort(key=lambda run: (run.settings["lr"], run.settings["weight_decay"]))
     work = sum(run.net._multiplications(run.batch_size, ()) for run in runs)
     stack = None
-    with threads_for(work):
-        while runs:
-            stack = _Stack(runs, stack)
-            while all(run.block is not None for run in runs):
-                stack.train_window()
-                on_epochs(sum(run.fresh_epochs for run in runs))
-                for run in runs:
-                    run.fresh_epochs = 0
-            runs = [run for run in runs if run.block is not None]
-    if stack is not None:
-        stack.release()
+    try:
+        with threads_for(work):
+            while runs:
+                stack = _Stack(runs, stack)
+                while all(run.block is not None for run in runs):
+                    stack.train_window()
+                    on_epochs(sum(run.fresh_epochs for run in runs))
+                    for run in runs:
+                        run.fresh_epochs = 0
+                runs = [run for run in runs if run.block is not None]
+    finally:
+        if stack is not None:
+            stack.release()
 
 
 class _Stack:

@@ -103,7 +103,7 @@ class Table:
             if self.device.type == "cuda":
                 picked = picked.pin_memory()
             picked = picked.to(self.device, non_blocking=True)
-        return picked.view(*rows.shape, *self.data.shape[1:])
+        return picked.view((*rows.shape, *self.data.shape[1:]))
 
 
 class Examples:
