@@ -8,7 +8,9 @@ from mixup_tab import MixupClassifier
 from mixup_tab.evaluation.speed import contestants, measuring
 
 
-@pytest.mark.parametrize("fit", [contestants.fit_skorch, contestants.fit_torch, contestants.fit_ours])
+@pytest.mark.parametrize(
+    "fit", [contestants.fit_skorch, contestants.fit_torch, contestants.fit_ours]
+)
 def test_contestants_make_the_same_number_of_steps(fit, monkeypatch):
     steps = []
     X, y = contestants.make_table(100)
@@ -34,5 +36,7 @@ def test_nets_have_the_same_size():
 
 
 def test_ratio_is_the_median_over_pairs():
-    row = measuring.ratio_of("a", "b", lambda: None, lambda: np.linalg.inv(np.eye(300)), 1.0, pairs=3)
+    row = measuring.ratio_of(
+        "a", "b", lambda: None, lambda: np.linalg.inv(np.eye(300)), 1.0, pairs=3
+    )
     assert 0 < row.low <= row.ratio <= row.high < 1

@@ -102,7 +102,9 @@ def test_a_callback_is_torn_down_after_an_error(two_classes):
     search = make(grid={"learning_rate_init": [1e30]}).set_callbacks(recording)
     with pytest.raises(ValueError, match="All the 2 fits failed"):
         search.fit(*two_classes)
-    assert recording.told == ["setup", "begin MixupSearchCV fit", "teardown"]
+    name = "MixupSearchCV"
+    tasks = [f"begin {name} fit", f"begin {name} search", f"end {name} search"]
+    assert recording.told == ["setup", *tasks, "teardown"]
 
 
 def test_callbacks_stay_set_for_the_next_fit_and_for_clones(two_classes):

@@ -17,7 +17,7 @@ import pytest
 from skorch.callbacks import Callback
 from torch import nn
 
-import mixup_tab.search.cv as cv
+import mixup_tab.search.run as cv
 from mixup_tab import MixupClassifier, MixupSearchCV
 from mixup_tab.search.chunk import run_chunk
 from mixup_tab.search.watch import Watch
@@ -278,7 +278,7 @@ for n_jobs in (1, 2):
 def long_search(path, n_jobs):
     grid = {"hidden_layer_sizes": [(n,) for n in (3, 4, 5, 6)]}
     params = {"cv": 4, "checkpoint": path, "n_jobs": n_jobs, "refit": False}
-    return search(net(max_epochs=40), grid, **params)
+    return search(net(max_epochs=60), grid, **params)
 
 
 def send_after_a_chunk(process, path):

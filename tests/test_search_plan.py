@@ -289,12 +289,13 @@ def test_a_fold_is_scored_on_its_rows_and_weights(part):
 
 def test_steps_are_fitted_on_training_rows_and_make_both_parts():
     fold = make_folds()[0]
-    ready = run_steps(SCALED, X, Y, fold)
+    ready = run_steps(SCALED, X, Y, fold, ["test"], True)
     steps = SCALED[:-1].fit(X[fold.train])
-    rows, test = ready.ready
+    rows = ready.ready
     assert_array_equal(rows.X, steps.transform(X[fold.train]))
     assert_array_equal(rows.y, Y[fold.train])
-    assert_array_equal(test, steps.transform(X[fold.test]))
+    assert list(ready.made) == ["test"]
+    assert_array_equal(ready.made["test"], steps.transform(X[fold.test]))
     assert ready.training(tiny(), X, Y) is rows
     assert [name for name, _ in ready.steps] == ["scale", "pca"]
     assert ready.seconds > 0
@@ -303,15 +304,15 @@ def test_steps_are_fitted_on_training_rows_and_make_both_parts():
 def test_steps_get_arguments_of_their_own():
     given = {"net__sample_weight": WEIGHT, "scale__sample_weight": WEIGHT[::-1]}
     fold = make_folds(given)[0]
-    ready = run_steps(SCALED, X, Y, fold)
+    ready = run_steps(SCALED, X, Y, fold, ["test"], True)
     expected = StandardScaler().fit(X[fold.train], sample_weight=WEIGHT[::-1][fold.train])
     assert_array_equal(ready.steps[0][1].mean_, expected.mean_)
-    assert_array_equal(ready.ready[0].sample_weight, WEIGHT[fold.train])
+    assert_array_equal(ready.ready.sample_weight, WEIGHT[fold.train])
 
 
 def test_the_pipeline_whose_steps_are_run_stays_as_it_is():
     pipeline = with_steps(("scale", StandardScaler()))
     net = pipeline[-1]
-    run_steps(pipeline, X, Y, make_folds()[0])
+    run_steps(pipeline, X, Y, make_folds()[0], ["test"], True)
     assert pipeline[-1] is net
     assert not hasattr(pipeline[0], "mean_")

@@ -9,7 +9,7 @@ import pytest
 from sklearn.exceptions import FitFailedWarning
 from torch import nn
 
-import mixup_tab.search.cv as cv
+import mixup_tab.search.run as cv
 from mixup_tab import MixupClassifier, MixupSearchCV
 from mixup_tab.search.watch import Stopped, Watch
 from mixup_tab.training import LearningRate
@@ -172,19 +172,38 @@ def test_a_task_without_a_watch_goes_on():
 
 
 def test_a_task_of_a_search_that_was_stopped_is_ended():
-    with open_watch() as watch:
-        watch.stopped = True
-        with pytest.raises(Stopped):
-            Watch.report(watch.token, 0, 1)
+    with pytest.raises(KeyboardInterrupt), open_watch() as watch:
+        raise KeyboardInterrupt
+    with pytest.raises(Stopped):
+        Watch.report(watch.token, 0, 1)
+    with pytest.raises(Stopped), Watch.task(watch.token):
+        raise AssertionError("not to be begun")
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_an_error_stops_the_search(error):
     watch = open_watch()
-    assert not watch.stopped
     with pytest.raises(error), watch:
         raise error
-    assert watch.stopped
+    with pytest.raises(Stopped):
+        Watch.report(watch.token, 0, 1)
+
+
+def test_a_stopped_search_waits_for_its_tasks():
+    done = []
+
+    def work(begun):
+        with Watch.task(watch.token):
+            begun.set()
+            time.sleep(0.3)
+            done.append(True)
+
+    watch, begun = open_watch(), threading.Event()
+    watch.__enter__()
+    threading.Thread(target=work, args=(begun,)).start()
+    begun.wait()
+    watch.__exit__(KeyboardInterrupt, None, None)
+    assert done == [True]
 
 
 def test_a_search_that_was_stopped_stops_no_other():

@@ -18,7 +18,7 @@ from mixup_tab import MLP, Mixup, MixupNet
 from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
 from mixup_tab.nets import RobustScale
 from mixup_tab.training import EarlyStopping, LeanAdamW, LearningRate
-from mixup_tab.training.callbacks import StopTraining
+from mixup_tab.training.callbacks import StopTraining, TrainingAborted
 from mixup_tab.training.stack import Task, fit_stacked
 
 ROWS = 53
@@ -440,7 +440,7 @@ def test_several_may_fail_at_different_times(stacks):
     assert errors[2] is None
 
 
-class Enough(Exception):
+class Enough(TrainingAborted):
     pass
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,12 @@ ALPHAS = (0.0, 0.1, 0.3, 1.0)
 FOLDS = 5
 
 
-def score_alphas(estimator: BaseMixup, data: TrainingData, seed: int) -> dict[float, Any]:
+def score_alphas(
+    estimator: BaseMixup,
+    data: TrainingData,
+    seed: int,
+    on_epochs: Callable[[int], None] | None = None,
+) -> dict[float, Any]:
     """Cross-validate the values of α, all nets side by side.
 
     Parameters
@@ -31,6 +37,8 @@ def score_alphas(estimator: BaseMixup, data: TrainingData, seed: int) -> dict[fl
         Its validated training data.
     seed : int
         Decides the folds and every net.
+    on_epochs : callable, default=None
+        Called with the number of epochs finished since the last call; may raise.
 
     Returns
     -------
@@ -60,10 +68,14 @@ def score_alphas(estimator: BaseMixup, data: TrainingData, seed: int) -> dict[fl
     size = count_weights(estimator, data.X[0].size, n_outputs)
     chunks = plan_chunks([size] * len(jobs))
 
+    tell = on_epochs or (lambda epochs: None)
+
     def work(chunk: list[int]) -> list[tuple[int, float]]:
         with threads_for(0):
             chosen = [jobs[job] for job in chunk]
-            errors = fit_together([est for est, _ in chosen], [rows[f] for _, f in chosen])
+            errors = fit_together(
+                [est for est, _ in chosen], [rows[f] for _, f in chosen], tell
+            )
             _refuse_first(errors)
             return [(job, _score(*jobs[job], data, parts)) for job in chunk]
 

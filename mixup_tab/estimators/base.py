@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
@@ -27,6 +27,7 @@ from mixup_tab.estimators.progress import (
 )
 from mixup_tab.nets import MLP
 from mixup_tab.training import EarlyStopping, LearningRate, MixupNet
+from mixup_tab.training.callbacks import Heartbeat
 
 
 class RowSplit:
@@ -114,27 +115,39 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
 
     @with_callbacks
     def _train(
-        self, X: Any, y: Any, sample_weight: Any, *, partial: bool = False, **options: Any
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        partial: bool = False,
+        on_epochs: Callable[[int], None] | None = None,
+        **options: Any,
     ) -> Any:
         goes_on = hasattr(self, "net_") and (partial or self.warm_start)
         data = self._check_training_data(X, y, sample_weight, goes_on=goes_on, **options)
         if not (goes_on and self.chooses_alpha()):
-            self._set_alpha(data, partial)
+            self._set_alpha(data, partial, on_epochs)
         net = self._make_net(data, partial)
         if goes_on:
             self._go_on(net)
+        own = net.callbacks_
         root = open_task(self, net.max_epochs, X, y)
         if root is not None:
             report = ReportEpochs(root, self, X, y, lambda: self._learned(net))
-            net.callbacks_.append(("report", report))
+            net.callbacks_ = [*net.callbacks_, ("report", report)]
+        if on_epochs is not None:
+            net.callbacks_ = [*net.callbacks_, ("heartbeat", Heartbeat(on_epochs))]
         net.partial_fit(data.X, data.y, sample_weight=data.weight)
+        net.callbacks_ = own
         if root is not None:
-            net.callbacks_.remove(("report", report))
             root.call_on_fit_task_end(estimator=self, X=X, y=y)
         vars(self).update(self._learned(net))
         return self
 
-    def _set_alpha(self, data: TrainingData, partial: bool) -> None:
+    def _set_alpha(
+        self, data: TrainingData, partial: bool, on_epochs: Callable[[int], None] | None
+    ) -> None:
         vars(self).pop("alpha_scores_", None)
         if not self.chooses_alpha():
             self.alpha_ = float(self.alpha)
@@ -144,7 +157,7 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
                 "alpha='auto' needs all training rows at once, which partial_fit does not "
                 "have. Use fit, or give alpha as a number."
             )
-        self.alpha_scores_ = score_alphas(self, data, self._seed())
+        self.alpha_scores_ = score_alphas(self, data, self._seed(), on_epochs)
         self.alpha_ = max(self.alpha_scores_, key=lambda a: self.alpha_scores_[a].mean())
 
     def _learned(self, net: MixupNet) -> dict[str, Any]:

@@ -276,7 +276,7 @@ class MixupClassifier(ClassifierMixin, BaseMixup):
     ) -> TrainingData:
         X, y = check_X(self, X, y=y, reset=not goes_on, dtype=np.float32)
         y = column_or_1d(y, warn=True)
-        labels = _labels_in(y if classes is None else classes)
+        labels = labels_in(y if classes is None else classes)
         check_classification_targets(y)
         if goes_on:
             if classes is not None and not np.array_equal(labels, self.classes_):
@@ -415,7 +415,8 @@ class MixupClassifier(ClassifierMixin, BaseMixup):
         return self.classes_[best]
 
 
-def _labels_in(y: Any) -> np.ndarray:
+def labels_in(y: Any) -> np.ndarray:
+    """Return the distinct labels, in order, or say that they cannot be ordered."""
     try:
         return np.unique(y)
     except TypeError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from skorch.callbacks import Callback
@@ -21,7 +22,7 @@ except ImportError:  # scikit-learn 1.8
         return method
 
 
-__all__ = ["CallbackSupportMixin", "ReportEpochs", "open_task", "with_callbacks"]
+__all__ = ["CallbackSupportMixin", "ReportEpochs", "open_task", "subtask", "with_callbacks"]
 
 
 def open_task(estimator: Any, epochs: int, X: Any, y: Any) -> Any:
@@ -37,6 +38,36 @@ def open_task(estimator: Any, epochs: int, X: Any, y: Any) -> Any:
     if not hasattr(estimator, "_skl_callbacks"):
         return None
     return context.call_on_fit_task_begin(estimator=estimator, X=X, y=y)
+
+
+@contextmanager
+def subtask(
+    root: Any, name: str, estimator: Any, X: Any, y: Any, inner: Any = None
+) -> Iterator[None]:
+    """Open a part of a fit for scikit-learn's callbacks, if there are any.
+
+    Parameters
+    ----------
+    root : CallbackContext or None
+        The task of the whole fit.
+    name : str
+        Name of the part.
+    estimator : estimator
+        What is being fitted.
+    X, y : array-like
+        What the user passed to ``fit``.
+    inner : estimator, default=None
+        An estimator that is fitted inside and reports to the same callbacks.
+    """
+    if root is None:
+        yield
+        return
+    part = root.subcontext(task_name=name)
+    passed_on = nullcontext() if inner is None else part.propagate_callback_context(inner)
+    with passed_on:
+        part.call_on_fit_task_begin(estimator=estimator, X=X, y=y)
+        yield
+    part.call_on_fit_task_end(estimator=estimator, X=X, y=y)
 
 
 class ReportEpochs(Callback):

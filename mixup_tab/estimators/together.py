@@ -12,7 +12,8 @@ import numpy as np
 from sklearn.base import clone
 
 from mixup_tab.training import LearningRate
-from mixup_tab.training.callbacks import ReadOff
+from mixup_tab.training.callbacks import ReadOff, TrainingAborted
+from mixup_tab.training.net import interrupts_pass
 from mixup_tab.training.stack import Task, fit_stacked
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def fit_together(
     rows : sequence of Rows
         Training data of each; those that share data share the object.
     on_epochs : callable, default=no action
-        Called with the number of epochs that have been finished since the last call.
+        Called with the number of epochs that have been finished since the last call. A
+        TrainingAborted or KeyboardInterrupt that it raises ends everything.
 
     Returns
     -------
@@ -60,11 +62,13 @@ def fit_together(
     for position, (estimator, data) in enumerate(zip(estimators, rows, strict=True)):
         try:
             if _alone(estimator):
-                estimator.fit(*data)
-                on_epochs(estimator.n_iter_)
+                with interrupts_pass():
+                    estimator._fit(*data, on_epochs=on_epochs)
             else:
                 tasks[position] = _make_task(estimator, data, checked)
-        except (ValueError, TypeError) as error:
+        except TrainingAborted:
+            raise
+        except Exception as error:  # a module of the user's may raise anything
             errors[position] = error
     runs = _share_runs(estimators, tasks)
     failed = fit_stacked([tasks[run.last] for run in runs], on_epochs)
@@ -187,7 +191,9 @@ def path_of(estimator: BaseMixup) -> str | None:
     epochs, seed = params.pop("max_epochs"), params["random_state"]
     if not constant or epochs == "auto" or not isinstance(seed, Integral):
         return None
-    return repr((type(estimator), sorted(params.items())))
+    module = params["module"]  # functions that a function makes share their name
+    module = id(getattr(module, "func", module))
+    return repr((type(estimator), module, sorted(params.items())))
 
 
 # Weights, gradients and Adam's two moments of a stack; 16 nets of 30-128-128-2. Measured

@@ -87,6 +87,9 @@ class AlphaCurveDisplay:
             for row, params in enumerate(results["params"])
             if repr(_without(params, name)) == repr(others)
         ]
+        alphas = [results["params"][row][name] for row in rows]
+        if "auto" in alphas:
+            raise ValueError(f"{name}='auto' among the values has no place on the curve.")
         rows.sort(key=lambda row: results["params"][row][name])
         scores = [
             [results[f"split{fold}_test_{key}"][row] for fold in range(search.n_splits_)]
@@ -111,7 +114,12 @@ class AlphaCurveDisplay:
         -------
         AlphaCurveDisplay
         """
-        check_is_fitted(estimator, "alpha_scores_")
+        check_is_fitted(estimator)
+        if not hasattr(estimator, "alpha_scores_"):
+            raise ValueError(
+                f"The estimator was fitted with alpha={estimator.alpha!r} and has no curve. "
+                "Fit it with alpha='auto'."
+            )
         scores = estimator.alpha_scores_
         kind = "log-loss" if hasattr(estimator, "classes_") else "squared error"
         curve = cls(list(scores), list(scores.values()), score_name=f"minus the {kind}")
@@ -142,16 +150,16 @@ class AlphaCurveDisplay:
         )
         (self.line_,) = ax.plot(place, mean, marker="o", label="mean")
         self.erm_ = None
-        if (self.alphas == 0).any():
-            erm = mean[self.alphas == 0][0]
+        erm = mean[self.alphas == 0]
+        if np.isfinite(erm).any():
             self.erm_ = ax.axhline(
-                erm, color="0.4", linestyle="--", linewidth=1, label="ERM (α = 0)"
+                erm[0], color="0.4", linestyle="--", linewidth=1, label="ERM (α = 0)"
             )
         ax.set_xticks(place, [f"{alpha:g}" for alpha in self.alphas])
         ax.set(xlabel="α", ylabel=self.score_name)
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(axis="y", alpha=0.3)
-        ax.legend(frameon=False)
+        ax.legend(framealpha=0.8, edgecolor="none")
         return self
 
 
@@ -180,4 +188,6 @@ def _metric_name(search: Any, metric: str | None) -> str:
 def _score_name(search: Any) -> str:
     if isinstance(search.scoring, str):
         return search.scoring
+    if search.scoring is not None:
+        return getattr(search.scoring, "__name__", "score")
     return "accuracy" if hasattr(search.estimator, "predict_proba") else "R²"

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import joblib
 
 
@@ -30,23 +31,23 @@ class Checkpoint:
         self.path = Path(path)
         self.identity = identity
         self.finished: dict[int, list] = {}
-        if self.path.exists() and self.path.stat().st_size:
-            self._read()
+        text = self.path.read_bytes() if self.path.exists() else b""
+        if _line(identity).startswith(text):  # nothing, or cut off at once
+            self._write(identity, mode="wb")
         else:
-            self._append(identity, mode="w")
+            self._read(text)
 
     def add(self, chunk: int, results: list) -> None:
         """Write down the results of a chunk."""
-        self._append({"chunk": chunk, "results": results}, mode="a")
+        self._write({"chunk": chunk, "results": results}, mode="ab")
 
-    def _append(self, line: Any, mode: str) -> None:
-        with self.path.open(mode, encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+    def _write(self, line: Any, mode: str) -> None:
+        with self.path.open(mode) as file:
+            file.write(_line(line))
             file.flush()
             os.fsync(file.fileno())
 
-    def _read(self) -> None:
-        text = self.path.read_bytes()
+    def _read(self, text: bytes) -> None:
         whole = text[: text.rfind(b"\n") + 1]  # a killed process may leave half a line
         try:
             first, *rest = [json.loads(line) for line in whole.splitlines()]
@@ -67,9 +68,14 @@ class Checkpoint:
             os.truncate(self.path, len(whole))
 
 
+def _line(thing: Any) -> bytes:
+    plain = json.dumps(thing, default=lambda scalar: scalar.item())
+    return plain.encode() + b"\n"
+
+
 def fingerprint(thing: Any) -> str:
     """Return a hash that is the same in every process, for as long as the thing is."""
     try:
         return joblib.hash(thing)
-    except Exception:  # what cannot be pickled, such as a lambda
-        return joblib.hash(repr(thing))
+    except Exception:  # what pickle refuses, such as a lambda
+        return joblib.hash(cloudpickle.dumps(thing))

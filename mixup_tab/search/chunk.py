@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from sklearn.base import clone
-from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer
+from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
 from sklearn.model_selection._validation import _score
 from sklearn.pipeline import Pipeline
 
@@ -60,6 +60,11 @@ class Judge(NamedTuple):
     return_train_score: bool
     error_score: Any
 
+    @property
+    def parts(self) -> list[str]:
+        """Rows that are scored."""
+        return ["test", "train"] if self.return_train_score else ["test"]
+
     def failed(self) -> Any:
         """Return the score of a fit that failed."""
         if isinstance(self.scorer, _MultimetricScorer):
@@ -67,8 +72,10 @@ class Judge(NamedTuple):
         return self.error_score
 
     def needs_pipeline(self) -> bool:
-        """Whether the scorer is the user's function, which may look at the steps."""
-        return not isinstance(self.scorer, (_BaseScorer, _MultimetricScorer))
+        """Whether a scorer is the user's function, which may look at the steps."""
+        several = isinstance(self.scorer, _MultimetricScorer)
+        each = self.scorer._scorers.values() if several else [self.scorer]
+        return not all(isinstance(s, (_BaseScorer, _PassthroughScorer)) for s in each)
 
 
 def run_chunk(
@@ -109,30 +116,40 @@ def run_chunk(
     """
     # Copies, so that fitted nets are gone with the chunk.
     fits = [fit._replace(estimator=clone(fit.estimator)) for fit in fits]
-    rows = {number: fold.training(fits[0].estimator, X, y) for number, fold in folds.items()}
     sharing = {number: sum(fit.fold == number for fit in fits) for number in folds}
     start = time.perf_counter()
-    with threads_for(0) if one_thread else nullcontext():
-        errors = fit_together(
-            [fit.estimator for fit in fits],
-            [rows[fit.fold] for fit in fits],
-            lambda epochs: Watch.report(token, chunk, epochs),
-        )
+    with Watch.task(token), threads_for(0) if one_thread else nullcontext():
+        errors = _fit(fits, folds, X, y, lambda epochs: Watch.report(token, chunk, epochs))
         seconds = (time.perf_counter() - start) / len(fits)
         results = []
         for fit, error in zip(fits, errors, strict=True):
             fold = folds[fit.fold]
-            result = _scores(fit, error, fold, rows[fit.fold], X, y, judge)
+            result = _scores(fit, error, fold, X, y, judge)
             result["fit_time"] = seconds + fold.seconds / sharing[fit.fold]
             results.append((fit.number, result))
     return chunk, results
+
+
+def _fit(
+    fits: list[Fit],
+    folds: dict[int, Fold],
+    X: Any,
+    y: Any,
+    on_epochs: Callable[[int], None],
+) -> list[Exception | None]:
+    """Fit those whose steps in front of the net could be fitted."""
+    fine = [fit for fit in fits if folds[fit.fold].error is None]
+    used = {fit.fold for fit in fine}
+    rows = {number: folds[number].training(fits[0].estimator, X, y) for number in used}
+    estimators = [fit.estimator for fit in fine]
+    own = iter(fit_together(estimators, [rows[fit.fold] for fit in fine], on_epochs))
+    return [next(own) if fit in fine else folds[fit.fold].error for fit in fits]
 
 
 def _scores(
     fit: Fit,
     error: Exception | None,
     fold: Fold,
-    rows: Any,
     X: Any,
     y: Any,
     judge: Judge,
@@ -140,19 +157,19 @@ def _scores(
     if error is not None and judge.error_score == "raise":
         error.add_note(f"In the fit of {fit.name} on fold {fold.number}.")
         raise error
-    parts = ["test", "train"] if judge.return_train_score else ["test"]
     start = time.perf_counter()
-    result: dict[str, Any] = {"fit_error": None if error is None else str(error)}
-    for part in parts:
+    told = None if error is None else f"{type(error).__name__}: {error}"
+    result: dict[str, Any] = {"fit_error": told}
+    for part in judge.parts:
         if error is not None:
             result[f"{part}_scores"] = judge.failed()
             continue
         X_part, y_part, params = fold.held_out(fit.estimator, X, y, part)
         scored: Any = fit.estimator
-        if fold.ready is not None and judge.needs_pipeline():
-            scored = Pipeline([*fold.steps, (fit.step, fit.estimator)])
+        if fold.ready is not None and part in fold.made and not judge.needs_pipeline():
+            X_part = fold.made[part]
         elif fold.ready is not None:
-            X_part = fold.ready[1] if part == "test" else rows.X
+            scored = Pipeline([*fold.steps, (fit.step, fit.estimator)])
         result[f"{part}_scores"] = _score(
             scored, X_part, y_part, judge.scorer, params, judge.error_score
         )

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
-import joblib
 import numpy as np
-import torch
-from joblib.parallel import get_active_backend
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics._scorer import _MultimetricScorer
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.model_selection._validation import _insert_error_scores
-from sklearn.pipeline import Pipeline
-from sklearn.utils import indexable
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils import get_tags, indexable
 from sklearn.utils.validation import _check_method_params
 
-from mixup_tab.estimators.progress import open_task, with_callbacks
+from mixup_tab.estimators.classifier import labels_in
+from mixup_tab.estimators.progress import open_task, subtask, with_callbacks
 from mixup_tab.search.checkpoint import Checkpoint, fingerprint
-from mixup_tab.search.chunk import Fit, Judge, run_chunk
-from mixup_tab.search.folds import Fold, run_steps
-from mixup_tab.search.plan import Candidate, make_chunks, net_of
-from mixup_tab.search.watch import Watch
+from mixup_tab.search.chunk import Judge
+from mixup_tab.search.folds import Fold
+from mixup_tab.search.plan import Candidate, net_of
+from mixup_tab.search.run import SearchRun
+from mixup_tab.training.net import interrupts_pass
 
 
 class MixupSearchCV(GridSearchCV):
@@ -128,6 +124,12 @@ class MixupSearchCV(GridSearchCV):
         )
         self.checkpoint = checkpoint
 
+    def __sklearn_tags__(self) -> Any:
+        """Say what the estimator takes as targets."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags = get_tags(self.estimator).target_tags
+        return tags
+
     @with_callbacks
     def fit(self, X: Any, y: Any = None, **params: Any) -> MixupSearchCV:
         """Search, then fit the best setting on all rows.
@@ -158,21 +160,31 @@ class MixupSearchCV(GridSearchCV):
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
         candidates = self._candidates()
-        cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
-        splits = list(cv.split(X, y, **routed.splitter.split))
-        folds = [
-            Fold(number, train, test, routed.estimator.fit, routed.scorer.score)
-            for number, (train, test) in enumerate(splits)
-        ]
+        folds = self._folds(X, y, routed)
         judge = Judge(scorers, self.return_train_score, self.error_score)
+        run = SearchRun(
+            X,
+            y,
+            candidates,
+            folds,
+            judge,
+            self.n_jobs,
+            self.pre_dispatch,
+            bool(self.verbose),
+            self._open_checkpoint(X, y, candidates, folds, params),
+        )
         root = open_task(self, 1 + (self.refit is not False), X, y)
-        out = self._run(X, y, candidates, folds, judge, params)
+        with subtask(root, "search", self, X, y):
+            out = run.results()
         learned = self._judge(candidates, out, refit_metric, len(folds))
         learned["scorer_"] = (
             scorers._scorers if isinstance(scorers, _MultimetricScorer) else scorers
         )
         if self.refit is not False:
-            learned |= self._refit(X, y, learned["best_params_"], routed.estimator.fit)
+            best = clone(self.estimator)
+            best.set_params(**clone(learned["best_params_"], safe=False))
+            with interrupts_pass(), subtask(root, "refit-with-best-params", self, X, y, best):
+                learned |= _refit(best, X, y, routed.estimator.fit)
         vars(self).update(learned)
         if root is not None:
             root.call_on_fit_task_end(estimator=self, X=X, y=y)
@@ -182,8 +194,27 @@ class MixupSearchCV(GridSearchCV):
 
     def _candidates(self) -> list[Candidate]:
         grid = list(ParameterGrid(self.param_grid))
+        if not grid:
+            raise ValueError(
+                f"param_grid={self.param_grid!r} holds no candidate. Give a dict of parameter "
+                'names to lists of values, such as {"alpha": [0, 0.2, 1]}.'
+            )
         base = clone(self.estimator)
         return [Candidate(base, params) for params in grid]
+
+    def _folds(self, X: Any, y: Any, routed: Any) -> list[Fold]:
+        if is_classifier(self.estimator) and y is not None:
+            labels_in(y)
+        cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+        splits = list(cv.split(X, y, **routed.splitter.split))
+        if not splits:
+            raise ValueError(
+                f"cv={self.cv!r} makes no folds. Give a whole number of at least 2."
+            )
+        return [
+            Fold(number, train, test, routed.estimator.fit, routed.scorer.score)
+            for number, (train, test) in enumerate(splits)
+        ]
 
     def _check_scorers(self, scorers: Any) -> None:
         """Refuse a metric of probabilities for an estimator that has none."""
@@ -197,109 +228,6 @@ class MixupSearchCV(GridSearchCV):
                     f"{type(net_of(self.estimator)).__name__} does not have. Use a metric of "
                     "predicted values, such as 'r2'."
                 )
-
-    def _chunks(
-        self, X: Any, y: Any, candidates: list[Candidate], folds: list[Fold]
-    ) -> Iterator[tuple[str, list[Fit]]]:
-        """Yield chunks with what decides the steps in front of their nets."""
-        n_features = np.shape(X)[1] if len(np.shape(X)) > 1 else 1
-        n_outputs = len(np.unique(y)) if is_classifier(self.estimator) else 1
-        waves: dict[str, list[int]] = {}
-        for number, candidate in enumerate(candidates):
-            waves.setdefault(candidate.steps, []).append(number)
-        for steps, members in waves.items():
-            for fits in make_chunks(candidates, members, folds, n_features, n_outputs):
-                yield steps, fits
-
-    # ---------------------------------------------------------------------- doing it
-
-    def _run(
-        self,
-        X: Any,
-        y: Any,
-        candidates: list[Candidate],
-        folds: list[Fold],
-        judge: Judge,
-        params: dict[str, Any],
-    ) -> list[dict[str, Any]]:
-        """Return what scikit-learn notes of every fit, candidate by candidate."""
-        chunks = list(self._chunks(X, y, candidates, folds))
-        fits = [fit for _, chunk in chunks for fit in chunk]
-        book = self._open_checkpoint(X, y, candidates, folds, params)
-        done: dict[int, dict] = {}
-        watch = Watch(len(fits), sum(map(_epochs, fits)), len(chunks), bool(self.verbose))
-        try:
-            with watch:
-                for number, results in self._results(
-                    X, y, candidates, folds, chunks, judge, watch, book
-                ):
-                    done |= {int(fit): result for fit, result in results}
-                    watch.chunk_done(number, len(results), sum(map(_epochs, chunks[number][1])))
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(self._interrupted(watch)) from None
-        return [done[number] for number in sorted(done)]
-
-    def _results(
-        self,
-        X: Any,
-        y: Any,
-        candidates: list[Candidate],
-        folds: list[Fold],
-        chunks: list[tuple[str, list[Fit]]],
-        judge: Judge,
-        watch: Watch,
-        book: Checkpoint | None,
-    ) -> Iterator[tuple[int, list]]:
-        """Yield the results of chunks as they are finished."""
-        finished = {} if book is None else book.finished
-        yield from finished.items()
-        left = [number for number in range(len(chunks)) if number not in finished]
-        workers = _n_workers(self.n_jobs)
-        backend, _ = get_active_backend(prefer="threads")
-        as_they_come = getattr(backend, "supports_return_generator", False)  # not Ray's
-        parallel = Parallel(
-            n_jobs=workers,
-            pre_dispatch=self.pre_dispatch,
-            prefer="threads",
-            return_as="generator_unordered" if as_they_come else "list",
-        )
-        alone = joblib.effective_n_jobs(workers) == 1
-        for steps in dict.fromkeys(chunks[number][0] for number in left):
-            wave = [number for number in left if chunks[number][0] == steps]
-            prepared = self._prepared(X, y, candidates, folds, steps, workers)
-            tasks = (
-                delayed(run_chunk)(
-                    X,
-                    y,
-                    number,
-                    chunks[number][1],
-                    {fit.fold: prepared[fit.fold] for fit in chunks[number][1]},
-                    judge,
-                    watch.token,
-                    not alone,
-                )
-                for number in wave
-            )
-            for number, results in parallel(tasks):
-                if book is not None:
-                    book.add(number, results)
-                yield number, results
-
-    def _prepared(
-        self,
-        X: Any,
-        y: Any,
-        candidates: list[Candidate],
-        folds: list[Fold],
-        steps: str,
-        workers: int,
-    ) -> list[Fold]:
-        """Fit the steps in front of the net, on every fold."""
-        pipeline = next(c.estimator for c in candidates if c.steps == steps)
-        if not isinstance(pipeline, Pipeline) or len(pipeline) == 1:
-            return folds
-        tasks = (delayed(run_steps)(pipeline, X, y, fold) for fold in folds)
-        return Parallel(n_jobs=workers, prefer="threads")(tasks)
 
     def _open_checkpoint(
         self,
@@ -316,24 +244,13 @@ class MixupSearchCV(GridSearchCV):
         scored = [self.scoring, self.return_train_score, str(self.error_score)]
         identity = {
             "data": fingerprint([X, y, params]),
-            "estimator": fingerprint(self.estimator),
+            "estimator": fingerprint(_blank(self.estimator)),
             "param_grid": fingerprint([candidate.params for candidate in candidates]),
             "folds": fingerprint([(fold.train, fold.test) for fold in folds]),
             "scoring": fingerprint(scored),
             "version": __version__,
         }
         return Checkpoint(self.checkpoint, identity)
-
-    def _interrupted(self, watch: Watch) -> str:
-        kept = (
-            "Give checkpoint=PATH to be able to go on."
-            if self.checkpoint is None
-            else f"Finished chunks are in {str(self.checkpoint)!r}: fit again to go on."
-        )
-        return (
-            f"The search was stopped when {watch.fits_done} of {watch.fits} fits were done. "
-            f"{kept}"
-        )
 
     # --------------------------------------------------------------- what came of it
 
@@ -380,30 +297,23 @@ class MixupSearchCV(GridSearchCV):
             f"{len(failed)} of {len(out)} fits failed and are scored "
             f"error_score={self.error_score}:\n{named}{more}",
             FitFailedWarning,
-            stacklevel=4,
+            stacklevel=4 + hasattr(type(self).fit, "__wrapped__"),
         )
 
-    def _refit(self, X: Any, y: Any, best: dict[str, Any], fit_params: dict) -> dict[str, Any]:
-        estimator = clone(self.estimator).set_params(**clone(best, safe=False))
-        start = time.time()
-        estimator.fit(X, y, **fit_params)
-        learned = {"best_estimator_": estimator, "refit_time_": time.time() - start}
-        if hasattr(estimator, "feature_names_in_"):
-            learned["feature_names_in_"] = estimator.feature_names_in_
-        return learned
+
+def _refit(estimator: Any, X: Any, y: Any, fit_params: dict) -> dict[str, Any]:
+    start = time.time()
+    estimator.fit(X, y, **fit_params)
+    learned = {"best_estimator_": estimator, "refit_time_": time.time() - start}
+    if hasattr(estimator, "feature_names_in_"):
+        learned["feature_names_in_"] = estimator.feature_names_in_
+    return learned
 
 
-def _epochs(fit: Fit) -> int:
-    epochs = fit.estimator.max_epochs
-    return 1 if epochs == "auto" else epochs
-
-
-def _n_workers(n_jobs: int | None) -> int:
-    """Resolve None: joblib's configuration, else the threads that torch may use."""
-    if n_jobs is not None:
-        return n_jobs
-    backend, n_jobs = get_active_backend(prefer="threads")
-    if n_jobs is None and backend.nesting_level == 0:
-        usual = getattr(backend, "default_n_jobs", 1)
-        return torch.get_num_threads() if usual == 1 else usual
-    return 1 if n_jobs is None else n_jobs
+def _blank(estimator: Any) -> Any:
+    """Return a copy of an estimator without what scikit-learn's callbacks have noted."""
+    blank = clone(estimator)
+    for part in (blank, *blank.get_params().values()):
+        if hasattr(part, "_skl_callbacks"):
+            del part._skl_callbacks
+    return blank

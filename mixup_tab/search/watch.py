@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import ClassVar
+from uuid import uuid4
 
 from rich.console import Console
 from rich.progress import (
@@ -15,8 +18,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from mixup_tab.training.callbacks import TrainingAborted
 
-class Stopped(Exception):
+# Seconds to wait for tasks of a stopped search, which look up after every block of steps.
+_PATIENCE = 60.0
+
+
+class Stopped(TrainingAborted):
     """Ends a task whose search has been stopped."""
 
 
@@ -34,24 +42,27 @@ class Watch:
         Whether to draw progress bars on standard error.
     """
 
-    _open: ClassVar[dict[int, Watch]] = {}
-    _tokens = itertools.count()
+    _open: ClassVar[dict[str, Watch]] = {}
+    _stopped: ClassVar[set[str]] = set()
 
     def __init__(self, fits: int, epochs: int, chunks: int, visible: bool) -> None:
-        self.token = next(self._tokens)
+        self.token = uuid4().hex
         self.fits, self.fits_done = fits, 0
-        self.stopped = False
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
+            redirect_stdout=False,
+            redirect_stderr=False,
             disable=not visible,
         )
         self._chunks = self._bars.add_task("chunks", total=chunks)
         self._epochs = self._bars.add_task("epochs", total=epochs)
         self._counted: dict[int, int] = {}
+        self._running = 0
+        self._left = threading.Condition()
 
     def __enter__(self) -> Watch:
         self._open[self.token] = self
@@ -64,10 +75,12 @@ class Watch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stopped = kind is not None
+        if kind is not None:
+            self._stopped.add(self.token)
+            with self._left:  # Python must not end while threads are inside torch
+                self._left.wait_for(lambda: not self._running, _PATIENCE)
+        del self._open[self.token]
         self._bars.stop()
-        if not self.stopped:
-            del self._open[self.token]
 
     def chunk_done(self, chunk: int, fits: int, epochs: int) -> None:
         """Count a finished chunk, and those of its epochs that were not reported."""
@@ -76,7 +89,31 @@ class Watch:
         self._bars.advance(self._epochs, epochs - self._counted.pop(chunk, 0))
 
     @classmethod
-    def report(cls, token: int, chunk: int, epochs: int) -> None:
+    @contextmanager
+    def task(cls, token: str) -> Iterator[None]:
+        """Hold the search back while a task of it is running in this process.
+
+        Raises
+        ------
+        Stopped
+            If the search has been stopped before.
+        """
+        cls._check(token)
+        watch = cls._open.get(token)
+        if watch is None:
+            yield
+            return
+        with watch._left:
+            watch._running += 1
+        try:
+            yield
+        finally:
+            with watch._left:
+                watch._running -= 1
+                watch._left.notify_all()
+
+    @classmethod
+    def report(cls, token: str, chunk: int, epochs: int) -> None:
         """Count epochs of a chunk that is being trained.
 
         Raises
@@ -84,10 +121,13 @@ class Watch:
         Stopped
             If the search has been stopped.
         """
+        cls._check(token)
         watch = cls._open.get(token)
-        if watch is None:
-            return
-        if watch.stopped:
+        if watch is not None:
+            watch._counted[chunk] = watch._counted.get(chunk, 0) + epochs
+            watch._bars.advance(watch._epochs, epochs)
+
+    @classmethod
+    def _check(cls, token: str) -> None:
+        if token in cls._stopped:
             raise Stopped
-        watch._counted[chunk] = watch._counted.get(chunk, 0) + epochs
-        watch._bars.advance(watch._epochs, epochs)

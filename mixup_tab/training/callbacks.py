@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,27 @@ class StopTraining(KeyboardInterrupt):
 
     A KeyboardInterrupt is how skorch's callbacks say so; this one is told from Ctrl-C.
     """
+
+
+class TrainingAborted(Exception):
+    """Somebody else than the net has decided that nothing is to come of this training."""
+
+
+class Heartbeat(Callback):
+    """Tells somebody of every epoch, who may abort by raising.
+
+    Parameters
+    ----------
+    on_epochs : callable
+        Called with 1 at the end of every epoch.
+    """
+
+    def __init__(self, on_epochs: Callable[[int], None]) -> None:
+        self.on_epochs = on_epochs
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Tell."""
+        self.on_epochs(1)
 
 
 class LearningRate(Callback):

@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any, NoReturn
 
 import numpy as np
@@ -31,6 +32,19 @@ from mixup_tab.training.table import is_array
 
 # The loss is only looked at, so it is computed for many steps in one call.
 _LOSS_STEPS = 64
+
+_ENDS_GENTLY: ContextVar[bool] = ContextVar("ends_gently", default=True)
+
+
+@contextmanager
+def interrupts_pass() -> Iterator[None]:
+    """Let Ctrl-C through: inside, it does not end the training of one net, but everything."""
+    token = _ENDS_GENTLY.set(False)
+    try:
+        yield
+    finally:
+        _ENDS_GENTLY.reset(token)
+
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -263,7 +277,7 @@ class MixupNet(DeviceNet):
             except StopTraining:
                 pass
             except KeyboardInterrupt:
-                self._note_interruption()
+                self._end_early()
         return self
 
     @contextmanager
@@ -295,12 +309,17 @@ class MixupNet(DeviceNet):
         try:
             super().partial_fit(X, y, classes, **fit_params)
         except KeyboardInterrupt:  # before the first epoch or after the last
-            self._note_interruption()
+            self._end_early()
+        if self.interrupted_ and not _ENDS_GENTLY.get():  # which skorch has swallowed
+            raise KeyboardInterrupt
         self._check_finite(X)
         return self
 
-    def _note_interruption(self) -> None:
+    def _end_early(self) -> None:
+        """Keep what has been learned at Ctrl-C."""
         self.interrupted_ = True
+        if not _ENDS_GENTLY.get():
+            raise KeyboardInterrupt
         for _, callback in self.callbacks_:
             if isinstance(callback, EarlyStopping):
                 callback.on_train_end(self)

@@ -14,9 +14,16 @@ from torch import Tensor
 from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
 from mixup_tab.nets import MLP
 from mixup_tab.training.batches import Batch
-from mixup_tab.training.callbacks import EarlyStopping, LearningRate, ReadOff, StopTraining
+from mixup_tab.training.callbacks import (
+    EarlyStopping,
+    Heartbeat,
+    LearningRate,
+    ReadOff,
+    StopTraining,
+    TrainingAborted,
+)
 from mixup_tab.training.device import threads_for
-from mixup_tab.training.net import MixupNet, overrides
+from mixup_tab.training.net import MixupNet, interrupts_pass, overrides
 from mixup_tab.training.optim import LeanAdamW, StackAdamW
 
 # A stack's batches are padded to its largest; nets whose batches are much smaller get a
@@ -60,7 +67,7 @@ def fit_stacked(
         What to train.
     on_epochs : callable, default=no action
         Called often with the number of epochs that nets have finished since the last
-        call. An exception that it raises ends everything.
+        call. A TrainingAborted or KeyboardInterrupt that it raises ends everything.
 
     Returns
     -------
@@ -70,20 +77,32 @@ def fit_stacked(
     errors: list[Exception | None] = [None] * len(tasks)
     tables: dict = {}
     runs = []
-    for position, task in enumerate(tasks):
-        if _can_be_stacked(task.net):
-            runs.append(_Run(position, task, tables))
-            continue
-        try:
-            task.net.partial_fit(task.X, task.y, sample_weight=task.weight)
-        except ValueError as error:
-            errors[position] = error
-        on_epochs(len(task.net.history))
-    for group in _alike(runs):
-        _train(group, on_epochs)
-        for run in group:
-            errors[run.position] = run.error
+    with interrupts_pass():
+        for position, task in enumerate(tasks):
+            if _can_be_stacked(task.net):
+                runs.append(_Run(position, task, tables))
+                continue
+            errors[position] = _train_alone(task, on_epochs)
+        for group in _alike(runs):
+            _train(group, on_epochs)
+            for run in group:
+                errors[run.position] = run.error
     return errors
+
+
+def _train_alone(task: Task, on_epochs: Callable[[int], None]) -> Exception | None:
+    net, before = task.net, task.net.callbacks_
+    net.callbacks_ = [*before, ("heartbeat", Heartbeat(on_epochs))]
+    try:
+        net.partial_fit(task.X, task.y, sample_weight=task.weight)
+    except TrainingAborted:
+        raise
+    except Exception as error:  # a module or callback of the user's may raise anything
+        on_epochs(bool(net.history))  # the one that it ended in
+        return error
+    finally:
+        net.callbacks_ = before
+    return None
 
 
 # Others may do to a net between two epochs what a stack does not see.
