@@ -66,7 +66,7 @@ def score_alphas(
     ]
     n_outputs = estimator._n_outputs(data.y)
     size = count_weights(estimator, data.X[0].size, n_outputs)
-    chunks = plan_chunks([size] * len(jobs))
+    chunks = plan_chunks([size] * len(jobs), estimator.device)
 
     tell = on_epochs or (lambda epochs: None)
 

@@ -9,10 +9,12 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import torch
 from sklearn.base import clone
 
 from mixup_tab.training import LearningRate
 from mixup_tab.training.callbacks import ReadOff, TrainingAborted
+from mixup_tab.training.device import pick_device
 from mixup_tab.training.net import interrupts_pass
 from mixup_tab.training.stack import Task, fit_stacked
 
@@ -202,8 +204,11 @@ def path_of(estimator: BaseMixup) -> str | None:
 _STACK_BYTES = 16 * 16 * 20_738
 _MOST_MEMBERS = 64
 
+# Of a GPU's memory. Not measured: larger stacks cost a GPU little more than small ones.
+_SHARE_OF_GPU = 0.25
 
-def plan_chunks(n_weights: Sequence[int]) -> list[list[int]]:
+
+def plan_chunks(n_weights: Sequence[int], device: str = "cpu") -> list[list[int]]:
     """Cut a list of fits into chunks that are trained as one stack each.
 
     The plan depends on nothing but the fits, so that results do not depend on the number
@@ -213,6 +218,8 @@ def plan_chunks(n_weights: Sequence[int]) -> list[list[int]]:
     ----------
     n_weights : sequence of int
         Number of weights that each fit trains, in an order that keeps like with like.
+    device : str, default="cpu"
+        Where: stacks fit a CPU's cache, or a share of a GPU's memory.
 
     Returns
     -------
@@ -222,8 +229,13 @@ def plan_chunks(n_weights: Sequence[int]) -> list[list[int]]:
     count = len(n_weights)
     if not count:
         return []
-    chunks = max(16 * sum(n_weights) / _STACK_BYTES, count / _MOST_MEMBERS)
-    if count >= 8 and chunks < 8:  # few chunks are a power of two, to keep cores busy
+    place = torch.device(pick_device(device))
+    if place.type == "cuda":
+        memory = torch.cuda.get_device_properties(place).total_memory
+        chunks = max(16 * sum(n_weights) / (_SHARE_OF_GPU * memory), 1)
+    else:
+        chunks = max(16 * sum(n_weights) / _STACK_BYTES, count / _MOST_MEMBERS)
+    if place.type != "cuda" and count >= 8 and chunks < 8:  # to keep cores busy
         chunks = 2 ** np.ceil(np.log2(max(chunks, 2)))
     parts = np.array_split(np.arange(count), min(int(np.ceil(chunks)), count))
     return [part.tolist() for part in parts]

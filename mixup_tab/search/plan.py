@@ -108,7 +108,7 @@ def make_chunks(
     for same in shapes.values():
         same.sort(key=_order)
         size = count_weights(same[0][0].estimator, n_features, n_outputs)
-        for chunk in plan_chunks([size] * len(same)):
+        for chunk in plan_chunks([size] * len(same), same[0][0].estimator.device):
             yield [fit for path in chunk for fit in same[path]]
 
 

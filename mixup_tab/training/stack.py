@@ -23,7 +23,8 @@ from mixup_tab.training.callbacks import (
     TrainingAborted,
 )
 from mixup_tab.training.device import threads_for
-from mixup_tab.training.net import MixupNet, interrupts_pass, overrides
+from mixup_tab.training.epochs import overrides
+from mixup_tab.training.net import MixupNet, interrupts_pass
 from mixup_tab.training.optim import LeanAdamW, StackAdamW
 
 # A stack's batches are padded to its largest; nets whose batches are much smaller get a
