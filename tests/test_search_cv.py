@@ -569,8 +569,10 @@ def test_tables_of_any_kind_give_the_same(kind, three_classes):
     expected = search(scoring=LOG_LOSS).fit(*three_classes)
     for key, scores in scores_of(expected).items():
         assert_allclose(found.cv_results_[key], scores, atol=1e-6)
-    assert hasattr(found, "feature_names_in_") == (kind[0] == "p")
-    if hasattr(found, "feature_names_in_"):
+    net = tiny().fit(*tables)  # scikit-learn 1.8 reads no names off polars
+    assert hasattr(found, "feature_names_in_") == hasattr(net, "feature_names_in_")
+    assert hasattr(net, "feature_names_in_") or not kind.startswith("pandas")
+    if hasattr(net, "feature_names_in_"):
         assert found.feature_names_in_.tolist() == NAMES
 
 
