@@ -115,9 +115,8 @@ def make_chunks(
 def _shape(estimator: BaseMixup) -> Any:
     """Equal for nets that can be one stack."""
     own = estimator.get_params(deep=False)
-    names = ("hidden_layer_sizes", "n_estimators", "batch_size", "module", "device", "alpha")
-    alone = estimator.chooses_alpha()
-    return tuple(repr(own[name]) for name in names[:-1]), alone
+    names = ("hidden_layer_sizes", "n_estimators", "batch_size", "module", "device")
+    return tuple(repr(own[name]) for name in names), estimator.chooses_alpha()
 
 
 def _order(path: list[Fit]) -> tuple:
