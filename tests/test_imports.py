@@ -14,6 +14,7 @@ PUBLIC = [name for name in mixup_tab.__all__ if name != "__version__"]
 
 # A room may import from those on lower floors and from itself.
 FLOORS = {
+    "data": 0,
     "losses": 0,
     "mixing": 0,
     "nets": 0,
@@ -104,7 +105,13 @@ def test_public_names_are_found_at_home(name):
 
 @pytest.mark.parametrize(
     "module",
-    ["mixup_tab.mixing", "mixup_tab.nets", "mixup_tab.training", "mixup_tab.estimators"],
+    [
+        "mixup_tab.data",
+        "mixup_tab.mixing",
+        "mixup_tab.nets",
+        "mixup_tab.training",
+        "mixup_tab.estimators",
+    ],
 )
 def test_names_that_a_room_offers_exist(module):
     module = import_module(module)

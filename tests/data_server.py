@@ -1,0 +1,74 @@
+"""A real HTTP server on loopback that serves files well or badly, for tests of downloads."""
+
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        how, body = self.server.pages.get(self.path, ("404", b""))
+        self.server.asked.append(self.path)
+        getattr(self, f"send_{how}")(body)
+
+    def start(self, length):
+        self.send_response(200)
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+
+    def send_well(self, body):
+        self.start(len(body))
+        self.wfile.write(body)
+
+    def send_404(self, body):
+        self.send_error(404, "Not Found")
+
+    def send_500(self, body):
+        self.send_error(500, "Internal Server Error")
+
+    def send_truncated(self, body):
+        """Promise all, send half, hang up: also what a length that is too large looks like."""
+        self.start(len(body))
+        self.wfile.write(body[: len(body) // 2])
+
+    def send_too_short_a_length(self, body):
+        self.start(len(body) // 2)
+        self.wfile.write(body)
+
+    def send_chunks_without_end(self, body):
+        self.protocol_version = "HTTP/1.1"
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(body) // 2, body[: len(body) // 2]))
+        self.close_connection = True
+
+    def send_stalled(self, body):
+        self.start(len(body))
+        self.wfile.write(body[: len(body) // 2])
+        self.wfile.flush()
+        self.server.over.wait(20)
+
+    def send_silence(self, body):
+        self.server.over.wait(20)
+
+    def log_message(self, *args):
+        pass
+
+
+@contextmanager
+def serving(**pages):
+    """Serve ``name=(how, bytes)`` at ``/name``; yields the address and the paths asked for."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.pages = {f"/{name}": page for name, page in pages.items()}
+    server.asked, server.over = [], threading.Event()
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", server.asked
+    finally:
+        server.over.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
