@@ -1,0 +1,149 @@
+"""A picture of how far probabilities can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from mixup_tab.evaluation.metrics import (
+    calibration_bins,
+    expected_calibration_error,
+    pool_bins,
+)
+
+_MOST_INSIDE = 3  # methods whose legend leaves the curves free
+
+
+class ReliabilityDisplay:
+    """Accuracy against confidence, with the share of rows in each bin below.
+
+    The confidence is the largest probability of a row; on the diagonal it equals the accuracy
+    (Guo et al. 2017, arXiv 1706.04599, figure 1).
+
+    Parameters
+    ----------
+    bins : mapping of str to DataFrame
+        Bins of :func:`~mixup_tab.evaluation.metrics.calibration_bins` by method; those of
+        several tables may be below each other.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        With the curves.
+    histogram_ax_ : matplotlib Axes
+        With the shares of rows.
+    figure_ : matplotlib Figure
+    lines_ : dict of str to matplotlib Line2D
+        The curve of every method, over the bins that hold rows.
+
+    Examples
+    --------
+    >>> from mixup_tab.evaluation import ReliabilityDisplay
+    >>> display = ReliabilityDisplay.from_predictions([0, 1], [[0.9, 0.1], [0.6, 0.4]])
+    >>> display.ax_.get_ylabel()
+    'accuracy'
+    """
+
+    def __init__(self, bins: Mapping[str, pd.DataFrame]) -> None:
+        self.bins = {str(name): pool_bins(part) for name, part in bins.items()}
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y: ArrayLike,
+        proba: ArrayLike | Mapping[str, ArrayLike],
+        *,
+        n_bins: int = 15,
+        ax: Any = None,
+    ) -> ReliabilityDisplay:
+        """Draw the predictions of one method or of several.
+
+        Parameters
+        ----------
+        y : array-like of int of shape (rows,)
+            Classes as column numbers of ``proba``.
+        proba : array-like of shape (rows, classes), or mapping of str to such
+            Predicted probabilities, by method where there are several.
+        n_bins : int, default=15
+            Number of bins of equal width.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        ReliabilityDisplay
+        """
+        parts = proba if isinstance(proba, Mapping) else {"predictions": proba}
+        bins = {name: calibration_bins(y, part, n_bins) for name, part in parts.items()}
+        return cls(bins).plot(ax)
+
+    @classmethod
+    def from_bins(
+        cls, bins: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Any = None
+    ) -> ReliabilityDisplay:
+        """Draw bins that were counted before.
+
+        Parameters
+        ----------
+        bins : DataFrame or mapping of str to DataFrame
+            See :class:`ReliabilityDisplay`; a DataFrame alone is one method.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        ReliabilityDisplay
+        """
+        return cls(bins if isinstance(bins, Mapping) else {"predictions": bins}).plot(ax)
+
+    def plot(self, ax: Any = None) -> ReliabilityDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure. The shares of rows go below it.
+
+        Returns
+        -------
+        ReliabilityDisplay
+        """
+        if ax is None:
+            from matplotlib.figure import Figure
+
+            width = 5.5 if len(self.bins) <= _MOST_INSIDE else 8
+            figure = Figure(figsize=(width, 5.5), layout="constrained")
+            ax, below = figure.subplots(2, sharex=True, height_ratios=(3, 1))
+        else:
+            below = ax.inset_axes([0, -0.36, 1, 0.3], sharex=ax)
+            ax.tick_params(labelbottom=False)
+        self.ax_, self.histogram_ax_, self.figure_ = ax, below, ax.figure
+        ax.plot([0, 1], [0, 1], color="0.4", linestyle="--", linewidth=1, label="calibrated")
+        self.lines_ = {name: self._draw(name, part) for name, part in self.bins.items()}
+        ax.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
+        self.histogram_ax_.set(xlabel="confidence", ylabel="rows %", ylim=(0, None))
+        for axes in (ax, self.histogram_ax_):
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.grid(alpha=0.3)
+        # Beside the curves where it would cover them.
+        beside = {} if len(self.bins) <= _MOST_INSIDE else {"bbox_to_anchor": (1.02, 1)}
+        ax.legend(loc="upper left", framealpha=0.8, edgecolor="none", **beside)
+        return self
+
+    def _draw(self, name: str, bins: pd.DataFrame) -> Any:
+        held = bins[bins["count"] > 0]
+        (line,) = self.ax_.plot(
+            held["confidence"] / held["count"],
+            held["correct"] / held["count"],
+            marker="o",
+            markersize=4,
+            label=f"{name}, ECE {expected_calibration_error(bins):.3f}",
+        )
+        share = 100 * bins["count"] / max(bins["count"].sum(), 1)
+        edges = np.append(bins["low"], bins["high"].iloc[-1:])
+        self.histogram_ax_.stairs(share, edges, color=line.get_color(), linewidth=1.5)
+        return line
