@@ -9,18 +9,24 @@ from importlib import import_module
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
+    "CutMix": "mixup_tab.mixing",
+    "BinnedMLP": "mixup_tab.nets",
     "MLP": "mixup_tab.nets",
     "Mixup": "mixup_tab.mixing",
     "MixupClassifier": "mixup_tab.estimators",
+    "MixupClassifierCV": "mixup_tab.estimators",
     "MixupNet": "mixup_tab.training",
     "MixupRegressor": "mixup_tab.estimators",
     "MixupSearchCV": "mixup_tab.search",
 }
 
 __all__ = [
+    "CutMix",
     "MLP",
+    "BinnedMLP",
     "Mixup",
     "MixupClassifier",
+    "MixupClassifierCV",
     "MixupNet",
     "MixupRegressor",
     "MixupSearchCV",

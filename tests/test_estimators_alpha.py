@@ -20,7 +20,8 @@ from sklearn.utils import compute_sample_weight
 from skorch.callbacks import Callback
 
 from mixup_tab import Mixup, MixupClassifier, MixupRegressor
-from mixup_tab.estimators.alpha import ALPHAS, _fold_of_rows
+from mixup_tab.estimators.alpha import ALPHAS
+from mixup_tab.estimators.cross_fit import deal_folds
 from mixup_tab.training import LearningRate
 
 SMALL = {"hidden_layer_sizes": (8,), "max_epochs": 2, "random_state": 0}
@@ -131,7 +132,7 @@ def reference_scores(kind, X, y, weight, params):
     if kind == "values":
         mean = np.average(y, weights=weight)
         y = (y - mean) / np.average((y - mean) ** 2, weights=weight) ** 0.5
-    fold_of = _fold_of_rows(y if kind == "classes" else y[:, None], 5, 0)
+    fold_of = deal_folds(y if kind == "classes" else y[:, None], 5, 0)
     table = np.empty((len(ALPHAS), 5))
     for row, alpha in enumerate(ALPHAS):
         for fold in range(5):
@@ -209,7 +210,7 @@ def test_several_outputs(line):
 
 def test_folds_are_even_and_hold_every_class_evenly():
     y = np.repeat([0, 1, 2, 3], [31, 17, 5, 3])
-    fold_of = _fold_of_rows(y, 5, 0)
+    fold_of = deal_folds(y, 5, 0)
     sizes = np.bincount(fold_of, minlength=5)
     assert sizes.max() - sizes.min() <= 1
     for label in range(4):
@@ -219,8 +220,8 @@ def test_folds_are_even_and_hold_every_class_evenly():
 
 def test_folds_depend_on_the_seed_alone():
     y = np.arange(20.0)[:, None]
-    assert_array_equal(_fold_of_rows(y, 5, 3), _fold_of_rows(-y, 5, 3))
-    assert not np.array_equal(_fold_of_rows(y, 5, 3), _fold_of_rows(y, 5, 4))
+    assert_array_equal(deal_folds(y, 5, 3), deal_folds(-y, 5, 3))
+    assert not np.array_equal(deal_folds(y, 5, 3), deal_folds(y, 5, 4))
 
 
 # ------------------------------------------------------------------------- randomness

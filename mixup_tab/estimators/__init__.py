@@ -1,6 +1,7 @@
 """What a user calls: scikit-learn estimators that hold a fitted skorch net."""
 
 from mixup_tab.estimators.classifier import MixupClassifier
+from mixup_tab.estimators.classifier_cv import MixupClassifierCV
 from mixup_tab.estimators.regressor import MixupRegressor
 
-__all__ = ["MixupClassifier", "MixupRegressor"]
+__all__ = ["MixupClassifier", "MixupClassifierCV", "MixupRegressor"]

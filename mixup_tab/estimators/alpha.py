@@ -6,13 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from joblib import Parallel, delayed
 from sklearn.base import clone
 
 from mixup_tab.estimators.checks import TrainingData
-from mixup_tab.estimators.together import Rows, count_weights, fit_together, plan_chunks
-from mixup_tab.training.device import threads_for
+from mixup_tab.estimators.cross_fit import cross_fit, deal_folds
+from mixup_tab.estimators.together import Rows
 
 if TYPE_CHECKING:
     from mixup_tab.estimators.base import BaseMixup
@@ -51,40 +49,30 @@ def score_alphas(
     ValueError
         If a fit fails.
     """
-    fold_of = _fold_of_rows(data.y, min(FOLDS, len(data.X)), seed)
-    parts = [fold_of != fold for fold in range(fold_of.max() + 1)]
-    rows = [Rows(*(_part(values, kept) for values in _columns(data))) for kept in parts]
+    fold_of = deal_folds(data.y, min(FOLDS, len(data.X)), seed)
+    folds = range(fold_of.max() + 1)
     params = {"random_state": seed, "verbose": 0, "warm_start": False}
     if hasattr(estimator, "class_weight"):
         params["class_weight"] = None  # it is in the weights already
     if estimator.batch_size != "auto":
-        params["batch_size"] = min(estimator.batch_size, min(len(part.X) for part in rows))
+        most = len(data.X) - np.bincount(fold_of).max()
+        params["batch_size"] = min(estimator.batch_size, int(most))
     jobs = [
         (_quiet_clone(estimator).set_params(alpha=alpha, **params), fold)
         for alpha in ALPHAS
-        for fold in range(len(parts))
+        for fold in folds
     ]
     n_outputs = estimator._n_outputs(data.y)
-    size = count_weights(estimator, data.X[0].size, n_outputs)
-    chunks = plan_chunks([size] * len(jobs), estimator.device)
-
-    tell = on_epochs or (lambda epochs: None)
-
-    def work(chunk: list[int]) -> list[tuple[int, float]]:
-        with threads_for(0):
-            chosen = [jobs[job] for job in chunk]
-            errors = fit_together(
-                [est for est, _ in chosen], [rows[f] for _, f in chosen], tell
-            )
-            _refuse_first(errors)
-            return [(job, _score(*jobs[job], data, parts)) for job in chunk]
-
-    threads = torch.get_num_threads()
-    results = Parallel(n_jobs=threads, require="sharedmem")(map(delayed(work), chunks))
-    scores = np.empty(len(jobs))
-    for job, score in (result for chunk in results for result in chunk):
-        scores[job] = score
-    return dict(zip(ALPHAS, scores.reshape(len(ALPHAS), -1), strict=True))
+    try:
+        scores = cross_fit(
+            jobs, data, fold_of, _score, n_outputs=n_outputs, on_epochs=on_epochs
+        )
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise ValueError(
+            "alpha='auto' cross-validates on the training rows, and a fit of that failed "
+            f"(below). Give alpha as a number instead, such as 0.2.\n{error}"
+        ) from error
+    return dict(zip(ALPHAS, np.reshape(scores, (len(ALPHAS), -1)), strict=True))
 
 
 def _quiet_clone(estimator: BaseMixup) -> BaseMixup:
@@ -94,33 +82,6 @@ def _quiet_clone(estimator: BaseMixup) -> BaseMixup:
     return copy
 
 
-def _columns(data: TrainingData) -> tuple:
-    return data.X, data.y, data.weight
-
-
-def _part(values: np.ndarray | None, kept: np.ndarray) -> np.ndarray | None:
-    return None if values is None else values[kept]
-
-
-def _score(estimator: BaseMixup, fold: int, data: TrainingData, parts: list) -> float:
-    X, y, weight = (_part(values, ~parts[fold]) for values in _columns(data))
-    return -float(np.average(estimator._row_losses(X, y), weights=weight))
-
-
-def _fold_of_rows(y: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """Deal the rows out to folds at random; class by class where there are classes."""
-    order = np.random.default_rng(seed).permutation(len(y))
-    if y.ndim == 1:
-        order = order[np.argsort(y[order], kind="stable")]
-    fold_of = np.empty(len(y), dtype=np.int64)
-    fold_of[order] = np.arange(len(y)) % folds
-    return fold_of
-
-
-def _refuse_first(errors: list[Exception | None]) -> None:
-    for error in errors:
-        if error is not None:
-            raise ValueError(
-                "alpha='auto' cross-validates on the training rows, and a fit of that failed "
-                f"(below). Give alpha as a number instead, such as 0.2.\n{error}"
-            ) from error
+def _score(estimator: BaseMixup, left_out: Rows) -> float:
+    losses = estimator._row_losses(left_out.X, left_out.y)
+    return -float(np.average(losses, weights=left_out.sample_weight))

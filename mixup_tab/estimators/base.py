@@ -18,7 +18,13 @@ from skorch.callbacks import LRScheduler
 from torch.utils.data import Subset
 
 from mixup_tab.estimators.alpha import score_alphas
-from mixup_tab.estimators.checks import TrainingData, check_params, check_X
+from mixup_tab.estimators.checks import (
+    TrainingData,
+    check_params,
+    check_X,
+    front_maker,
+    takes_any_shape,
+)
 from mixup_tab.estimators.progress import (
     CallbackSupportMixin,
     ReportEpochs,
@@ -92,7 +98,7 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         """Say what input is accepted."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = self.module is not None
+        tags.input_tags.three_d_array = takes_any_shape(self.module)
         return tags
 
     # ---------------------------------------------------------------------- training
@@ -266,6 +272,10 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
             "dropout": self.dropout,
         }
         module = MLP if self.module is None else self.module
+        make_front = front_maker(self.module)
+        if make_front is not None:
+            front = data.front(make_front)
+            offered |= {"in_features": front.width, "front": front}
         accepted = inspect.signature(module).parameters
         fixed = getattr(module, "keywords", {})  # of a functools.partial
         params = {
@@ -273,8 +283,6 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
             for name, value in offered.items()
             if name in accepted and name not in fixed
         }
-        if self.module is None:
-            params["module__front"] = data.scale
         return {"module": module, **params}
 
     # ------------------------------------------------------------------- prediction

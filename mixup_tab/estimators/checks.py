@@ -5,12 +5,12 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from skorch.callbacks import Callback
+from torch import Tensor, nn
 
 from mixup_tab.mixing import as_rule
 from mixup_tab.mixing.draw import check_alpha
@@ -68,8 +68,6 @@ def _alpha(name: str, value: Any) -> None:
 
 
 def _module(name: str, value: Any) -> None:
-    from torch import nn
-
     if value is None or (callable(value) and not isinstance(value, nn.Module)):
         return
     raise TypeError(
@@ -124,10 +122,37 @@ class TrainingData:
     y: np.ndarray
     weight: np.ndarray | None
 
-    @cached_property
-    def scale(self) -> RobustScale:
-        """The scaling of the columns, read off once."""
-        return RobustScale.fit(as_tensor(self.X))
+    def __post_init__(self) -> None:
+        self._fronts: dict[Callable, nn.Module] = {}
+
+    def front(self, make: Callable[[Tensor], nn.Module]) -> nn.Module:
+        """Return what a function makes of the rows to stand in front of nets, made once."""
+        if make not in self._fronts:
+            self._fronts[make] = make(as_tensor(self.X))
+        return self._fronts[make]
+
+
+def front_maker(module: Any) -> Callable[[Tensor], nn.Module] | None:
+    """Return the function that reads a net's scaling of columns off training rows.
+
+    Parameters
+    ----------
+    module : class, callable or None
+        The estimator's ``module``; None is :class:`~mixup_tab.MLP` on scaled columns.
+
+    Returns
+    -------
+    callable or None
+        None for nets that take inputs as they are.
+    """
+    if module is None:
+        return RobustScale.fit
+    return getattr(getattr(module, "func", module), "make_front", None)
+
+
+def takes_any_shape(module: Any) -> bool:
+    """Whether one input of a net may be more than a row of a table."""
+    return front_maker(module) is None
 
 
 _INF = float("inf")
@@ -214,7 +239,9 @@ def check_X(estimator: Any, X: Any, **options: Any) -> Any:
         )
     try:
         with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
-            return validate_data(estimator, X, allow_nd=estimator.module is not None, **options)
+            return validate_data(
+                estimator, X, allow_nd=takes_any_shape(estimator.module), **options
+            )
     except (ValueError, TypeError) as error:
         hint = next((hint for part, hint in _HINTS.items() if part in str(error)), None)
         if hint is None:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from sklearn.base import clone
 
+from mixup_tab.estimators.checks import takes_any_shape
 from mixup_tab.training import LearningRate
 from mixup_tab.training.callbacks import ReadOff, TrainingAborted
 from mixup_tab.training.device import pick_device
@@ -102,7 +103,7 @@ def _make_task(estimator: BaseMixup, rows: Rows, checked: dict) -> Task:
     """Check parameters and data and make the net, as ``fit`` does."""
     estimator._check_params()
     class_weight = repr(getattr(estimator, "class_weight", None))
-    key = (type(estimator), id(rows), class_weight, estimator.module is None)
+    key = (type(estimator), id(rows), class_weight, takes_any_shape(estimator.module))
     if key not in checked:
         probe = clone(estimator)
         before = set(vars(probe))

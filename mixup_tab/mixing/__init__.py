@@ -5,13 +5,14 @@ Everything here is pure torch on any device and dtype. Randomness comes only fro
 for the device.
 """
 
+from mixup_tab.mixing.cutmix import CutMix
 from mixup_tab.mixing.draw import beta, partners
 from mixup_tab.mixing.mixup import Mixup
 from mixup_tab.mixing.rule import Mix, MixingRule
 
-RULES = {"mixup": Mixup}
+RULES = {"mixup": Mixup, "cutmix": CutMix}
 
-__all__ = ["RULES", "Mix", "MixingRule", "Mixup", "as_rule", "beta", "partners"]
+__all__ = ["RULES", "CutMix", "Mix", "MixingRule", "Mixup", "as_rule", "beta", "partners"]
 
 
 def as_rule(mixing: str | MixingRule) -> MixingRule:

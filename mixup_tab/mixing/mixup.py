@@ -63,6 +63,7 @@ class Mixup(MixingRule):
         alpha: float,
         shape: Sequence[int],
         *,
+        features: Sequence[int] = (),
         generator: torch.Generator,
         labels: Tensor | None = None,
     ) -> Mix:
@@ -74,6 +75,8 @@ class Mixup(MixingRule):
             Parameter of Beta(α, α); 0 gives λ = 1.
         shape : sequence of int
             ``(..., batch)``.
+        features : sequence of int
+            Shape of one example; makes no difference.
         generator : torch.Generator
             Source of randomness.
         labels : Tensor of int, shape ``shape``, default=None

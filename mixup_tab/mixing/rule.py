@@ -42,10 +42,11 @@ class MixingRule(ABC):
         alpha: float,
         shape: Sequence[int],
         *,
+        features: Sequence[int] = (),
         generator: torch.Generator,
         labels: Tensor | None = None,
     ) -> Mix:
-        """Draw weights and partners for batches of the given shape ``(..., batch)``."""
+        """Draw weights and partners for batches of shape ``(..., batch, *features)``."""
 
     @abstractmethod
     def mix_x(self, x: Tensor, mix: Mix) -> Tensor:

@@ -34,6 +34,11 @@ class RobustScale(nn.Module):
         self.register_buffer("center", center)
         self.register_buffer("scale", scale)
 
+    @property
+    def width(self) -> int:
+        """Number of outputs."""
+        return len(self.center)
+
     @classmethod
     def fit(cls, x: Tensor, *, max_rows: int = 65536) -> RobustScale:
         """Read centre and scale off a table.

@@ -15,7 +15,7 @@ from sklearn.model_selection._validation import _insert_error_scores
 from sklearn.utils import get_tags, indexable
 from sklearn.utils.validation import _check_method_params
 
-from mixup_tab.estimators.classifier import labels_in
+from mixup_tab.estimators.labels import labels_in
 from mixup_tab.estimators.progress import open_task, subtask, with_callbacks
 from mixup_tab.search.checkpoint import Checkpoint, fingerprint
 from mixup_tab.search.chunk import Judge

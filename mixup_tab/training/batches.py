@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -49,7 +50,13 @@ class Mixing:
         if not alpha:
             return x, targets
         labels = labels if rule.needs_labels else None
-        mix = rule.draw(alpha, targets.shape[:-1], generator=stream.mix, labels=labels)
+        mix = rule.draw(
+            alpha,
+            targets.shape[:-1],
+            features=x.shape[targets.dim() - 1 :],
+            generator=stream.mix,
+            labels=labels,
+        )
         mix = type(mix)(*(part.to(x.device) for part in mix))
         return rule.mix_x(x, mix), rule.mix_y(targets, mix)
 
@@ -85,10 +92,24 @@ class MixedBatches:
         self.n_rows = len(examples) if rows is None else len(rows)
         self.batch_size = min(batch_size, self.n_rows)
         self.streams = streams
-        self.mixing: Mixing | None = None
+        self._mixing: Mixing | None = None
+        self._ahead: list[deque[list[tuple[Tensor, Tensor]]]] = [deque() for _ in streams]
+        self._epochs_at_once = [1] * len(streams)
 
     def __len__(self) -> int:
         return -(-self.n_rows // self.batch_size)
+
+    @property
+    def mixing(self) -> Mixing | None:
+        """How the batches are mixed; None is not at all."""
+        return self._mixing
+
+    @mixing.setter
+    def mixing(self, mixing: Mixing | None) -> None:
+        if mixing != self._mixing:
+            for epochs in self._ahead:
+                epochs.clear()
+        self._mixing = mixing
 
     def __iter__(self) -> Iterator[Batch]:
         for block in self.blocks():
@@ -112,12 +133,34 @@ class MixedBatches:
             yield Batch(*(torch.stack(parts, 1) for parts in zip(*blocks, strict=True)))
 
     def _member_blocks(self, member: int) -> Iterator[tuple[Tensor, Tensor]]:
+        # A few batches cost as much as a block of them, so short epochs are made several
+        # at a time: 1, 2, 4, ..., which does not depend on when training will end.
+        ahead, count = self._ahead[member], self._epochs_at_once[member]
+        if not ahead and count > 1:
+            ahead.extend(self._epochs(member, count))
+        if 2 * count * len(self) <= self._batches_per_block():
+            self._epochs_at_once[member] = 2 * count
+        if ahead:
+            yield from ahead.popleft()
+            return
         order, size = self._order(self.streams[member]), self.batch_size
         full = self.n_rows // size * size
         for part in order[:full].split(self._batches_per_block() * size):
             yield self._block(member, part.view(-1, size))
         if full < self.n_rows:
             yield self._block(member, order[full:].unsqueeze(0))
+
+    @torch.inference_mode(False)  # a later epoch may want gradients
+    def _epochs(self, member: int, count: int) -> list[list[tuple[Tensor, Tensor]]]:
+        """Make several epochs as one block, and another of the rows that are left over."""
+        orders = torch.stack([self._order(self.streams[member]) for _ in range(count)])
+        size = self.batch_size
+        full = self.n_rows // size * size
+        blocks = [self._block(member, orders[:, :full].reshape(-1, size))]
+        if full < self.n_rows:
+            blocks.append(self._block(member, orders[:, full:]))
+        epochs = [zip(*(part.chunk(count) for part in block), strict=True) for block in blocks]
+        return [list(epoch) for epoch in zip(*epochs, strict=True)]
 
     def _order(self, stream: Streams) -> Tensor:
         """Positions of the rows in this epoch's order."""

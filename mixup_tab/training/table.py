@@ -138,9 +138,9 @@ class Examples:
         self._y = y
         self._raw = x, y, weight, prepare, encode
         self.device = x.device
-        self.row_size = max(x.data[:1].numel(), 1)
+        self.row_size = max(prepare(x.data[:1].to(x.device)).numel(), 1)
         self._ready: tuple[Table, Table] | None = None
-        if x.data.numel() <= PREPARED_VALUES and not x.streams:
+        if len(y) * self.row_size <= PREPARED_VALUES and not x.streams:
             targets = encode(y.data, None if weight is None else weight.data)
             self._ready = Table(prepare(x.data), x.device), Table(targets, x.device)
 

@@ -1,0 +1,119 @@
+"""Weighing models by predictions of rows that they have not seen."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+# Probabilities are not taken for smaller than this: a net may say 0 and be wrong.
+_LEAST = 1e-7
+# Hotter or colder would trust a small table too much.
+_TEMPERATURES = (0.25, 4.0)
+
+
+def log_losses(proba: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Return the mean log-loss of each model.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (..., rows)
+        Probabilities of the true classes.
+    weight : ndarray of shape (rows,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    ndarray of shape (...)
+    """
+    return -np.average(np.log(np.clip(proba, _LEAST, 1)), axis=-1, weights=weight)
+
+
+def select_greedily(
+    proba: np.ndarray, weight: np.ndarray | None = None, *, rounds: int = 25
+) -> np.ndarray:
+    """Weigh models so that their mean has a low log-loss.
+
+    Starting from none, the model that lowers the log-loss of the mean most is added, again
+    and again, with replacement; the weights are those of the best round (Caruana et al.
+    2004, "Ensemble selection from libraries of models", section 2.2).
+
+    Parameters
+    ----------
+    proba : ndarray of shape (models, rows)
+        Probabilities of the true classes, for rows that the models have not seen.
+    weight : ndarray of shape (rows,), default=None
+        Weights of the rows.
+    rounds : int, default=25
+        How often a model is added.
+
+    Returns
+    -------
+    ndarray of shape (models,)
+        Weights that sum to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixup_tab.estimators.selection import select_greedily
+    >>> select_greedily(np.array([[0.9, 0.1], [0.1, 0.9], [0.2, 0.2]]), rounds=2)
+    array([0.5, 0.5, 0. ])
+    """
+    chosen: list[int] = []
+    losses: list[float] = []
+    total = np.zeros(proba.shape[1])
+    for count in range(1, rounds + 1):
+        candidates = log_losses((total + proba) / count, weight)
+        chosen.append(int(candidates.argmin()))
+        losses.append(candidates.min())
+        total = total + proba[chosen[-1]]
+    best = chosen[: int(np.argmin(losses)) + 1]
+    return np.bincount(best, minlength=len(proba)) / len(best)
+
+
+def temper(proba: np.ndarray, temperature: float) -> np.ndarray:
+    """Return probabilities proportional to ``proba ** (1 / temperature)``.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (rows, classes)
+        Probabilities.
+    temperature : float
+        Above 1 lowers confidence, below 1 raises it.
+
+    Returns
+    -------
+    ndarray of shape (rows, classes)
+    """
+    logits = np.log(np.clip(proba, _LEAST, 1)) / temperature
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def fit_temperature(
+    proba: np.ndarray, codes: np.ndarray, weight: np.ndarray | None = None
+) -> float:
+    """Return the temperature with the lowest log-loss, between ¼ and 4.
+
+    Guo et al. 2017, arXiv 1706.04599, section 4.2.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (rows, classes)
+        Probabilities, for rows that the model has not seen.
+    codes : ndarray of int of shape (rows,)
+        The true classes.
+    weight : ndarray of shape (rows,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    float
+    """
+    rows = np.arange(len(codes))
+
+    def loss(log_temperature: float) -> float:
+        tempered = temper(proba, np.exp(log_temperature))
+        return float(log_losses(tempered[rows, codes], weight))
+
+    found = minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded")
+    return float(np.exp(found.x))
