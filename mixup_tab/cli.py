@@ -89,6 +89,148 @@ def speed(
         report.run_speed(device, epochs, pairs)
 
 
+@benchmark_app.command()
+def uci(
+    protocol: Annotated[
+        str, typer.Option(help="'paper', 'delgado', 'raw' or 'ablation'; see the README.")
+    ],
+    data_home: Annotated[
+        Path | None, typer.Option(help="Folder of data sets [downloads, kept for next time].")
+    ] = None,
+    datasets: Annotated[
+        list[str] | None,
+        typer.Option(help="Names with commas between, or a file of names [all there are]."),
+    ] = None,
+    methods: Annotated[
+        list[str] | None, typer.Option(help="Names with commas between; not paper.")
+    ] = None,
+    alpha: Annotated[
+        list[str] | None, typer.Option(help="Values of α beside 0; paper [0.1,0.2,0.4,1].")
+    ] = None,
+    repeats: Annotated[
+        int | None, typer.Option(help="Random splits; paper [20], ablation [3].")
+    ] = None,
+    folds: Annotated[int | None, typer.Option(help="Stratified folds; raw [4].")] = None,
+    max_rows: Annotated[
+        int | None, typer.Option(help="Leave larger tables out; raw [20000].")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where our nets run.")] = "cpu",
+    seed: Annotated[int, typer.Option(help="Seed of splits and methods.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of the run; an unfinished one is gone on with.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 is one per core.")] = -1,
+) -> None:
+    """Run a published protocol, or our own, on UCI data sets, and write a report page."""
+    from mixup_tab.evaluation.protocols import command
+
+    with _errors_in_plain_words():
+        session = command.run(
+            protocol,
+            datasets=_listed(datasets) or None,
+            methods=_listed(methods) or None,
+            alphas=[_number(text) for text in _listed(alpha)] or None,
+            repeats=repeats,
+            folds=folds,
+            max_rows=max_rows,
+            device=device,
+            seed=seed,
+            data_home=data_home,
+            output=output,
+            n_jobs=jobs,
+        )
+    if not session.finished:
+        raise typer.Exit(130)
+
+
+@app.command()
+def compare(
+    file: Annotated[
+        Path, typer.Argument(help="A table: CSV, TSV, Parquet, Feather or JSON lines.")
+    ],
+    target: Annotated[str, typer.Option(help="Column to predict.")],
+    id: Annotated[
+        str | None, typer.Option(help="Column that names the rows; takes no part.")
+    ] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="Column to leave out; give it once for each.")
+    ] = None,
+    task: Annotated[
+        str, typer.Option(help="'classification' or 'regression'; 'auto' looks at the target.")
+    ] = "auto",
+    groups: Annotated[
+        str | None, typer.Option(help="Column whose equal values stay together in a fold.")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(help="Column of dates: test rows come after training rows.")
+    ] = None,
+    folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 5,
+    repeats: Annotated[
+        int | None, typer.Option(help="How often it is done [4, 2 or 1, by the rows].")
+    ] = None,
+    alphas: Annotated[
+        list[str] | None,
+        typer.Option(help="Values of α to choose from, with commas between [0.1,0.3,1]."),
+    ] = None,
+    max_rows: Annotated[
+        int, typer.Option(help="From larger tables so many rows are drawn for the comparison.")
+    ] = 20_000,
+    save: Annotated[
+        Path | None, typer.Option(help="File for the model, fitted on all rows.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where our nets run.")] = "cpu",
+    seed: Annotated[int, typer.Option(help="Seed of folds and nets.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for report.html and results.csv [a new one].")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 is one per core.")] = -1,
+) -> None:
+    """Say in a sentence whether mixup helps on your own table, and write a report page."""
+    values = [_number(text) for text in _listed(alphas)]
+    with _errors_in_plain_words():
+        from mixup_tab.evaluation.comparison.question import Roles
+        from mixup_tab.evaluation.comparison.running import run
+
+        finished = run(
+            file,
+            Roles(target, id, tuple(drop or ()), groups, time),
+            task=task,
+            folds=folds,
+            repeats=repeats,
+            **({"alphas": values} if values else {}),
+            max_rows=max_rows,
+            seed=seed,
+            device=device,
+            output=output,
+            save=save,
+            n_jobs=jobs,
+        )
+    if not finished:
+        raise typer.Exit(130)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="What compare --save has written.")],
+    file: Annotated[
+        Path, typer.Argument(help="A table with the columns that the model was fitted on.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="CSV to write [<FILE>-predictions.csv, here].")
+    ] = None,
+) -> None:
+    """Write a saved model's predictions for a table, with probabilities."""
+    with _errors_in_plain_words():
+        from mixup_tab.evaluation.comparison.predicting import predict_file, write_predictions
+
+        predictions = predict_file(model, file)
+        output = output or Path(f"{file.name.partition('.')[0]}-predictions.csv")
+        write_predictions(predictions, output)
+    for note in predictions.notes:
+        typer.echo(f"Note: {note}")
+    typer.echo(f"{len(predictions.frame):,} predictions: {output}")
+
+
 def _listed(values: list[str] | None) -> list[str]:
     """Split options that were given several times, or with commas, or both."""
     parts = [part.strip() for value in values or [] for part in value.split(",")]
@@ -109,9 +251,12 @@ class _errors_in_plain_words:
         pass
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (ValueError, TypeError, OSError)):
+        if isinstance(error, (ValueError, TypeError, OSError, ImportError)):
             typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True)
             raise typer.Exit(2) from error
+        if isinstance(error, KeyboardInterrupt):
+            typer.secho("Stopped.", err=True)
+            raise typer.Exit(130) from error
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from mixup_tab import __version__
 from mixup_tab.cli import app
-from mixup_tab.evaluation.report import COLUMNS
+from mixup_tab.evaluation.run_folder import COLUMNS
 
 
 def call(*arguments):
@@ -58,7 +58,12 @@ def test_default_output_is_a_new_folder_under_the_current_one(tmp_path, monkeypa
     assert result.exit_code == 0, result.output
     (folder,) = tmp_path.iterdir()
     assert result.stdout.rstrip().endswith(folder.name)
-    assert sorted(path.name for path in folder.iterdir()) == ["results.csv", "results.png"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "reliability.csv",
+        "results.csv",
+        "results.png",
+        "run.json",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,21 @@
-"""ERM against mixup on tables: repeated splits, paired seeds, honest intervals."""
+"""ERM against mixup on small tables: repeated splits, paired seeds, honest intervals."""
 
 from __future__ import annotations
 
-import time
-import warnings
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import brier_score_loss, log_loss
 from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mixup_tab.estimators import MixupClassifier
+from mixup_tab.evaluation.runs import Plan, Task, Trial, execute
 from mixup_tab.evaluation.statistics import resampled_interval
 from mixup_tab.evaluation.tables import check_names, load
 from mixup_tab.mixing.draw import check_alpha
@@ -27,17 +24,6 @@ from mixup_tab.training.device import pick_device
 TEST_SHARE = 0.25
 PROTOCOLS = ("paper", "default")
 METRICS = ("error", "log_loss", "brier")
-
-
-class Task(NamedTuple):
-    """One table, split once; every method is fitted on the same rows with the same seed."""
-
-    dataset: str
-    protocol: str
-    alphas: tuple[float, ...]
-    repeat: int
-    seed: int
-    device: str
 
 
 def method_name(alpha: float) -> str:
@@ -84,56 +70,42 @@ def _scaled(estimator: BaseEstimator) -> BaseEstimator:
     return make_pipeline(StandardScaler(), estimator)
 
 
-def run_task(task: Task) -> list[dict[str, Any]]:
-    """Fit and score every method on one split.
+@dataclass(frozen=True)
+class SmallTablesPlan(Plan):
+    """Plain training, mixup and MLPClassifier on bundled tables; :func:`plan` makes one.
 
-    Parameters
-    ----------
-    task : Task
-        What to do.
-
-    Returns
-    -------
-    list of dict
-        One row per method: test error, log-loss, Brier score (sum over classes), fit time.
+    Every method is fitted on the same rows of a split with the same seed.
     """
-    X, y = load(task.dataset)
-    # The split belongs to the table and the repeat, not to the method.
-    splitter = StratifiedShuffleSplit(1, test_size=TEST_SHARE, random_state=task.seed)
-    train, test = next(splitter.split(X, y))
-    rows = []
-    for name, model in methods(task.protocol, task.alphas, task.seed, task.device).items():
-        start = time.perf_counter()
-        _fit(model, X[train], y[train])
-        seconds = time.perf_counter() - start
-        proba = model.predict_proba(X[test])
-        labels = model.classes_
-        rows.append(
-            {
-                "dataset": task.dataset,
-                "protocol": task.protocol,
-                "method": name,
-                "repeat": task.repeat,
-                "seed": task.seed,
-                "error": float(np.mean(labels[proba.argmax(1)] != y[test])),
-                "log_loss": log_loss(y[test], proba, labels=labels),
-                "brier": brier_score_loss(y[test], proba, labels=labels, scale_by_half=False),
-                "fit_seconds": seconds,
-            }
-        )
-    return rows
 
+    datasets: tuple[str, ...]
+    alphas: tuple[float, ...]
+    protocols: tuple[str, ...]
+    repeats: int
+    seed: int
+    device: str
 
-def _fit(model: BaseEstimator, X: np.ndarray, y: np.ndarray) -> None:
-    """Fit a model; Ctrl-C ends the benchmark, not only this fit."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # ten epochs are the setting
-        # Nets, ours and scikit-learn's, take Ctrl-C as the end of training and warn.
-        warnings.filterwarnings("error", "Training (was )?interrupted")
-        try:
-            model.fit(X, y)
-        except (RuntimeWarning, UserWarning) as interruption:
-            raise KeyboardInterrupt from interruption
+    def identity(self) -> dict[str, Any]:
+        """Return what must be the same for a run to go on."""
+        return {"protocol": "small", "seed": self.seed, "device": self.device}
+
+    def tasks(self) -> list[Task]:
+        """Return everything that is to be done, whole repeats after each other."""
+        return [
+            Task(protocol, dataset, method, repeat, self.seed + repeat)
+            for repeat in range(self.repeats)
+            for dataset in self.datasets
+            for protocol in self.protocols
+            for method in methods(protocol, self.alphas, self.seed, self.device)
+        ]
+
+    def prepare(self, task: Task) -> Trial:
+        """Return what a task fits."""
+        X, y = load(task.dataset)
+        # The split belongs to the table and the repeat, not to the method.
+        splitter = StratifiedShuffleSplit(1, test_size=TEST_SHARE, random_state=task.seed)
+        train, test = next(splitter.split(X, y))
+        model = methods(task.protocol, self.alphas, task.seed, self.device)[task.method]
+        return Trial(model, X, y, train, test, int(y.max()) + 1)
 
 
 def plan(
@@ -144,8 +116,8 @@ def plan(
     repeats: int = 10,
     seed: int = 0,
     device: str = "auto",
-) -> list[Task]:
-    """List what a comparison of plain training, mixup and MLPClassifier consists of.
+) -> SmallTablesPlan:
+    """Plan a comparison of plain training, mixup and MLPClassifier.
 
     Parameters
     ----------
@@ -164,8 +136,7 @@ def plan(
 
     Returns
     -------
-    list of Task
-        One per table, protocol and repeat.
+    SmallTablesPlan
 
     Raises
     ------
@@ -184,31 +155,7 @@ def plan(
     if not 0 <= seed < 2**31:
         raise ValueError(f"seed must lie in [0, 2**31), got {seed!r}.")
     device = pick_device(device)
-    return [
-        Task(dataset, protocol, alphas, repeat, seed + repeat, device)
-        for repeat in range(repeats)
-        for dataset in datasets
-        for protocol in protocols
-    ]
-
-
-def execute(tasks: Sequence[Task], n_jobs: int = 1) -> Iterator[list[dict[str, Any]]]:
-    """Run tasks in processes and yield the rows of each as they are ready, in no order.
-
-    Parameters
-    ----------
-    tasks : sequence of Task
-        What to do.
-    n_jobs : int, default=1
-        Number of processes.
-
-    Returns
-    -------
-    iterator of list of dict
-        The rows of :func:`run_task`.
-    """
-    pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
-    return pool(joblib.delayed(run_task)(task) for task in tasks)
+    return SmallTablesPlan(tuple(datasets), alphas, tuple(protocols), repeats, seed, device)
 
 
 def compare(datasets: Sequence[str], *, n_jobs: int = 1, **settings: Any) -> pd.DataFrame:
@@ -226,10 +173,22 @@ def compare(datasets: Sequence[str], *, n_jobs: int = 1, **settings: Any) -> pd.
     Returns
     -------
     DataFrame
-        One row per table, protocol, repeat and method; see :func:`run_task`.
+        One row per table, protocol, split (``fold``) and method: error, log-loss, Brier score
+        (sum over classes), calibration error and seconds.
+
+    Raises
+    ------
+    RuntimeError
+        If a method fails.
     """
-    tasks = plan(datasets, **settings)
-    return pd.DataFrame([row for rows in execute(tasks, n_jobs) for row in rows])
+    planned = plan(datasets, **settings)
+    tasks = planned.tasks()
+    rows = {}
+    for outcome in execute(planned, tasks, n_jobs):
+        if outcome.error is not None:
+            raise RuntimeError(f"{outcome.task.method} failed: {outcome.error}")
+        rows[outcome.task.key] = outcome.row
+    return pd.DataFrame([rows[task.key] for task in tasks])
 
 
 def summarize(results: pd.DataFrame) -> pd.DataFrame:
@@ -238,7 +197,7 @@ def summarize(results: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     results : DataFrame
-        Rows of :func:`run_task`.
+        Rows of :func:`compare`.
 
     Returns
     -------
@@ -250,7 +209,7 @@ def summarize(results: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for (protocol, dataset), group in results.groupby(["protocol", "dataset"], sort=False):
-        wide = group.pivot(index="repeat", columns="method", values=list(METRICS))
+        wide = group.pivot(index="fold", columns="method", values=list(METRICS))
         for method in group["method"].unique():
             row = {"protocol": protocol, "dataset": dataset, "method": method}
             row["repeats"] = int(wide["error"][method].notna().sum())
@@ -258,11 +217,15 @@ def summarize(results: pd.DataFrame) -> pd.DataFrame:
                 scores = wide[metric]
                 row |= _ends(metric, scores[method])
                 if method != "ERM":
-                    row |= _ends(f"{metric}_diff", scores[method] - scores["ERM"])
+                    erm = scores.get("ERM", np.nan)
+                    row |= _ends(f"{metric}_diff", scores[method] - erm)
             rows.append(row)
     return pd.DataFrame(rows)
 
 
 def _ends(name: str, scores: pd.Series) -> dict[str, float]:
-    mean, low, high = resampled_interval(scores.dropna().to_numpy(), TEST_SHARE)
+    scores = scores.dropna().to_numpy()
+    # A run that was stopped may lack the other half of every pair.
+    ends = resampled_interval(scores, TEST_SHARE) if len(scores) else (np.nan,) * 3
+    mean, low, high = ends
     return {name: mean, f"{name}_low": low, f"{name}_high": high}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,67 +10,17 @@ import numpy as np
 import pandas as pd
 from rich import box
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from mixup_tab.evaluation import speed
-from mixup_tab.evaluation.benchmark import execute, plan, summarize
+from mixup_tab.evaluation.benchmark import plan, summarize
 from mixup_tab.evaluation.displays import BenchmarkDisplay
-
-COLUMNS = (
-    "dataset",
-    "protocol",
-    "method",
-    "repeat",
-    "seed",
-    "error",
-    "log_loss",
-    "brier",
-    "fit_seconds",
-)
+from mixup_tab.evaluation.session import carry_out, failure_lines
 
 _TITLES = {
     "paper": "The paper's setting: 2 × 128 ReLU, Adam, 10 epochs, batches of 16",
     "default": "Defaults of each method",
 }
-
-
-def make_output(output: Path | None) -> Path:
-    """Make a folder for results, before anything is trained.
-
-    Parameters
-    ----------
-    output : Path or None
-        The folder; None makes a new one under the current folder.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    OSError
-        If it cannot be made or written to.
-    """
-    if output is None:
-        output = Path(time.strftime("mixup-tab-benchmark-%Y%m%d-%H%M%S"))
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        probe = output / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OSError(
-            f"output={str(output)!r} cannot be written to ({error.strerror}). Give another "
-            "folder with --output."
-        ) from error
-    return output
 
 
 def run(
@@ -85,7 +33,8 @@ def run(
 ) -> bool:
     """Run the comparison, show it, and write ``results.csv`` and ``results.png``.
 
-    Ctrl-C ends it early; what is done by then is shown and kept.
+    Ctrl-C ends it early; what is done by then is shown and kept, and the same call with the
+    same folder goes on.
 
     Parameters
     ----------
@@ -106,59 +55,27 @@ def run(
         Whether everything was run.
     """
     console = console or Console()
-    tasks = plan(datasets, **settings)
-    folder = make_output(output)
-    done = execute(tasks, n_jobs)
-    rows, finished = _collect(done, len(tasks), folder / "results.csv", console)
-    if not rows:
+    planned = plan(datasets, **settings)
+    session = carry_out(planned, output=output, n_jobs=n_jobs, console=console)
+    for line in failure_lines(session.failures):
+        console.print(line, style="yellow", markup=False)
+    if session.results.empty:
         console.print("Stopped before the first result.")
-        return False
-    results = pd.DataFrame(rows).sort_values(["repeat"], kind="stable")
-    results = results.sort_values(
-        "dataset", key=lambda names: names.map(list(datasets).index), kind="stable"
-    )
-    results.to_csv(folder / "results.csv", index=False)
-    summary = summarize(results)
+        return session.finished
+    summary = summarize(session.results)
     for protocol in settings["protocols"]:
         part = summary[summary["protocol"] == protocol]
         if len(part):
             console.print(_table(part, _TITLES[protocol]))
             console.print(_verdict(part))
-    display = BenchmarkDisplay(summary).plot()
-    display.figure_.savefig(folder / "results.png", dpi=120)
-    if not finished:
-        console.print(f"[yellow]Stopped after {len(rows)} results; they are kept.[/]")
+    folder = session.folder.path
+    BenchmarkDisplay(summary).plot().figure_.savefig(folder / "results.png", dpi=120)
+    if not session.finished:
+        console.print(
+            f"[yellow]Stopped after {len(session.results)} results; they are kept.[/]"
+        )
     console.print(f"Results and picture: {folder}", soft_wrap=True, highlight=False)
-    return finished
-
-
-def _collect(
-    tasks: Any, total: int, path: Path, console: Console
-) -> tuple[list[dict[str, Any]], bool]:
-    """Write rows to a file as they come; Ctrl-C ends the waiting."""
-    rows: list[dict[str, Any]] = []
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
-    with bar, path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        job = bar.add_task("Training", total=total)
-        try:
-            for done in tasks:
-                rows += done
-                writer.writerows(done)
-                file.flush()
-                bar.advance(job)
-        except KeyboardInterrupt:
-            tasks.close()
-            return rows, False
-    return rows, True
+    return session.finished
 
 
 def _table(summary: pd.DataFrame, title: str) -> Table:
