@@ -15,18 +15,20 @@ _HOMES = {
     "Mixup": "mixup_tab.mixing",
     "MixupClassifier": "mixup_tab.estimators",
     "MixupClassifierCV": "mixup_tab.estimators",
+    "MixupCutMix": "mixup_tab.mixing",
     "MixupNet": "mixup_tab.training",
     "MixupRegressor": "mixup_tab.estimators",
     "MixupSearchCV": "mixup_tab.search",
 }
 
 __all__ = [
-    "CutMix",
     "MLP",
     "BinnedMLP",
+    "CutMix",
     "Mixup",
     "MixupClassifier",
     "MixupClassifierCV",
+    "MixupCutMix",
     "MixupNet",
     "MixupRegressor",
     "MixupSearchCV",

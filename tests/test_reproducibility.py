@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from torch import nn
 
-from mixup_tab import MixupClassifier, MixupRegressor
+from mixup_tab import BinnedMLP, MixupClassifier, MixupRegressor
 from mixup_tab.mixing import Mixup
 
 SMALL = {"hidden_layer_sizes": (16,), "max_epochs": 4}
@@ -32,6 +32,8 @@ CASES = {
     "ensemble": {"n_estimators": 3, "dropout": 0.3},
     "early stopping": {"early_stopping": True, "validation_fraction": 0.2},
     "other class": {"mixing": Mixup(partners="other_class")},
+    "cutmix": {"mixing": "cutmix", "alpha": 0.5},
+    "bins": {"module": BinnedMLP, "mixing": "cutmix"},
     "user module": {"module": wide_net},
     "user module, early stopping": {"module": wide_net, "early_stopping": True},
     "user module, ensemble": {"module": wide_net, "n_estimators": 2},

@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 from torch import nn
 
-from mixup_tab import MixupClassifier, MixupRegressor
+from mixup_tab import BinnedMLP, MixupClassifier, MixupRegressor
 
 SMALL = {"hidden_layer_sizes": (16,), "max_epochs": 4, "random_state": 0}
 
@@ -103,6 +103,7 @@ def interrupted(X, y, hook="on_batch_end", epoch=2, **params):
 FITTED = {
     "plain": lambda X, y: MixupClassifier(**SMALL).fit(X, y),
     "early stopped": lambda X, y: MixupClassifier(**SMALL, early_stopping=True).fit(X, y),
+    "bins": lambda X, y: MixupClassifier(**SMALL, module=BinnedMLP, mixing="cutmix").fit(X, y),
     "ensemble": lambda X, y: MixupClassifier(**SMALL, n_estimators=3).fit(X, y),
     "interrupted": interrupted,
     "regressor": lambda X, y: MixupRegressor(**SMALL).fit(X, np.column_stack([y, -y])),

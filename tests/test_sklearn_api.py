@@ -7,7 +7,7 @@ import pytest
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from mixup_tab import MixupClassifier, MixupRegressor, MixupSearchCV
+from mixup_tab import MixupClassifier, MixupClassifierCV, MixupRegressor, MixupSearchCV
 
 SMALL = {"hidden_layer_sizes": (16,), "learning_rate_init": 0.02, "max_epochs": 15}
 
@@ -22,6 +22,10 @@ def expected_failed_checks(estimator):
     return {"check_sample_weight_equivalence_on_dense_data": REPEATED_WEIGHTS}
 
 
+CANDIDATES = [{"alpha": 0.2, "max_epochs": 20}, {"alpha": 0, "max_epochs": 20}]
+ESTIMATORS = [MixupClassifier, MixupClassifierCV, MixupRegressor, MixupSearchCV]
+
+
 def search(net):
     """A search as scikit-learn checks its own."""
     return MixupSearchCV(net, {"alpha": [0, 0.2]}, cv=2, error_score="raise")
@@ -33,6 +37,7 @@ def search(net):
     [
         MixupClassifier(**SMALL),
         MixupRegressor(**SMALL),
+        MixupClassifierCV([{**SMALL, **one} for one in CANDIDATES], cv=2),
         search(MixupClassifier(**SMALL, random_state=0)),
         search(MixupRegressor(**SMALL, random_state=0)),
     ],
@@ -54,7 +59,7 @@ def names_in(entries):
     return [name for names, _ in entries for name in names.split(", ")]
 
 
-EVERY = pytest.mark.parametrize("estimator", [MixupClassifier, MixupRegressor, MixupSearchCV])
+EVERY = pytest.mark.parametrize("estimator", ESTIMATORS)
 
 
 @EVERY
@@ -90,3 +95,10 @@ def test_docstring_lists_the_attributes_of_a_fitted_search(two_classes):
     assert sorted(documented) == sorted(theirs)
     assert {name for name in vars(fitted) if name.endswith("_")} <= set(documented)
     assert all(hasattr(fitted, name) for name in {*documented} - {"feature_names_in_"})
+
+
+def test_docstring_lists_the_attributes_of_a_fitted_portfolio(two_classes):
+    fitted = MixupClassifierCV(CANDIDATES, cv=2).fit(*two_classes)
+    public = {name for name in vars(fitted) if name.endswith("_") and name[0] != "_"}
+    documented = set(names_in(section(MixupClassifierCV, "Attributes")))
+    assert documented == public | {"feature_names_in_"}

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
-from mixup_tab.mixing import Mixup
+from mixup_tab.mixing import CutMix, Mixup
 from mixup_tab.training import table
 from mixup_tab.training.batches import LoaderBatches, MixedBatches, Mixing, PlainBatches
 from mixup_tab.training.randomness import Streams
@@ -136,6 +136,55 @@ def test_a_member_of_a_stack_sees_the_batches_it_sees_alone(n, batch_size):
             for member, own in enumerate(single):
                 assert torch.equal(together.x[member], own.x[0])
                 assert torch.equal(together.targets[member], own.targets[0])
+
+
+@pytest.mark.parametrize(("n", "batch_size"), SIZES)
+def test_cutmix_swaps_within_the_batch(n, batch_size):
+    source = batches(n, batch_size, seeds=(0, 1), alphas=[0.5, 2.0], rule=CutMix())
+    for batch, unmixed in zip(source, batches(n, batch_size, seeds=(0, 1)), strict=True):
+        assert set(batch.x.unique().tolist()) <= {0.0, 1.0}
+        here = unmixed.x.sum(1, keepdim=True)  # marks the rows of this batch
+        assert (batch.x <= here).all()
+        torch.testing.assert_close(batch.targets.sum(-1), torch.ones(batch.targets.shape[:-1]))
+
+
+# ------------------------------------------------- short epochs, several at a time
+
+
+@pytest.mark.parametrize(("n", "batch_size"), SIZES)
+def test_the_order_of_every_epoch_is_the_next_of_its_stream(n, batch_size):
+    source, [stream] = batches(n, batch_size, seeds=(7,)), streams(7)
+    for _ in range(12):
+        order = torch.randperm(n, generator=stream.order)
+        assert torch.equal(joined(source)[0][0].argmax(-1), order)
+
+
+@pytest.mark.parametrize(("n", "batch_size"), SIZES)
+def test_a_member_equals_itself_alone_over_many_epochs(n, batch_size):
+    alphas = [0.0, 0.3, 8.0]
+    stack = batches(n, batch_size, seeds=(0, 1, 2), alphas=alphas)
+    alone = [batches(n, batch_size, seeds=(k,), alphas=[a]) for k, a in enumerate(alphas)]
+    for _ in range(9):
+        (x, targets), *single = (joined(source) for source in (stack, *alone))
+        assert torch.equal(x, torch.cat([one for one, _ in single]))
+        assert torch.equal(targets, torch.cat([own for _, own in single]))
+
+
+def test_epochs_made_ahead_are_mixed_each_in_its_own_way():
+    seen = [joined(batches_)[0] for batches_ in [batches(20, 5, alphas=[1.0])] * 9]
+    assert len({x.numpy().tobytes() for x in seen}) == 9
+
+
+def test_a_change_of_mixing_holds_from_the_next_epoch():
+    source = batches(20, 5, alphas=[1.0])
+    for _ in range(6):  # now some are made ahead
+        list(source)
+    source.mixing = None
+    for _ in range(6):
+        assert set(joined(source)[0].unique().tolist()) == {0.0, 1.0}
+    source.mixing = Mixing(Mixup(), [1.0])
+    for _ in range(6):
+        assert len(joined(source)[0].unique()) > 2
 
 
 @pytest.mark.parametrize("kind", ["same_class", "other_class"])

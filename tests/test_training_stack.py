@@ -14,9 +14,9 @@ from skorch.dataset import Dataset
 from torch import nn
 from torch.utils.data import Subset
 
-from mixup_tab import MLP, Mixup, MixupNet
+from mixup_tab import MLP, CutMix, Mixup, MixupNet
 from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
-from mixup_tab.nets import RobustScale
+from mixup_tab.nets import PiecewiseLinear, RobustScale
 from mixup_tab.training import EarlyStopping, LeanAdamW, LearningRate
 from mixup_tab.training.callbacks import StopTraining, TrainingAborted
 from mixup_tab.training.stack import Task, fit_stacked
@@ -166,6 +166,7 @@ DIFFERENCES = {
         {"mixing": Mixup(lam_per="batch")},
         {"mixing": Mixup(folded=True)},
         {"mixing": "mixup"},
+        {"mixing": CutMix(), "alpha": 0.5, "n_members": 2},
     ],
 }
 CLASSES_ONLY = {
@@ -187,6 +188,15 @@ CASES += [(name, "classes", part) for name, part in CLASSES_ONLY.items()]
 )
 def test_nets_that_differ_equal_the_nets_alone(kind, settings):
     assert_equal_alone(settings, kind=kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nets_on_bins_equal_the_nets_alone(kind):
+    front = PiecewiseLinear.fit(torch.from_numpy(table(kind)[0]))
+    bins = {"module__front": front, "module__in_features": front.width}
+    settings = [{**bins, "alpha": 0.3}, {**bins, "mixing": "cutmix", "alpha": 0.5}, {}]
+    nets = assert_equal_alone(settings, kind=kind)
+    assert nets[0].module_.weight0.shape[-1] == front.width
 
 
 @pytest.mark.parametrize("kind", KINDS)

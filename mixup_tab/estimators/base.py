@@ -23,6 +23,7 @@ from mixup_tab.estimators.checks import (
     check_params,
     check_X,
     front_maker,
+    is_auto,
     takes_any_shape,
 )
 from mixup_tab.estimators.progress import (
@@ -81,6 +82,17 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
     def _check_params(self) -> None:
         """Check every parameter that can be checked without data."""
         check_params(self)
+
+    def n_members(self) -> int:
+        """Number of nets that are trained side by side.
+
+        Returns
+        -------
+        int
+        """
+        if is_auto(self.n_estimators):
+            return 1 if takes_any_shape(self.module) else 4
+        return self.n_estimators
 
     def chooses_alpha(self) -> bool:
         """Whether α is to be chosen by cross-validation.
@@ -229,10 +241,10 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
         net = MixupNet(
             criterion=self._criterion,
             alpha=self.alpha_,
-            mixing=self.mixing,
+            mixing=self._rule(),
             warmup_epochs=self.warmup_epochs,
             n_outputs=n_outputs,
-            n_members=self.n_estimators,
+            n_members=self.n_members(),
             random_state=seed,
             max_epochs=1 if partial else self._n_epochs(rows, batch_size),
             train_split=self._split(data.y, seed) if holds_out else None,
@@ -245,6 +257,12 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
             **self._module_params(data, n_outputs),
         )
         return net.initialize()
+
+    def _rule(self) -> Any:
+        """Return how examples are mixed."""
+        if not is_auto(self.mixing):
+            return self.mixing
+        return "mixup" if takes_any_shape(self.module) else "mixup+cutmix"
 
     def _seed(self) -> int:
         if isinstance(self.random_state, Integral):

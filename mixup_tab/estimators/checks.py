@@ -18,6 +18,11 @@ from mixup_tab.nets import RobustScale
 from mixup_tab.training.table import as_tensor
 
 
+def is_auto(value: Any) -> bool:
+    """Whether the value of a parameter is "auto"."""
+    return isinstance(value, str) and value == "auto"
+
+
 def _number(
     kind: type,
     low: float,
@@ -28,7 +33,7 @@ def _number(
     auto: bool = False,
 ) -> Callable[[str, Any], None]:
     def check(name: str, value: Any) -> None:
-        if auto and isinstance(value, str) and value == "auto":
+        if auto and is_auto(value):
             return
         if not isinstance(value, kind) or isinstance(value, (bool, np.bool_)):
             raise TypeError(f"{name} must be {hint}, got {value!r}.")
@@ -161,10 +166,12 @@ _REAL = numbers.Real
 
 _RULES: dict[str, Callable[[str, Any], Any]] = {
     "alpha": _alpha,
-    "mixing": lambda name, value: as_rule(value),
+    "mixing": lambda name, value: is_auto(value) or as_rule(value),
     "hidden_layer_sizes": _layers,
     "module": _module,
-    "n_estimators": _number(_WHOLE, 1, _INF, "a whole number of at least 1"),
+    "n_estimators": _number(
+        _WHOLE, 1, _INF, "'auto' or a whole number of at least 1", auto=True
+    ),
     "learning_rate_init": _number(_REAL, 0, _INF, "a positive number", open_low=True),
     "weight_decay": _number(_REAL, 0, _INF, "a number of at least 0"),
     "dropout": _number(_REAL, 0, 1, "a number in [0, 1)"),

@@ -36,8 +36,10 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         minimisation); larger values mix more. "auto" takes one of 0, 0.1, 0.3 and 1 by
         5-fold cross-validation of the log-loss on the training rows. Not the L2 penalty
         that the parameter of this name is in ``MLPClassifier``; that is ``weight_decay``.
-    mixing : str or MixingRule, default="mixup"
-        How examples are mixed: "mixup", or a rule such as ``Mixup(folded=True)``.
+    mixing : str or MixingRule, default="auto"
+        How examples are mixed: "mixup", "cutmix" (columns are swapped), "mixup+cutmix" (each
+        for half of the examples), or a rule such as ``Mixup(folded=True)``. "auto" is
+        "mixup+cutmix", and "mixup" for a ``module`` of your own.
     hidden_layer_sizes : sequence of int, default=(128, 128)
         Width of each hidden layer.
     module : class or callable, default=None
@@ -46,10 +48,10 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         ``dropout`` that it names, and must return an ``nn.Module`` that maps a batch
         to one column per class. Inputs may then have more than two axes, and are not
         scaled. None is :class:`~mixup_tab.MLP` behind a scaling layer.
-    n_estimators : int, default=1
+    n_estimators : int or "auto", default="auto"
         Number of independent nets trained side by side; their probabilities are
-        averaged.
-    learning_rate_init : float, default=0.002
+        averaged. "auto" is 4, and 1 for a ``module`` of your own.
+    learning_rate_init : float, default=0.004
         Learning rate at the start, > 0.
     weight_decay : float, default=0.1
         Decoupled weight decay (AdamW), ≥ 0: a step shrinks weights by the learning rate
@@ -136,11 +138,11 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         self,
         alpha: float | str = 0.2,
         *,
-        mixing: Any = "mixup",
+        mixing: Any = "auto",
         hidden_layer_sizes: Any = (128, 128),
         module: Any = None,
-        n_estimators: int = 1,
-        learning_rate_init: float = 0.002,
+        n_estimators: int | str = "auto",
+        learning_rate_init: float = 0.004,
         weight_decay: float = 0.1,
         dropout: float = 0.0,
         batch_size: int | str = "auto",
@@ -206,6 +208,7 @@ class MixupClassifier(LabelsMixin, BaseMixup):
 
         setting = {
             "alpha": alpha,
+            "mixing": "mixup",
             "module": MLP,
             "hidden_layer_sizes": (128, 128),
             "n_estimators": 1,

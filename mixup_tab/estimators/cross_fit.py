@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from joblib import Parallel, delayed
 
 from mixup_tab.estimators.checks import TrainingData, front_maker
 from mixup_tab.estimators.together import Rows, count_weights, fit_together, plan_chunks
+from mixup_tab.training.callbacks import TrainingAborted
 from mixup_tab.training.device import threads_for
 
 if TYPE_CHECKING:
@@ -101,7 +103,13 @@ def cross_fit(
     """
     kept = {fold: rows_of(data, fold_of != fold) for fold in {fold for _, fold in jobs}}
     sizes = [count_weights(one, _width(one, data), n_outputs) for one, _ in jobs]
-    tell = on_epochs or (lambda epochs: None)
+    stopped = threading.Event()
+
+    def tell(epochs: int) -> None:
+        if stopped.is_set():
+            raise TrainingAborted
+        if on_epochs is not None:
+            on_epochs(epochs)
 
     def work(chunk: list[int]) -> list[tuple[int, Any]]:
         with threads_for(0):
@@ -119,7 +127,11 @@ def cross_fit(
 
     threads = n_jobs or torch.get_num_threads()
     chunks = plan_chunks(sizes, jobs[0][0].device)
-    results = Parallel(n_jobs=threads, require="sharedmem")(map(delayed(work), chunks))
+    try:
+        results = Parallel(n_jobs=threads, require="sharedmem")(map(delayed(work), chunks))
+    except BaseException:
+        stopped.set()  # joblib leaves its threads to themselves
+        raise
     found = dict(result for chunk in results for result in chunk)
     return [found[job] for job in range(len(jobs))]
 

@@ -191,7 +191,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
 
     def _check_params(self) -> None:
         super()._check_params()
-        if as_rule(self.mixing).needs_labels:
+        if as_rule(self._rule()).needs_labels:
             raise ValueError(
                 f"mixing={self.mixing!r} needs class labels; use partners='any' for regression."
             )

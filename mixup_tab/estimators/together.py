@@ -246,4 +246,4 @@ def count_weights(estimator: BaseMixup, n_features: int, n_outputs: int) -> int:
     """Return the number of weights of an estimator's nets, roughly for other modules."""
     sizes = [n_features, *np.atleast_1d(estimator.hidden_layer_sizes).tolist(), n_outputs]
     weights = sum((a + 1) * b for a, b in pairwise(sizes))
-    return int(weights * estimator.n_estimators)
+    return int(weights * estimator.n_members())

@@ -5,14 +5,25 @@ Everything here is pure torch on any device and dtype. Randomness comes only fro
 for the device.
 """
 
+from mixup_tab.mixing.both import MixupCutMix
 from mixup_tab.mixing.cutmix import CutMix
 from mixup_tab.mixing.draw import beta, partners
 from mixup_tab.mixing.mixup import Mixup
 from mixup_tab.mixing.rule import Mix, MixingRule
 
-RULES = {"mixup": Mixup, "cutmix": CutMix}
+RULES = {"mixup": Mixup, "cutmix": CutMix, "mixup+cutmix": MixupCutMix}
 
-__all__ = ["RULES", "CutMix", "Mix", "MixingRule", "Mixup", "as_rule", "beta", "partners"]
+__all__ = [
+    "RULES",
+    "CutMix",
+    "Mix",
+    "MixingRule",
+    "Mixup",
+    "MixupCutMix",
+    "as_rule",
+    "beta",
+    "partners",
+]
 
 
 def as_rule(mixing: str | MixingRule) -> MixingRule:

@@ -46,11 +46,11 @@ class CutMix(MixingRule):
     >>> import torch
     >>> from mixup_tab import CutMix
     >>> x, y = torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8]]), torch.eye(2)
-    >>> rule, source = CutMix(), torch.Generator().manual_seed(3)
+    >>> rule, source = CutMix(), torch.Generator().manual_seed(1)
     >>> cut = rule.draw(1.0, (2,), features=(4,), generator=source)
     >>> rule.mix_x(x, cut)
-    tensor([[1., 2., 3., 4.],
-            [5., 6., 7., 8.]])
+    tensor([[1., 6., 3., 4.],
+            [1., 6., 3., 8.]])
     """
 
     def draw(
@@ -88,7 +88,7 @@ class CutMix(MixingRule):
         """
         if len(features) != 1:
             raise ValueError(
-                "mixing='cutmix' swaps columns of a table, but one example has the shape "
+                "CutMix swaps columns of a table, but one example has the shape "
                 f"{tuple(features)}. Use mixing='mixup'."
             )
         shape = tuple(shape)

@@ -84,6 +84,7 @@ class PiecewiseLinear(nn.Module):
                 column += [position] * (len(cuts) - 1)
                 edges.append(torch.stack([cuts[:-1], 1 / cuts.diff()]))
         low, slope = torch.cat(edges, 1) if edges else sample.new_empty(2, 0)
+        slope = slope.clamp(max=torch.finfo(x.dtype).max)  # values next to each other
         place = torch.tensor(column, dtype=torch.int64, device=x.device)
         return cls(RobustScale.fit(x), place, low.to(x.dtype), slope.to(x.dtype))
 
