@@ -341,6 +341,7 @@ def test_readers_of_an_ensemble_whose_members_stop_at_different_times(three_clas
 
 # The weights are multiplied by -4 in every step.
 EXPLOSIVE = {"learning_rate_init": 1.0, "weight_decay": 5.0}
+EXPLOSIVE |= {"mixing": "mixup", "n_estimators": 1}
 
 
 def test_readers_of_a_run_that_diverges(kind, rows):
