@@ -17,7 +17,7 @@ from mixup_tab.evaluation import AlphaCurveDisplay, ReliabilityDisplay
 from mixup_tab.evaluation.comparison import compare_table
 
 rng = np.random.default_rng(0)
-rows = 300
+rows = 200
 table = pd.DataFrame(
     {
         "customer": [f"C{number:04}" for number in range(rows)],

@@ -136,7 +136,7 @@ def ask(frame: pd.DataFrame, roles: Roles, task: str = "auto") -> Question:
     target = frame[roles.target]
     kind = check_target(target, task)
     classifies = _is_class(as_kind(target, kind), kind, task)
-    if task == "auto":
+    if task == "auto" and kind == "number":  # anything else can only be a class
         other = "regression" if classifies else "classification"
         notes.append(
             f"{roles.target!r} has {target.nunique():,} different values and is taken as "
