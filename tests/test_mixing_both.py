@@ -63,6 +63,19 @@ def test_targets_are_mixed_by_the_same_weights():
     torch.testing.assert_close(rule.mix_y(y, mix), wanted)
 
 
+def test_images_are_either_mixed_or_lose_a_box():
+    rule, x = MixupCutMix(axes="time"), torch.randn(200, 2, 6, 9, generator=source(1))
+    mix = rule.draw(0.7, (200,), features=(2, 6, 9), generator=source(2))
+    keep = mix.keep.flatten(1)
+    cut = ((keep == 0) | (keep == 1)).all(1)
+    assert (cut | (keep == keep[:, :1]).all(1)).all()
+    assert 0.3 < cut.float().mean() < 0.7
+    torch.testing.assert_close(keep.mean(1), mix.lam)
+    assert torch.equal(mix.keep, mix.keep[:, :, :1].expand_as(mix.keep))
+    wanted = mix.keep * x + (1 - mix.keep) * x[mix.partner]
+    torch.testing.assert_close(rule.mix_x(x, mix), wanted)
+
+
 def test_probabilities_outside_of_0_to_1_are_refused():
     with pytest.raises(ValueError, match=r"cutmix must lie in \[0, 1\], got 1.5"):
         MixupCutMix(cutmix=1.5)

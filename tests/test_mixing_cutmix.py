@@ -108,10 +108,49 @@ def test_a_rule_is_a_value():
     assert len({CutMix(), CutMix()}) == 1
 
 
-@pytest.mark.parametrize("features", [(), (3, 8, 8)])
-def test_examples_that_are_not_rows_of_a_table_are_refused(features):
-    with pytest.raises(ValueError, match=r"CutMix swaps columns.*mixing='mixup'"):
-        CutMix().draw(0.3, (5,), features=features, generator=source())
+IMAGES = [((5,), (6, 9)), ((2, 3), (3, 8, 5)), ((4,), (2, 1, 7, 1))]
+
+
+def drawn_boxes(lead, features, axes="both", alpha=0.7, seed=0):
+    rule = CutMix(axes=axes)
+    return rule, rule.draw(alpha, lead, features=features, generator=source(seed))
+
+
+@pytest.mark.parametrize(("lead", "features"), IMAGES)
+def test_pastes_boxes_over_the_last_two_axes_of_all_channels(lead, features):
+    x = torch.randn(*lead, *features, generator=source(1))
+    rule, cut = drawn_boxes(lead, features)
+    mixed = rule.mix_x(x, cut)
+    keep = cut.keep.expand(x.shape)
+    for at in np.ndindex(*lead):
+        other = x[(*at[:-1], int(cut.partner[at]))]
+        np.testing.assert_array_equal(mixed[at], np.where(keep[at], x[at], other))
+        assert (keep[at] == keep[at].reshape(-1, *features[-2:])[0]).all()
+
+
+@pytest.mark.parametrize("axes", ["both", "time", "frequency"])
+@pytest.mark.parametrize(("lead", "features"), IMAGES)
+def test_mixes_targets_by_the_share_of_the_image_that_is_kept(lead, features, axes):
+    _, cut = drawn_boxes(lead, features, axes)
+    share = cut.keep.double().flatten(len(lead)).mean(-1)
+    np.testing.assert_allclose(cut.lam, share, atol=1e-6)
+
+
+def test_alpha_zero_keeps_images_bit_for_bit():
+    x = torch.randn(4, 3, 8, 5, generator=source()) * 1e20
+    rule, cut = drawn_boxes((4,), (3, 8, 5), alpha=0)
+    assert torch.equal(rule.mix_x(x, cut), x)
+    assert torch.equal(cut.lam, torch.ones(4))
+
+
+def test_single_values_are_refused():
+    with pytest.raises(ValueError, match=r"single value.*mixing='mixup'"):
+        CutMix().draw(0.3, (5,), generator=source())
+
+
+def test_unknown_axes_are_refused():
+    with pytest.raises(ValueError, match=r"axes must be one of .*got 'times'"):
+        CutMix(axes="times")
 
 
 @pytest.mark.parametrize("alpha", [-1.0, float("nan"), float("inf")])

@@ -7,15 +7,22 @@ for the device.
 
 from mixup_tab.mixing.both import MixupCutMix
 from mixup_tab.mixing.cutmix import CutMix
+from mixup_tab.mixing.cutout import Cutout
 from mixup_tab.mixing.draw import beta, partners
 from mixup_tab.mixing.mixup import Mixup
 from mixup_tab.mixing.rule import Mix, MixingRule
 
-RULES = {"mixup": Mixup, "cutmix": CutMix, "mixup+cutmix": MixupCutMix}
+RULES = {
+    "mixup": Mixup,
+    "cutmix": CutMix,
+    "mixup+cutmix": MixupCutMix,
+    "cutout": Cutout,
+}
 
 __all__ = [
     "RULES",
     "CutMix",
+    "Cutout",
     "Mix",
     "MixingRule",
     "Mixup",

@@ -15,7 +15,7 @@ from mixup_tab.mixing.rule import take_partners
 
 @dataclass(frozen=True)
 class MixupCutMix(CutMix):
-    """mixup for some examples, swapped columns for the others.
+    """mixup for some examples, swapped columns or boxes for the others.
 
     Each example is mixed by :class:`CutMix` with probability ``cutmix``, and else by
     :class:`Mixup`: between neighbours where the answer is smooth, without values that no
@@ -26,6 +26,8 @@ class MixupCutMix(CutMix):
     ----------
     cutmix : float, default=0.5
         Probability of CutMix, in [0, 1].
+    axes : {"both", "time", "frequency"}, default="both"
+        Axes along which a box ends, as in :class:`CutMix`.
 
     Examples
     --------
@@ -41,6 +43,7 @@ class MixupCutMix(CutMix):
     cutmix: float = 0.5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.cutmix <= 1:
             raise ValueError(f"cutmix must lie in [0, 1], got {self.cutmix!r}.")
 
@@ -53,7 +56,7 @@ class MixupCutMix(CutMix):
         generator: torch.Generator,
         labels: Tensor | None = None,
     ) -> Cut:
-        """Draw partners and the share that every column keeps.
+        """Draw partners and the share that every value keeps.
 
         Parameters
         ----------
@@ -63,21 +66,22 @@ class MixupCutMix(CutMix):
         Returns
         -------
         Cut
-            ``keep`` holds λ in every column of an example that is mixed by mixup.
+            ``keep`` holds λ everywhere in an example that is mixed by mixup.
         """
         cut = super().draw(alpha, shape, features=features, generator=generator)
         lam = beta(alpha, cut.lam.shape, generator=generator)
         drawn = torch.rand(cut.lam.shape, generator=generator, device=generator.device)
         cuts = drawn < self.cutmix
-        keep = torch.where(cuts.unsqueeze(-1), cut.keep.to(lam.dtype), lam.unsqueeze(-1))
+        spread = (*lam.shape, *(1,) * (cut.keep.dim() - lam.dim()))
+        keep = torch.where(cuts.view(spread), cut.keep.to(lam.dtype), lam.view(spread))
         return Cut(torch.where(cuts, cut.lam, lam), cut.partner, keep)
 
     def mix_x(self, x: Tensor, mix: Cut) -> Tensor:
-        """Mix inputs, column by column.
+        """Mix inputs, value by value.
 
         Parameters
         ----------
-        x : Tensor, shape (..., batch, features)
+        x : Tensor, shape (..., batch, *features)
             Examples.
         mix : Cut
             What :meth:`draw` decided.

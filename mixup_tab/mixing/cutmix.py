@@ -1,14 +1,15 @@
-"""CutMix of tables: columns of two rows, swapped."""
+"""CutMix: columns of two rows of a table, or boxes of two images, swapped."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from mixup_tab.mixing.boxes import check_axes, draw_keep
 from mixup_tab.mixing.draw import beta, partners
 from mixup_tab.mixing.rule import MixingRule, blend, take_partners
 
@@ -19,11 +20,12 @@ class Cut(NamedTuple):
     Attributes
     ----------
     lam : Tensor, shape (..., batch)
-        Share of the columns that an example keeps, the weight of its own target.
+        Share of its values that an example keeps, the weight of its own target.
     partner : Tensor of int64, shape (..., batch)
         Position of the partner in the same batch.
-    keep : Tensor of bool, shape (..., batch, features)
-        Columns that an example keeps; the others come from its partner.
+    keep : Tensor of bool, shape (..., batch, features), or (..., batch, 1, ..., frequencies, \
+times) for all channels
+        Values that an example keeps; the others come from its partner.
     """
 
     lam: Tensor
@@ -33,13 +35,26 @@ class Cut(NamedTuple):
 
 @dataclass(frozen=True)
 class CutMix(MixingRule):
-    """Rows of a table whose columns come from two examples.
+    """Examples whose values come from two: columns of a table, boxes of a spectrogram.
 
-    Every column is kept with probability p ~ Beta(α, α) and else taken from the partner;
-    ỹ = λ y_i + (1 − λ) y_j, where λ is the share of columns that were kept. CutMix (Yun
-    et al. 2019, arXiv 1905.04899) on tables (Kadra et al. 2021, arXiv 2106.11189).
-    No value appears that was not in its column before, which suits categories and
-    functions with steps.
+    Every column of a table is kept with probability p ~ Beta(α, α) and else taken from
+    the partner; ỹ = λ y_i + (1 − λ) y_j, where λ is the share of columns that were kept.
+    CutMix (Yun et al. 2019, arXiv 1905.04899) on tables (Kadra et al. 2021, arXiv
+    2106.11189). No value appears that was not in its column before, which suits categories
+    and functions with steps.
+
+    Examples with at least two axes, (..., frequencies, times), are images as in Yun et al.:
+    a box over the last two axes comes from the partner, in all channels. Its sides are
+    √(1 − p) of the axes, its centre is uniform, what lies outside is cut off, and λ is the
+    share that was kept. Flattened spectrograms are rows of a table here: for boxes, pass
+    them with their axes.
+
+    Parameters
+    ----------
+    axes : {"both", "time", "frequency"}, default="both"
+        Axes along which a box ends. With "time" it holds all frequencies of a stretch of
+        time, with "frequency" all times of a band, 1 − p of the axis. Makes no difference
+        for tables.
 
     Examples
     --------
@@ -53,6 +68,11 @@ class CutMix(MixingRule):
             [1., 6., 3., 8.]])
     """
 
+    axes: str = field(default="both", kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_axes(self.axes)
+
     def draw(
         self,
         alpha: float,
@@ -62,16 +82,16 @@ class CutMix(MixingRule):
         generator: torch.Generator,
         labels: Tensor | None = None,
     ) -> Cut:
-        """Draw partners and the columns that are kept.
+        """Draw partners and what is kept.
 
         Parameters
         ----------
         alpha : float
-            Parameter of Beta(α, α); 0 keeps every column.
+            Parameter of Beta(α, α); 0 keeps everything.
         shape : sequence of int
             ``(..., batch)``.
         features : sequence of int
-            Shape of one example, ``(features,)``.
+            Shape of one example, ``(features,)`` or ``(..., frequencies, times)``.
         generator : torch.Generator
             Source of randomness.
         labels : None
@@ -84,26 +104,18 @@ class CutMix(MixingRule):
         Raises
         ------
         ValueError
-            If the examples are not rows of a table.
+            If examples are single values.
         """
-        if len(features) != 1:
-            raise ValueError(
-                "CutMix swaps columns of a table, but one example has the shape "
-                f"{tuple(features)}. Use mixing='mixup'."
-            )
-        shape = tuple(shape)
-        kept = beta(alpha, shape, generator=generator).unsqueeze(-1)
-        place = {"generator": generator, "device": generator.device}
-        keep = torch.rand((*shape, *features), **place) < kept
-        partner = partners(shape, generator=generator)
-        return Cut(keep.float().mean(-1), partner, keep)
+        kept = beta(alpha, shape, generator=generator)
+        share, keep = draw_keep(kept, features, generator=generator, axes=self.axes)
+        return Cut(share, partners(kept.shape, generator=generator), keep)
 
     def mix_x(self, x: Tensor, mix: Cut) -> Tensor:
-        """Swap columns.
+        """Swap columns or boxes.
 
         Parameters
         ----------
-        x : Tensor, shape (..., batch, features)
+        x : Tensor, shape (..., batch, *features)
             Examples.
         mix : Cut
             What :meth:`draw` decided.
@@ -115,7 +127,7 @@ class CutMix(MixingRule):
         return torch.where(mix.keep, x, take_partners(x, mix.partner))
 
     def mix_y(self, y: Tensor, mix: Cut) -> Tensor:
-        """Mix targets by the share of columns.
+        """Mix targets by the share that was kept.
 
         Parameters
         ----------
