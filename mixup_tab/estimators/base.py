@@ -23,6 +23,7 @@ from mixup_tab.estimators.checks import (
     check_params,
     check_X,
     front_maker,
+    input_types,
     is_auto,
     takes_any_shape,
 )
@@ -312,7 +313,8 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
         prediction does not depend on what else is in the batch.
         """
         check_is_fitted(self)
-        X = check_X(self, X, reset=False, dtype=(np.float64, np.float32))
+        dtype = input_types(self.module, np.float64, np.float32)
+        X = check_X(self, X, reset=False, dtype=dtype)
         return self.net_.raw_outputs(X)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mixup_tab.mixing import as_rule
 from mixup_tab.mixing.draw import check_alpha
-from mixup_tab.nets import RobustScale
+from mixup_tab.nets import PreparedNet, RobustScale
 from mixup_tab.training.table import as_tensor
 
 
@@ -158,6 +158,26 @@ def front_maker(module: Any) -> Callable[[Tensor], nn.Module] | None:
 def takes_any_shape(module: Any) -> bool:
     """Whether one input of a net may be more than a row of a table."""
     return front_maker(module) is None
+
+
+def input_types(module: Any, *types: type) -> list[type]:
+    """Return the dtypes in which a net takes its inputs.
+
+    Parameters
+    ----------
+    module : class, callable or None
+        The estimator's ``module``.
+    *types : type
+        What every net takes.
+
+    Returns
+    -------
+    list of type
+        A :class:`~mixup_tab.nets.PreparedNet` takes 16-bit integers as well.
+    """
+    kind = getattr(module, "func", module)
+    raw = isinstance(kind, type) and issubclass(kind, PreparedNet)
+    return [*types, np.int16] if raw else list(types)
 
 
 _INF = float("inf")

@@ -37,8 +37,9 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         5-fold cross-validation of the log-loss on the training rows. Not the L2 penalty
         that the parameter of this name is in ``MLPClassifier``; that is ``weight_decay``.
     mixing : str or MixingRule, default="auto"
-        How examples are mixed: "mixup", "cutmix" (columns are swapped), "mixup+cutmix" (each
-        for half of the examples), or a rule such as ``Mixup(folded=True)``. "auto" is
+        How examples are mixed: "mixup", "cutmix" (columns of a table, or boxes of images, are
+        swapped), "mixup+cutmix" (each for half of the examples), "cutout" (columns or boxes
+        are set to zero, labels stay), or a rule such as ``Mixup(folded=True)``. "auto" is
         "mixup+cutmix", and "mixup" for a ``module`` of your own.
     hidden_layer_sizes : sequence of int, default=(128, 128)
         Width of each hidden layer.

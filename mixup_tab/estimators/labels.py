@@ -10,7 +10,13 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from mixup_tab.estimators.checks import TrainingData, check_weight, check_X, keep_weighted
+from mixup_tab.estimators.checks import (
+    TrainingData,
+    check_weight,
+    check_X,
+    input_types,
+    keep_weighted,
+)
 
 
 class LabelsMixin(ClassifierMixin):
@@ -19,7 +25,8 @@ class LabelsMixin(ClassifierMixin):
     def _check_training_data(
         self, X: Any, y: Any, sample_weight: Any, *, goes_on: bool, classes: Any = None
     ) -> TrainingData:
-        X, y = check_X(self, X, y=y, reset=not goes_on, dtype=np.float32)
+        dtype = input_types(self.module, np.float32)
+        X, y = check_X(self, X, y=y, reset=not goes_on, dtype=dtype)
         y = column_or_1d(y, warn=True)
         labels = labels_in(y if classes is None else classes)
         check_classification_targets(y)

@@ -8,7 +8,13 @@ import numpy as np
 from sklearn.base import RegressorMixin
 
 from mixup_tab.estimators.base import BaseMixup
-from mixup_tab.estimators.checks import TrainingData, check_weight, check_X, keep_weighted
+from mixup_tab.estimators.checks import (
+    TrainingData,
+    check_weight,
+    check_X,
+    input_types,
+    keep_weighted,
+)
 from mixup_tab.losses import MixedSquaredError
 from mixup_tab.mixing import as_rule
 
@@ -204,7 +210,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
             X,
             y=y,
             reset=not goes_on,
-            dtype=np.float32,
+            dtype=input_types(self.module, np.float32),
             y_numeric=True,
             multi_output=True,
         )

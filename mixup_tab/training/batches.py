@@ -77,6 +77,12 @@ class MixedBatches:
         Rows per batch; the last batch may be smaller.
     streams : sequence of Streams
         Random streams, one per member.
+    augment : callable, default=None
+        ``augment(member, x)`` prepares batches of shape (batches, batch, *features) at
+        random, before they are mixed.
+    ahead : bool, default=True
+        Whether short epochs are made several at a time. Random streams then are ahead of
+        training, which could not go on from their states.
     """
 
     def __init__(
@@ -86,8 +92,12 @@ class MixedBatches:
         rows: Tensor | None,
         batch_size: int,
         streams: Sequence[Streams],
+        augment: Callable[[int, Tensor], Tensor] | None = None,
+        ahead: bool = True,
     ) -> None:
         self.examples = examples
+        self.augment = augment
+        self.ahead = ahead
         self.rows = rows
         self.n_rows = len(examples) if rows is None else len(rows)
         self.batch_size = min(batch_size, self.n_rows)
@@ -138,7 +148,7 @@ class MixedBatches:
         ahead, count = self._ahead[member], self._epochs_at_once[member]
         if not ahead and count > 1:
             ahead.extend(self._epochs(member, count))
-        if 2 * count * len(self) <= self._batches_per_block():
+        if self.ahead and 2 * count * len(self) <= self._batches_per_block():
             self._epochs_at_once[member] = 2 * count
         if ahead:
             yield from ahead.popleft()
@@ -176,6 +186,8 @@ class MixedBatches:
 
     def _block(self, member: int, rows: Tensor) -> tuple[Tensor, Tensor]:
         x, targets = self.examples.take(rows)
+        if self.augment is not None:
+            x = self.augment(member, x)
         if self.mixing is None:
             return x, targets
         labels = self.examples.labels(rows) if self.mixing.rule.needs_labels else None
@@ -191,12 +203,21 @@ class PlainBatches:
         As in :class:`MixedBatches`.
     members : int
         Length of the model axis.
+    prepare : callable, default=no change
+        Prepares a chunk of shape (batch, *features).
     """
 
     def __init__(
-        self, examples: Examples, *, rows: Tensor | None, batch_size: int, members: int
+        self,
+        examples: Examples,
+        *,
+        rows: Tensor | None,
+        batch_size: int,
+        members: int,
+        prepare: Callable[[Tensor], Tensor] = lambda x: x,
     ) -> None:
         self.examples = examples
+        self.prepare = prepare
         self.rows = (
             torch.arange(len(examples), device=examples.device) if rows is None else rows
         )
@@ -205,7 +226,8 @@ class PlainBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         for rows in self.rows.split(self.batch_size):
-            parts = self.examples.take(rows)
+            x, targets = self.examples.take(rows)
+            parts = self.prepare(x), targets
             yield Batch(*(part.expand(self.members, *part.shape) for part in parts))
 
 

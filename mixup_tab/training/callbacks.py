@@ -44,20 +44,33 @@ class LearningRate(Callback):
 
     Parameters
     ----------
-    policy : {"cosine", "constant"}, default="cosine"
+    policy : {"cosine", "constant", "step"}, default="cosine"
         - "cosine": from the initial rate towards zero along half a cosine over the
           epochs of this fit (Loshchilov and Hutter 2017, arXiv 1608.03983, eq. 5
           without restarts).
         - "constant": the initial rate throughout.
+        - "step": multiplied by ``factor`` every ``every`` epochs.
+    every : int, default=10
+        Epochs between two steps, ≥ 1; only with "step".
+    factor : float, default=0.1
+        What a step multiplies the rate by, > 0; only with "step".
     """
 
-    def __init__(self, policy: str = "cosine") -> None:
+    def __init__(self, policy: str = "cosine", every: int = 10, factor: float = 0.1) -> None:
         self.policy = policy
+        self.every = every
+        self.factor = factor
 
     def initialize(self) -> LearningRate:
         """Check the policy."""
-        if self.policy not in ("cosine", "constant"):
-            raise ValueError(f"policy must be 'cosine' or 'constant', got {self.policy!r}.")
+        policies = ("cosine", "constant", "step")
+        if self.policy not in policies:
+            raise ValueError(f"policy must be one of {list(policies)}, got {self.policy!r}.")
+        if self.every < 1 or not self.factor > 0:
+            raise ValueError(
+                "every must be at least 1 and factor positive, got "
+                f"{self.every!r} and {self.factor!r}."
+            )
         return self
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
@@ -71,6 +84,8 @@ class LearningRate(Callback):
         factor = 1.0
         if self.policy == "cosine":
             factor = (1 + math.cos(math.pi * epoch / max(net.max_epochs, 1))) / 2
+        elif self.policy == "step":
+            factor = self.factor ** (epoch // self.every)
         for group, rate in zip(net.optimizer_.param_groups, self.rates_, strict=True):
             group["lr"] = rate * factor
 

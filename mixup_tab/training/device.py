@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import lru_cache
 
 import torch
+from torch import nn
 
 
 def pick_device(device: str | torch.device) -> str:
@@ -99,3 +101,44 @@ def threads_for(multiplications: int) -> AbstractContextManager[None]:
     if multiplications >= WORTH_THREADS or _limit.is_idle_at_one():
         return nullcontext()
     return _limit.one()
+
+
+@lru_cache
+def has_fast_bfloat16(kind: str) -> bool:
+    """Whether a kind of device multiplies bfloat16 faster than float32.
+
+    Parameters
+    ----------
+    kind : {"cpu", "cuda", "mps"}
+        The kind.
+
+    Returns
+    -------
+    bool
+    """
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return kind == "cpu" and native()
+
+
+def precision_for(net: nn.Module, device: str) -> AbstractContextManager[object]:
+    """Compute a net in mixed precision inside, if it asks for that and the device gains by it.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Asks with an attribute ``mixed_precision`` that is true. Only training is meant:
+        predictions are computed in full precision.
+    device : str
+        Where it is.
+
+    Returns
+    -------
+    context manager
+    """
+    kind = torch.device(device).type
+    wanted = net.training and getattr(net, "mixed_precision", False)
+    if not wanted or not has_fast_bfloat16(kind):
+        return nullcontext()
+    return torch.autocast(kind, torch.bfloat16)

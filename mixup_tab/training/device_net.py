@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -12,9 +11,11 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 
 from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
-from mixup_tab.nets import MLP
+from mixup_tab.nets import MLP, Ensemble, PreparedNet
 from mixup_tab.training.batches import LoaderBatches, MixedBatches, PlainBatches
+from mixup_tab.training.checkpoint import Checkpoint
 from mixup_tab.training.device import threads_for
+from mixup_tab.training.randomness import drawing_from
 from mixup_tab.training.table import Examples, Table, as_arrays, as_tensor, is_array
 
 # Values per chunk of rows in prediction: hidden layers of a chunk stay in the cache.
@@ -47,16 +48,26 @@ class DeviceNet(NeuralNet):
         examples = self._examples(x, y)
         self._check_outputs(x)
         rows = None if rows is None else torch.as_tensor(rows, device=self.device)
+        augments = getattr(members_of(self.module_)[0], "augments", False)
         if not training:
             return PlainBatches(
-                examples, rows=rows, batch_size=self._chunk(), members=self.n_members
+                examples,
+                rows=rows,
+                batch_size=self._chunk(),
+                members=self.n_members,
+                **({"prepare": members_of(self.module_)[0].prepare} if augments else {}),
             )
         return MixedBatches(
             examples,
             rows=rows,
             batch_size=n_rows if self.batch_size == -1 else self.batch_size,
             streams=self._streams_,
+            augment=self._augment if augments else None,
+            ahead=not self._checkpoints(),
         )
+
+    def _checkpoints(self) -> list[Checkpoint]:
+        return [callback for _, callback in self.callbacks_ if isinstance(callback, Checkpoint)]
 
     def _examples(self, x: Any, y: Any) -> Examples:
         """Make training examples of arrays, once per fit or stack of fits."""
@@ -82,8 +93,19 @@ class DeviceNet(NeuralNet):
         return self._tables_[key]
 
     def _prepare(self, x: Tensor) -> Tensor:
+        """Prepare examples in the way that is the same for all members and epochs."""
+        net = members_of(self.module_)[0]
+        if isinstance(net, PreparedNet):
+            return x if net.augments else net.prepare(x)
         x = x.to(self._dtype_)
-        return self.module_.prepare(x) if isinstance(self.module_, MLP) else x
+        return net.prepare(x) if isinstance(net, MLP) else x
+
+    @torch.no_grad()
+    def _augment(self, member: int, x: Tensor) -> Tensor:
+        """Let a net prepare batches, with its own random numbers."""
+        net = members_of(self.module_)[member]
+        with drawing_from(self._streams_[member].augment):
+            return net.prepare(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
     def _encoder(self, y: Any) -> Callable[[Tensor, Tensor | None], Tensor]:
         """Return the function that makes target rows, knowing the number of outputs."""
@@ -145,9 +167,11 @@ class DeviceNet(NeuralNet):
             dtype = x.dtype
         if self.module_.training != training:
             self._set_training(training)
+        raw = isinstance(members_of(self.module_)[0], PreparedNet)
         for part in x.split(self._chunk()):
             with torch.inference_mode(not training):
-                outputs = self.module_(part.to(self.device, dtype))
+                part = part.to(self.device, non_blocking=True)
+                outputs = self.module_(part if raw else part.to(dtype))
                 outputs = outputs if self.n_members == 1 else outputs.transpose(0, 1)
             yield outputs if self.device == device else outputs.to(device)
 
@@ -163,7 +187,7 @@ class DeviceNet(NeuralNet):
         -------
         ndarray, shape (members, rows, outputs)
         """
-        with threads_for(self._multiplications(self._chunk(), getattr(X, "shape", ()))):
+        with threads_for(self._multiplications(min(self._chunk(), len(X)), X)):
             parts = list(self.forward_iter(X))
         outputs = (parts[0] if len(parts) == 1 else torch.cat(parts)).numpy()
         return outputs[None] if self.n_members == 1 else outputs.swapaxes(0, 1)
@@ -204,11 +228,28 @@ class DeviceNet(NeuralNet):
             return outputs.argmax(1)
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
-    def _multiplications(self, rows: int, shape: Sequence[int]) -> int:
+    def _multiplications(self, rows: int, X: Any) -> int:
         """Estimate the work of passing rows through the net and back."""
-        # Outside an MLP weights are shared along the axes.
-        shared = 1 if isinstance(self.module_, MLP) else math.prod(shape[2:])
-        return 3 * self._n_weights_ * shared * rows
+        if isinstance(self.module_, MLP) or not is_array(X):
+            return 3 * self._n_weights_ * rows
+        return 3 * rows * self._work_of_a_row(as_tensor(X[:1]))
+
+    def _work_of_a_row(self, row: Tensor) -> int:
+        """Count the multiplications of a net that may use its weights in many places."""
+        shape, work = getattr(self, "_counted_", (None, 0))
+        if shape != row.shape:
+            from torch.utils.flop_counter import FlopCounterMode
+
+            with FlopCounterMode(display=False) as counter:
+                next(self.forward_iter(row))
+            work = counter.get_total_flops() // 2
+            self._counted_ = row.shape, work
+        return work
+
+
+def members_of(module: nn.Module) -> Sequence[nn.Module]:
+    """Return the nets of a stack that is not one net; else the module itself, alone."""
+    return list(module.members) if isinstance(module, Ensemble) else [module]
 
 
 def _count_outputs(y: Any) -> int:

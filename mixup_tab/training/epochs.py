@@ -15,10 +15,11 @@ from torch import Tensor
 
 from mixup_tab.mixing import as_rule
 from mixup_tab.mixing.draw import check_alpha
-from mixup_tab.nets import MLP, Ensemble
+from mixup_tab.nets import MLP, PreparedNet
 from mixup_tab.training.batches import Batch, Mixing
 from mixup_tab.training.callbacks import StopTraining
-from mixup_tab.training.device_net import DeviceNet
+from mixup_tab.training.device import precision_for
+from mixup_tab.training.device_net import DeviceNet, members_of
 from mixup_tab.training.optim import LeanAdamW
 from mixup_tab.training.randomness import drawing_from
 
@@ -196,12 +197,14 @@ class EpochNet(DeviceNet):
         noise = [stream.noise for stream in self._streams_]
         if isinstance(self.module_, MLP):
             return self.module_.body(x, noise)
-        nets = self.module_.members if isinstance(self.module_, Ensemble) else [self.infer]
         redirect = self.module_.training and self._uses_noise_
         used, outputs = False, []
-        for net, part, generator in zip(nets, x, noise, strict=True):
-            with drawing_from(generator) if redirect else nullcontext() as mode:
-                outputs.append(net(part, **fit_params))
+        for net, part, generator in zip(members_of(self.module_), x, noise, strict=True):
+            call = net.body if isinstance(net, PreparedNet) else net
+            call = self.infer if call is self.module_ else call
+            random = drawing_from(generator) if redirect else nullcontext()
+            with random as mode, precision_for(net, self.device):
+                outputs.append(call(part, **fit_params).to(self._dtype_))
             used = used or (redirect and mode.used)
         if self.module_.training:
             self._uses_noise_ = used

@@ -55,7 +55,10 @@ class MixupNet(EpochNet):
     Parameters
     ----------
     module : class or callable
-        Makes the net; :class:`~mixup_tab.MLP` gets the fast path.
+        Makes the net; :class:`~mixup_tab.MLP` gets the fast path. A
+        :class:`~mixup_tab.nets.PreparedNet` does something to its inputs before they are
+        mixed. A net with an attribute ``mixed_precision`` that is true is trained in bfloat16
+        where the device computes that fast, and laid out channels last on CUDA.
     criterion : class, default=MixedCrossEntropy
         Loss of (outputs, target rows). :class:`~mixup_tab.losses.MixedCrossEntropy`
         for class codes from 0, :class:`~mixup_tab.losses.MixedSquaredError` for values,
@@ -201,6 +204,8 @@ class MixupNet(EpochNet):
             if not isinstance(nets[-1], nn.Module):
                 name = getattr(self.module, "__name__", self.module)
                 raise TypeError(f"module={name} must make an nn.Module, got {nets[-1]!r}.")
+            if self.device.startswith("cuda") and getattr(nets[-1], "mixed_precision", False):
+                nets[-1].to(memory_format=torch.channels_last)  # what tensor cores take
         self.module_ = nets[0] if len(nets) == 1 else Ensemble(nets)
         return self
 
@@ -259,9 +264,12 @@ class MixupNet(EpochNet):
         MixupNet
         """
         self.interrupted_ = False
-        work = self._multiplications(self.batch_size, getattr(X, "shape", ()))
+        work = self._multiplications(self.batch_size, X)
+        epochs = self.max_epochs if epochs is None else epochs
         with self._material(sample_weight), threads_for(work):
             try:
+                for callback in self._checkpoints():
+                    epochs -= callback.resume(self, X, y)
                 super().fit_loop(X, y, epochs, **fit_params)
             except StopTraining:
                 pass

@@ -19,15 +19,16 @@ class Streams(NamedTuple):
 
     Attributes
     ----------
-    init, order, mix, noise : torch.Generator
-        For initial weights, the order of the rows, mixing, and the net's own
-        randomness in training (dropout).
+    init, order, mix, noise, augment : torch.Generator
+        For initial weights, the order of the rows, mixing, the net's own randomness in
+        training (dropout), and what it does to its inputs before they are mixed.
     """
 
     init: torch.Generator
     order: torch.Generator
     mix: torch.Generator
     noise: torch.Generator
+    augment: torch.Generator
 
     @classmethod
     def from_seed(cls, seed: int, device: str | torch.device, epoch: int = 0) -> Streams:
@@ -38,8 +39,8 @@ class Streams(NamedTuple):
         """
         place = "cpu" if torch.device(device).type == "mps" else device
         sequence = np.random.SeedSequence(seed, spawn_key=(epoch,))
-        children = sequence.generate_state(4, np.uint64)
-        places = ("cpu", place, place, place)
+        children = sequence.generate_state(5, np.uint64)
+        places = ("cpu", place, place, place, place)
         return cls(
             *(
                 torch.Generator(where).manual_seed(int(child) >> 1)

@@ -1,0 +1,234 @@
+"""Nets in two parts, between which there is mixing; nets in mixed precision."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+
+from mixup_tab import MixupClassifier, MixupNet
+from mixup_tab.nets import PreparedNet
+from mixup_tab.training.device import has_fast_bfloat16, precision_for
+
+
+class Plain(torch.nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.layer = torch.nn.Linear(in_features, out_features)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+class Squared(PreparedNet):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.layer = torch.nn.Linear(in_features, out_features)
+
+    def prepare(self, x):
+        return x.float() ** 2
+
+    def body(self, x):
+        return self.layer(x)
+
+
+class Jittered(Squared):
+    augments = True
+    calls = ()
+
+    def prepare(self, x):
+        type(self).calls += ((self.training, len(x)),)
+        x = x.float()
+        return x + torch.rand_like(x) if self.training else x
+
+
+def table(dtype=np.float32):
+    rng = np.random.default_rng(0)
+    X = rng.integers(-9, 9, (40, 3)).astype(dtype)
+    return X, (np.abs(X[:, 0]) > 4).astype(int)
+
+
+def classifier(module, **params):
+    return MixupClassifier(
+        module=module, **{"max_epochs": 3, "random_state": 0, "batch_size": 16, **params}
+    )
+
+
+def weights(clf):
+    return torch.cat([p.detach().flatten() for p in clf.net_.module_.parameters()])
+
+
+@pytest.mark.parametrize("params", [{}, {"n_estimators": 2}, {"early_stopping": True}])
+@pytest.mark.parametrize("rows", [40, 1_000])
+def test_preparing_comes_before_mixing(params, rows, monkeypatch):
+    """So it is the same as training a net without it on prepared rows; small and large."""
+    monkeypatch.setattr("mixup_tab.training.table.PREPARED_VALUES", 1000)
+    X, y = (np.resize(part, (rows, *part.shape[1:])) for part in table())
+    inside = classifier(Squared, alpha=1, **params).fit(X, y)
+    outside = classifier(Plain, alpha=1, **params).fit(X**2, y)
+    assert torch.equal(weights(inside), weights(outside))
+    assert np.array_equal(inside.predict_proba(X), outside.predict_proba(X**2))
+    assert inside.loss_curve_ == outside.loss_curve_
+
+
+def test_integers_arrive_as_they_are():
+    X, y = table(np.int16)
+    kinds = set()
+
+    class Look(Squared):
+        def prepare(self, x):
+            kinds.add(x.dtype)
+            return super().prepare(x)
+
+    classifier(Look).fit(X, y).predict(X)
+    assert kinds == {torch.int16}
+
+
+def test_other_nets_get_floats_as_ever():
+    X, y = table(np.int16)
+    assert classifier(Plain).fit(X, y).predict(X).shape == (40,)
+
+
+def test_random_preparation_is_for_training_alone():
+    X, y = table()
+    Jittered.calls = ()
+    clf = classifier(Jittered, early_stopping=True, validation_fraction=0.25).fit(X, y)
+    training = [rows for mode, rows in Jittered.calls if mode]
+    assert training[:2] == [16, 14]
+    assert sum(training) >= 30 * clf.n_iter_
+    Jittered.calls = ()
+    assert np.array_equal(clf.predict_proba(X), clf.predict_proba(X))
+    assert {mode for mode, _ in Jittered.calls} == {False}
+
+
+def test_random_preparation_leaves_order_mixing_and_weights_as_they_are():
+    """It draws from a stream of its own."""
+    X, y = table()
+
+    class Still(Jittered):
+        def prepare(self, x):
+            if self.training:
+                torch.rand(7)
+            return x.float() ** 2
+
+    assert torch.equal(
+        weights(classifier(Still, alpha=1).fit(X, y)),
+        weights(classifier(Squared, alpha=1).fit(X, y)),
+    )
+
+
+def test_members_are_prepared_with_their_own_random_numbers():
+    X, y = table()
+    pair = classifier(Jittered, n_estimators=2, alpha=0.3).fit(X, y)
+    alone = classifier(Jittered, alpha=0.3).fit(X, y)
+    first = torch.cat([p.flatten() for p in pair.net_.module_.members[0].parameters()])
+    assert torch.equal(first, weights(alone))
+
+
+def test_they_can_be_cloned_and_trained_on():
+    X, y = table()
+    clf = clone(classifier(Jittered, warm_start=True)).fit(X, y)
+    clf.fit(X, y)
+    assert clf.n_iter_ == 6
+
+
+# -------------------------------------------------------------------- mixed precision
+
+
+class Precise(torch.nn.Module):
+    mixed_precision = True
+    kinds = ()
+
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.layer = torch.nn.Linear(in_features, out_features)
+
+    def forward(self, x):
+        out = self.layer(x)
+        type(self).kinds += ((self.training, out.dtype),)
+        return out
+
+
+fast_here = pytest.mark.skipif(
+    not has_fast_bfloat16("cpu"), reason="this CPU does not multiply bfloat16 numbers"
+)
+
+
+@fast_here
+def test_a_net_that_asks_is_trained_in_mixed_precision_and_predicts_in_full():
+    X, y = table()
+    Precise.kinds = ()
+    clf = classifier(Precise).fit(X, y)
+    assert set(Precise.kinds) == {(True, torch.bfloat16), (False, torch.float32)}
+    assert weights(clf).dtype == torch.float32
+    assert clf.predict_proba(X).dtype == np.float64
+
+
+@fast_here
+def test_mixed_precision_learns_the_same_to_its_precision():
+    X, y = table()
+
+    class Full(Precise):
+        mixed_precision = False
+
+    mixed, full = classifier(Precise).fit(X, y), classifier(Full).fit(X, y)
+    assert not torch.equal(weights(mixed), weights(full))
+    assert torch.allclose(weights(mixed), weights(full), atol=0.05)
+
+
+def test_others_are_not():
+    X, y = table()
+    kinds = set()
+
+    class Look(Plain):
+        def forward(self, x):
+            out = super().forward(x)
+            kinds.add(out.dtype)
+            return out
+
+    classifier(Look).fit(X, y)
+    assert kinds == {torch.float32}
+
+
+def test_no_autocast_on_a_device_that_gains_nothing_by_it():
+    net = Precise(2, 2)
+    with precision_for(net, "mps"):
+        assert not torch.is_autocast_enabled("cpu")
+    with precision_for(net.eval(), "cpu"):
+        assert not torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_on_cuda_convolutions_are_laid_out_channels_last():
+    class Images(torch.nn.Module):
+        mixed_precision = True
+
+        def __init__(self, out_features):
+            super().__init__()
+            self.layers = torch.nn.Sequential(
+                torch.nn.Conv2d(3, 8, 3), torch.nn.Flatten(), torch.nn.LazyLinear(out_features)
+            )
+            self.layers(torch.zeros(1, 3, 8, 8))
+
+        def forward(self, x):
+            return self.layers(x)
+
+    X = np.random.default_rng(0).normal(size=(40, 3, 8, 8)).astype(np.float32)
+    clf = classifier(Images, device="cuda").fit(X, np.arange(40) % 2)
+    weight = clf.net_.module_.layers[0].weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_work_of_a_net_is_counted_where_weights_are_shared():
+    class Convolution(torch.nn.Module):
+        def __init__(self, out_features):
+            super().__init__()
+            self.layer = torch.nn.Conv1d(1, 4, 3, padding=1)
+            self.last = torch.nn.Linear(4, out_features)
+
+        def forward(self, x):
+            return self.last(self.layer(x.unsqueeze(1)).mean(2))
+
+    net = MixupNet(Convolution, module__out_features=2, verbose=0, max_epochs=1)
+    X, y = np.zeros((8, 100), dtype=np.float32), np.arange(8) % 2
+    net.fit(X, y)
+    assert net._multiplications(5, X) == 3 * 5 * (100 * 4 * 3 + 4 * 2)
