@@ -5,10 +5,19 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
+class Asked(list):
+    """Paths asked for; ``ranges`` are the Range headers."""
+
+    def __init__(self):
+        super().__init__()
+        self.ranges = []
+
+
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         how, body = self.server.pages.get(self.path, ("404", b""))
         self.server.asked.append(self.path)
+        self.server.asked.ranges.append(self.headers.get("Range"))
         getattr(self, f"send_{how}")(body)
 
     def start(self, length):
@@ -19,6 +28,23 @@ class Handler(BaseHTTPRequestHandler):
     def send_well(self, body):
         self.start(len(body))
         self.wfile.write(body)
+
+    def send_rest(self, body):
+        """Send what a Range asks for, as most servers can."""
+        start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=")[:-1])
+        if start == 0:
+            return self.send_well(body)
+        if start >= len(body):
+            return self.send_error(416, "Range Not Satisfiable")
+        self.send_response(206)
+        self.send_header("Content-Length", str(len(body) - start))
+        self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        self.end_headers()
+        return self.wfile.write(body[start:])
+
+    def send_slowly(self, body):
+        self.server.over.wait(0.2)
+        self.send_well(body)
 
     def send_404(self, body):
         self.send_error(404, "Not Found")
@@ -62,7 +88,7 @@ def serving(**pages):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.pages = {f"/{name}": page for name, page in pages.items()}
-    server.asked, server.over = [], threading.Event()
+    server.asked, server.over = Asked(), threading.Event()
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:

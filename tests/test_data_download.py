@@ -1,8 +1,10 @@
 import hashlib
 import io
 import os
+import random
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from data_server import serving
@@ -73,6 +75,74 @@ def test_a_download_can_be_tried_again(tmp_path):
     with serving(rows=("well", GOOD)) as (address, _):
         fetch_file(f"{address}/rows", path, check=check)
     assert path.read_bytes() == GOOD
+
+
+@pytest.mark.parametrize("how", ["truncated", "chunks_without_end", "stalled"])
+def test_what_broke_off_goes_on_where_it_was(tmp_path, monkeypatch, how):
+    monkeypatch.setattr(download, "TIMEOUT", 0.3)
+    path, part = tmp_path / "long", tmp_path / "long.part"
+    body = random.Random(0).randbytes(500_000)
+    whole = {"check": bool, "sha256": hashlib.sha256(body).hexdigest()}
+    with (
+        serving(long=(how, body)) as (address, _),
+        pytest.raises(OSError, match=r"it goes on after the 0\.2 MB that are here"),
+    ):
+        fetch_file(f"{address}/long", path, **whole)
+    came = part.read_bytes()
+    assert body.startswith(came)
+    assert left_in(tmp_path) == [part]
+    with serving(long=("rest", body)) as (address, asked):
+        fetch_file(f"{address}/long", path, **whole)
+    assert asked.ranges == [f"bytes={len(came)}-"]
+    assert path.read_bytes() == body
+    assert left_in(tmp_path) == [path]
+
+
+@pytest.mark.parametrize(
+    ("part", "how"),
+    [(GOOD[:60], "well"), (b"other" * 99, "well"), (GOOD, "rest"), (b"", "rest")],
+    ids=["server starts over", "not longer than part", "all was there", "nothing was there"],
+)
+def test_every_beginning_ends_in_the_whole_file(tmp_path, part, how):
+    path = tmp_path / "rows.zip"
+    (tmp_path / "rows.zip.part").write_bytes(part)
+    with serving(rows=(how, GOOD)) as (address, _):
+        fetch_file(f"{address}/rows", path, check=check, sha256=SUM)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"rows.zip": GOOD}
+
+
+def test_the_beginning_of_another_file_is_not_kept(tmp_path):
+    path = tmp_path / "rows.zip"
+    (tmp_path / "rows.zip.part").write_bytes(b"x" * 60)
+    with serving(rows=("rest", GOOD)) as (address, _):
+        with pytest.raises(OSError, match="its sha256 is"):
+            fetch_file(f"{address}/rows", path, check=check, sha256=SUM)
+        assert left_in(tmp_path) == []
+        fetch_file(f"{address}/rows", path, check=check, sha256=SUM)
+    assert path.read_bytes() == GOOD
+
+
+def test_a_server_that_sends_nothing_leaves_nothing(tmp_path):
+    with (
+        serving(rows=("404", b"")) as (address, _),
+        pytest.raises(OSError, match="answered 404 Not Found"),
+    ):
+        fetch_file(f"{address}/rows", tmp_path / "rows.zip", check=check, sha256=SUM)
+    assert left_in(tmp_path) == []
+
+
+def test_two_at_a_time_download_once(tmp_path):
+    path = tmp_path / "rows.zip"
+    with serving(rows=("slowly", GOOD)) as (address, asked):
+        with ThreadPoolExecutor(3) as pool:
+            calls = [
+                pool.submit(fetch_file, f"{address}/rows", path, check=check, sha256=SUM)
+                for _ in range(3)
+            ]
+        for call in calls:
+            call.result()
+    assert asked == ["/rows"]
+    assert left_in(tmp_path) == [path]
 
 
 def test_what_a_killed_process_left_is_discarded(tmp_path):

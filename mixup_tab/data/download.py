@@ -7,15 +7,18 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pooch
 import requests
+from filelock import FileLock
 
 # Seconds without a single byte after which a server is given up.
 TIMEOUT = 60.0
 DAY = 86_400.0
+CHUNK = 1 << 16
+WHOLE, NOTHING_LEFT = 200, 416
 
 
 def fetch_file(
@@ -45,7 +48,8 @@ def fetch_file(
     ------
     OSError
         If the file is not there and cannot be had, or is another one; says what to put
-        where. Nothing half-written is left behind.
+        where. Nothing half-written is left behind, but for ``<name>.part`` of a download that
+        broke off where ``sha256`` is given: the next call goes on there, if the server can.
     """
     if path.is_file():
         return _check_kept(path, sha256)
@@ -56,36 +60,91 @@ def fetch_file(
             f"{by_hand}."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    _discard_old(path.parent)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
-        partial = Path(folder, path.name)
+    discard_old(path.parent)
+    with _partial(path, keep=sha256 is not None) as partial:
+        if path.is_file():
+            return None  # another process was faster
         try:
             _download(url, partial)
-            _check_sum(partial, sha256)
-            check(partial)
+            _check(partial, sha256, check)
         except (OSError, ValueError) as error:
             raise OSError(
-                f"{path.name} could not be had from {url}: {_reason(error)}. Try again later, "
-                f"or {by_hand}."
+                f"{path.name} could not be had from {url}: {_reason(error)}. Try again later"
+                f"{_going_on(partial, sha256)}, or {by_hand}."
             ) from error
         os.replace(partial, path)
 
 
-def _discard_old(folder: Path) -> None:
-    """Remove what a killed process left; what is younger may be another's that goes on."""
+@contextlib.contextmanager
+def _partial(path: Path, keep: bool) -> Iterator[Path]:
+    """Give the place of a download that goes on; if kept, to one process at a time."""
+    if not keep:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
+            yield Path(folder, path.name)
+        return
+    lock, partial = Path(f"{path}.lock"), Path(f"{path}.part")
+    with FileLock(lock):
+        try:
+            yield partial
+        finally:
+            with contextlib.suppress(OSError):  # on Windows it goes when it is released
+                lock.unlink()
+
+
+def _check(partial: Path, sha256: str | None, check: Callable[[Path], object]) -> None:
+    try:
+        _check_sum(partial, sha256)
+        check(partial)
+    except (OSError, ValueError):
+        partial.unlink()  # no beginning of anything
+        raise
+
+
+def _going_on(partial: Path, sha256: str | None) -> str:
+    """Say what a download that broke off has brought; of nothing, nothing is kept."""
+    size = partial.stat().st_size if partial.is_file() else 0
+    if size == 0:
+        partial.unlink(missing_ok=True)
+    known = size > 0 and sha256 is not None
+    return f" (it goes on after the {size / 1e6:,.1f} MB that are here)" if known else ""
+
+
+def discard_old(folder: Path) -> None:
+    """Remove what a killed process left; what is younger may be another's that goes on.
+
+    Parameters
+    ----------
+    folder : Path
+        Where folders ``.partial-*`` may lie.
+    """
     for partial in folder.glob(".partial-*"):
         if time.time() - partial.stat().st_mtime > DAY:
             shutil.rmtree(partial, ignore_errors=True)
 
 
 def _download(url: str, path: Path) -> None:
+    """Get a file, or its rest where the beginning lies there already."""
     with contextlib.ExitStack() as opened:
+        file = opened.enter_context(open(path, "ab"))
+        # Bytes as they lie on the server, so that their number says where to go on.
+        headers = {"Accept-Encoding": "identity"}
+        if file.tell():
+            headers["Range"] = f"bytes={file.tell()}-"
 
-        def close_at_last(response: requests.Response, **_: object) -> None:
+        def take(response: requests.Response, **_: object) -> None:
             opened.callback(response.close)  # pooch leaves that of a failed download open
+            if response.status_code == WHOLE:
+                file.truncate(0)  # the server sends all of it, whatever was asked for
 
-        hooks = {"response": close_at_last}
-        pooch.HTTPDownloader(timeout=TIMEOUT, hooks=hooks)(url, str(path), None)
+        hooks = {"response": take}
+        get = pooch.HTTPDownloader(
+            chunk_size=CHUNK, timeout=TIMEOUT, headers=headers, hooks=hooks
+        )
+        try:
+            get(url, file, None)
+        except requests.HTTPError as error:
+            if error.response.status_code != NOTHING_LEFT or not file.tell():
+                raise
 
 
 def _check_kept(path: Path, sha256: str | None) -> None:

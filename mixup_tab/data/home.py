@@ -46,7 +46,7 @@ def facts(name: str) -> Path:
 
     Parameters
     ----------
-    name : {"uci", "published"}
+    name : {"uci", "speech", "published"}
         Which one.
 
     Returns
