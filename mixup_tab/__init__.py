@@ -9,8 +9,11 @@ from importlib import import_module
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
-    "CutMix": "mixup_tab.mixing",
+    "BCResNet": "mixup_tab.nets",
     "BinnedMLP": "mixup_tab.nets",
+    "CutMix": "mixup_tab.mixing",
+    "Cutout": "mixup_tab.mixing",
+    "LeNet": "mixup_tab.nets",
     "MLP": "mixup_tab.nets",
     "Mixup": "mixup_tab.mixing",
     "MixupClassifier": "mixup_tab.estimators",
@@ -19,12 +22,18 @@ _HOMES = {
     "MixupNet": "mixup_tab.training",
     "MixupRegressor": "mixup_tab.estimators",
     "MixupSearchCV": "mixup_tab.search",
+    "ResNet10": "mixup_tab.nets",
+    "VGG11": "mixup_tab.nets",
 }
 
 __all__ = [
     "MLP",
+    "VGG11",
+    "BCResNet",
     "BinnedMLP",
     "CutMix",
+    "Cutout",
+    "LeNet",
     "Mixup",
     "MixupClassifier",
     "MixupClassifierCV",
@@ -32,6 +41,7 @@ __all__ = [
     "MixupNet",
     "MixupRegressor",
     "MixupSearchCV",
+    "ResNet10",
     "__version__",
 ]
 

@@ -21,6 +21,7 @@ FLOORS = {
     "training": 1,
     "estimators": 2,
     "search": 3,
+    "audio": 3,
     "evaluation": 4,
     "cli": 5,
 }
@@ -111,6 +112,7 @@ def test_public_names_are_found_at_home(name):
         "mixup_tab.nets",
         "mixup_tab.training",
         "mixup_tab.estimators",
+        "mixup_tab.audio",
     ],
 )
 def test_names_that_a_room_offers_exist(module):

@@ -16,6 +16,7 @@ from mixup_tab.evaluation import speed
 from mixup_tab.evaluation.benchmark import plan, summarize
 from mixup_tab.evaluation.displays import BenchmarkDisplay
 from mixup_tab.evaluation.session import carry_out, failure_lines
+from mixup_tab.evaluation.speed.printing import print_rows
 
 _TITLES = {
     "paper": "The paper's setting: 2 × 128 ReLU, Adam, 10 epochs, batches of 16",
@@ -144,28 +145,11 @@ def run_speed(device: str, epochs: int, pairs: int, console: Console | None = No
         Where to print.
     """
     console = console or Console()
-    table = Table(
-        title=f"{speed.ROWS:,} × {speed.FEATURES} table of float64, two classes, the paper's "
-        f"setting, {device}, one thread unless said; both sides in one run",
-        title_justify="left",
+    title = (
+        f"{speed.ROWS:,} × {speed.FEATURES} table of float64, two classes, the paper's "
+        f"setting, {device}, one thread unless said; both sides in one run"
     )
-    for name in ("ours", "against"):
-        table.add_column(name)
-    for name in ("ratio", "least – most", "goal"):
-        table.add_column(name, justify="right")
-    table.add_column("on this machine")
-    with console.status("Measuring …"):
-        for row in speed.measure(device, epochs, pairs):
-            ratio = f"{row.ratio:.2f}"
-            table.add_row(
-                row.what,
-                row.against,
-                f"[green]{ratio}[/]" if row.ratio <= row.goal else f"[yellow]{ratio}[/]",
-                f"{row.low:.2f} – {row.high:.2f}",
-                f"≤ {row.goal:.2f}",
-                row.detail,
-            )
-    console.print(table)
+    print_rows(speed.measure(device, epochs, pairs), title, console)
     for members, microseconds in speed.steps_per_device(device):
         console.print(
             f"{members} net{'s' * (members > 1)} on {device}: {microseconds:.0f} µs per step, "

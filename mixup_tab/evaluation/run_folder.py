@@ -43,6 +43,8 @@ BIN_COLUMNS = (*KEY, "low", "high", "count", "confidence", "correct")
 PACKAGES = (
     "mixup-tab",
     "torch",
+    "torchaudio",
+    "soundfile",
     "numpy",
     "scipy",
     "scikit-learn",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -125,10 +124,13 @@ class Checkpoint(Callback):
 
     def _write(self, path: Path, state: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".checkpoint-") as folder:
-            beside = Path(folder, path.name)
+        # What a kill leaves here is overwritten by the next epoch that is written.
+        beside = path.with_name(f".{path.name}.new")
+        try:
             torch.save(state, beside)
             os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -238,11 +238,20 @@ class DeviceNet(NeuralNet):
         """Count the multiplications of a net that may use its weights in many places."""
         shape, work = getattr(self, "_counted_", (None, 0))
         if shape != row.shape:
-            from torch.utils.flop_counter import FlopCounterMode
+            counts: list[int] = []
 
-            with FlopCounterMode(display=False) as counter:
+            def count(layer: nn.Module, inputs: Any, output: Any) -> None:
+                weight = getattr(layer, "weight", None)
+                if isinstance(output, Tensor) and weight is not None and weight.dim() > 1:
+                    counts.append(weight.numel() * output.numel() // len(weight))
+
+            hooks = [layer.register_forward_hook(count) for layer in self.module_.modules()]
+            try:
                 next(self.forward_iter(row))
-            work = counter.get_total_flops() // 2
+            finally:
+                for hook in hooks:
+                    hook.remove()
+            work = max(sum(counts), self._n_weights_)
             self._counted_ = row.shape, work
         return work
 

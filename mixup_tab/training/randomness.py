@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,6 +98,10 @@ class _Redirect(TorchDispatchMode):
             return x, torch.ones_like(x, dtype=torch.bool)
         mask = torch.empty_like(x).bernoulli_(1 - p, generator=self.generator)
         return x * mask / max(1 - p, 1e-12), mask.bool()
+
+
+# torch wraps this for torch.compile, which takes seconds to import on first use.
+_Redirect.__torch_dispatch__ = inspect.unwrap(_Redirect.__torch_dispatch__)
 
 
 def _with_generator(func: Any) -> Any:

@@ -187,7 +187,8 @@ def load_model(path: str | os.PathLike) -> tuple[Pipeline, Card]:
     except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"model {path.name!r} is not a model of mixup-tab, or is broken. Give what "
-            "mixup-tab compare --save has written."
+            "mixup-tab compare --save has written; for a model of mixup-tab speech train use "
+            "mixup-tab speech predict."
         ) from error
     return _restored(path, card, pipeline, numbers), card
 

@@ -7,19 +7,24 @@ from typing import Annotated
 
 import typer
 
+from mixup_tab.cli.plain_errors import errors_in_plain_words
+from mixup_tab.cli.speech import speech_app
+from mixup_tab.cli.values import listed, number
+
 app = typer.Typer(
-    help="Small nets trained with mixup: see on real tables whether it helps.",
+    help="Small nets trained with mixup: see on real data whether it helps.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
 benchmark_app = typer.Typer(invoke_without_command=True)
 app.add_typer(benchmark_app, name="benchmark")
+app.add_typer(speech_app, name="speech")
 
 
 @app.callback()
 def main() -> None:
-    """Small nets trained with mixup: see on real tables whether it helps."""
+    """Small nets trained with mixup: see on real data whether it helps."""
 
 
 @app.command()
@@ -35,7 +40,7 @@ def benchmark(
     context: typer.Context,
     datasets: Annotated[
         list[str] | None,
-        typer.Option(help="Tables to use, separated by commas or given several times [all]."),
+        typer.Option(help="Tables to use, separated by commas or given several times \\[all]."),
     ] = None,
     alpha: Annotated[
         list[str] | None,
@@ -44,14 +49,16 @@ def benchmark(
     repeats: Annotated[int, typer.Option(help="Random splits per table.")] = 10,
     protocol: Annotated[
         list[str] | None,
-        typer.Option(help="'paper' (the paper's setting) or 'default' (our defaults) [both]."),
+        typer.Option(
+            help="'paper' (the paper's setting) or 'default' (our defaults) \\[both]."
+        ),
     ] = None,
     device: Annotated[
         str, typer.Option(help="'cpu', 'cuda', 'mps' or 'auto'. Nets this small like the CPU.")
     ] = "cpu",
     seed: Annotated[int, typer.Option(help="Seed of splits and methods.")] = 0,
     output: Annotated[
-        Path | None, typer.Option(help="Folder for results.csv and results.png [a new one].")
+        Path | None, typer.Option(help="Folder for results.csv and results.png \\[a new one].")
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes; -1 is one per core.")] = -1,
 ) -> None:
@@ -61,11 +68,11 @@ def benchmark(
     from mixup_tab.evaluation import report
     from mixup_tab.evaluation.tables import BUNDLED
 
-    with _errors_in_plain_words():
+    with errors_in_plain_words():
         finished = report.run(
-            _listed(datasets) or list(BUNDLED),
-            alphas=[_number(text) for text in _listed(alpha) or ["0.2"]],
-            protocols=_listed(protocol) or ["paper", "default"],
+            listed(datasets) or list(BUNDLED),
+            alphas=[number(text) for text in listed(alpha) or ["0.2"]],
+            protocols=listed(protocol) or ["paper", "default"],
             repeats=repeats,
             seed=seed,
             device=device,
@@ -85,7 +92,7 @@ def speed(
     """Measure how fast we are beside what you could take instead, on this machine."""
     from mixup_tab.evaluation import report
 
-    with _errors_in_plain_words():
+    with errors_in_plain_words():
         report.run_speed(device, epochs, pairs)
 
 
@@ -95,11 +102,11 @@ def uci(
         str, typer.Option(help="'paper', 'delgado', 'raw' or 'ablation'; see the README.")
     ],
     data_home: Annotated[
-        Path | None, typer.Option(help="Folder of data sets [downloads, kept for next time].")
+        Path | None, typer.Option(help="Folder of data sets \\[downloads, kept for next time].")
     ] = None,
     datasets: Annotated[
         list[str] | None,
-        typer.Option(help="Names with commas between, or a file of names [all there are]."),
+        typer.Option(help="Names with commas between, or a file of names \\[all there are]."),
     ] = None,
     methods: Annotated[
         list[str] | None, typer.Option(help="Names with commas between; not paper.")
@@ -124,12 +131,12 @@ def uci(
     """Run a published protocol, or our own, on UCI data sets, and write a report page."""
     from mixup_tab.evaluation.protocols import command
 
-    with _errors_in_plain_words():
+    with errors_in_plain_words():
         session = command.run(
             protocol,
-            datasets=_listed(datasets) or None,
-            methods=_listed(methods) or None,
-            alphas=[_number(text) for text in _listed(alpha)] or None,
+            datasets=listed(datasets) or None,
+            methods=listed(methods) or None,
+            alphas=[number(text) for text in listed(alpha)] or None,
             repeats=repeats,
             folds=folds,
             max_rows=max_rows,
@@ -181,13 +188,13 @@ def compare(
     device: Annotated[str, typer.Option(help="Where our nets run.")] = "cpu",
     seed: Annotated[int, typer.Option(help="Seed of folds and nets.")] = 0,
     output: Annotated[
-        Path | None, typer.Option(help="Folder for report.html and results.csv [a new one].")
+        Path | None, typer.Option(help="Folder for report.html and results.csv \\[a new one].")
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes; -1 is one per core.")] = -1,
 ) -> None:
     """Say in a sentence whether mixup helps on your own table, and write a report page."""
-    values = [_number(text) for text in _listed(alphas)]
-    with _errors_in_plain_words():
+    values = [number(text) for text in listed(alphas)]
+    with errors_in_plain_words():
         from mixup_tab.evaluation.comparison.question import Roles
         from mixup_tab.evaluation.comparison.running import run
 
@@ -220,7 +227,7 @@ def predict(
     ] = None,
 ) -> None:
     """Write a saved model's predictions for a table, with probabilities."""
-    with _errors_in_plain_words():
+    with errors_in_plain_words():
         from mixup_tab.evaluation.comparison.predicting import predict_file, write_predictions
 
         predictions = predict_file(model, file)
@@ -229,35 +236,3 @@ def predict(
     for note in predictions.notes:
         typer.echo(f"Note: {note}")
     typer.echo(f"{len(predictions.frame):,} predictions: {output}")
-
-
-def _listed(values: list[str] | None) -> list[str]:
-    """Split options that were given several times, or with commas, or both."""
-    parts = [part.strip() for value in values or [] for part in value.split(",")]
-    return list(dict.fromkeys(part for part in parts if part))
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise typer.BadParameter(f"alpha must be a number, got {text!r}.") from None
-
-
-class _errors_in_plain_words:
-    """Turn the package's own errors into one line and exit code 2."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (ValueError, TypeError, OSError, ImportError)):
-            typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True)
-            raise typer.Exit(2) from error
-        if isinstance(error, KeyboardInterrupt):
-            typer.secho("Stopped.", err=True)
-            raise typer.Exit(130) from error
-
-
-if __name__ == "__main__":
-    app()

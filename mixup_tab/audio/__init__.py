@@ -1,0 +1,21 @@
+"""Sounds: from files to waveforms to spectrograms, as steps of a pipeline and as layers."""
+
+from mixup_tab.audio.augment import SpecAugment, WaveAugment
+from mixup_tab.audio.from_waveform import FromWaveform
+from mixup_tab.audio.layers import SpectrogramLayer
+from mixup_tab.audio.reader import AudioReader
+from mixup_tab.audio.reading import Clips, read_clips
+from mixup_tab.audio.recipe import speech_classifier
+from mixup_tab.audio.spectrogram import Spectrogram
+
+__all__ = [
+    "AudioReader",
+    "Clips",
+    "FromWaveform",
+    "SpecAugment",
+    "Spectrogram",
+    "SpectrogramLayer",
+    "WaveAugment",
+    "read_clips",
+    "speech_classifier",
+]

@@ -1,0 +1,227 @@
+"""Random changes of sounds that leave the word what it was, on any device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mixup_tab.audio.layers import as_waveforms
+
+# Recordings of noise that are made where none are given: from white to brown.
+_NOISES, _NOISE_SAMPLES = 16, 1 << 16
+_QUIET = 1e-8
+
+
+class WaveAugment(nn.Module):
+    """Shifts clips in time, plays them faster or slower, and adds background noise.
+
+    Every clip of a batch gets a shift, a speed and a noise of its own; what is pushed in from
+    outside is silence. Speed changes pitch as well, as between speakers (Ko et al. 2015,
+    "Audio augmentation for speech recognition"). In evaluation mode nothing happens. Random
+    numbers come from torch's functions; in :class:`~mixup_tab.MixupNet` they follow the seed.
+
+    Parameters
+    ----------
+    shift : float, default=0.1
+        Largest shift as a share of the clip, either way, in [0, 1).
+    speed : float, default=0.15
+        Largest change of speed: uniform on a logarithmic scale between 1 / (1 + speed) and
+        1 + speed; 0 is none.
+    snr : (float, float), float or None, default=(5, 35)
+        Ratio of a clip's power to the noise's in dB, uniform between the two, or always the
+        one. None adds no noise.
+    noise_share : float, default=0.8
+        Share of clips that get noise, in [0, 1].
+    noise : array of shape (recordings, samples), default=None
+        Background recordings of int16 or float, from which random stretches are taken. None
+        makes some, between white and brown.
+
+    Notes
+    -----
+    Shape: inputs of int16 or float (clips, samples), outputs of float32 alike, full scale 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from mixup_tab.audio import WaveAugment
+    >>> WaveAugment()(torch.randn(3, 1600)).shape
+    torch.Size([3, 1600])
+    """
+
+    def __init__(
+        self,
+        shift: float = 0.1,
+        speed: float = 0.15,
+        *,
+        snr: float | tuple[float, float] | None = (5.0, 35.0),
+        noise_share: float = 0.8,
+        noise: np.ndarray | Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        if not 0 <= shift < 1:
+            raise ValueError(f"shift must lie in [0, 1), got {shift!r}.")
+        if not 0 <= speed < math.inf:
+            raise ValueError(f"speed must be at least 0, got {speed!r}.")
+        if not 0 <= noise_share <= 1:
+            raise ValueError(f"noise_share must lie in [0, 1], got {noise_share!r}.")
+        self.shift = shift
+        self.speed = speed
+        self.snr = _pair("snr", snr)
+        self.noise_share = noise_share
+        # Only needed in training, so no part of what is saved.
+        self.register_buffer("noise", self._recordings(noise), persistent=False)
+
+    def _recordings(self, noise: np.ndarray | Tensor | None) -> Tensor | None:
+        """Return recordings of mean 0 and power 1 wherever they are not silent."""
+        if self.snr is None:
+            return None
+        noise = _make_noise() if noise is None else as_waveforms(torch.as_tensor(noise))
+        if noise.dim() != 2 or not noise.numel():
+            raise ValueError(
+                f"noise must have the shape (recordings, samples), got {tuple(noise.shape)}."
+            )
+        noise = noise - noise.mean(1, keepdim=True)
+        return noise / noise.square().mean(1, keepdim=True).sqrt().clamp(min=_QUIET)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Change clips; see the class for shapes."""
+        x = as_waveforms(x)
+        if not self.training:
+            return x
+        if self.shift or self.speed:
+            x = self._move(x)
+        return x if self.snr is None else self._add_noise(x)
+
+    def _move(self, x: Tensor) -> Tensor:
+        """Shift and change the speed, by linear interpolation between samples."""
+        clips, samples = x.shape
+        rate = (_symmetric(clips, x) * math.log1p(self.speed)).exp()
+        offset = 2 * self.shift * _symmetric(clips, x)
+        zero = torch.zeros_like(rate)
+        rows = torch.stack([rate, zero, offset, zero, torch.ones_like(rate), zero], -1)
+        grid = F.affine_grid(rows.view(-1, 2, 3), [clips, 1, 1, samples], align_corners=False)
+        return F.grid_sample(x.view(clips, 1, 1, samples), grid, align_corners=False).view_as(x)
+
+    def _add_noise(self, x: Tensor) -> Tensor:
+        """Add stretches of the recordings at random ratios of power."""
+        clips, samples = x.shape
+        uniform = torch.rand(4, clips, 1, device=x.device)
+        recording = (uniform[0] * len(self.noise)).long()
+        start = (uniform[1] * self.noise.shape[1]).long()
+        times = (start + torch.arange(samples, device=x.device)) % self.noise.shape[1]
+        low, high = self.snr
+        ratio = 10 ** (-(low + (high - low) * uniform[2]) / 20)
+        loud = x.square().mean(1, keepdim=True).sqrt() * ratio * (uniform[3] < self.noise_share)
+        return torch.addcmul(x, self.noise[recording, times], loud)
+
+    def extra_repr(self) -> str:
+        """Say what it does when it is printed."""
+        return (
+            f"shift={self.shift}, speed={self.speed}, snr={self.snr}, "
+            f"noise_share={self.noise_share}"
+        )
+
+
+class SpecAugment(nn.Module):
+    """Sets random stripes of spectrograms to zero, the mean of a normalised one.
+
+    Every spectrogram gets stripes of its own, each of a width that is uniform up to the
+    largest (Park et al. 2019, arXiv 1904.08779, section 2, without time warping). In
+    evaluation mode nothing happens. Random numbers come from torch's functions.
+
+    Parameters
+    ----------
+    time_masks, freq_masks : int, default=2
+        Numbers of stripes.
+    time_width, freq_width : float, default=0.15
+        Largest width of a stripe as a share of the axis, in [0, 1].
+
+    Notes
+    -----
+    Shape: inputs and outputs ``(batch, ..., frequencies, times)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from mixup_tab.audio import SpecAugment
+    >>> masked = SpecAugment(time_masks=1, freq_masks=0, time_width=1.0)(torch.ones(2, 1, 4, 9))
+    >>> bool(((masked == 0) | (masked == 1)).all())
+    True
+    """
+
+    def __init__(
+        self,
+        time_masks: int = 2,
+        freq_masks: int = 2,
+        *,
+        time_width: float = 0.15,
+        freq_width: float = 0.15,
+    ) -> None:
+        super().__init__()
+        for name, value in (("time_masks", time_masks), ("freq_masks", freq_masks)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise ValueError(f"{name} must be a whole number of at least 0, got {value!r}.")
+        for name, value in (("time_width", time_width), ("freq_width", freq_width)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], got {value!r}.")
+        self.time_masks = time_masks
+        self.freq_masks = freq_masks
+        self.time_width = time_width
+        self.freq_width = freq_width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Set stripes to zero; see the class for shapes."""
+        if not self.training:
+            return x
+        times = _stripes(x, x.shape[-1], self.time_masks, self.time_width)
+        bands = _stripes(x, x.shape[-2], self.freq_masks, self.freq_width)
+        covered = times.unsqueeze(-2) | bands.unsqueeze(-1)
+        covered = covered.view(len(x), *(1,) * (x.dim() - 3), *covered.shape[1:])
+        return x.masked_fill(covered, 0.0)
+
+    def extra_repr(self) -> str:
+        """Say what it does when it is printed."""
+        return (
+            f"{self.time_masks}, {self.freq_masks}, time_width={self.time_width}, "
+            f"freq_width={self.freq_width}"
+        )
+
+
+def _pair(name: str, value: float | Sequence[float] | None) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    low, high = value if isinstance(value, Sequence) else (value, value)
+    if not -math.inf < low <= high < math.inf:
+        raise ValueError(f"{name} must be a number, a pair low ≤ high, or None, got {value!r}.")
+    return float(low), float(high)
+
+
+def _symmetric(n: int, like: Tensor) -> Tensor:
+    """Draw n numbers uniformly from [−1, 1)."""
+    return 2 * torch.rand(n, device=like.device) - 1
+
+
+def _make_noise() -> Tensor:
+    """Make recordings whose power falls with frequency as 1 / f^k, k from 0 to 2.
+
+    They are the same for everybody; which stretch of them a clip gets is what is random.
+    """
+    source = torch.Generator().manual_seed(0)
+    spectrum = torch.fft.rfft(torch.randn(_NOISES, _NOISE_SAMPLES, generator=source))
+    frequency = torch.arange(spectrum.shape[1]).clamp(min=1)
+    slope = torch.linspace(0, 1, _NOISES).unsqueeze(1)
+    return torch.fft.irfft(spectrum * frequency.pow(-slope))
+
+
+def _stripes(x: Tensor, length: int, count: int, width: float) -> Tensor:
+    """Say which positions along an axis are covered, shape (batch, length)."""
+    uniform = torch.rand(2, len(x), count, 1, device=x.device)
+    wide = uniform[0] * width * length
+    start = uniform[1] * (length - wide)
+    place = torch.arange(length, device=x.device) + 0.5
+    return ((place >= start) & (place < start + wide)).any(1)

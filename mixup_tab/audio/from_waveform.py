@@ -1,0 +1,128 @@
+"""A net for waveforms: augmentation, spectrogram and net, with mixing where you want it."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from mixup_tab.audio.augment import SpecAugment, WaveAugment
+from mixup_tab.audio.layers import SpectrogramLayer, as_waveforms
+from mixup_tab.nets import PreparedNet, ResNet10
+
+LEVELS = ("waveform", "spectrogram")
+
+
+class FromWaveform(PreparedNet):
+    """A net that starts from waveforms.
+
+    In training a batch goes through ``augment``, ``spectrogram``, ``masks`` and ``net``, on
+    the device; it is mixed before or after the spectrogram. In prediction it goes through
+    ``spectrogram`` and ``net``. Clips come as 16-bit integers or floats, so that a data set
+    takes two bytes a sample and no spectrogram is ever stored.
+
+    Parameters
+    ----------
+    out_features : int
+        Number of classes.
+    input_shape : (int,)
+        Samples of a clip.
+    net : class or callable, default=ResNet10
+        Makes the net for spectrograms, of ``out_features``, ``input_shape`` and, if it names
+        it, ``dropout``; ``functools.partial(VGG11, width=0.25)`` sets more.
+    level : {"spectrogram", "waveform"}, default="spectrogram"
+        What is mixed. The paper mixes spectrograms, just before the net (section 3.3).
+    spectrogram : SpectrogramLayer, default=None
+        Makes spectrograms; None is ``SpectrogramLayer()``.
+    augment : WaveAugment, default=None
+        Changes waveforms before they are mixed; None is not at all.
+    masks : SpecAugment, default=None
+        Hides stripes of the (mixed) spectrograms; None is not at all.
+    dropout : float, default=0.0
+        Passed on to the net.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> import numpy as np
+    >>> from mixup_tab import MixupClassifier
+    >>> from mixup_tab.audio import FromWaveform, WaveAugment
+    >>> from mixup_tab.nets import BCResNet
+    >>> t = np.arange(1600) / 16_000
+    >>> clips = np.array([np.sin(6.28 * f * t) for f in [300, 310, 320, 900, 910, 920]])
+    >>> module = partial(FromWaveform, net=BCResNet, augment=WaveAugment(), level="waveform")
+    >>> clf = MixupClassifier(module=module, max_epochs=3, random_state=0)
+    >>> clf.fit((clips * 20_000).astype("int16"), list("aaabbb")).predict(clips).shape
+    (6,)
+    """
+
+    def __init__(
+        self,
+        out_features: int,
+        input_shape: Sequence[int],
+        *,
+        net: Callable[..., nn.Module] = ResNet10,
+        level: str = "spectrogram",
+        spectrogram: SpectrogramLayer | None = None,
+        augment: WaveAugment | None = None,
+        masks: SpecAugment | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if level not in LEVELS:
+            raise ValueError(f"level must be one of {list(LEVELS)}, got {level!r}.")
+        if len(input_shape) != 1:
+            raise ValueError(
+                "FromWaveform needs clips of shape (samples,), but one example has the shape "
+                f"{tuple(input_shape)}. Put AudioReader in front, and no Spectrogram; or give "
+                "the net for spectrograms itself as module."
+            )
+        self.level = level
+        # Copies: what is handed in may serve many nets.
+        self.augment = copy.deepcopy(augment)
+        self.spectrogram = copy.deepcopy(spectrogram or SpectrogramLayer())
+        self.masks = copy.deepcopy(masks)
+        self.augments = augment is not None
+        shape = (1, *self.spectrogram.shape_for(input_shape[0]))
+        offered = {"out_features": out_features, "input_shape": shape, "dropout": dropout}
+        named = inspect.signature(net).parameters
+        fixed = getattr(net, "keywords", {})
+        self.net = net(**{k: v for k, v in offered.items() if k in named and k not in fixed})
+
+    @property
+    def mixed_precision(self) -> bool:
+        """Whether the net for spectrograms asks to be trained in mixed precision."""
+        return getattr(self.net, "mixed_precision", False)
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Turn clips into what is mixed.
+
+        Parameters
+        ----------
+        x : Tensor of int16 or float, shape (batch, samples)
+            Clips.
+
+        Returns
+        -------
+        Tensor of float32, shape (batch, 1, samples) or (batch, 1, frequencies, times)
+        """
+        x = as_waveforms(x) if self.augment is None else self.augment(x)
+        # With an axis for channels, so that CutMix takes stretches of time, not samples.
+        return self.spectrogram(x) if self.level == "spectrogram" else x.unsqueeze(1)
+
+    def body(self, x: Tensor) -> Tensor:
+        """Return outputs for what :meth:`prepare` returns.
+
+        Parameters
+        ----------
+        x : Tensor, shape (batch, 1, samples) or (batch, 1, frequencies, times)
+            Waveforms or spectrograms, depending on ``level``.
+
+        Returns
+        -------
+        Tensor, shape (batch, out_features)
+        """
+        x = self.spectrogram(x.squeeze(1)) if self.level == "waveform" else x
+        return self.net(x if self.masks is None else self.masks(x))

@@ -1,0 +1,110 @@
+"""The recommended way from sound files to labels, as one pipeline."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from sklearn.pipeline import Pipeline
+
+from mixup_tab.audio.augment import SpecAugment, WaveAugment
+from mixup_tab.audio.from_waveform import FromWaveform
+from mixup_tab.audio.layers import SpectrogramLayer
+from mixup_tab.audio.reader import AudioReader
+from mixup_tab.estimators import MixupClassifier
+from mixup_tab.nets import VGG11, BCResNet, LeNet, ResNet10
+
+# Nets by name, and the learning rate each is trained with.
+NETS = {
+    "resnet": (ResNet10, 0.004),
+    "bcresnet": (BCResNet, 0.004),
+    "vgg11": (VGG11, 0.001),
+    "lenet": (LeNet, 0.001),
+}
+
+
+def speech_classifier(
+    model: str = "resnet",
+    *,
+    net_params: dict[str, Any] | None = None,
+    augment: bool = True,
+    level: str = "spectrogram",
+    kind: str = "mel",
+    seconds: float = 1.0,
+    sample_rate: int = 16_000,
+    align: str = "center",
+    on_error: str = "raise",
+    **params: Any,
+) -> Pipeline:
+    """Make an untrained classifier of sound files.
+
+    It reads the files, and trains a net on spectrograms of 40 mel bands that are made on the
+    device from waveforms which are shifted, played at other speeds and overlaid with noise,
+    all new in every epoch.
+
+    Parameters
+    ----------
+    model : {"resnet", "bcresnet", "vgg11", "lenet"}, default="resnet"
+        The net.
+    net_params : dict, default=None
+        Arguments of the net, such as ``{"width": 0.25}`` for vgg11 or ``{"tau": 8}`` for
+        bcresnet.
+    augment : bool, default=True
+        Whether clips are changed at random in training, by
+        :class:`~mixup_tab.audio.WaveAugment` and :class:`~mixup_tab.audio.SpecAugment` with
+        their defaults.
+    level : {"spectrogram", "waveform"}, default="spectrogram"
+        What is mixed.
+    kind : {"mel", "log", "power"}, default="mel"
+        Kind of spectrogram: "mel" with windows of 30 ms, else of 20 ms.
+    seconds : float, default=1.0
+        Length that clips are padded or cropped to.
+    sample_rate : int, default=16_000
+        Samples per second that clips are resampled to.
+    align : {"center", "start"}, default="center"
+        Where a clip lies in the padding, or what is kept of a long one.
+    on_error : {"raise", "skip"}, default="raise"
+        What happens with files that cannot be read, see
+        :class:`~mixup_tab.audio.AudioReader`.
+    **params
+        Parameters of :class:`~mixup_tab.MixupClassifier`, such as ``alpha``, ``max_epochs``
+        and ``random_state``.
+
+    Returns
+    -------
+    Pipeline
+        Steps ``reader`` and ``classifier``; takes paths.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model.
+
+    Examples
+    --------
+    >>> from mixup_tab.audio import speech_classifier
+    >>> pipeline = speech_classifier("bcresnet", alpha=0.3, random_state=0)
+    >>> pipeline.set_params(classifier__max_epochs=20)["classifier"].max_epochs
+    20
+    """
+    if model not in NETS:
+        raise ValueError(f"model must be one of {list(NETS)}, got {model!r}.")
+    net, rate = NETS[model]
+    window = 0.03 if kind == "mel" else 0.02
+    module = partial(
+        FromWaveform,
+        net=partial(net, **net_params) if net_params else net,
+        level=level,
+        spectrogram=SpectrogramLayer(sample_rate, kind=kind, window_seconds=window),
+        augment=WaveAugment() if augment else None,
+        masks=SpecAugment() if augment else None,
+    )
+    return Pipeline(
+        [
+            ("reader", AudioReader(sample_rate, seconds, align=align, on_error=on_error)),
+            (
+                "classifier",
+                MixupClassifier(**{"module": module, "learning_rate_init": rate, **params}),
+            ),
+        ]
+    )

@@ -1,0 +1,5 @@
+"""``python -m mixup_tab.cli``."""
+
+from mixup_tab.cli import app
+
+app()

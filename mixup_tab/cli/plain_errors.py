@@ -1,0 +1,22 @@
+"""Errors as the command line tells them."""
+
+from __future__ import annotations
+
+import typer
+
+
+class errors_in_plain_words:
+    """Turn the package's own errors into one line and exit code 2."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, BrokenPipeError):
+            return  # the reader of a pipe has gone, which is no error of ours
+        if isinstance(error, (ValueError, TypeError, OSError, ImportError)):
+            typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True)
+            raise typer.Exit(2) from error
+        if isinstance(error, KeyboardInterrupt):
+            typer.secho("Stopped.", err=True)
+            raise typer.Exit(130) from error

@@ -1,0 +1,234 @@
+"""``mixup-tab speech``: parses, calls the package. Heavy imports wait until needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mixup_tab.cli.plain_errors import errors_in_plain_words
+from mixup_tab.cli.values import listed, number
+
+speech_app = typer.Typer(
+    help="Tell short spoken words apart, with nets trained with mixup.", no_args_is_help=True
+)
+
+Device = Annotated[str, typer.Option(help="'cpu', 'cuda', 'mps' or 'auto'.")]
+OnError = Annotated[
+    str, typer.Option(help="Files that cannot be read: 'raise', or 'skip' and list them.")
+]
+Jobs = Annotated[int, typer.Option(help="Threads that read; -1 is one per core.")]
+
+
+@speech_app.command()
+def train(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of clips, <word>/*.wav.")
+    ],
+    output: Annotated[Path, typer.Option(help="File for the model.")],
+    model: Annotated[
+        str, typer.Option(help="'resnet', 'bcresnet', 'vgg11' or 'lenet'.")
+    ] = "resnet",
+    alpha: Annotated[
+        float | None, typer.Option(help="α of mixup, 0 is plain training \\[as recommended].")
+    ] = None,
+    mixing: Annotated[
+        str | None,
+        typer.Option(help="'mixup', 'cutmix', 'mixup+cutmix' or 'cutout' \\[as recommended]."),
+    ] = None,
+    level: Annotated[
+        str | None,
+        typer.Option(help="What is mixed: 'spectrogram' or 'waveform' \\[as recommended]."),
+    ] = None,
+    augment: Annotated[
+        bool, typer.Option(help="Shift, stretch, mask and add noise in training.")
+    ] = True,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the clips \\[by their number].")
+    ] = None,
+    warmup_epochs: Annotated[
+        int | None,
+        typer.Option(min=0, help="Epochs at the start without mixing \\[as recommended]."),
+    ] = None,
+    members: Annotated[
+        int | None,
+        typer.Option(min=1, help="Nets whose probabilities are averaged \\[as recommended]."),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Length of a clip.")] = 1.0,
+    sample_rate: Annotated[int, typer.Option(help="Samples per second.")] = 16_000,
+    validation_fraction: Annotated[
+        float,
+        typer.Option(
+            help="Share held out, speakers apart if known; the folder's own lists come first."
+        ),
+    ] = 0.1,
+    on_error: OnError = "raise",
+    device: Device = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    jobs: Jobs = -1,
+) -> None:
+    """Train on a folder of clips; stopped or killed, the same command goes on."""
+    chosen = {
+        "alpha": alpha,
+        "mixing": mixing,
+        "level": level,
+        "max_epochs": epochs,
+        "warmup_epochs": warmup_epochs,
+        "n_estimators": members,
+    }
+    with errors_in_plain_words():
+        from mixup_tab.evaluation.speech.training import train
+
+        finished = train(
+            directory,
+            output,
+            validation_fraction=validation_fraction,
+            on_error=on_error,
+            n_jobs=jobs,
+            model=model,
+            augment=augment,
+            seconds=seconds,
+            sample_rate=sample_rate,
+            device=device,
+            random_state=seed,
+            **{name: value for name, value in chosen.items() if value is not None},
+        )
+    if not finished:
+        raise typer.Exit(130)
+
+
+@speech_app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="What speech train has written.")],
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of clips, <word>/*.wav.")
+    ],
+    part: Annotated[
+        str,
+        typer.Option(
+            help="'train', 'validation' or 'test' of the folder's lists, 'all', or 'auto': "
+            "test where there are lists, else all."
+        ),
+    ] = "auto",
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the report and predictions.csv \\[a new one]."),
+    ] = None,
+    on_error: OnError = "raise",
+    device: Device = "auto",
+    jobs: Jobs = -1,
+) -> None:
+    """Print accuracy, a table word by word and the confusion matrix; write a report page."""
+    with errors_in_plain_words():
+        from mixup_tab.evaluation.speech.judging_report import evaluate
+
+        evaluate(
+            model,
+            directory,
+            part=part,
+            output=output,
+            on_error=on_error,
+            device=device,
+            n_jobs=jobs,
+        )
+
+
+@speech_app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="What speech train has written.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            help="Sound files, or - for standard input: names line by line, or one clip."
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="CSV to write \\[standard output].")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Probabilities of all words.")] = False,
+    on_error: OnError = "raise",
+    device: Device = "auto",
+    jobs: Jobs = -1,
+) -> None:
+    """Write label and probability of every clip as CSV, batch by batch."""
+    with errors_in_plain_words():
+        from mixup_tab.evaluation.speech.predicting import predict_to
+        from mixup_tab.evaluation.speech.progress import tell_skipped
+
+        counts = predict_to(
+            model,
+            files,
+            output=output,
+            every=every,
+            on_error=on_error,
+            device=device,
+            n_jobs=jobs,
+        )
+        tell_skipped(counts.skipped)
+
+
+@speech_app.command()
+def benchmark(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(metavar="DIR", help="Folder of clips \\[Speech Commands, downloaded]."),
+    ] = None,
+    nets: Annotated[
+        list[str] | None,
+        typer.Option(help="With commas between \\[lenet,vgg11; also bcresnet, resnet]."),
+    ] = None,
+    alpha: Annotated[
+        list[str] | None, typer.Option(help="Values of α beside 0 \\[0.1,0.2].")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds, from --seed on.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
+    epochs: Annotated[int, typer.Option(min=1, help="The paper has 30.")] = 30,
+    width: Annotated[
+        float | None,
+        typer.Option(
+            help="Channels of VGG-11, 1 is the paper's \\[1; 0.25 below 10,000 clips]."
+        ),
+    ] = None,
+    device: Device = "auto",
+    data_home: Annotated[
+        Path | None, typer.Option(help="Folder of data sets \\[kept for next time].")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of the run; an unfinished one is gone on with.")
+    ] = None,
+    jobs: Jobs = -1,
+) -> None:
+    """Figure 4 of the mixup paper: LeNet and VGG-11, plain training and mixup."""
+    with errors_in_plain_words():
+        from mixup_tab.evaluation.speech.figure_report import run
+
+        finished = run(
+            directory,
+            nets=listed(nets) or ["lenet", "vgg11"],
+            alphas=[number(text) for text in listed(alpha) or ["0.1", "0.2"]],
+            seeds=seeds,
+            seed=seed,
+            epochs=epochs,
+            width=width,
+            device=device,
+            data_home=data_home,
+            output=output,
+            n_jobs=jobs,
+        )
+    if not finished:
+        raise typer.Exit(130)
+
+
+@speech_app.command()
+def speed(
+    clips: Annotated[
+        int, typer.Option(min=100, help="Clips of the measurement of memory.")
+    ] = 10_000,
+    pairs: Annotated[int, typer.Option(min=1, help="Runs of each side.")] = 5,
+) -> None:
+    """Measure spectrograms, batches, one prediction and memory, on this machine."""
+    with errors_in_plain_words():
+        from mixup_tab.evaluation.speech import speed_report
+
+        speed_report.run(clips=clips, pairs=pairs)

@@ -1,0 +1,195 @@
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from mixup_tab.audio import Spectrogram, SpectrogramLayer
+
+KINDS = ["log", "power", "mel"]
+transforms = pytest.importorskip("torchaudio.transforms", reason="torchaudio does not work")
+
+
+@pytest.fixture
+def waveforms():
+    rng = np.random.default_rng(0)
+    return rng.integers(-20_000, 20_000, (20, 16_000)).astype(np.int16)
+
+
+def magnitudes(waveform, window=320, hop=160):
+    """Short-time Fourier transform by its definition, without the bin of frequency 0."""
+    half = window // 2
+    x = np.pad(waveform / 32768, half)
+    taper = 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(window) / window)
+    frames = [x[i : i + window] * taper for i in range(0, len(x) - window + 1, hop)]
+    return np.abs(np.fft.rfft(frames, axis=1)).T[1:]
+
+
+@pytest.mark.parametrize(("window", "hop"), [(320, 160), (401, 99)])
+def test_spectrograms_are_what_they_are_defined_as(waveforms, window, hop):
+    s = magnitudes(waveforms[0], window, hop)
+    x = torch.from_numpy(waveforms[:1])
+    for kind, expected in (("log", np.log1p(s)), ("power", s**2)):
+        layer = SpectrogramLayer(
+            kind=kind,
+            window_seconds=window / 16_000,
+            hop_seconds=hop / 16_000,
+            normalize=False,
+        )
+        got = layer(x)[0, 0].numpy()
+        assert got.shape == layer.shape_for(16_000) == s.shape
+        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_mel_bands_are_those_of_torchaudio(waveforms):
+    x = torch.from_numpy(waveforms[:3])
+    reference = transforms.MelSpectrogram(
+        16_000,
+        n_fft=320,
+        hop_length=160,
+        n_mels=24,
+        window_fn=torch.hamming_window,
+        pad_mode="constant",
+    )
+    got = SpectrogramLayer(kind="mel", n_mels=24, normalize=False)(x)[:, 0]
+    torch.testing.assert_close(
+        got, torch.log1p(1e6 * reference(x / 32768)), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_one_second_gives_the_input_of_the_paper():
+    assert SpectrogramLayer().shape_for(16_000) == (160, 101)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("loudness", [1.0, 1e-4])
+def test_normalized_is_mean_0_and_variance_1(waveforms, kind, loudness):
+    x = torch.from_numpy(waveforms[:2]) / 32768 * loudness
+    out = SpectrogramLayer(kind=kind)(x).double()
+    torch.testing.assert_close(out.mean((1, 2, 3)), torch.zeros(2).double(), rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        out.var((1, 2, 3), correction=0), torch.ones(2).double(), rtol=1e-3, atol=0
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_silence_is_zeros(kind):
+    assert not SpectrogramLayer(kind=kind)(torch.zeros(2, 16_000)).any()
+
+
+def test_noise_of_one_bit_keeps_its_digits():
+    bits = torch.randint(
+        -1, 2, (16_000,), generator=torch.Generator().manual_seed(0), dtype=torch.int16
+    )
+    s = np.log1p(magnitudes(bits.numpy()))
+    expected = torch.from_numpy((s - s.mean()) / s.std()).float()
+    torch.testing.assert_close(SpectrogramLayer()(bits)[0], expected, rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_does_not_depend_on_the_others(waveforms, kind):
+    layer = SpectrogramLayer(kind=kind)
+    x = torch.from_numpy(waveforms)
+    together = layer(x)
+    assert torch.equal(together, torch.stack([layer(row) for row in x]))
+    assert torch.equal(together[3:12], layer(x[3:12].float() / 32768))
+
+
+@pytest.mark.parametrize("shape", [(16,), (2, 3, 500), (0, 400), (2, 0, 400), (1, 1)])
+def test_leading_axes_stay(shape):
+    layer = SpectrogramLayer()
+    out = layer(torch.zeros(shape))
+    assert out.shape == (*shape[:-1], 1, *layer.shape_for(shape[-1]))
+    assert out.dtype == torch.float32
+
+
+def test_gradients_are_finite_in_silence_too():
+    x = torch.cat([torch.zeros(1, 800), torch.rand(1, 800)]).requires_grad_()
+    (SpectrogramLayer()(x) * torch.rand(2, 1, 160, 6)).sum().backward()
+    assert x.grad.isfinite().all()
+    assert x.grad[1].any()
+
+
+def test_mixed_precision_leaves_it_alone(waveforms):
+    x = torch.from_numpy(waveforms[:2])
+    layer = SpectrogramLayer(kind="mel")
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer(x), layer(x.clone()))
+        mixed = layer(x)
+    assert torch.equal(mixed, layer(x))
+
+
+def test_copies_compute_the_same_and_carry_no_state(waveforms):
+    x = torch.from_numpy(waveforms[:2])
+    layer = SpectrogramLayer(kind="mel")
+    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert torch.equal(twin(x), layer(x))
+    assert not layer.state_dict()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_gpu_agrees_with_the_cpu(waveforms, kind):
+    x = torch.from_numpy(waveforms)
+    layer = SpectrogramLayer(kind=kind)
+    expected = layer(x)
+    torch.testing.assert_close(layer.cuda()(x.cuda()).cpu(), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        ({"kind": "mfcc"}, ValueError, "kind='mfcc'.*log, power, mel"),
+        ({"sample_rate": -1}, ValueError, "sample_rate=-1"),
+        ({"window_seconds": 0}, ValueError, "window_seconds=0"),
+        ({"hop_seconds": float("inf")}, ValueError, "hop_seconds=inf"),
+        ({"hop_seconds": None}, TypeError, "hop_seconds=None"),
+        ({"kind": "mel", "n_mels": 0}, ValueError, "n_mels=0"),
+        ({"kind": "mel", "n_mels": 200}, ValueError, "n_mels=200 is too many.*longer window"),
+    ],
+)
+def test_bad_parameters_are_named(options, kind, words):
+    with pytest.raises(kind, match=words):
+        SpectrogramLayer(**options)
+    with pytest.raises(kind, match=words):
+        Spectrogram(**options).fit(np.zeros((2, 400)))
+
+
+@pytest.mark.parametrize(
+    ("x", "kind", "words"),
+    [
+        (torch.zeros(2, 400, dtype=torch.int64), TypeError, "int16 or floats, not torch.int64"),
+        (np.zeros((2, 400)), TypeError, "not ndarray"),
+        (torch.zeros(2, 0), ValueError, r"shape \(2, 0\) hold no samples"),
+        (torch.tensor(1.0), ValueError, r"shape \(\) hold no samples"),
+    ],
+)
+def test_what_are_no_waveforms_is_refused(x, kind, words):
+    with pytest.raises(kind, match=words):
+        SpectrogramLayer()(x)
+
+
+def test_the_transformer_computes_what_the_layer_computes(waveforms):
+    expected = SpectrogramLayer(kind="mel", n_mels=20)(torch.from_numpy(waveforms)).numpy()
+    step = Spectrogram(kind="mel", n_mels=20, device="cpu", batch_size=7)
+    np.testing.assert_array_equal(step.fit_transform(waveforms), expected)
+    flat = clone(step).set_params(flatten=True).fit_transform(waveforms)
+    np.testing.assert_array_equal(flat, expected.reshape(20, -1))
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames_have_a_name_for_every_column(waveforms, library):
+    step = Spectrogram(device="cpu")
+    images = step.fit_transform(waveforms[:3, :800])
+    frame = step.set_output(transform=library).transform(waveforms[:3, :800])
+    assert type(frame).__module__.startswith(library)
+    assert list(frame.columns) == step.get_feature_names_out().tolist()
+    np.testing.assert_array_equal(frame["bin3_frame2"], images[:, 0, 2, 2])
+
+
+@parametrize_with_checks([Spectrogram(device="cpu", flatten=True)])
+def test_scikit_learn_accepts_it(estimator, check):
+    check(estimator)

@@ -1,0 +1,238 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from io import StringIO
+
+import pandas as pd
+import pytest
+import soundfile
+from tone_folders import write_tones
+from typer.testing import CliRunner
+
+from mixup_tab.cli import app
+
+# Few and tiny, but enough to tell three tones apart.
+SMALL = ("--model", "lenet", "--epochs", "8", "--seconds", "0.2", "--sample-rate", "8000")
+SMALL += ("--device", "cpu", "--alpha", "0.2")
+
+
+def call(*arguments, stdin=None):
+    return CliRunner().invoke(app, ["speech", *map(str, arguments)], input=stdin)
+
+
+def numbers(model):
+    with zipfile.ZipFile(model) as archive:
+        return archive.read("net.safetensors")
+
+
+def rows(text):
+    return list(csv.DictReader(StringIO(text)))
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory):
+    return write_tones(tmp_path_factory.mktemp("clips") / "tones", takes=3)
+
+
+@pytest.fixture(scope="module")
+def trained(tones, tmp_path_factory):
+    model = tmp_path_factory.mktemp("models") / "tones.speech"
+    result = call("train", tones, "--output", model, *SMALL)
+    assert result.exit_code == 0, result.output
+    return model, result
+
+
+def test_training_leaves_a_model_and_a_picture_and_says_how_good_it_is(trained):
+    model, result = trained
+    names = sorted(path.name for path in model.parent.iterdir())
+    assert names == ["tones.speech", "tones.speech-loss.png"]
+    flat = " ".join(result.stdout.split())
+    assert "36 clips of 3 words, 4 speakers: 27 for training, 9 for validation" in flat
+    assert "(speakers apart)" in flat
+    assert "Training 8/8: loss on mixed clips" in result.stdout
+    assert "training accuracy" not in result.stdout
+    assert "Validation accuracy" in result.stdout
+
+
+def wait_for(path, seconds=120):
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} did not appear"
+        time.sleep(0.002)
+
+
+def test_a_killed_training_goes_on_and_ends_with_the_same_bits(tones, trained, tmp_path):
+    model = tmp_path / "tones.speech"
+    command = ["train", tones, "--output", model, *SMALL]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mixup_tab.cli", "speech", *map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    wait_for(tmp_path / "tones.speech.checkpoint")
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not model.exists()
+    result = call(*command)
+    assert result.exit_code == 0, result.output
+    assert "Training 1/8" not in result.stdout
+    assert numbers(model) == numbers(trained[0])
+    assert not (tmp_path / "tones.speech.checkpoint").exists()
+
+
+def test_ctrl_c_keeps_what_is_done(tones, trained, tmp_path):
+    model = tmp_path / "tones.speech"
+    checkpoint = tmp_path / "tones.speech.checkpoint"
+
+    def interrupt():
+        wait_for(checkpoint)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    waiting = threading.Thread(target=interrupt)
+    waiting.start()
+    result = call("train", tones, "--output", model, *SMALL)
+    waiting.join()
+    assert result.exit_code == 130
+    assert "The same command goes on" in result.stdout.replace("\n", " ")
+    assert not model.exists()
+    assert checkpoint.exists()
+    assert call("train", tones, "--output", model, *SMALL).exit_code == 0
+    assert numbers(model) == numbers(trained[0])
+
+
+def test_evaluate_tells_and_draws(trained, tones, tmp_path):
+    folder = tmp_path / "report"
+    result = call("evaluate", trained[0], tones, "--output", folder, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    predictions = pd.read_csv(folder / "predictions.csv")
+    accuracy = (predictions["label"] == predictions["predicted"]).mean()
+    assert len(predictions) == 36
+    assert f"Accuracy {100 * accuracy:.2f} % on 36 clips" in result.stdout
+    assert "most often taken for" in result.stdout
+    assert "3 top" in result.stdout  # the confusion matrix
+    assert (folder / "pictures" / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    assert "Word by word" in (folder / "report.html").read_text("utf-8")
+
+
+def test_predictions_of_files_are_those_of_a_pipe_of_names_and_of_a_clip(trained, tones):
+    files = sorted(map(str, tones.glob("*/*_0.wav")))
+    given = call("predict", trained[0], *files, "--all", "--device", "cpu")
+    assert given.exit_code == 0, given.output
+    found = rows(given.stdout)
+    assert [row["path"] for row in found] == files
+    for row in found:
+        shares = {word: float(row[f"probability_{word}"]) for word in ("low", "mid", "top")}
+        assert row["label"] == max(shares, key=shares.get)
+        assert float(row["probability"]) == max(shares.values())
+        assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
+    names = "".join(f"{name}\n" for name in files)
+    piped = call("predict", trained[0], "-", "--all", "--device", "cpu", stdin=names)
+    assert piped.stdout == given.stdout
+    with open(files[0], "rb") as file:
+        alone = call("predict", trained[0], "-", "--all", "--device", "cpu", stdin=file.read())
+    assert rows(alone.stdout) == [{**found[0], "path": "-"}]
+
+
+def test_a_bad_file_ends_with_what_came_before_it_written(trained, tones, tmp_path):
+    good = sorted(map(str, tones.glob("*/ann_nohash_0.wav")))
+    broken, output = tmp_path / "broken.wav", tmp_path / "out.csv"
+    broken.write_bytes(b"RIFF and no more")
+    files = [good[0], good[1], broken, good[2]]
+    common = ("--output", output, "--device", "cpu")
+    result = call("predict", trained[0], *files, *common)
+    assert result.exit_code == 2
+    assert "broken.wav" in result.stderr
+    assert "Lines that are written: 2." in result.stderr
+    assert [row["path"] for row in rows(output.read_text())] == good[:2]
+    result = call("predict", trained[0], *files, *common, "--on-error", "skip")
+    assert result.exit_code == 0
+    assert [row["path"] for row in rows(output.read_text())] == good
+    assert "broken.wav" in result.stderr
+
+
+def test_training_passes_over_files_that_cannot_be_read(tmp_path):
+    root, model = write_tones(tmp_path / "tones"), tmp_path / "tones.speech"
+    broken = root / "low" / "ann_nohash_0.wav"
+    broken.write_bytes(b"no sound at all")
+    common = ("train", root, "--output", model, *SMALL, "--epochs", "1")
+    common += ("--validation-fraction", "0")
+    result = call(*common)
+    assert result.exit_code == 2
+    assert str(broken) in result.stderr
+    assert not model.exists()
+    result = call(*common, "--on-error", "skip")
+    assert result.exit_code == 0, result.output
+    assert "12 for training" in result.stdout.replace("\n", " ")
+    assert str(broken) in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--model", "alexnet"), "model must be one of"),
+        (("--level", "label"), "level must be one of"),
+        (("--alpha", "-1"), "alpha must be a finite number of at least 0"),
+        (("--on-error", "ignore"), "on_error"),
+        (("--validation-fraction", "0.9"), "validation_fraction must lie in"),
+        (("--device", "abacus"), "device='abacus' cannot be used here"),
+    ],
+)
+def test_bad_options_of_training_are_one_line(tones, tmp_path, arguments, message):
+    result = call("train", tones, "--output", tmp_path / "m", *SMALL, *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.startswith("Error: ")
+    assert not any(tmp_path.iterdir())
+
+
+def test_folders_that_cannot_be_trained_on(tmp_path):
+    lonely = write_tones(tmp_path / "lonely", words=["low"])
+    for root in (tmp_path / "nowhere", lonely):
+        result = call("train", root, "--output", tmp_path / "m", *SMALL)
+        assert result.exit_code == 2
+        assert root.name in result.stderr
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_model_of_another_kind_is_refused(trained, tones, tmp_path):
+    clip = next(tones.glob("*/*.wav"))
+    result = call("predict", clip, clip)
+    assert result.exit_code == 2
+    assert "is not a speech model" in result.stderr
+    result = CliRunner().invoke(app, ["predict", str(trained[0]), str(clip)])
+    assert result.exit_code == 2
+    assert "speech" in result.stderr
+
+
+def test_help_needs_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from mixup_tab.cli import app\n"
+        "assert CliRunner().invoke(app, ['speech', 'train', '--help']).exit_code == 0\n"
+        "heavy = [m for m in ('torch', 'numpy', 'pandas', 'soundfile') if m in sys.modules]\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_clip_of_another_rate_and_more_channels_is_taken(trained, tones, tmp_path):
+    wave, rate = soundfile.read(next((tones / "top").glob("*.wav")))
+    path = tmp_path / "stereo.flac"
+    soundfile.write(path, wave.repeat(6)[:, None].repeat(2, axis=1), 6 * rate, subtype="PCM_24")
+    result = call("predict", trained[0], path, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert rows(result.stdout)[0]["label"] == "top"
+
+
+def test_without_soundfile_it_says_what_to_install(tones, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    result = call("train", tones, "--output", tmp_path / "m", *SMALL)
+    assert result.exit_code == 2
+    assert 'pip install "mixup-tab[speech]"' in result.stderr
