@@ -76,7 +76,7 @@ train, test = next(split.split(paths, words, groups=speakers))
 
 # %%
 # The recommended pipeline: files to waveforms, and a net that makes its own spectrograms.
-model = speech_classifier("lenet", alpha=0.2, max_epochs=15, random_state=0)
+model = speech_classifier("lenet", alpha=0.2, max_epochs=25, random_state=0)
 model.fit(paths[train], words[train])
 print(f"{len(train)} training clips; test accuracy {model.score(paths[test], words[test]):.3f}")
 

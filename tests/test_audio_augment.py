@@ -15,8 +15,10 @@ def tones(clips=64):
 
 
 def augmented(x, seed=0, **params):
+    """With everything off that is not asked for."""
+    off = {"shift": 0, "speed": 0, "filter_db": 0, "snr": None}
     torch.manual_seed(seed)
-    return WaveAugment(**params)(x)
+    return WaveAugment(**{**off, **params})(x)
 
 
 def peak_frequency(x):
@@ -37,13 +39,13 @@ def test_integers_are_scaled_to_full_scale_one():
 
 def test_with_everything_off_nothing_changes_in_training_either():
     x = tones(3)
-    assert torch.equal(WaveAugment(0, 0, snr=None)(x), x)
+    assert torch.equal(augmented(x), x)
 
 
 def test_a_shift_moves_a_click_and_lets_silence_in():
     x = torch.zeros(200, SAMPLES)
     x[:, SAMPLES // 2] = 1
-    y = augmented(x, shift=0.2, speed=0, snr=None)
+    y = augmented(x, shift=0.2)
     assert y.sum(1).numpy() == pytest.approx(np.ones(200), abs=2e-3)
     centre = (y * torch.arange(SAMPLES)).sum(1) - SAMPLES / 2
     assert (centre.abs() <= 0.2 * SAMPLES + 1).all()
@@ -53,14 +55,14 @@ def test_a_shift_moves_a_click_and_lets_silence_in():
 
 def test_nothing_comes_back_in_at_the_other_end():
     x = torch.ones(100, SAMPLES)
-    y = augmented(x, shift=0.5, speed=0, snr=None)
+    y = augmented(x, shift=0.5)
     inside = (y > 0.99).float().mean(1)
     assert (inside > 0.49).all()
     assert inside.min() < 0.6
 
 
 def test_speed_multiplies_frequencies():
-    y = augmented(tones(300), shift=0, speed=0.25, snr=None)
+    y = augmented(tones(300), speed=0.25)
     ratio = peak_frequency(y) / 500
     assert (ratio < 1.26).all()
     assert (ratio > 1 / 1.26).all()
@@ -68,10 +70,28 @@ def test_speed_multiplies_frequencies():
     assert ratio.log().std() == pytest.approx(np.log(1.25) / np.sqrt(3), rel=0.15)
 
 
+def test_a_filter_has_the_gains_that_were_asked_for():
+    x = torch.zeros(3000, 800)
+    x[:, 400] = 1  # all frequencies alike
+    decibels = 20 * torch.log10(torch.fft.rfft(augmented(x, filter_db=4)).abs())
+    assert decibels.mean(0).abs().max() < 0.5
+    # At the nine frequencies the deviation is 4; half way between two, 4 / √2.
+    assert decibels[:, [0, -1]].std(0).numpy() == pytest.approx([4, 4], rel=0.06)
+    assert decibels.std(0).min() == pytest.approx(4 / np.sqrt(2), rel=0.06)
+    steps = decibels.diff(dim=1)
+    assert steps.abs().max() < 4
+
+
+def test_a_filter_does_not_move_what_it_filters():
+    x = torch.zeros(50, 800)
+    x[:, 400] = 1
+    assert (augmented(x, filter_db=3).abs().argmax(1) == 400).float().mean() > 0.9
+
+
 @pytest.mark.parametrize("snr", [0, 12, (3, 20)])
 def test_noise_has_the_power_that_was_asked_for(snr):
     x = tones(300)
-    noise = augmented(x, shift=0, speed=0, snr=snr, noise_share=1) - x
+    noise = augmented(x, snr=snr, noise_share=1) - x
     reached = 10 * torch.log10(x.square().mean(1) / noise.square().mean(1))
     low, high = snr if isinstance(snr, tuple) else (snr, snr)
     # A stretch of brown noise may be louder or quieter than the recording it is from.
@@ -81,7 +101,7 @@ def test_noise_has_the_power_that_was_asked_for(snr):
 def test_noise_is_a_stretch_of_the_recordings():
     recordings = np.random.default_rng(0).normal(size=(2, SAMPLES)).astype(np.float32)
     x = tones(20)
-    noise = augmented(x, shift=0, speed=0, snr=0, noise_share=1, noise=recordings) - x
+    noise = augmented(x, snr=0, noise_share=1, noise=recordings) - x
     for row in noise:
         matches = [
             torch.fft.irfft(torch.fft.rfft(row) * torch.fft.rfft(torch.from_numpy(one)).conj())
@@ -93,18 +113,18 @@ def test_noise_is_a_stretch_of_the_recordings():
 
 def test_so_many_clips_get_noise():
     x = tones(2000)[:, :50]
-    changed = (augmented(x, shift=0, speed=0, noise_share=0.3) != x).any(1)
+    changed = (augmented(x, snr=(5, 35), noise_share=0.3) != x).any(1)
     assert changed.float().mean() == pytest.approx(0.3, abs=0.04)
 
 
 def test_silence_stays_silent():
-    assert not augmented(torch.zeros(5, SAMPLES)).any()
+    assert not WaveAugment()(torch.zeros(5, SAMPLES)).any()
 
 
 def test_what_is_random_follows_torchs_seed():
-    x = tones(4)
-    assert torch.equal(augmented(x, 1), augmented(x, 1))
-    assert not torch.equal(augmented(x, 1), augmented(x, 2))
+    x, params = tones(4), {"shift": 0.1, "speed": 0.1, "filter_db": 3, "snr": 10}
+    assert torch.equal(augmented(x, 1, **params), augmented(x, 1, **params))
+    assert not torch.equal(augmented(x, 1, **params), augmented(x, 2, **params))
 
 
 def test_making_one_leaves_the_global_state_alone():
@@ -118,6 +138,8 @@ def test_making_one_leaves_the_global_state_alone():
     [
         ({"shift": 1}, "shift must lie in"),
         ({"speed": -0.1}, "speed must be at least 0"),
+        ({"filter_db": -1}, "filter_db must be at least 0"),
+        ({"sample_rate": 0}, "sample_rate"),
         ({"snr": (9, 3)}, "snr must be a number, a pair"),
         ({"noise_share": 1.5}, "noise_share must lie in"),
         ({"noise": np.zeros(5)}, "noise must have the shape"),

@@ -10,6 +10,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from mixup_tab.audio import Spectrogram, SpectrogramLayer
 
 KINDS = ["log", "power", "mel"]
+NORMALIZE = ["clip", "band", None]
 transforms = pytest.importorskip("torchaudio.transforms", reason="torchaudio does not work")
 
 
@@ -37,7 +38,7 @@ def test_spectrograms_are_what_they_are_defined_as(waveforms, window, hop):
             kind=kind,
             window_seconds=window / 16_000,
             hop_seconds=hop / 16_000,
-            normalize=False,
+            normalize=None,
         )
         got = layer(x)[0, 0].numpy()
         assert got.shape == layer.shape_for(16_000) == s.shape
@@ -54,7 +55,7 @@ def test_mel_bands_are_those_of_torchaudio(waveforms):
         window_fn=torch.hamming_window,
         pad_mode="constant",
     )
-    got = SpectrogramLayer(kind="mel", n_mels=24, normalize=False)(x)[:, 0]
+    got = SpectrogramLayer(kind="mel", n_mels=24, normalize=None)(x)[:, 0]
     torch.testing.assert_close(
         got, torch.log1p(1e6 * reference(x / 32768)), rtol=1e-4, atol=1e-4
     )
@@ -75,9 +76,38 @@ def test_normalized_is_mean_0_and_variance_1(waveforms, kind, loudness):
     )
 
 
+def test_normalized_by_band_is_mean_0_in_every_band_and_variance_1(waveforms):
+    x = torch.from_numpy(waveforms[:2])
+    out = SpectrogramLayer(normalize="band")(x).double()
+    plain = SpectrogramLayer(normalize=None)(x).double()
+    centred = plain - plain.mean(-1, keepdim=True)
+    expected = centred / centred.std((1, 2, 3), correction=0, keepdim=True)
+    torch.testing.assert_close(out, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_normalized_by_band_does_not_hear_the_microphone(waveforms):
+    """A filter adds a constant to every band of the logarithm, where it is not near 0."""
+    x = torch.from_numpy(waveforms[:2]).double() / 32768
+    gains = torch.linspace(1, 3, 8001, dtype=torch.float64)
+    filtered = torch.fft.irfft(torch.fft.rfft(x) * gains, n=16_000)
+    layers = {
+        how: SpectrogramLayer(kind="mel", window_seconds=0.03, normalize=how)
+        for how in ("band", "clip")
+    }
+    gap = {how: (layer(x) - layer(filtered)).abs().mean() for how, layer in layers.items()}
+    assert gap["band"] < gap["clip"] / 3
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_silence_is_zeros(kind):
-    assert not SpectrogramLayer(kind=kind)(torch.zeros(2, 16_000)).any()
+@pytest.mark.parametrize("normalize", NORMALIZE)
+def test_silence_is_zeros(kind, normalize):
+    layer = SpectrogramLayer(kind=kind, normalize=normalize)
+    assert not layer(torch.zeros(2, 16_000)).any()
+
+
+def test_an_unknown_normalisation_is_named():
+    with pytest.raises(ValueError, match="normalize=True is not known"):
+        SpectrogramLayer(normalize=True)
 
 
 def test_noise_of_one_bit_keeps_its_digits():

@@ -11,18 +11,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mixup_tab.audio.layers import as_waveforms
+from mixup_tab.data.durations import check_count
 
 # Recordings of noise that are made where none are given: from white to brown.
 _NOISES, _NOISE_SAMPLES = 16, 1 << 16
 _QUIET = 1e-8
+_GAINS = 9  # of a filter
 
 
 class WaveAugment(nn.Module):
-    """Shifts clips in time, plays them faster or slower, and adds background noise.
+    """Shifts clips in time, plays them at other speeds, filters them, and adds noise.
 
-    Every clip of a batch gets a shift, a speed and a noise of its own; what is pushed in from
-    outside is silence. Speed changes pitch as well, as between speakers (Ko et al. 2015,
-    "Audio augmentation for speech recognition"). In evaluation mode nothing happens. Random
+    Every clip of a batch gets a shift, a speed, a filter and a noise of its own; what is pushed
+    in from outside is silence. Speed changes pitch as well, as between speakers (Ko et al.
+    2015, "Audio augmentation for speech recognition"); a filter is another microphone or room
+    (after Nam et al. 2022, arXiv 2110.03282). In evaluation mode nothing happens. Random
     numbers come from torch's functions; in :class:`~mixup_tab.MixupNet` they follow the seed.
 
     Parameters
@@ -32,6 +35,11 @@ class WaveAugment(nn.Module):
     speed : float, default=0.15
         Largest change of speed: uniform on a logarithmic scale between 1 / (1 + speed) and
         1 + speed; 0 is none.
+    filter_db : float, default=6.0
+        Standard deviation of the gains of a filter in dB, at nine frequencies equally far apart
+        in mel and linear in between; 0 is no filter.
+    sample_rate : int, default=16_000
+        Samples per second, which say where in mel a frequency is.
     snr : (float, float), float or None, default=(5, 35)
         Ratio of a clip's power to the noise's in dB, uniform between the two, or always the
         one. None adds no noise.
@@ -58,6 +66,8 @@ class WaveAugment(nn.Module):
         shift: float = 0.1,
         speed: float = 0.15,
         *,
+        filter_db: float = 6.0,
+        sample_rate: int = 16_000,
         snr: float | tuple[float, float] | None = (5.0, 35.0),
         noise_share: float = 0.8,
         noise: np.ndarray | Tensor | None = None,
@@ -67,10 +77,15 @@ class WaveAugment(nn.Module):
             raise ValueError(f"shift must lie in [0, 1), got {shift!r}.")
         if not 0 <= speed < math.inf:
             raise ValueError(f"speed must be at least 0, got {speed!r}.")
+        if not 0 <= filter_db < math.inf:
+            raise ValueError(f"filter_db must be at least 0, got {filter_db!r}.")
+        check_count("sample_rate", sample_rate)
         if not 0 <= noise_share <= 1:
             raise ValueError(f"noise_share must lie in [0, 1], got {noise_share!r}.")
         self.shift = shift
         self.speed = speed
+        self.filter_db = filter_db
+        self.sample_rate = sample_rate
         self.snr = _pair("snr", snr)
         self.noise_share = noise_share
         # Only needed in training, so no part of what is saved.
@@ -95,6 +110,8 @@ class WaveAugment(nn.Module):
             return x
         if self.shift or self.speed:
             x = self._move(x)
+        if self.filter_db:
+            x = self._filter(x)
         return x if self.snr is None else self._add_noise(x)
 
     def _move(self, x: Tensor) -> Tensor:
@@ -106,6 +123,18 @@ class WaveAugment(nn.Module):
         rows = torch.stack([rate, zero, offset, zero, torch.ones_like(rate), zero], -1)
         grid = F.affine_grid(rows.view(-1, 2, 3), [clips, 1, 1, samples], align_corners=False)
         return F.grid_sample(x.view(clips, 1, 1, samples), grid, align_corners=False).view_as(x)
+
+    def _filter(self, x: Tensor) -> Tensor:
+        """Multiply the spectrum by gains that change slowly with frequency."""
+        clips, samples = x.shape
+        spectrum = torch.fft.rfft(x)
+        hertz = torch.linspace(0, self.sample_rate / 2, spectrum.shape[1], device=x.device)
+        mel = torch.log1p(hertz / 700)
+        place = mel / mel[-1] * (_GAINS - 1)
+        below = place.long().clamp(max=_GAINS - 2)
+        gains = self.filter_db * torch.randn(clips, _GAINS, device=x.device)
+        decibels = torch.lerp(gains[:, below], gains[:, below + 1], place - below)
+        return torch.fft.irfft(spectrum * 10 ** (decibels / 20), n=samples)
 
     def _add_noise(self, x: Tensor) -> Tensor:
         """Add stretches of the recordings at random ratios of power."""
@@ -122,8 +151,8 @@ class WaveAugment(nn.Module):
     def extra_repr(self) -> str:
         """Say what it does when it is printed."""
         return (
-            f"shift={self.shift}, speed={self.speed}, snr={self.snr}, "
-            f"noise_share={self.noise_share}"
+            f"shift={self.shift}, speed={self.speed}, filter_db={self.filter_db}, "
+            f"sample_rate={self.sample_rate}, snr={self.snr}, noise_share={self.noise_share}"
         )
 
 

@@ -12,6 +12,7 @@ from mixup_tab.data.durations import check_count, samples_in
 from mixup_tab.data.speech_extra import import_torchaudio
 
 KINDS = ("log", "power", "mel")
+NORMALIZE = ("clip", "band", None)
 FULL_SCALE = 32768  # of int16
 # Log-mel bands are log(1 + power / MEL_FLOOR), so that silence is 0.
 MEL_FLOOR = 1e-6
@@ -41,9 +42,14 @@ class SpectrogramLayer(nn.Module):
     window_seconds, hop_seconds : float, default=0.02 and 0.01
         Length of a frame and distance between two of them, in seconds, rounded to whole
         samples.
-    normalize : bool, default=True
-        Whether every spectrogram is shifted and scaled to mean 0 and variance 1. Silence
-        becomes zeros.
+    normalize : {"clip", "band"} or None, default="clip"
+        - "clip": every spectrogram is shifted and scaled to mean 0 and variance 1.
+        - "band": every band is shifted to mean 0 over time, which takes away what microphone
+          and room do to all of a clip (Atal 1974, cepstral mean subtraction), and then every
+          spectrogram is scaled to variance 1.
+        - None: not at all.
+
+        Silence becomes zeros.
 
     Raises
     ------
@@ -71,11 +77,15 @@ class SpectrogramLayer(nn.Module):
         n_mels: int = 40,
         window_seconds: float = 0.02,
         hop_seconds: float = 0.01,
-        normalize: bool = True,
+        normalize: str | None = "clip",
     ) -> None:
         super().__init__()
         if kind not in KINDS:
             raise ValueError(f"kind={kind!r} is not known. Choose one of {', '.join(KINDS)}.")
+        if normalize not in NORMALIZE:
+            raise ValueError(
+                f"normalize={normalize!r} is not known. Choose one of {list(NORMALIZE)}."
+            )
         check_count("sample_rate", sample_rate)
         self.sample_rate = sample_rate
         self.kind = kind
@@ -157,7 +167,9 @@ class SpectrogramLayer(nn.Module):
             values = torch.log(1 + (values + _EPS).sqrt())
         elif self.kind == "mel":
             values = torch.log(1 + (values @ self.bands) / MEL_FLOOR)
-        if self.normalize:
+        if self.normalize == "band":
+            values = values - values.mean(1, keepdim=True)
+        if self.normalize is not None:
             values = functional.layer_norm(values, values.shape[1:], eps=_EPS)
         return values.mT
 
@@ -175,7 +187,7 @@ class SpectrogramLayer(nn.Module):
         """Say what it does when it is printed."""
         return (
             f"{self.sample_rate}, kind={self.kind!r}, window_seconds={self.window_seconds}, "
-            f"hop_seconds={self.hop_seconds}, normalize={self.normalize}"
+            f"hop_seconds={self.hop_seconds}, normalize={self.normalize!r}"
         )
 
 

@@ -56,7 +56,8 @@ def speech_classifier(
     level : {"spectrogram", "waveform"}, default="spectrogram"
         What is mixed.
     kind : {"mel", "log", "power"}, default="mel"
-        Kind of spectrogram: "mel" with windows of 30 ms, else of 20 ms.
+        Kind of spectrogram: "mel" with windows of 30 ms and every band normalised, else with
+        windows of 20 ms, normalised as a whole.
     seconds : float, default=1.0
         Length that clips are padded or cropped to.
     sample_rate : int, default=16_000
@@ -90,13 +91,13 @@ def speech_classifier(
     if model not in NETS:
         raise ValueError(f"model must be one of {list(NETS)}, got {model!r}.")
     net, rate = NETS[model]
-    window = 0.03 if kind == "mel" else 0.02
+    mel = {"window_seconds": 0.03, "normalize": "band"} if kind == "mel" else {}
     module = partial(
         FromWaveform,
         net=partial(net, **net_params) if net_params else net,
         level=level,
-        spectrogram=SpectrogramLayer(sample_rate, kind=kind, window_seconds=window),
-        augment=WaveAugment() if augment else None,
+        spectrogram=SpectrogramLayer(sample_rate, kind=kind, **mel),
+        augment=WaveAugment(sample_rate=sample_rate) if augment else None,
         masks=SpecAugment() if augment else None,
     )
     return Pipeline(

@@ -65,7 +65,7 @@ class Spectrogram(TransformerMixin, BaseEstimator):
         n_mels: int = 40,
         window_seconds: float = 0.02,
         hop_seconds: float = 0.01,
-        normalize: bool = True,
+        normalize: str | None = "clip",
         flatten: bool = False,
         device: str = "auto",
         batch_size: int = 256,

@@ -51,7 +51,7 @@ def rows_of_spectrograms(clips: np.ndarray | None = None, *, pairs: int = 5) -> 
         noise = np.random.default_rng(0).normal(0, 3_000, (256, 16_000))
         clips = np.clip(noise, -32768, 32767).astype(np.int16)
     for what, options in (
-        ("power spectrograms", {"kind": "power", "normalize": False}),
+        ("power spectrograms", {"kind": "power", "normalize": None}),
         ("normalised log spectrograms", {}),
     ):
         ours = partial(SpectrogramLayer(**options), torch.from_numpy(clips))
