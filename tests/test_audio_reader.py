@@ -105,6 +105,12 @@ def test_bad_parameters_are_named(options, words):
         AudioReader(**options).fit([])
 
 
+@pytest.mark.parametrize(("n_jobs", "kind"), [(0, ValueError), ("all", TypeError)])
+def test_a_number_of_threads_that_is_none_is_refused(n_jobs, kind):
+    with pytest.raises(kind, match=f"n_jobs={n_jobs!r} is no"):
+        AudioReader(n_jobs=n_jobs).transform([])
+
+
 def test_all_bad_files_are_one_error(with_bad):
     with pytest.raises(ValueError, match="2 files of 5 cannot be read") as caught:
         AudioReader(seconds=SHORT).transform(with_bad)

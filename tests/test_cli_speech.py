@@ -172,6 +172,48 @@ def test_training_passes_over_files_that_cannot_be_read(tmp_path):
     assert str(broken) in result.stderr
 
 
+@pytest.mark.parametrize("content", [b"", b"no sound at all"])
+def test_a_word_of_which_no_file_can_be_read_is_named(tmp_path, content):
+    root, model = write_tones(tmp_path / "tones"), tmp_path / "tones.speech"
+    for path in (root / "mid").iterdir():
+        path.write_bytes(content)
+    common = ("--on-error", "skip", "--validation-fraction", "0")
+    result = call("train", root, "--output", model, *SMALL, *common)
+    assert result.exit_code == 2
+    assert "Error: word 'mid' has no training clip that can be read" in result.stderr
+    assert "Left out 4 files" in result.stderr
+    assert not model.exists()
+
+
+def test_a_model_is_not_written_over_something_else(tones, tmp_path):
+    clip = tmp_path / "clip.wav"
+    clip.write_bytes(b"RIFF")
+    result = call("train", tones, "--output", clip, *SMALL)
+    assert result.exit_code == 2
+    assert "exists and is no model" in result.stderr
+    assert clip.read_bytes() == b"RIFF"
+
+
+def test_a_judgement_that_a_bad_file_ends_keeps_its_predictions(trained, tmp_path):
+    root, folder = write_tones(tmp_path / "tones"), tmp_path / "report"
+    last = root / "top" / "zoe_nohash_0.wav"
+    last.write_bytes(b"no sound at all")
+    common = ("--output", folder, "--device", "cpu")
+    result = call("evaluate", trained[0], root, *common)
+    assert result.exit_code == 2
+    assert last.name in result.stderr
+    assert "12 predictions are kept" in result.stdout
+    assert [path.name for path in folder.iterdir()] == ["predictions-unfinished.csv"]
+    assert len(pd.read_csv(folder / "predictions-unfinished.csv")) == 12
+
+
+def test_an_evaluation_that_fails_leaves_no_folder(trained, tmp_path):
+    folder = tmp_path / "report"
+    result = call("evaluate", trained[0], tmp_path / "nowhere", "--output", folder)
+    assert result.exit_code == 2
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -181,6 +223,7 @@ def test_training_passes_over_files_that_cannot_be_read(tmp_path):
         (("--on-error", "ignore"), "on_error"),
         (("--validation-fraction", "0.9"), "validation_fraction must lie in"),
         (("--device", "abacus"), "device='abacus' cannot be used here"),
+        (("--jobs", "0"), "n_jobs=0 is no number of threads"),
     ],
 )
 def test_bad_options_of_training_are_one_line(tones, tmp_path, arguments, message):

@@ -150,6 +150,20 @@ def test_broken_files_say_what_is_wrong(data, words, tmp_path):
     assert message.startswith(f"{path} {words}")
 
 
+def test_the_beginning_of_an_mp3_file_is_not_said_to_be_missing(tmp_path):
+    path = tmp_path / "clip.mp3"
+    path.write_bytes(content(noise(1), kind="MP3")[:10])
+    assert "(Format not recognised)" in reason(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_the_name_of_a_file_need_not_be_utf_8(tmp_path):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/\xe4.wav")
+    with open(path, "wb") as file:
+        file.write(content(sine(RATE)))
+    np.testing.assert_array_equal(read_clip(path), read_clip(content(sine(RATE))))
+
+
 def test_files_that_are_not_there_say_so(tmp_path):
     assert reason(tmp_path / "no.wav") == f"{tmp_path / 'no.wav'} does not exist."
     assert reason(tmp_path) == f"{tmp_path} is not a file."

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import re
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -486,8 +487,8 @@ def test_classifiers_and_regressors_have_different_paths():
         {"random_state": None},
         {"random_state": np.random.RandomState(0)},
         {"max_epochs": "auto"},
+        {"module": partial(MLP, front=nn.Identity())},
     ],
-    ids=str,
 )
 def test_no_path_where_the_beginning_may_differ(params):
     assert path_of(clone(constant()).set_params(**params)) is None

@@ -30,7 +30,7 @@ def plan(clips):
 
 
 def test_the_plan_is_the_papers_setting(plan, clips):
-    paper = FigurePlan.make(clips, device="cpu")
+    paper = FigurePlan.make(clips, epochs=30, learning_rate=0.003, device="cpu")
     assert [(one.net, one.alpha) for one in paper.fits()] == [
         (net, alpha) for net in ("lenet", "vgg11") for alpha in (0, 0.1, 0.2)
     ] * 3
@@ -41,6 +41,15 @@ def test_the_plan_is_the_papers_setting(plan, clips):
     assert (rate.policy, rate.every, rate.factor) == ("step", 10, 0.1)
     assert paper.width == 0.25
     assert any("0.25 of its channels" in line for line in describe(paper))
+
+
+def test_a_small_folder_is_trained_on_for_longer_and_more_slowly_and_it_says_so(clips):
+    small = FigurePlan.make(clips, device="cpu")
+    assert (small.epochs, small.warmup_epochs, small.learning_rate) == (60, 10, 0.001)
+    told = " ".join(describe(small))
+    assert "Adam at 0.001" in told
+    assert "The paper trains for 30 epochs" in told
+    assert "The paper's learning rate is 0.003" in told
 
 
 def test_what_is_done_is_written_and_not_done_again(plan, tmp_path):
@@ -122,6 +131,7 @@ def test_a_run_that_has_just_begun_is_summed_up():
         ({"alphas": [-1]}, "alpha must be a finite number of at least 0"),
         ({"seeds": 0}, "seeds must be at least 1"),
         ({"epochs": 0}, "epochs must be at least 1"),
+        ({"learning_rate": 0}, "learning_rate must be positive"),
     ],
 )
 def test_options_that_make_no_plan(clips, options, message):

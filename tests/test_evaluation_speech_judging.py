@@ -76,5 +76,5 @@ def test_parts_that_are_not_there():
         choose_clips(clips(), "test", WORDS)
     with pytest.raises(ValueError, match="part must be one of"):
         choose_clips(clips(), "best", WORDS)
-    with pytest.raises(ValueError, match="no clip of the all part with a word"):
+    with pytest.raises(ValueError, match="no clip with a word that the model knows"):
         choose_clips(clips(), "all", ["on"])

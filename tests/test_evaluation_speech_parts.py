@@ -57,6 +57,12 @@ def test_lists_come_first():
     assert "lists" in parts.told
 
 
+def test_a_word_that_few_speakers_say_is_split_without_a_warning():
+    clips = folder(speakers=4, clips=1, words=("no", "yes"))
+    clips = Bunch(target=clips.target[1:], speakers=clips.speakers[1:], subset=None)
+    check_whole(clips, split_clips(clips, validation_fraction=0.25))
+
+
 def test_the_seed_decides():
     one, same, other = (split_clips(folder(), random_state=seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one.validation, same.validation)

@@ -1,5 +1,6 @@
 import io
 import json
+import sys
 import zipfile
 
 import numpy as np
@@ -78,6 +79,7 @@ def rewritten(path, change):
         (lambda path: rewritten(path, lambda a: a | {"format": "other"}), "not a speech model"),
         (lambda path: rewritten(path, lambda a: [1, 2]), "is not a speech model"),
         (lambda path: rewritten(path, lambda a: {"format": FORMAT}), "is not a speech model"),
+        (lambda path: rewritten(path, lambda a: a | {"versions": 1}), "is not a speech model"),
         (
             lambda path: rewritten(path, lambda a: a | {"format": TABLE_FORMAT}),
             "Use mixup-tab predict",
@@ -95,6 +97,16 @@ def test_other_files_are_one_clear_error(saved, tmp_path, content, message):
     with pytest.raises(ValueError, match=message) as error:
         load_speech_model(path)
     assert "broken.speech" in str(error.value)
+
+
+def test_a_device_or_a_library_that_is_not_there_is_no_fault_of_the_model(saved, monkeypatch):
+    with pytest.raises(ValueError, match=r"^device='abacus' cannot be used here"):
+        load_speech_model(saved[0], device="abacus")
+    for name in [name for name in sys.modules if name.startswith("torchaudio")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torchaudio", None)
+    with pytest.raises(ImportError, match=r"^torchaudio cannot be imported"):
+        load_speech_model(saved[0])
 
 
 def test_a_missing_file_and_a_place_that_cannot_be_written(saved, tmp_path):

@@ -1,6 +1,7 @@
 """A search that is written down chunk by chunk, and goes on from there."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -387,3 +388,24 @@ def test_the_score_of_failed_fits_may_be_any_number(error_score, path):
         with pytest.warns(FitFailedWarning):
             search = fit(path, grid=HALF_FAILS, error_score=error_score)
         assert search.cv_results_["mean_test_score"][1] == error_score
+
+
+def test_a_recipe_with_tensors_is_recognised_in_another_process():
+    pytest.importorskip("torchaudio.functional", reason="torchaudio does not work")
+    code = (
+        "from mixup_tab.audio import speech_classifier\n"
+        "from mixup_tab.search.checkpoint import fingerprint\n"
+        "print(fingerprint(speech_classifier()), fingerprint(speech_classifier(kind='log')))"
+    )
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout.split()
+        for seed in ("1", "2")
+    ]
+    assert runs[0] == runs[1]
+    assert runs[0][0] != runs[0][1]

@@ -104,7 +104,6 @@ def test_what_a_scorer_prints_stays_on_standard_output(
             "grid": {"max_epochs": [1, 2, 5], "alpha": [0, 0.3]},
         },
     ],
-    ids=str,
 )
 def test_the_counts_reach_their_totals(params, two_classes, watches):
     fit(two_classes, **params)

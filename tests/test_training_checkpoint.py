@@ -1,14 +1,16 @@
 """A fit that was killed goes on where it was, and ends with the same bits."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
 
 from mixup_tab import MLP, MixupClassifier, MixupNet
-from mixup_tab.training import Checkpoint
+from mixup_tab.nets import PreparedNet
+from mixup_tab.training import Checkpoint, LearningRate
 
 EPOCHS = 6
 
@@ -58,8 +60,23 @@ class Small(torch.nn.Module):
         return self.layers(x)
 
 
+class Shaken(PreparedNet):
+    augments = True
+
+    def __init__(self, in_features, out_features, dropout):
+        super().__init__()
+        self.net = Small(in_features, out_features, dropout)
+
+    def prepare(self, x):
+        return x + torch.rand_like(x) if self.training else x
+
+    def body(self, x):
+        return self.net(x)
+
+
 @pytest.mark.parametrize(
-    "params", [{}, {"module": Small}, {"module": Small, "n_estimators": 2}]
+    "params",
+    [{}, {"module": Small}, {"module": Small, "n_estimators": 2}, {"module": Shaken}],
 )
 @pytest.mark.parametrize("epoch", [1, 4])
 def test_a_killed_fit_goes_on_to_the_same_bits(tmp_path, params, epoch):
@@ -106,12 +123,60 @@ def test_nothing_but_the_file_is_left(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "params", [{"alpha": 0.3}, {"learning_rate_init": 0.1}, {"random_state": 4}]
+    "params",
+    [
+        {"alpha": 0.3},
+        {"learning_rate_init": 0.1},
+        {"random_state": 4},
+        {"dropout": 0.3},
+        {"hidden_layer_sizes": 64},
+        {"mixing": "mixup"},
+        {"weight_decay": 0.5},
+        {"more": [LearningRate("step", every=2)]},
+    ],
 )
 def test_a_file_of_other_training_is_refused(tmp_path, params):
     fitted(tmp_path / "a")
     with pytest.raises(ValueError, match="is of other training"):
         fitted(tmp_path / "a", **params)
+
+
+class Scaled(Small):
+    """With a setting and a buffer that are neither printed nor in the state."""
+
+    def __init__(self, in_features, out_features, factor=1.0, offset=0.0):
+        super().__init__(in_features, out_features, 0.1)
+        self.factor = factor
+        self.register_buffer("offset", torch.full((1,), offset), persistent=False)
+
+    def forward(self, x):
+        return super().forward(x * self.factor + self.offset)
+
+
+@pytest.mark.parametrize("other", [{"factor": 2.0}, {"offset": 1.0}])
+def test_a_file_of_a_net_with_other_settings_is_refused(tmp_path, other):
+    fitted(tmp_path / "a", module=partial(Scaled))
+    fitted(tmp_path / "a", module=partial(Scaled))
+    with pytest.raises(ValueError, match="is of other training"):
+        fitted(tmp_path / "a", module=partial(Scaled, **other))
+
+
+def test_a_file_that_went_on_from_a_trained_net_is_not_taken_for_a_fit_from_the_start(tmp_path):
+    clf = fitted(tmp_path / "a", warm_start=True)
+    clf.fit(*table())
+    assert clf.n_iter_ == 2 * EPOCHS
+    with pytest.raises(ValueError, match="is of other training"):
+        fitted(tmp_path / "a")
+
+
+def test_numbers_of_numpy_in_the_history_are_read_back(tmp_path):
+    class Record(Callback):
+        def on_batch_end(self, net, batch, training, **kwargs):
+            net.history.record_batch("size", np.int64(len(batch.x)))
+
+    first = fitted(tmp_path / "a", more=[Record()])
+    again = fitted(tmp_path / "a", more=[Record()])
+    assert list(again.net_.history) == list(first.net_.history)
 
 
 def test_a_file_of_other_rows_is_refused(tmp_path):
@@ -144,6 +209,11 @@ def test_a_truncated_file_is_refused(tmp_path):
     (tmp_path / "a").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="or is broken"):
         fitted(tmp_path / "a")
+
+
+def test_a_schedule_whose_state_is_not_in_the_file_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"LRScheduler\. Use .*LearningRate"):
+        fitted(tmp_path / "a", more=[LRScheduler("StepLR", step_size=2)])
 
 
 def test_early_stopping_is_refused(tmp_path):

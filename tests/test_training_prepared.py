@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from mixup_tab import MixupClassifier, MixupNet
+from mixup_tab import MLP, MixupClassifier, MixupNet
 from mixup_tab.nets import PreparedNet
 from mixup_tab.training.device import has_fast_bfloat16, precision_for
 
@@ -122,6 +122,73 @@ def test_members_are_prepared_with_their_own_random_numbers():
     alone = classifier(Jittered, alpha=0.3).fit(X, y)
     first = torch.cat([p.flatten() for p in pair.net_.module_.members[0].parameters()])
     assert torch.equal(first, weights(alone))
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_batches_of_a_dataset_are_prepared_too(members):
+    """Streamed by a loader, raw examples are what they are as arrays."""
+    X, y = table(np.int16)
+
+    def net(module):
+        return MixupNet(
+            module,
+            module__in_features=3,
+            module__out_features=2,
+            n_outputs=2,
+            n_members=members,
+            warmup_epochs=1,
+            **{"max_epochs": 3, "random_state": 0, "batch_size": 16, "verbose": 0},
+        )
+
+    def trained(module, X):
+        dataset = torch.utils.data.TensorDataset(*map(torch.from_numpy, (X, y)))
+        return torch.cat([p.flatten() for p in net(module).fit(dataset).module_.parameters()])
+
+    assert torch.equal(trained(Squared, X), trained(Plain, X.astype(np.float32) ** 2))
+    Jittered.calls = ()
+    trained(Jittered, X)
+    assert {mode for mode, _ in Jittered.calls} == {True}
+
+
+def test_a_net_with_an_attribute_called_augments_is_no_prepared_net():
+    X, y = table()
+
+    class Named(Plain):
+        augments = True
+
+    clf = classifier(Named, early_stopping=True).fit(X, y)
+    assert torch.equal(weights(clf), weights(classifier(Plain, early_stopping=True).fit(X, y)))
+
+
+def test_a_front_that_a_function_gives_every_member_is_applied_once():
+    X, y = table()
+
+    class Front(torch.nn.Module):
+        def forward(self, x):
+            return x / 9 + 1
+
+    def make(in_features, out_features):
+        return MLP(in_features, out_features, front=Front())
+
+    pair = classifier(make, n_estimators=2).fit(X, y)
+    alone = classifier(make, n_estimators=1).fit(X, y)
+    first = torch.cat([p.flatten() for p in pair.net_.module_.members[0].parameters()])
+    assert torch.allclose(first, weights(alone), atol=1e-5)
+
+
+def test_what_preparing_computes_with_is_not_trained():
+    X, y = table()
+
+    class Learned(Squared):
+        def __init__(self, in_features, out_features):
+            super().__init__(in_features, out_features)
+            self.factor = torch.nn.Parameter(torch.ones(in_features))
+
+        def prepare(self, x):
+            return super().prepare(x) * self.factor
+
+    clf = classifier(Learned).fit(X, y)
+    assert torch.equal(clf.net_.module_.factor, torch.ones(3))
 
 
 def test_they_can_be_cloned_and_trained_on():

@@ -195,3 +195,17 @@ def test_seeds_and_streams_leave_numpys_global_generator_alone():
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     first_numbers(Streams.from_seed(member_seeds(1, 2)[1], "cpu"))
     assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+@pytest.mark.skipif(not torch.backends.mps.is_available(), reason="no MPS device here")
+@pytest.mark.parametrize("draw", [lambda x: torch.rand_like(x), nn.Dropout(0.5)])
+def test_a_device_without_a_stream_of_its_own_follows_the_seed(draw):
+    """Streams for MPS lie on the CPU."""
+    x, before = torch.ones(50, device="mps"), torch.mps.get_rng_state()
+    results = []
+    for seed in (0, 0, 1):
+        with drawing_from(source(seed)):
+            results.append(draw(x))
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
+    assert torch.equal(torch.mps.get_rng_state(), before)

@@ -41,8 +41,8 @@ class WaveAugment(nn.Module):
     sample_rate : int, default=16_000
         Samples per second, which say where in mel a frequency is.
     snr : (float, float), float or None, default=(5, 35)
-        Ratio of a clip's power to the noise's in dB, uniform between the two, or always the
-        one. None adds no noise.
+        Ratio of a clip's power to that of the recording its noise is a stretch of, in dB;
+        uniform between the two, or always the one. None adds no noise.
     noise_share : float, default=0.8
         Share of clips that get noise, in [0, 1].
     noise : array of shape (recordings, samples), default=None

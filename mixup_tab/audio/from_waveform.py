@@ -91,6 +91,10 @@ class FromWaveform(PreparedNet):
         fixed = getattr(net, "keywords", {})
         self.net = net(**{k: v for k, v in offered.items() if k in named and k not in fixed})
 
+    def extra_repr(self) -> str:
+        """Say what is mixed when it is printed."""
+        return f"level={self.level!r}"
+
     @property
     def mixed_precision(self) -> bool:
         """Whether the net for spectrograms asks to be trained in mixed precision."""

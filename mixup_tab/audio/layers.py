@@ -185,9 +185,11 @@ class SpectrogramLayer(nn.Module):
 
     def extra_repr(self) -> str:
         """Say what it does when it is printed."""
+        mels = f", n_mels={self.n_mels}" if self.kind == "mel" else ""
         return (
-            f"{self.sample_rate}, kind={self.kind!r}, window_seconds={self.window_seconds}, "
-            f"hop_seconds={self.hop_seconds}, normalize={self.normalize!r}"
+            f"{self.sample_rate}, kind={self.kind!r}{mels}, "
+            f"window_seconds={self.window_seconds}, hop_seconds={self.hop_seconds}, "
+            f"normalize={self.normalize!r}"
         )
 
 

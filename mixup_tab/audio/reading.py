@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -120,6 +121,22 @@ def check_reading_params(
         raise ValueError(f"on_error={on_error!r} is not known. Choose 'raise' or 'skip'.")
 
 
+def check_jobs(n_jobs: int | None) -> None:
+    """Refuse a number of threads that is none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        That name it.
+    """
+    if n_jobs is None:
+        return
+    if not isinstance(n_jobs, Integral):
+        raise TypeError(f"n_jobs={n_jobs!r} is no whole number. Use 1, or -1 for all cores.")
+    if n_jobs == 0:
+        raise ValueError("n_jobs=0 is no number of threads. Use 1, or -1 for all cores.")
+
+
 def check_paths(paths: Any) -> list[str]:
     """Return paths as a list of strings.
 
@@ -182,6 +199,7 @@ def read_all(
     bad : dict of int to str
         Positions of these files, in order, and what is wrong with each.
     """
+    check_jobs(n_jobs)
     import_soundfile()  # missing, it is one error and not one for each file
     length = samples_in("seconds", options["seconds"], options["sample_rate"])
     out = allocate((len(paths), length), dtype)

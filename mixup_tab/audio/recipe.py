@@ -39,8 +39,8 @@ def speech_classifier(
     """Make an untrained classifier of sound files.
 
     It reads the files, and trains a net on spectrograms of 40 mel bands that are made on the
-    device from waveforms which are shifted, played at other speeds and overlaid with noise,
-    all new in every epoch.
+    device from waveforms which are shifted, played at other speeds, filtered and overlaid with
+    noise, all new in every epoch.
 
     Parameters
     ----------

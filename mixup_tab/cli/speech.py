@@ -140,7 +140,8 @@ def predict(
     files: Annotated[
         list[str],
         typer.Argument(
-            help="Sound files, or - for standard input: names line by line, or one clip."
+            help="Sound files, or - for standard input: names line by line or with zero bytes "
+            "between, or one clip."
         ),
     ],
     output: Annotated[
@@ -154,9 +155,8 @@ def predict(
     """Write label and probability of every clip as CSV, batch by batch."""
     with errors_in_plain_words():
         from mixup_tab.evaluation.speech.predicting import predict_to
-        from mixup_tab.evaluation.speech.progress import tell_skipped
 
-        counts = predict_to(
+        predict_to(
             model,
             files,
             output=output,
@@ -165,7 +165,6 @@ def predict(
             device=device,
             n_jobs=jobs,
         )
-        tell_skipped(counts.skipped)
 
 
 @speech_app.command()
@@ -183,7 +182,13 @@ def benchmark(
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds, from --seed on.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
-    epochs: Annotated[int, typer.Option(min=1, help="The paper has 30.")] = 30,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="The paper has 30 \\[30; 60 below 10,000 clips].")
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="The paper has 0.003 \\[0.003; 0.001 below 10,000 clips]."),
+    ] = None,
     width: Annotated[
         float | None,
         typer.Option(
@@ -210,6 +215,7 @@ def benchmark(
             seeds=seeds,
             seed=seed,
             epochs=epochs,
+            learning_rate=learning_rate,
             width=width,
             device=device,
             data_home=data_home,

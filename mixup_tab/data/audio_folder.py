@@ -171,6 +171,8 @@ def _check_root(root: str | os.PathLike) -> str:
     if not os.path.isdir(root):
         what = "is not a folder" if os.path.exists(root) else "does not exist"
         raise ValueError(f"root={root!r} {what}. Give a folder that holds <label>/*.wav.")
+    if not os.access(root, os.R_OK | os.X_OK):
+        raise ValueError(f"root={root!r} may not be read. Give yourself leave to, or another.")
     return root
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import torch
 
 from mixup_tab.data.durations import check_count, samples_in
 from mixup_tab.data.speech_extra import import_soundfile, import_torchaudio
@@ -147,7 +146,7 @@ def _read(
     """Return the needed part of a file, shape (frames, channels), and its sample rate."""
     soundfile = import_soundfile()
     try:
-        with soundfile.SoundFile(file) as sound:
+        with soundfile.SoundFile(_encoded(file)) as sound:
             _check_whole(name, sound)
             rate, frames = sound.samplerate, sound.frames
             wanted = frames if seconds is None else min(ceil(seconds * rate), frames)
@@ -155,11 +154,16 @@ def _read(
             if start:
                 sound.seek(start)
             samples = sound.read(wanted, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, TypeError, OSError) as error:
+    except (soundfile.SoundFileError, TypeError, OSError, UnicodeError) as error:
         raise ClipError(name, _why_not(file, error)) from error
     if len(samples) < wanted:
         raise ClipError(name, f"is truncated: of {frames} samples it promises some are missing")
     return samples, rate
+
+
+def _encoded(file: str | BinaryIO) -> bytes | str | BinaryIO:
+    """Return the name of a file as the system has it: it need not be UTF-8."""
+    return os.fsencode(file) if isinstance(file, str) and os.name == "posix" else file
 
 
 def _check_whole(name: str, sound: Any) -> None:
@@ -183,7 +187,11 @@ def _why_not(file: str | BinaryIO, error: Exception) -> str:
     """Say in plain words why libsndfile did not read a file."""
     if not isinstance(file, str):
         return f"is no audio file, or a broken one ({_last_words(error)})"
-    if not os.path.exists(file):
+    try:
+        os.stat(file)
+    except PermissionError:
+        return "may not be read: the permissions of its folder forbid it"
+    except (OSError, ValueError):  # ValueError: no file has such a name
         return "does not exist"
     if not os.path.isfile(file):
         return "is not a file"
@@ -196,7 +204,9 @@ def _why_not(file: str | BinaryIO, error: Exception) -> str:
 
 def _last_words(error: Exception) -> str:
     """Return libsndfile's reason without its prefix and full stop."""
-    return str(error).rsplit(": ", 1)[-1].rstrip(".")
+    words = str(error).rsplit(": ", 1)[-1].rstrip(".")
+    # Said of the beginning of an MP3 file, which does exist.
+    return "Format not recognised" if words.startswith("File does not exist") else words
 
 
 def _one_channel(name: str, samples: np.ndarray) -> np.ndarray:
@@ -217,12 +227,14 @@ def _resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
         from scipy.signal import resample_poly
 
         return resample_poly(samples, up, down)
+    import torch  # only here: a list of data sets should not wait for it
+
     with torch.inference_mode():
         return _resampler(down, up)(torch.from_numpy(samples)).numpy()
 
 
 @lru_cache(maxsize=32)
-def _resampler(rate: int, new_rate: int) -> torch.nn.Module:
+def _resampler(rate: int, new_rate: int) -> Any:
     """Return a converter, whose filter takes longer to make than to apply."""
     return import_torchaudio("transforms").Resample(rate, new_rate)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 from sklearn.base import clone
+from torch import nn
 
 from mixup_tab.estimators.checks import takes_any_shape
 from mixup_tab.training import LearningRate
@@ -181,8 +182,8 @@ def path_of(estimator: BaseMixup) -> str | None:
     Returns
     -------
     str or None
-        None if the learning rate depends on the number of epochs, or if a seed is drawn
-        anew for every fit.
+        None if the learning rate depends on the number of epochs, if a seed is drawn anew
+        for every fit, or if ``module`` holds layers, which do not print all that they are.
     """
     params = estimator.get_params(deep=False)
     callbacks = params.pop("callbacks")
@@ -194,8 +195,10 @@ def path_of(estimator: BaseMixup) -> str | None:
     epochs, seed = params.pop("max_epochs"), params["random_state"]
     if not constant or epochs == "auto" or not isinstance(seed, Integral):
         return None
-    module = params["module"]  # functions that a function makes share their name
-    module = id(getattr(module, "func", module))
+    module = params["module"]
+    if any(isinstance(part, nn.Module) for part in getattr(module, "keywords", {}).values()):
+        return None
+    module = id(getattr(module, "func", module))  # those that a function makes share names
     return repr((type(estimator), module, sorted(params.items())))
 
 

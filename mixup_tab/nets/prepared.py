@@ -17,7 +17,11 @@ class PreparedNet(nn.Module):
 
     A subclass sets ``augments`` if :meth:`prepare` changes inputs at random in training mode.
     Everything random in there comes from torch's functions and is drawn from the seed of the
-    estimator. Where nothing is random, a small data set is prepared only once.
+    estimator. Where nothing is random, a small data set is prepared only once, for all members
+    of an ensemble. What :meth:`prepare` computes with is not trained: no gradient gets there.
+
+    Estimators hand 16-bit integers on as they are where ``module`` is the subclass or a
+    ``functools.partial`` of it; a function that returns one is given floats.
 
     Attributes
     ----------

@@ -44,7 +44,7 @@ class ResNet10(nn.Module):
     first convolution of 5 × 5 that halves the frequencies alone. Any size of image will do.
 
     With ``width=0.5`` and ten classes it has 1,228,906 parameters, with ``width=1``
-    4,905,866, whatever the size of the images.
+    4,903,114, whatever the size of the images.
 
     Parameters
     ----------

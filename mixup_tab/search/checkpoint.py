@@ -9,6 +9,8 @@ from typing import Any
 
 import cloudpickle
 import joblib
+import torch
+from joblib.hashing import NumpyHasher
 
 
 class Checkpoint:
@@ -73,9 +75,18 @@ def _line(thing: Any) -> bytes:
     return plain.encode() + b"\n"
 
 
+class _Hasher(NumpyHasher):
+    """joblib's, by the numbers of tensors too; their pickles differ between processes."""
+
+    def save(self, obj: Any) -> None:
+        if isinstance(obj, torch.Tensor):
+            obj = type(obj), obj.detach().cpu().numpy()
+        super().save(obj)
+
+
 def fingerprint(thing: Any) -> str:
     """Return a hash that is the same in every process, for as long as the thing is."""
     try:
-        return joblib.hash(thing)
+        return _Hasher("md5").hash(thing)
     except Exception:  # what pickle refuses, such as a lambda
         return joblib.hash(cloudpickle.dumps(thing))

@@ -244,6 +244,8 @@ class LoaderBatches:
         Where the batches go.
     streams : sequence of Streams
         Random streams; all members see the same rows, each mixed in its own way.
+    prepare : callable, default=no change
+        ``prepare(member, x)`` prepares a batch before it is mixed.
     """
 
     def __init__(
@@ -252,28 +254,29 @@ class LoaderBatches:
         encode: Callable[[Tensor, Tensor | None], Tensor],
         device: str,
         streams: Sequence[Streams],
+        prepare: Callable[[int, Tensor], Tensor] = lambda member, x: x,
     ) -> None:
         self.loader = loader
         self.encode = encode
         self.device = device
         self.streams = streams
+        self.prepare = prepare
         self.mixing: Mixing | None = None
 
     def __iter__(self) -> Iterator[Batch]:
-        members = len(self.streams)
         for x, y in self._loaded():
             if not isinstance(x, Tensor):
                 raise TypeError(f"Only one tensor per batch can be mixed, got {type(x)!r}.")
             x, y = (part.to(self.device, non_blocking=True) for part in (x, y))
-            targets = self.encode(y, None)
-            if self.mixing is None:
-                yield Batch(*(part.expand(members, *part.shape) for part in (x, targets)))
-                continue
-            mixed = [
-                self.mixing.apply(member, x, targets, y, stream)
-                for member, stream in enumerate(self.streams)
-            ]
-            yield Batch(*(torch.stack(parts) for parts in zip(*mixed, strict=True)))
+            parts = [self._part(member, x, y) for member in range(len(self.streams))]
+            yield Batch(*map(torch.stack, zip(*parts, strict=True)))
+
+    def _part(self, member: int, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what a member sees of a batch."""
+        x, targets = self.prepare(member, x), self.encode(y, None)
+        if self.mixing is None:
+            return x, targets
+        return self.mixing.apply(member, x, targets, y, self.streams[member])
 
     def _loaded(self) -> Iterator[tuple[Any, Any]]:
         """Load batches, with all randomness of loader and dataset from the first stream."""

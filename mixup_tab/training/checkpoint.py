@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
+from torch import nn
 
-from mixup_tab.training.callbacks import EarlyStopping
+from mixup_tab.mixing import as_rule
+from mixup_tab.training.callbacks import EarlyStopping, LearningRate
 from mixup_tab.training.table import as_tensor, is_array
 
 FORMAT = "mixup-tab checkpoint 1"
@@ -21,10 +24,12 @@ class Checkpoint(Callback):
     """Writes everything that training needs to go on to a file, at the end of epochs.
 
     The same fit with the same file goes on after the last epoch that was written, and ends
-    with the same bits as one that never stopped: weights, optimizer, history and the states of
-    all random streams are restored. The file is replaced whole, never half-written, and holds
-    no code: it is read with ``torch.load(weights_only=True)``. When training is over it stays;
-    fitting again then trains no further.
+    with the same bits as one that never stopped, as far as the device computes the same twice:
+    weights, optimizer, history and the states of all random streams are restored. The file is
+    replaced whole, never half-written, and holds no code: it is read with
+    ``torch.load(weights_only=True)``. When training is over it stays; fitting again then trains
+    no further. ``partial_fit`` and ``warm_start=True`` on a net that has learned already write
+    a file, but start without it.
 
     Parameters
     ----------
@@ -36,8 +41,9 @@ class Checkpoint(Callback):
     Raises
     ------
     ValueError
-        At fit, if the file is of other training (other data, parameters or net), is broken, or
-        if training stops early by itself.
+        At fit, if the file is of other training (other data, parameters, net or kind of
+        device), is broken, or if a callback keeps a state that is not in it: early stopping,
+        and skorch's ``LRScheduler`` (use :class:`LearningRate`).
 
     Examples
     --------
@@ -55,7 +61,12 @@ class Checkpoint(Callback):
         """Check the parameters."""
         if self.every < 1:
             raise ValueError(f"every must be at least 1, got {self.every!r}.")
+        self.start_ = 0
         return self
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Remember where this fit starts."""
+        self.start_ = len(net.history)
 
     def resume(self, net: Any, X: Any, y: Any) -> int:
         """Bring a net to where the file says it was.
@@ -72,20 +83,16 @@ class Checkpoint(Callback):
         int
             Epochs that need not be trained; 0 if there is no file.
         """
-        if any(isinstance(callback, EarlyStopping) for _, callback in net.callbacks_):
-            raise ValueError(
-                "A Checkpoint does not hold the best weights that early_stopping=True keeps. "
-                "Use early_stopping=False."
-            )
-        self.fingerprint_ = _fingerprint(net, X, y)
+        _check_callbacks(net)
+        self.fingerprint_ = _fingerprint(net, X, y, self.start_)
         path = Path(self.path)
         if not path.is_file() or net.history:
             return 0
         state = self._read(path)
         if state["fingerprint"] != self.fingerprint_:
             raise ValueError(
-                f"Checkpoint {str(path)!r} is of other training: data, parameters or net "
-                "differ. Give another path, or remove the file to start anew."
+                f"Checkpoint {str(path)!r} is of other training: data, parameters, net or "
+                "device differ. Give another path, or remove the file to start anew."
             )
         net.module_.load_state_dict(state["module"])
         net.optimizer_.load_state_dict(state["optimizer"])
@@ -109,7 +116,7 @@ class Checkpoint(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Write the file, if it is time."""
-        epoch = len(net.history)
+        epoch = len(net.history) - self.start_
         if epoch % self.every and epoch < net.max_epochs:
             return
         state = {
@@ -133,26 +140,73 @@ class Checkpoint(Callback):
             beside.unlink(missing_ok=True)
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row of a history without NumPy's types, which torch.load would refuse."""
-    return {k: v.item() if isinstance(v, np.generic) else v for k, v in row.items()}
+def _check_callbacks(net: Any) -> None:
+    """Refuse callbacks whose states are not in the file."""
+    for _, callback in net.callbacks_:
+        if isinstance(callback, (EarlyStopping, SkorchEarlyStopping)):
+            raise ValueError(
+                "A Checkpoint does not hold the best weights that early stopping keeps. Use "
+                "early_stopping=False."
+            )
+        if isinstance(callback, LRScheduler):
+            raise ValueError(
+                "A Checkpoint does not hold the state of skorch's LRScheduler. Use "
+                "mixup_tab.training.LearningRate."
+            )
 
 
-def _fingerprint(net: Any, X: Any, y: Any) -> str:
+def _plain(value: Any) -> Any:
+    """Return part of a history without NumPy's types, which torch.load would refuse."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _fingerprint(net: Any, X: Any, y: Any, start: int) -> str:
     """Return a hash of what decides the result of training."""
     hashed = hashlib.sha256()
-    settings = (net.alpha, net.mixing, net.warmup_epochs, net.seeds_, net.lr, net.batch_size)
-    rest = (net.max_epochs, net.optimizer_.param_groups[0].get("weight_decay"), net.criterion_)
-    hashed.update(repr((settings, rest, net.module_)).encode())
+    settings = (start, net.max_epochs, net.alpha, net.warmup_epochs, net.batch_size)
+    groups = [{**group, "params": None} for group in net.optimizer_.param_groups]
+    place = torch.device(net.device).type  # of which the random streams are
+    hashed.update(repr((settings, net.lr, net.seeds_, groups, place)).encode())
+    rates = [callback for _, callback in net.callbacks_ if isinstance(callback, LearningRate)]
+    for part in (as_rule(net.mixing), net.optimizer_, net.criterion_, *rates):
+        hashed.update(_described(part).encode())
+    _hash_net(hashed, net.module_)
     for values in (X, y, net._weight_):
         if is_array(values):
             _hash_array(hashed, values)
     return hashed.hexdigest()
 
 
+def _described(thing: Any) -> str:
+    """Return the kind of a thing and its settings, the same in every process."""
+    values = {
+        name: value
+        for name, value in vars(thing).items()
+        if isinstance(value, (bool, int, float, str, tuple)) and not name.endswith("_")
+    }
+    values.pop("training", None)
+    return repr((type(thing).__module__, type(thing).__qualname__, sorted(values.items())))
+
+
+def _hash_net(hashed: Any, module: nn.Module) -> None:
+    """Add layers, their settings and all numbers of a net to a hash."""
+    for name, layer in module.named_modules():
+        hashed.update((name + _described(layer)).encode())
+    for tensor in (*module.parameters(), *module.buffers()):
+        _hash_array(hashed, tensor.detach())
+
+
 def _hash_array(hashed: Any, values: Any) -> None:
     """Add an array's shape, type and up to a thousand of its rows to a hash."""
     tensor = as_tensor(values)
     hashed.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
-    rows = torch.linspace(0, len(tensor) - 1, min(len(tensor), 1000)).long()
-    hashed.update(tensor[rows.to(tensor.device)].cpu().contiguous().numpy().tobytes())
+    if not tensor.dim():
+        tensor = tensor.unsqueeze(0)
+    most = min(len(tensor), 1000)
+    rows = torch.linspace(0, len(tensor) - 1, most, dtype=torch.float64).long()
+    picked = tensor[rows.to(tensor.device)].cpu().contiguous()
+    hashed.update(picked.view(torch.uint8).numpy().tobytes())

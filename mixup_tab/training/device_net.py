@@ -42,20 +42,24 @@ class DeviceNet(NeuralNet):
         arrays = as_arrays(dataset)
         if arrays is None:
             loader = super().get_iterator(dataset, training=training)
-            return LoaderBatches(loader, self._encoder(None), self.device, self._streams_)
+            encode = self._encoder(None)
+            return LoaderBatches(
+                loader, encode, self.device, self._streams_, prepare=self._prepare_loaded
+            )
         x, y, rows = arrays
         n_rows = len(x) if rows is None else len(rows)
         examples = self._examples(x, y)
         self._check_outputs(x)
         rows = None if rows is None else torch.as_tensor(rows, device=self.device)
-        augments = getattr(members_of(self.module_)[0], "augments", False)
+        net = members_of(self.module_)[0]
+        augments = isinstance(net, PreparedNet) and net.augments
         if not training:
             return PlainBatches(
                 examples,
                 rows=rows,
                 batch_size=self._chunk(),
                 members=self.n_members,
-                **({"prepare": members_of(self.module_)[0].prepare} if augments else {}),
+                **({"prepare": net.prepare} if augments else {}),
             )
         return MixedBatches(
             examples,
@@ -92,13 +96,14 @@ class DeviceNet(NeuralNet):
             self._tables_[key] = Table(values, self.device)
         return self._tables_[key]
 
+    @torch.no_grad()
     def _prepare(self, x: Tensor) -> Tensor:
         """Prepare examples in the way that is the same for all members and epochs."""
         net = members_of(self.module_)[0]
         if isinstance(net, PreparedNet):
             return x if net.augments else net.prepare(x)
         x = x.to(self._dtype_)
-        return net.prepare(x) if isinstance(net, MLP) else x
+        return self.module_.prepare(x) if isinstance(self.module_, MLP) else x
 
     @torch.no_grad()
     def _augment(self, member: int, x: Tensor) -> Tensor:
@@ -106,6 +111,13 @@ class DeviceNet(NeuralNet):
         net = members_of(self.module_)[member]
         with drawing_from(self._streams_[member].augment):
             return net.prepare(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+    def _prepare_loaded(self, member: int, x: Tensor) -> Tensor:
+        """Let a net prepare a batch that a loader gave as it lies in the dataset."""
+        if isinstance(self.module_, MLP):
+            return self.module_.prepare(x)
+        raw = isinstance(members_of(self.module_)[member], PreparedNet)
+        return self._augment(member, x.unsqueeze(0)).squeeze(0) if raw else x
 
     def _encoder(self, y: Any) -> Callable[[Tensor, Tensor | None], Tensor]:
         """Return the function that makes target rows, knowing the number of outputs."""
@@ -170,8 +182,8 @@ class DeviceNet(NeuralNet):
         raw = isinstance(members_of(self.module_)[0], PreparedNet)
         for part in x.split(self._chunk()):
             with torch.inference_mode(not training):
-                part = part.to(self.device, non_blocking=True)
-                outputs = self.module_(part if raw else part.to(dtype))
+                kind = part.dtype if raw and not part.is_floating_point() else dtype
+                outputs = self.module_(part.to(self.device, kind, non_blocking=True))
                 outputs = outputs if self.n_members == 1 else outputs.transpose(0, 1)
             yield outputs if self.device == device else outputs.to(device)
 
@@ -187,7 +199,8 @@ class DeviceNet(NeuralNet):
         -------
         ndarray, shape (members, rows, outputs)
         """
-        with threads_for(self._multiplications(min(self._chunk(), len(X)), X)):
+        rows = min(self._chunk(), len(X)) if is_array(X) else self._chunk()
+        with threads_for(self._multiplications(rows, X)):
             parts = list(self.forward_iter(X))
         outputs = (parts[0] if len(parts) == 1 else torch.cat(parts)).numpy()
         return outputs[None] if self.n_members == 1 else outputs.swapaxes(0, 1)

@@ -76,6 +76,8 @@ class _Redirect(TorchDispatchMode):
         if torch.Tag.nondeterministic_seeded not in func.tags:
             return func(*args, **kwargs)
         self.used = True
+        if _device_of(args, kwargs).type != self.generator.device.type:  # MPS
+            return self._lend_global(func, args, kwargs)
         if func is torch.ops.aten.native_dropout.default:
             return self._dropout(*args)
         original, func = func, _with_generator(func)
@@ -86,8 +88,10 @@ class _Redirect(TorchDispatchMode):
     def _lend_global(self, func: Any, args: tuple, kwargs: dict) -> Any:
         """Run an operation that takes no generator with torch's global ones seeded by ours."""
         seed = torch.randint(2**62, (), generator=self.generator, device=self.generator.device)
-        devices = [x.device for x in args if isinstance(x, torch.Tensor) and x.is_cuda][:1]
-        with _global_lock, torch.random.fork_rng(devices):
+        device = _device_of(args, kwargs)
+        others = device.type in ("cuda", "mps")
+        fork = {"devices": [device], "device_type": device.type} if others else {"devices": []}
+        with _global_lock, torch.random.fork_rng(**fork):
             torch.manual_seed(int(seed))
             return func(*args, **kwargs)
 
@@ -102,6 +106,12 @@ class _Redirect(TorchDispatchMode):
 
 # torch wraps this for torch.compile, which takes seconds to import on first use.
 _Redirect.__torch_dispatch__ = inspect.unwrap(_Redirect.__torch_dispatch__)
+
+
+def _device_of(args: tuple, kwargs: dict) -> torch.device:
+    """Where an operation computes."""
+    tensors = [x for x in (*args, *kwargs.values()) if isinstance(x, torch.Tensor)]
+    return tensors[0].device if tensors else torch.device(kwargs.get("device") or "cpu")
 
 
 def _with_generator(func: Any) -> Any:

@@ -16,7 +16,7 @@ from mixup_tab.evaluation.page import Page
 from mixup_tab.evaluation.protocols.scores import facts_of
 from mixup_tab.evaluation.session import Session
 from mixup_tab.evaluation.speech.figure import carry_out_figure
-from mixup_tab.evaluation.speech.figure_plan import PARTS, FigurePlan
+from mixup_tab.evaluation.speech.figure_plan import EPOCHS, PARTS, RATE, FigurePlan
 from mixup_tab.evaluation.speech.progress import terminal_table
 
 # Errors in percent, validation and test, by net and α (Zhang et al. 2017, figure 4).
@@ -25,10 +25,13 @@ PUBLISHED = {
     "vgg11": {0.0: (5.0, 4.6), 0.1: (4.0, 3.8), 0.2: (3.9, 3.4)},
 }
 TITLE = "Figure 4 of the mixup paper: spoken words"
-ERRORS = dict.fromkeys(
-    ("validation %", "test %", "paper's validation %", "paper's test %"), "{:.2f}"
-)
-DIFFERENCES = dict.fromkeys(("difference", "low", "high"), "{:+.2f}")
+ERRORS = {
+    "α": "{:g}",
+    **dict.fromkeys(
+        ("validation %", "test %", "paper's validation %", "paper's test %"), "{:.2f}"
+    ),
+}
+DIFFERENCES = {"α": "{:g}", **dict.fromkeys(("difference", "low", "high"), "{:+.2f}")}
 NOTE = (
     "Errors in percent, means over seeds; the paper gives one figure each, on 65,000 clips of "
     "30 words. α = 0 is ERM."
@@ -112,16 +115,18 @@ def describe(plan: FigurePlan) -> list[str]:
         f"{plan.source}: {words} words; {train:,} clips for training, {validation:,} for "
         f"validation, {test:,} for testing ({plan.parts.told}). The paper has 30 words and "
         "65,000 clips.",
-        f"{plan.epochs} epochs in batches of 100, Adam at 0.003, divided by 10 after each "
-        f"third; {plan.warmup_epochs} epochs of warm-up; 160 × 101 log spectrograms; no "
-        "augmentation.",
+        f"{plan.epochs} epochs in batches of 100, Adam at {plan.learning_rate:g}, divided by "
+        f"10 after each third; {plan.warmup_epochs} epochs of warm-up; 160 × 101 log "
+        "spectrograms; no augmentation.",
     ]
     if plan.width != 1 and "vgg11" in plan.nets:
         lines.append(
             f"Smaller than the paper: VGG-11 has {plan.width:g} of its channels (--width)."
         )
-    if plan.epochs != 30:
+    if plan.epochs != EPOCHS:
         lines.append("The paper trains for 30 epochs, with 5 of warm-up (--epochs).")
+    if plan.learning_rate != RATE:
+        lines.append("The paper's learning rate is 0.003 (--learning-rate).")
     return lines
 
 
@@ -202,7 +207,8 @@ def draw_figure(errors: pd.DataFrame) -> Figure:
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(axis="y", alpha=0.3)
     handles, labels = ax.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    place = {"loc": "outside lower center", "ncols": 2 * len(nets), "frameon": False}
+    figure.legend(handles, labels, **place)
     return figure
 
 

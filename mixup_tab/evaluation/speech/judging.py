@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,6 +99,7 @@ def judge(
     device: str = "auto",
     n_jobs: int | None = None,
     console: Console | None = None,
+    rescue: Callable[[pd.DataFrame], None] | None = None,
 ) -> tuple[Judgement, list[str]]:
     """Predict for the clips of a folder and compare with its labels.
 
@@ -119,6 +120,8 @@ def judge(
         Threads that read.
     console : rich Console, default=None
         Where to show progress.
+    rescue : callable, default=None
+        Gets the predictions made so far if a file that cannot be read or Ctrl-C ends it.
 
     Returns
     -------
@@ -134,27 +137,35 @@ def judge(
     pipeline, card = load_speech_model(model, device=device)
     folder = load_audio_folder(root, on_error=on_error)
     rows, notes = choose_clips(folder, part, card.words)
-    skipped, places, predicted, sure = list(folder.skipped), [], [], []
-    with Bar("Listening", len(rows), console or Console()) as bar:
-        batches = label_files(pipeline, folder.data[rows], on_error=on_error, n_jobs=n_jobs)
-        for batch in batches:
-            places += batch.places.tolist()
-            predicted += [card.words[k] for k in batch.proba.argmax(axis=1)]
-            sure += batch.proba.max(axis=1).tolist()
-            skipped += batch.skipped
-            bar.advance(len(batch.paths) + len(batch.skipped))
-    if not places:
+    skipped, done = list(folder.skipped), []
+    try:
+        with Bar("Listening", len(rows), console or Console()) as bar:
+            for batch in label_files(
+                pipeline, folder.data[rows], on_error=on_error, n_jobs=n_jobs
+            ):
+                done.append(_predictions(folder, rows[batch.places], batch.proba, card.words))
+                skipped += batch.skipped
+                bar.advance(len(batch.paths) + len(batch.skipped))
+    except (ValueError, OSError, KeyboardInterrupt):
+        if done and rescue is not None:
+            rescue(pd.concat(done))
+        raise
+    if not sum(map(len, done)):
         raise ValueError(f"root={str(root)!r} has no clip that can be read.")
-    kept = rows[places]
-    predictions = pd.DataFrame(
+    return Judgement(pd.concat(done, ignore_index=True), card.words, skipped), notes
+
+
+def _predictions(
+    folder: Bunch, rows: np.ndarray, proba: np.ndarray, words: Sequence[str]
+) -> pd.DataFrame:
+    return pd.DataFrame(
         {
-            "path": folder.data[kept],
-            "label": folder.target[kept],
-            "predicted": predicted,
-            "probability": sure,
+            "path": folder.data[rows],
+            "label": folder.target[rows],
+            "predicted": np.array(words)[proba.argmax(axis=1)],
+            "probability": proba.max(axis=1),
         }
     )
-    return Judgement(predictions, card.words, skipped), notes
 
 
 def choose_clips(
@@ -205,8 +216,8 @@ def choose_clips(
     rows = np.flatnonzero(chosen & known)
     if not len(rows):
         raise ValueError(
-            f"root holds no clip of the {part} part with a word that the model knows "
-            f"({_shown(words)})."
+            f"root holds no clip {'' if part == 'all' else f'of the {part} part '}with a word "
+            f"that the model knows ({_shown(words)}). Give the folder of these words."
         )
     return rows, notes
 

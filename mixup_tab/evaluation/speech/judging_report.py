@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,23 @@ def evaluate(
     """
     console = console or Console()
     folder = output or Path(time.strftime("mixup-tab-speech-evaluate-%Y%m%d-%H%M%S"))
+    new = not folder.exists()
     if output is not None:
         check_writable(folder / "predictions.csv")
-    judgement, notes = judge(model, root, console=console, **settings)
+
+    def rescue(predictions: pd.DataFrame) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "predictions-unfinished.csv"
+        _write(path, predictions)
+        console.print(f"{len(predictions):,} predictions are kept: {path}", soft_wrap=True)
+
+    try:
+        judgement, notes = judge(model, root, console=console, rescue=rescue, **settings)
+    except BaseException:
+        if new:
+            with suppress(OSError):  # predictions are kept in it, or it is not there yet
+                folder.rmdir()
+        raise
     folder.mkdir(parents=True, exist_ok=True)
     sentence = _sentence(judgement)
     console.print(sentence, style="bold", highlight=False)
@@ -67,12 +82,16 @@ def evaluate(
     console.print("Counts of clips; rows are what was said, columns what was understood:")
     # Not through rich, which would break the lines of a wide matrix.
     print(confusion_text(judgement.confusion()), file=console.file)
-    text = judgement.predictions.to_csv(index=False, float_format="%.6f")
-    write_whole(folder / "predictions.csv", text.encode())
+    _write(folder / "predictions.csv", judgement.predictions)
     page = _page(judgement, sentence, notes, {"model": str(model), "clips": str(root)})
     console.print(f"Report: {page.write(folder)}", soft_wrap=True, highlight=False)
     tell_skipped(judgement.skipped)
     return judgement
+
+
+def _write(path: Path, predictions: pd.DataFrame) -> None:
+    text = predictions.to_csv(index=False, float_format="%.6f")
+    write_whole(path, text.encode(errors="surrogateescape"))
 
 
 def _sentence(judgement: Judgement) -> str:

@@ -88,12 +88,15 @@ def label_files(
         elif bad and on_error == "skip":
             yield Labelled([], kept, np.zeros((0, len(net.classes_))), bad)
         if bad and on_error == "raise":
-            path, reason = bad[0]
-            raise ValueError(
-                f"{path} {reason}. Mend or remove it, or pass over such files with "
-                "--on-error skip."
-            )
+            raise unreadable(*bad[0])
         start += len(batch)
+
+
+def unreadable(path: str, reason: str) -> ValueError:
+    """Return the error for a file that cannot be read."""
+    return ValueError(
+        f"{path} {reason}. Mend or remove it, or pass over such files with --on-error skip."
+    )
 
 
 def check_on_error(on_error: str) -> None:

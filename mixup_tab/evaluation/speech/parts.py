@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -101,9 +102,12 @@ def _held_out(
         )
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     splitter = kind(folds, shuffle=True, random_state=seed)
-    kept, held = next(
-        splitter.split(rows, y[rows], groups=None if groups is None else groups[rows])
-    )
+    with warnings.catch_warnings():
+        # Of a rare word no clip may be held out; that it has some for training is checked.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        kept, held = next(
+            splitter.split(rows, y[rows], groups=None if groups is None else groups[rows])
+        )
     return rows[kept], rows[held]
 
 

@@ -83,7 +83,8 @@ def tell_skipped(skipped: Sequence[tuple[str, str]]) -> None:
     """
     if not skipped:
         return
-    print(f"Left out {len(skipped):,} files that cannot be read:", file=sys.stderr)
+    files = "1 file" if len(skipped) == 1 else f"{len(skipped):,} files"
+    print(f"Left out {files} that cannot be read:", file=sys.stderr)
     for path, reason in skipped:
         print(f"  {path}: {reason}", file=sys.stderr)
 

@@ -23,6 +23,7 @@ from mixup_tab.audio import speech_classifier
 from mixup_tab.estimators.checks import TrainingData
 from mixup_tab.evaluation.comparison.files import write_whole
 from mixup_tab.evaluation.comparison.saving import FORMAT as TABLE_FORMAT
+from mixup_tab.training.device import pick_device
 
 FORMAT = "mixup-tab speech model 1"
 _PACKAGES = ("mixup-tab", "scikit-learn", "torch", "torchaudio")
@@ -124,6 +125,8 @@ def load_speech_model(
     ------
     ValueError
         If it is no such file.
+    ImportError
+        If torchaudio is needed and not there.
     """
     path = Path(path)
     if not path.is_file():
@@ -139,9 +142,34 @@ def load_speech_model(
         if about.pop("format") != FORMAT:
             raise KeyError("format")
         card = SpeechCard(**about)
-    except (KeyError, TypeError) as error:
+        there = _listed(card.versions)
+    except (KeyError, TypeError, AttributeError) as error:
         raise _not_a_model(path) from error
-    return _restored(path, card, numbers, device), card
+    pick_device(device)  # refused here, it is no fault of the model
+    return _restored(path, card, numbers, device, there), card
+
+
+def check_replaceable(path: Path) -> None:
+    """Refuse a place where something lies that no training has written, such as a clip.
+
+    Parameters
+    ----------
+    path : Path
+        Where a model is to be written.
+
+    Raises
+    ------
+    ValueError
+        If there is a file that is no model.
+    """
+    if not path.is_file() or path.stat().st_size == 0:
+        return
+    try:
+        _members_of(path)
+    except ValueError as error:
+        raise ValueError(
+            f"output={str(path)!r} exists and is no model. Give another place, or remove it."
+        ) from error
 
 
 def _members_of(path: Path) -> tuple[dict[str, Any], bytes]:
@@ -160,16 +188,22 @@ def _not_a_model(path: Path) -> ValueError:
     )
 
 
-def _restored(path: Path, card: SpeechCard, numbers: bytes, device: str) -> Pipeline:
+def _listed(packages: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in packages.items())
+
+
+def _restored(
+    path: Path, card: SpeechCard, numbers: bytes, device: str, there: str
+) -> Pipeline:
     try:
         pipeline = speech_classifier(**{**card.recipe, "device": device})
         _give_net(pipeline[-1], card, safetensors.torch.load(numbers))
+    except ImportError:  # it says itself what to install
+        raise
     except Exception as error:  # whatever other versions make of it
-        there = ", ".join(f"{name} {version}" for name, version in card.versions.items())
-        here = ", ".join(f"{name} {version}" for name, version in versions().items())
         raise ValueError(
             f"model {path.name!r} cannot be put together here ({error}). It was saved with "
-            f"{there}; this is {here}. Install those, or train it anew."
+            f"{there}; this is {_listed(versions())}. Install those, or train it anew."
         ) from error
     return pipeline
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,12 @@ from mixup_tab.evaluation.comparison.files import check_writable, write_whole
 from mixup_tab.evaluation.loss_curve import LossCurveDisplay
 from mixup_tab.evaluation.speech.parts import Parts, split_clips
 from mixup_tab.evaluation.speech.progress import Bar, tell_skipped
-from mixup_tab.evaluation.speech.saving import SpeechCard, save_speech_model, versions
+from mixup_tab.evaluation.speech.saving import (
+    SpeechCard,
+    check_replaceable,
+    save_speech_model,
+    versions,
+)
 from mixup_tab.training import Checkpoint
 from mixup_tab.training.net import interrupts_pass
 
@@ -109,12 +115,14 @@ def train(
     Raises
     ------
     ValueError
-        If there is nothing to train on, or files cannot be read.
+        If there is nothing to train on, files cannot be read, a word has no file that can,
+        or ``output`` is there and no model.
     OSError
         If the model cannot be written.
     """
     console = console or Console()
     check_writable(output)
+    check_replaceable(output)
     pipeline = speech_classifier(**recipe)
     folder = load_audio_folder(root, on_error=on_error)
     seed = recipe.get("random_state") or 0
@@ -125,6 +133,10 @@ def train(
             read_part(folder, rows, pipeline, on_error, n_jobs, bar)
             for rows in (parts.train, parts.validation)
         )
+    tell_skipped([*folder.skipped, *train_part.skipped, *held_out.skipped])
+    left_out = [os.path.relpath(path, os.path.expanduser(root)) for path, _ in folder.skipped]
+    words = [path.split(os.sep)[0] for path in left_out]
+    _check_words([*folder.target, *words], train_part.y)
     checkpoint = output.with_name(f"{output.name}.checkpoint")
     started = time.perf_counter()
     try:
@@ -146,7 +158,6 @@ def train(
     seconds = time.perf_counter() - started
     console.print(f"Trained in {seconds:,.0f} s; losses: {picture}", soft_wrap=True)
     console.print(f"Model: {output}", soft_wrap=True, highlight=False, markup=False)
-    tell_skipped([*folder.skipped, *train_part.skipped, *held_out.skipped])
     return True
 
 
@@ -226,9 +237,7 @@ def fit(
         At Ctrl-C.
     """
     net, words = pipeline[-1], np.unique(train_part.y)
-    lacking = np.setdiff1d(held_out.y, words)
-    if len(lacking):
-        raise ValueError(f"word {str(lacking[0])!r} has no training clip that can be read.")
+    _check_words(held_out.y, words)
     codes = np.searchsorted(words, held_out.y)
     with Bar(what, None, console) as bar, interrupts_pass():
         watch = Validation(held_out.X, codes, bar)
@@ -236,6 +245,15 @@ def fit(
         net.set_params(callbacks=[*own, watch, Checkpoint(checkpoint)])
         net.fit(train_part.X, train_part.y)
         net.set_params(callbacks=own or None)
+
+
+def _check_words(needed: Sequence[str], trained: np.ndarray) -> None:
+    lacking = np.setdiff1d(needed, trained)
+    if len(lacking):
+        raise ValueError(
+            f"word {str(lacking[0])!r} has no training clip that can be read. Mend its files, "
+            "or take its folder away."
+        )
 
 
 def draw_losses(pipeline: Pipeline, output: Path) -> Path:
