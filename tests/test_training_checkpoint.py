@@ -242,3 +242,12 @@ def test_it_works_in_a_net_of_its_own(tmp_path):
     first, again = net().fit(X, y), net().fit(X, y)
     assert len(again.history) == 3
     assert np.array_equal(first.predict_proba(X), again.predict_proba(X))
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder" / "inside").mkdir(parents=True)
+    for place in (tmp_path / "folder", tmp_path / "file" / "a"):
+        with pytest.raises(OSError, match=r"cannot be written .* Give another path"):
+            fitted(place)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -130,14 +131,20 @@ class Checkpoint(Callback):
         self._write(Path(self.path), state)
 
     def _write(self, path: Path, state: dict[str, Any]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         # What a kill leaves here is overwritten by the next epoch that is written.
         beside = path.with_name(f".{path.name}.new")
         try:
-            torch.save(state, beside)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with beside.open("wb") as file:
+                torch.save(state, file)
             os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                beside.unlink()
+            raise OSError(
+                f"Checkpoint {str(path)!r} cannot be written ({error.strerror}). Give another "
+                "path."
+            ) from error
 
 
 def _check_callbacks(net: Any) -> None:
