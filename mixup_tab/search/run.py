@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,13 +171,20 @@ def _n_workers(n_jobs: int | None) -> int:
     return 1 if n_jobs is None else n_jobs
 
 
+class _Enough(Exception):
+    """No more results are wanted."""
+
+
 @contextmanager
 def _closing_quietly(results: Any) -> Iterator[Any]:
-    """Close joblib's generator, without its advice on generators that were not used up."""
+    """Close joblib's generator, without its advice on generators that were not used up.
+
+    Thrown into it, an error of ours ends it as any error would. The advice that it gives when
+    it is closed cannot be filtered for certain, for filters are shared by all threads.
+    """
     try:
         yield results
     finally:
-        if hasattr(results, "close"):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)
-                results.close()
+        if hasattr(results, "throw"):
+            with suppress(_Enough):
+                results.throw(_Enough())
