@@ -46,6 +46,7 @@ def test_the_plan_is_the_papers_setting(plan, clips):
 def test_a_small_folder_is_trained_on_for_longer_and_more_slowly_and_it_says_so(clips):
     small = FigurePlan.make(clips, device="cpu")
     assert (small.epochs, small.warmup_epochs, small.learning_rate) == (60, 10, 0.001)
+    assert FigurePlan.make(clips, width=0.0, device="cpu").width == 0  # not the default
     told = " ".join(describe(small))
     assert "Adam at 0.001" in told
     assert "The paper trains for 30 epochs" in told

@@ -103,6 +103,8 @@ def row_of_share(what: str, options: dict[str, Any], paths: list[str]) -> Row:
         batches.mixing = net._mixing_now()
         net.module_.train()
         making = statistics.median(seconds(partial(list, batches)) for _ in range(5))
+    if net.module_.level == "waveform":  # its spectrograms are made on the way through the net
+        making += seconds(partial(net.module_.spectrogram, torch.from_numpy(X)))
     return single_figure(
         f"VGG-11, {what}: reading and making batches",
         "an epoch",

@@ -128,30 +128,18 @@ class FigurePlan:
             raise ValueError(f"learning_rate must be positive, got {learning_rate!r}.")
         check_seed(seed)
         device = pick_device(device)
-        if root is None:
-            home = check_home(data_home)
-            folder = fetch_speech_commands("v0.01", task=30, data_home=home)
-            source = "speech-commands-v0.01"
-        else:
-            folder, source = load_audio_folder(root), Path(root).resolve().name
+        folder, source = _find_clips(root, data_home)
         parts = split_clips(folder, **SHARES, random_state=seed)
         for name in PARTS:
             if not len(getattr(parts, name)):
                 raise ValueError(f"root={str(root)!r} has no {name} clips in its lists.")
-        full = len(folder.target) >= FULL_SIZE
-        return cls(
-            folder,
-            parts,
-            source,
-            tuple(dict.fromkeys(nets)),
-            alphas,
-            seeds,
-            seed,
-            epochs=epochs or (EPOCHS if full else LONGER),
-            width=width or (1.0 if full else NARROW),
-            learning_rate=learning_rate or (RATE if full else SLOWER),
-            device=device,
-        )
+        defaults = (EPOCHS, 1.0, RATE)
+        if len(folder.target) < FULL_SIZE:
+            defaults = (LONGER, NARROW, SLOWER)
+        given = (epochs, width, learning_rate)
+        sizes = (d if g is None else g for g, d in zip(given, defaults, strict=True))
+        names = tuple(dict.fromkeys(nets))
+        return cls(folder, parts, source, names, alphas, seeds, seed, *sizes, device)
 
     def identity(self) -> dict[str, Any]:
         """Return what must be the same for a run to go on in the same folder."""
@@ -212,3 +200,13 @@ class FigurePlan:
             device=self.device,
             random_state=one.seed,
         )
+
+
+def _find_clips(
+    root: str | os.PathLike | None, data_home: str | os.PathLike | None
+) -> tuple[Bunch, str]:
+    """Return the clips of a folder, or the paper's, and what they are called."""
+    if root is not None:
+        return load_audio_folder(root), Path(root).resolve().name
+    home = check_home(data_home)
+    return fetch_speech_commands("v0.01", task=30, data_home=home), "speech-commands-v0.01"

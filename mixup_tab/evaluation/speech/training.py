@@ -134,9 +134,7 @@ def train(
             for rows in (parts.train, parts.validation)
         )
     tell_skipped([*folder.skipped, *train_part.skipped, *held_out.skipped])
-    left_out = [os.path.relpath(path, os.path.expanduser(root)) for path, _ in folder.skipped]
-    words = [path.split(os.sep)[0] for path in left_out]
-    _check_words([*folder.target, *words], train_part.y)
+    _check_words([*folder.target, *_words_skipped(folder, root)], train_part.y)
     checkpoint = output.with_name(f"{output.name}.checkpoint")
     started = time.perf_counter()
     try:
@@ -148,6 +146,21 @@ def train(
     save_speech_model(output, pipeline, card)
     picture = draw_losses(pipeline, output)
     checkpoint.unlink(missing_ok=True)
+    _tell(card, parts, console)
+    seconds = time.perf_counter() - started
+    console.print(f"Trained in {seconds:,.0f} s; losses: {picture}", soft_wrap=True)
+    console.print(f"Model: {output}", soft_wrap=True, highlight=False, markup=False)
+    return True
+
+
+def _words_skipped(folder: Bunch, root: str | os.PathLike) -> list[str]:
+    """Return the words of the files that were left out of a folder."""
+    paths = [os.path.relpath(path, os.path.expanduser(root)) for path, _ in folder.skipped]
+    return [path.split(os.sep)[0] for path in paths]
+
+
+def _tell(card: SpeechCard, parts: Parts, console: Console) -> None:
+    """Print how well a model does on the clips that were held out, if any."""
     if card.validation_accuracy is not None:
         console.print(
             f"Validation accuracy {100 * card.validation_accuracy:.2f} % "
@@ -155,10 +168,6 @@ def train(
             highlight=False,
             style="bold",
         )
-    seconds = time.perf_counter() - started
-    console.print(f"Trained in {seconds:,.0f} s; losses: {picture}", soft_wrap=True)
-    console.print(f"Model: {output}", soft_wrap=True, highlight=False, markup=False)
-    return True
 
 
 def read_part(
