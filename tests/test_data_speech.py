@@ -239,7 +239,7 @@ NOT_WHOLE = {
     "cut": (ARCHIVE[: len(ARCHIVE) // 2], r"is not a whole tar\.gz file"),
     "spoilt": (bytes(SPOILT), r"is not a whole tar\.gz file"),
     "page": (b"<html>Please log in</html>", r"is not a whole tar\.gz file"),
-    "no tar": (gzip.compress(b"hello" * 300), r"is not a whole tar\.gz file"),
+    "no tar": (gzip.compress(b"hello" * 300, mtime=0), r"is not a whole tar\.gz file"),
     "evil": (EVIL, "would leave the folder"),
 }
 
