@@ -256,8 +256,9 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
             device=self.device,
             **self._callback_params(holds_out),
             **self._module_params(data, n_outputs),
-        )
-        return net.initialize()
+        ).initialize()
+        net._open_end_ = partial
+        return net
 
     def _rule(self) -> Any:
         """Return how examples are mixed."""

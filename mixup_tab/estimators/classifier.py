@@ -11,6 +11,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from mixup_tab.estimators.base import BaseMixup
 from mixup_tab.estimators.labels import LabelsMixin
 from mixup_tab.losses import MixedCrossEntropy
+from mixup_tab.mixing import as_rule
 from mixup_tab.training import LearningRate
 
 
@@ -270,6 +271,14 @@ class MixupClassifier(LabelsMixin, BaseMixup):
             The fitted estimator.
         """
         return self._fit(X, y, sample_weight, partial=True, classes=classes)
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        if as_rule(self._rule()).kind == "values":
+            raise ValueError(
+                f"mixing={self.mixing!r} compares values of a regression, which classes do not "
+                "have. Use 'mixup', or 'same_class' for partners of the same class."
+            )
 
     def _choose_rows(
         self, y: np.ndarray, n_valid: int, seed: int

@@ -197,9 +197,10 @@ class MixupRegressor(RegressorMixin, BaseMixup):
 
     def _check_params(self) -> None:
         super()._check_params()
-        if as_rule(self._rule()).needs_labels:
+        if as_rule(self._rule()).kind == "classes":
             raise ValueError(
-                f"mixing={self.mixing!r} needs class labels; use partners='any' for regression."
+                f"mixing={self.mixing!r} looks at classes, which a regression does not have. "
+                "Use 'mixup', or 'cmixup' for partners with similar values."
             )
 
     def _check_training_data(

@@ -11,13 +11,8 @@ from mixup_tab.mixing.cutout import Cutout
 from mixup_tab.mixing.draw import beta, partners
 from mixup_tab.mixing.mixup import Mixup
 from mixup_tab.mixing.rule import Mix, MixingRule
-
-RULES = {
-    "mixup": Mixup,
-    "cutmix": CutMix,
-    "mixup+cutmix": MixupCutMix,
-    "cutout": Cutout,
-}
+from mixup_tab.mixing.rules import RULES, as_rule
+from mixup_tab.mixing.wrapper import Wrapper
 
 __all__ = [
     "RULES",
@@ -27,41 +22,8 @@ __all__ = [
     "MixingRule",
     "Mixup",
     "MixupCutMix",
+    "Wrapper",
     "as_rule",
     "beta",
     "partners",
 ]
-
-
-def as_rule(mixing: str | MixingRule) -> MixingRule:
-    """Turn the value of a ``mixing=`` argument into a rule.
-
-    Parameters
-    ----------
-    mixing : str or MixingRule
-        A name from ``RULES`` or a rule.
-
-    Returns
-    -------
-    MixingRule
-
-    Raises
-    ------
-    ValueError
-        For a name that is not known.
-    TypeError
-        For anything that is neither a name nor a rule.
-    """
-    if isinstance(mixing, MixingRule):
-        return mixing
-    if not isinstance(mixing, str):
-        raise TypeError(
-            f"mixing must be one of {sorted(RULES)} or a MixingRule such as "
-            f"Mixup(folded=True), got {mixing!r}."
-        )
-    if mixing not in RULES:
-        raise ValueError(
-            f"mixing must be one of {sorted(RULES)} or a MixingRule such as "
-            f"Mixup(folded=True), got {mixing!r}."
-        )
-    return RULES[mixing]()

@@ -58,6 +58,11 @@ class Mixup(MixingRule):
         """Whether :meth:`draw` needs the classes of the examples."""
         return self.partners != "any"
 
+    @property
+    def kind(self) -> str:
+        """What targets the rule is for."""
+        return "classes" if self.needs_labels else "any"
+
     def draw(
         self,
         alpha: float,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -30,11 +30,60 @@ class MixingRule(ABC):
     """How examples are mixed.
 
     A rule is a value without state: :meth:`draw` makes the random decisions, the two
-    other methods apply them. ``needs_labels`` says whether :meth:`draw` looks at the
-    classes of the examples, which rules a rule out for regression.
+    other methods apply them. Subclasses are frozen dataclasses that compare by their fields.
+
+    Attributes
+    ----------
+    needs_labels : bool
+        Whether :meth:`draw` looks at the targets of the examples: class codes, or values
+        where ``kind`` is "values".
+    kind : {"any", "classes", "values"}
+        What targets the rule is for; "classes" rules it out for regression and "values" for
+        classification.
+    hidden : bool
+        Whether inputs are left alone and a hidden layer of the net is mixed.
+    grows : bool
+        Whether a mixed batch has more examples than the batch it was made of.
     """
 
     needs_labels: bool = False
+    kind: str = "any"
+    hidden: bool = False
+    grows: bool = False
+
+    def learn(self, take: Callable[[Tensor], Tensor], y: Tensor) -> MixingRule:
+        """Return the rule with what it must know of the training rows.
+
+        Parameters
+        ----------
+        take : callable
+            Gives the inputs, as they are mixed, at positions of training rows.
+        y : Tensor, shape (rows,) or (rows, outputs)
+            Class codes, or values.
+
+        Returns
+        -------
+        MixingRule
+            The rule itself where there is nothing to know.
+        """
+        return self
+
+    def at(self, epoch: int, end: int | None) -> MixingRule | None:
+        """Return the rule of an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            The number of epochs before it.
+        end : int or None
+            The number of epochs when training ends; None where nobody knows.
+
+        Returns
+        -------
+        MixingRule or None
+            None where nothing is mixed.
+        """
+        return self
 
     @abstractmethod
     def draw(

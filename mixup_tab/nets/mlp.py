@@ -150,7 +150,12 @@ class MLP(nn.Module):
         """Return the outputs for raw inputs; see the class for shapes."""
         return self.body(self.prepare(x))
 
-    def body(self, x: Tensor, generators: Sequence[torch.Generator] | None = None) -> Tensor:
+    def body(
+        self,
+        x: Tensor,
+        generators: Sequence[torch.Generator] | None = None,
+        change: Callable[[int, Tensor], Tensor] | None = None,
+    ) -> Tensor:
         """Return the outputs for inputs that :meth:`prepare` has seen.
 
         Parameters
@@ -159,6 +164,8 @@ class MLP(nn.Module):
             Prepared inputs; see the class for shapes.
         generators : sequence of torch.Generator, default=None
             One source of dropout masks per member; None takes torch's global one.
+        change : callable, default=no change
+            ``change(k, x)`` stands in for the inputs of layer k, shape (members, batch, width).
 
         Returns
         -------
@@ -171,7 +178,7 @@ class MLP(nn.Module):
         if x.dtype != layers[0][0].dtype:
             layers = [(weight.to(x.dtype), bias.to(x.dtype)) for weight, bias in layers]
         dropout = self._make_dropout(generators) if self.training else None
-        outputs = self._run(x, layers, dropout)[-1]
+        outputs = self._run(x, layers, dropout, change)
         return outputs[0] if single else outputs
 
     def backward(
@@ -271,17 +278,15 @@ class MLP(nn.Module):
         x: Tensor,
         layers: Sequence[tuple[Tensor, Tensor]],
         dropout: Callable[[Tensor], Tensor] | None,
-    ) -> list[Tensor]:
-        """Return the inputs of every layer and, last, the outputs."""
-        values = [x]
-        for weight, bias in layers:
-            if len(values) > 1:
+        change: Callable[[int, Tensor], Tensor] | None,
+    ) -> Tensor:
+        for k, (weight, bias) in enumerate(layers):
+            if k:
                 x = x.relu_()
-                if dropout is not None:
-                    x = values[-1] = dropout(x)
+                x = x if dropout is None else dropout(x)
+            x = x if change is None else change(k, x)
             x = torch.baddbmm(bias, x, weight.mT)
-            values.append(x)
-        return values
+        return x
 
     def _make_dropout(
         self,

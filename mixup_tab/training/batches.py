@@ -44,10 +44,12 @@ class Mixing:
     ) -> tuple[Tensor, Tensor]:
         """Mix batches of one member, shapes (..., batch, *features) and (..., batch, columns).
 
-        With α = 0 they are returned as they are.
+        With α = 0 they are returned as they are, and so they are where hidden layers are
+        mixed.
         """
         alpha, rule = self.alphas[member], self.rule
-        if not alpha:
+        # Members whose batches grow must all have batches of one size.
+        if rule.hidden or not (alpha or (rule.grows and any(self.alphas))):
             return x, targets
         labels = labels if rule.needs_labels else None
         mix = rule.draw(
@@ -120,6 +122,29 @@ class MixedBatches:
             for epochs in self._ahead:
                 epochs.clear()
         self._mixing = mixing
+
+    def teach(self, rule: MixingRule) -> MixingRule:
+        """Return a rule with what it must know of the rows.
+
+        What augments them draws from a seed of its own, wherever training is.
+        """
+        rows = self.rows
+        if rows is None:
+            rows = torch.arange(self.n_rows, device=self.examples.device)
+
+        def take(positions: Tensor) -> Tensor:
+            x, _ = self.examples.take(rows[positions])
+            if self.augment is None:
+                return x
+            generator = self.streams[0].augment
+            state = generator.get_state()
+            try:
+                generator.manual_seed(0)
+                return self.augment(0, x.unsqueeze(0)).squeeze(0)
+            finally:
+                generator.set_state(state)
+
+        return rule.learn(take, self.examples.labels(rows))
 
     def __iter__(self) -> Iterator[Batch]:
         for block in self.blocks():
@@ -262,6 +287,10 @@ class LoaderBatches:
         self.streams = streams
         self.prepare = prepare
         self.mixing: Mixing | None = None
+
+    def teach(self, rule: MixingRule) -> MixingRule:
+        """Return the rule: a loader does not give all rows at once."""
+        return rule
 
     def __iter__(self) -> Iterator[Batch]:
         for x, y in self._loaded():

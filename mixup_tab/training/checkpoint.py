@@ -14,7 +14,7 @@ from skorch.callbacks import Callback, LRScheduler
 from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from torch import nn
 
-from mixup_tab.mixing import as_rule
+from mixup_tab.mixing import MixingRule, as_rule
 from mixup_tab.training.callbacks import EarlyStopping, LearningRate
 from mixup_tab.training.table import as_tensor, is_array
 
@@ -191,9 +191,10 @@ def _fingerprint(net: Any, X: Any, y: Any, start: int) -> str:
 def _described(thing: Any) -> str:
     """Return the kind of a thing and its settings, the same in every process."""
     values = {
-        name: value
+        name: _described(value) if isinstance(value, MixingRule) else value
         for name, value in vars(thing).items()
-        if isinstance(value, (bool, int, float, str, tuple)) and not name.endswith("_")
+        if isinstance(value, (bool, int, float, str, tuple, MixingRule))
+        and not name.endswith("_")
     }
     values.pop("training", None)
     return repr((type(thing).__module__, type(thing).__qualname__, sorted(values.items())))

@@ -11,7 +11,7 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
-from torch import Tensor
+from torch import Tensor, nn
 
 from mixup_tab.mixing import as_rule
 from mixup_tab.mixing.draw import check_alpha
@@ -20,6 +20,13 @@ from mixup_tab.training.batches import Batch, Mixing
 from mixup_tab.training.callbacks import StopTraining
 from mixup_tab.training.device import precision_for
 from mixup_tab.training.device_net import DeviceNet, members_of
+from mixup_tab.training.hidden import (
+    INPUT,
+    HiddenMix,
+    LayerDraw,
+    mixed_inside,
+    mixed_layers,
+)
 from mixup_tab.training.optim import LeanAdamW
 from mixup_tab.training.randomness import drawing_from
 
@@ -99,7 +106,11 @@ class EpochNet(DeviceNet):
 
     def _begin_epoch(self, iterator: Any) -> None:
         self.history.new_batch()  # what skorch's callbacks expect there to be
-        iterator.mixing = self._mixing_now()
+        iterator.mixing = mixing = self._mixing_now(iterator)
+        self._inside_ = mixing if mixing is not None and mixing.rule.hidden else None
+        if self._inside_ is not None:
+            nets = zip(self._members(), self._streams_, strict=True)
+            self._layers_ = [LayerDraw(mixing.rule, net, stream.mix) for net, stream in nets]
 
     def goes_by_hand(self) -> bool:
         """Whether nobody would notice that an epoch runs without autograd and hooks.
@@ -112,6 +123,7 @@ class EpochNet(DeviceNet):
         return (
             not self._heard_
             and isinstance(self.module_, MLP)
+            and not as_rule(self.mixing).hidden
             and isinstance(self.optimizer_, LeanAdamW)
             and hasattr(self.criterion_, "gradient")
             and not overrides(self, EpochNet, "train_step", "train_step_single", "infer")
@@ -142,11 +154,20 @@ class EpochNet(DeviceNet):
         outputs, targets = (torch.stack(part) for part in zip(*steps, strict=True))
         return self.criterion_.rows(outputs, targets).sum((0, 2))
 
-    def _mixing_now(self) -> Mixing | None:
+    def _mixing_now(self, iterator: Any) -> Mixing | None:
         epoch = len(self.history) - 1
         if epoch < self.warmup_epochs:
             return None
-        return Mixing(as_rule(self.mixing), self._alphas())
+        if self._rule_ is None:
+            self._rule_ = iterator.teach(as_rule(self.mixing))
+        rule = self._rule_.at(epoch, self._end_)
+        return None if rule is None else Mixing(rule, self._alphas())
+
+    def _members(self) -> Sequence[nn.Module]:
+        """Return the net of every member; an MLP, which holds them all, once for each."""
+        if isinstance(self.module_, MLP):
+            return [self.module_] * self.n_members
+        return members_of(self.module_)
 
     def _alphas(self) -> list[float]:
         """Return α of every member."""
@@ -184,26 +205,45 @@ class EpochNet(DeviceNet):
             return self._losses(batch, **fit_params)
 
     def _losses(self, batch: Batch, **fit_params: Any) -> dict:
-        outputs = self._stacked_outputs(batch.x, **fit_params)
+        mixes = self._draw_inside(batch.targets)
+        outputs = self._stacked_outputs(batch.x, mixes, **fit_params)
+        targets = batch.targets
+        if mixes is not None:
+            targets = torch.stack([mix.mixed_targets() for mix in mixes])
         if hasattr(self.criterion_, "rows"):
-            losses = self.criterion_.rows(outputs, batch.targets).mean(-1)
+            losses = self.criterion_.rows(outputs, targets).mean(-1)
         else:
-            pairs = zip(outputs, batch.targets, strict=True)
+            pairs = zip(outputs, targets, strict=True)
             losses = torch.stack([self.get_loss(*pair) for pair in pairs])
         return {"loss": losses.sum(), "member_losses": losses, "y_pred": outputs}
 
-    def _stacked_outputs(self, x: Tensor, **fit_params: Any) -> Tensor:
+    def _draw_inside(self, targets: Tensor) -> list[HiddenMix] | None:
+        """Return what is done to a hidden layer of every member in this step, if anything."""
+        inside = self._inside_
+        if inside is None or not self.module_.training:
+            return None
+        parts = zip(inside.alphas, self._layers_, targets, self._streams_, strict=True)
+        return [
+            HiddenMix(inside.rule, alpha, layers.next(), part, stream.mix)
+            for alpha, layers, part, stream in parts
+        ]
+
+    def _stacked_outputs(
+        self, x: Tensor, mixes: list[HiddenMix] | None = None, **fit_params: Any
+    ) -> Tensor:
         """Outputs, shape (members, batch, outputs), for prepared inputs with that axis."""
         noise = [stream.noise for stream in self._streams_]
         if isinstance(self.module_, MLP):
-            return self.module_.body(x, noise)
+            return self.module_.body(x, noise, mixed_layers(mixes) if mixes else None)
         redirect = self.module_.training and self._uses_noise_
         used, outputs = False, []
-        for net, part, generator in zip(members_of(self.module_), x, noise, strict=True):
+        parts = zip(self._members(), x, noise, mixes or [None] * len(x), strict=True)
+        for net, part, generator, mix in parts:
             call = net.body if isinstance(net, PreparedNet) else net
             call = self.infer if call is self.module_ else call
+            part = mix(part) if mix is not None and mix.layer == INPUT else part
             random = drawing_from(generator) if redirect else nullcontext()
-            with random as mode, precision_for(net, self.device):
+            with random as mode, precision_for(net, self.device), mixed_inside(net, mix):
                 outputs.append(call(part, **fit_params).to(self._dtype_))
             used = used or (redirect and mode.used)
         if self.module_.training:

@@ -21,6 +21,7 @@ from mixup_tab.nets import MLP, Ensemble
 from mixup_tab.training.callbacks import EarlyStopping, LearningRate, StopTraining
 from mixup_tab.training.device import pick_device, threads_for
 from mixup_tab.training.epochs import EpochNet
+from mixup_tab.training.hidden import LayerDraw
 from mixup_tab.training.optim import LeanAdamW
 from mixup_tab.training.randomness import Streams, drawing_from, member_seeds
 from mixup_tab.training.table import is_array
@@ -169,6 +170,7 @@ class MixupNet(EpochNet):
         parameters = list(self.module_.parameters())
         self._dtype_ = parameters[0].dtype if parameters else torch.float32
         self._n_weights_ = sum(p.numel() for p in parameters)
+        self._open_end_ = False
         return self
 
     def _seeds(self) -> list[int]:
@@ -266,7 +268,7 @@ class MixupNet(EpochNet):
         self.interrupted_ = False
         work = self._multiplications(self.batch_size, X)
         epochs = self.max_epochs if epochs is None else epochs
-        with self._material(sample_weight), threads_for(work):
+        with self._material(sample_weight, epochs=epochs), threads_for(work):
             try:
                 for callback in self._checkpoints():
                     epochs -= callback.resume(self, X, y)
@@ -278,8 +280,14 @@ class MixupNet(EpochNet):
         return self
 
     @contextmanager
-    def _material(self, weight: Any, tables: dict | None = None) -> Iterator[None]:
+    def _material(
+        self, weight: Any, tables: dict | None = None, epochs: int | None = None
+    ) -> Iterator[None]:
         """Hold weights, random streams and tables on the device while there is training."""
+        epochs = self.max_epochs if epochs is None else epochs
+        self._end_ = None if self._open_end_ else len(self.history) + epochs
+        self._rule_ = self._inside_ = None
+        self._layers_: list[LayerDraw] = []
         self._weight_ = None if weight is None else np.asarray(weight)
         self._streams_ = self._make_streams(len(self.history))
         self._tables_ = {} if tables is None else tables
@@ -288,6 +296,7 @@ class MixupNet(EpochNet):
             yield
         finally:
             del self._weight_, self._streams_, self._tables_, self._least_
+            del self._rule_, self._layers_
 
     def partial_fit(
         self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any

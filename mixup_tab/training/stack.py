@@ -12,6 +12,7 @@ from skorch.dataset import Dataset
 from torch import Tensor
 
 from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
+from mixup_tab.mixing import as_rule
 from mixup_tab.nets import MLP
 from mixup_tab.training.batches import Batch
 from mixup_tab.training.callbacks import (
@@ -122,6 +123,7 @@ def _can_be_stacked(net: MixupNet) -> bool:
     return (
         type(net) is MixupNet
         and net.goes_by_hand()
+        and not as_rule(net.mixing).grows  # nor are its batches of one size
         and not len(net.history)
         and type(net.optimizer_) is LeanAdamW
         and len(net.optimizer_.param_groups) == 1

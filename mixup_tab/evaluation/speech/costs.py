@@ -100,7 +100,7 @@ def row_of_share(what: str, options: dict[str, Any], paths: list[str]) -> Row:
     epoch = net.history[-1, "dur"]
     with net._material(None):
         batches = net.get_iterator(net.get_dataset(X, y), training=True)
-        batches.mixing = net._mixing_now()
+        batches.mixing = net._mixing_now(batches)
         net.module_.train()
         making = statistics.median(seconds(partial(list, batches)) for _ in range(5))
     if net.module_.level == "waveform":  # its spectrograms are made on the way through the net
