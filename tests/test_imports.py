@@ -18,6 +18,7 @@ FLOORS = {
     "losses": 0,
     "mixing": 0,
     "nets": 0,
+    "sampling": 1,
     "training": 1,
     "estimators": 2,
     "search": 3,
@@ -111,8 +112,10 @@ def test_public_names_are_found_at_home(name):
         "mixup_tab.mixing",
         "mixup_tab.nets",
         "mixup_tab.training",
+        "mixup_tab.sampling",
         "mixup_tab.estimators",
         "mixup_tab.audio",
+        "mixup_tab.evaluation",
     ],
 )
 def test_names_that_a_room_offers_exist(module):

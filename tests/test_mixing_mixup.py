@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mixup_tab.mixing import RULES, Mixup, as_rule
+from mixup_tab.mixing import RULES, MixingRule, Mixup, as_rule
 
 SHAPES = [
     ((5,), (3,)),  # vectors
@@ -181,7 +181,11 @@ def test_as_rule_knows_every_name_and_passes_rules_on():
     rule = Mixup(folded=True)
     assert as_rule(rule) is rule
     assert as_rule("mixup") == Mixup()
-    assert {name: type(as_rule(name)) for name in RULES} == RULES
+    assert as_rule("folded") == Mixup(folded=True)
+    assert as_rule("same_class") == Mixup(partners="same_class")
+    rules = [as_rule(name) for name in RULES]
+    assert all(isinstance(one, MixingRule) for one in rules)
+    assert len(set(rules)) == len(RULES)
 
 
 def test_as_rule_refuses_an_unknown_name():

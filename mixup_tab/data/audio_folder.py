@@ -65,6 +65,7 @@ def load_audio_folder(
         frame : DataFrame of shape (clips, 4)
             Columns path, label, speaker, subset; None where unknown.
         skipped : list of (path, reason)
+            Files that could not be read.
 
     Raises
     ------

@@ -60,6 +60,7 @@ def fetch_delgado(
     -------
     Bunch, or tuple (data, target)
         data : ndarray of float64, shape (rows, features)
+            Numbers, as the study has them.
         target : ndarray of int64, shape (rows,)
             Codes of the classes.
         folds : list of (train, test)
@@ -68,8 +69,11 @@ def fetch_delgado(
         tune : (train, valid)
             Row numbers that the study chose hyperparameters on.
         two_files : bool
+            Whether the archive has a file for training and one for testing.
         feature_names, target_names : list
+            Columns and classes.
         DESCR : str
+            What the set is.
 
     Raises
     ------

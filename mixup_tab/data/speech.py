@@ -65,7 +65,9 @@ def fetch_speech_commands(
         DESCR : str
             What the set is, its licence and citation.
         card : SoundCard
+            What is known about it.
         url : str
+            Address of the archive file.
 
     Raises
     ------

@@ -54,8 +54,11 @@ def fetch_uci(
         frame : DataFrame of shape (rows, features + 1)
             Both; the last column is ``target``. None with ``as_frame=False``.
         feature_names : list of str
-        target_names : list of labels, or None for regression
+            Columns of ``data``.
+        target_names : list of labels, or None
+            Sorted; None for regression.
         task : {"classification", "regression"}
+            What ``target`` is for.
         DESCR : str
             What the set is, its licence and citation.
         card : Card or None

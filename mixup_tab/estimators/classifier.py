@@ -38,10 +38,18 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         5-fold cross-validation of the log-loss on the training rows. Not the L2 penalty
         that the parameter of this name is in ``MLPClassifier``; that is ``weight_decay``.
     mixing : str or MixingRule, default="auto"
-        How examples are mixed: "mixup", "cutmix" (columns of a table, or boxes of images, are
-        swapped), "mixup+cutmix" (each for half of the examples), "cutout" (columns or boxes
-        are set to zero, labels stay), or a rule such as ``Mixup(folded=True)``. "auto" is
-        "mixup+cutmix", and "mixup" for a ``module`` of your own.
+        How examples are mixed:
+
+        - "mixup", "folded" (λ ≥ ½), "same_class" (partners of the same class);
+        - "cutmix" (columns of a table, or boxes of images, are swapped), "mixup+cutmix" (each
+          for half of the examples), "featmix" (columns count by what they tell);
+        - "cutout" (columns or boxes are set to zero, labels stay);
+        - "dirichlet" (three examples), "manifold" (a hidden layer), "regmixup" (beside the
+          batch as it is), "remix" (labels lean to rare classes), "off_at_end" (mixup, but
+          for the last tenth of the epochs);
+        - or a rule such as ``Mixup(folded=True)``; see :mod:`mixup_tab.mixing`.
+
+        "auto" is "mixup+cutmix", and "mixup" for a ``module`` of your own.
     hidden_layer_sizes : sequence of int, default=(128, 128)
         Width of each hidden layer.
     module : class or callable, default=None

@@ -32,7 +32,8 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         Parameter of Beta(α, α), 0 ≤ α < ∞. With 0 nothing is mixed; "auto" takes one of
         0, 0.1, 0.3 and 1 by 5-fold cross-validation on the training rows.
     mixing : str or MixingRule, default="mixup"
-        How examples are mixed. Rules that look at classes are refused.
+        How examples are mixed; see :class:`~mixup_tab.MixupClassifier`. "cmixup" draws
+        partners with similar values. Rules that look at classes are refused.
     hidden_layer_sizes : sequence of int, default=(128, 128)
         Width of each hidden layer.
     module : class or callable, default=None

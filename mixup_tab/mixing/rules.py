@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mixup_tab.mixing.both import MixupCutMix
+from mixup_tab.mixing.cmixup import CMixup
 from mixup_tab.mixing.cutmix import CutMix
 from mixup_tab.mixing.cutout import Cutout
+from mixup_tab.mixing.dirichlet import DirichletMixup
+from mixup_tab.mixing.featmix import FeatMix
+from mixup_tab.mixing.manifold import ManifoldMixup
 from mixup_tab.mixing.mixup import Mixup
+from mixup_tab.mixing.off_at_end import OffAtEnd
+from mixup_tab.mixing.regmixup import RegMixup
+from mixup_tab.mixing.remix import Remix
 from mixup_tab.mixing.rule import MixingRule
 
 RULES: dict[str, Callable[[], MixingRule]] = {
@@ -17,6 +24,13 @@ RULES: dict[str, Callable[[], MixingRule]] = {
     "cutmix": CutMix,
     "mixup+cutmix": MixupCutMix,
     "cutout": Cutout,
+    "featmix": FeatMix,
+    "dirichlet": DirichletMixup,
+    "manifold": ManifoldMixup,
+    "regmixup": RegMixup,
+    "remix": Remix,
+    "cmixup": CMixup,
+    "off_at_end": OffAtEnd,
 }
 
 

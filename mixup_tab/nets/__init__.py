@@ -5,6 +5,7 @@ from mixup_tab.nets.bins import BinnedMLP, PiecewiseLinear
 from mixup_tab.nets.ensemble import Ensemble
 from mixup_tab.nets.lenet import LeNet
 from mixup_tab.nets.mlp import MLP
+from mixup_tab.nets.preact_resnet import PreActResNet18
 from mixup_tab.nets.prepared import PreparedNet
 from mixup_tab.nets.resnet import ResNet10
 from mixup_tab.nets.scaling import RobustScale
@@ -18,6 +19,7 @@ __all__ = [
     "Ensemble",
     "LeNet",
     "PiecewiseLinear",
+    "PreActResNet18",
     "PreparedNet",
     "ResNet10",
     "RobustScale",

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mixup_tab.mixing import ManifoldMixup
 from mixup_tab.nets import MLP
-
-if TYPE_CHECKING:
-    from mixup_tab.mixing import ManifoldMixup
 
 INPUT = "input"
 _DRAWN_AT_ONCE = 256

@@ -1,0 +1,138 @@
+"""Every mixing rule by name, in estimators and searches."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from torch import nn
+
+from mixup_tab import MixupClassifier, MixupRegressor, MixupSearchCV
+from mixup_tab.mixing import RULES, OffAtEnd, RegMixup, as_rule
+
+FOR_CLASSES = [name for name in RULES if as_rule(name).kind != "values"]
+FOR_VALUES = [name for name in RULES if as_rule(name).kind != "classes"]
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(90, 4))
+    return X, np.array(["a", "b", "c"])[(X[:, 0] > 0).astype(int) + (X[:, 1] > 1)]
+
+
+def net(**params):
+    return MixupClassifier(
+        **{"n_estimators": 2, "max_epochs": 12, "random_state": 0, "alpha": 0.4, **params}
+    )
+
+
+@pytest.mark.parametrize("name", FOR_CLASSES)
+def test_a_classifier_learns_with_it_and_keeps_its_bits(name, table):
+    X, y = table
+    fitted = net(mixing=name).fit(X, y)
+    assert fitted.score(X, y) > 0.8
+    again = net(mixing=as_rule(name)).fit(X, y)
+    assert np.array_equal(fitted.predict_proba(X), again.predict_proba(X))
+    erm = net(alpha=0).fit(X, y).predict_proba(X)
+    assert not np.array_equal(fitted.predict_proba(X), erm)
+
+
+@pytest.mark.parametrize("name", FOR_CLASSES)
+def test_alpha_0_is_plain_training(name, table):
+    X, y = table
+    plain = net(alpha=0, mixing="mixup", max_epochs=2).fit(X, y).predict_proba(X)
+    mixed = net(alpha=0, mixing=name, max_epochs=2).fit(X, y).predict_proba(X)
+    assert np.allclose(mixed, plain, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", FOR_VALUES)
+def test_a_regressor_learns_with_it(name, table):
+    X = table[0]
+    y = X @ [1.0, 2, 3, 4]
+    fitted = MixupRegressor(mixing=name, max_epochs=60, random_state=0).fit(X, y)
+    assert fitted.score(X, y) > 0.5
+
+
+@pytest.mark.parametrize("name", ["cmixup", "mixup"])
+def test_several_targets(name, table):
+    X = table[0]
+    y = X[:, :2] * [1.0, 100.0]
+    fitted = MixupRegressor(mixing=name, max_epochs=60, random_state=0).fit(X, y)
+    assert fitted.score(X, y) > 0.5
+
+
+@pytest.mark.parametrize("kind", ["classes", "values"])
+def test_rules_for_the_other_kind_of_target_are_refused(kind, table):
+    X, y = table
+    estimator = MixupClassifier() if kind == "values" else MixupRegressor()
+    names = [name for name in RULES if as_rule(name).kind == kind]
+    assert names
+    for name in names:
+        estimator.set_params(mixing=name)
+        with pytest.raises(ValueError, match=f"mixing='{name}'"):
+            estimator.fit(X, y if kind == "values" else X[:, 0])
+
+
+def test_both_searches_choose_among_all_of_them(table):
+    grid = {"mixing": FOR_CLASSES}
+    options = {"cv": 2, "scoring": "neg_log_loss", "refit": False}
+    quick = net(n_estimators=1, max_epochs=3)
+    ours = MixupSearchCV(quick, grid, **options).fit(*table)
+    theirs = GridSearchCV(quick, grid, **options).fit(*table)
+    key = "mean_test_score"
+    assert np.allclose(ours.cv_results_[key], theirs.cv_results_[key], atol=1e-6)
+    assert len({round(score, 6) for score in ours.cv_results_[key]}) == len(FOR_CLASSES)
+
+
+class Picture(nn.Module):
+    """A small net for images, as spectrograms are, with two blocks."""
+
+    def __init__(self, out_features):
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU())
+        self.second = nn.Sequential(nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten())
+        self.out = nn.Linear(4 * 2 * 4, out_features)
+
+    def forward(self, x):
+        return self.out(self.second(self.first(x)))
+
+
+@pytest.mark.parametrize("name", FOR_CLASSES)
+def test_images_are_mixed_as_well(name):
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 2
+    X = rng.normal(size=(60, 1, 6, 8)) + 1.5 * y.reshape(-1, 1, 1, 1)
+    fitted = net(mixing=name, module=Picture, max_epochs=8).fit(X, y)
+    assert fitted.score(X, y) > 0.9
+
+
+@pytest.mark.parametrize("epochs", [1, 0.5, 2])
+def test_the_last_epochs_are_plain(epochs, table):
+    """As many plain epochs as there are remain when all are the last."""
+    X, y = table
+    rule = OffAtEnd(epochs=epochs)
+    off = net(mixing=rule, max_epochs=2, callbacks=None).fit(X, y)
+    assert (
+        off.predict_proba(X) != net(mixing="mixup", max_epochs=2).fit(X, y).predict_proba(X)
+    ).any()
+    plain = net(alpha=0, max_epochs=2).fit(X, y).predict_proba(X)
+    assert np.array_equal(off.predict_proba(X), plain) == (epochs == 2)
+
+
+def test_partial_fit_knows_no_end_so_mixing_stays_on(table):
+    X, y = table
+    on, off = net(mixing="mixup"), net(mixing=OffAtEnd(epochs=1))
+    for _ in range(2):
+        on.partial_fit(X, y), off.partial_fit(X, y)
+    assert np.array_equal(on.predict_proba(X), off.predict_proba(X))
+
+
+def test_batches_that_grow_work_with_what_a_fit_can_have(table):
+    X, y = table
+    weight = np.linspace(0, 1, len(y))
+    rule = RegMixup(eta=0.5)
+    fitted = net(
+        mixing=rule, alpha=10, early_stopping=True, warmup_epochs=2, dropout=0.1, batch_size=7
+    ).fit(X, y, sample_weight=weight)
+    assert fitted.score(X, y) > 0.6
+    assert clone(fitted).mixing == rule
