@@ -31,6 +31,7 @@ _HOMES = {
     "Remix": "mixup_tab.mixing",
     "ResNet10": "mixup_tab.nets",
     "VGG11": "mixup_tab.nets",
+    "VicinalSampler": "mixup_tab.sampling",
 }
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "RegMixup",
     "Remix",
     "ResNet10",
+    "VicinalSampler",
     "__version__",
 ]
 

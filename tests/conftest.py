@@ -1,4 +1,6 @@
-"""Small tables and a net of a user's, shared by the tests of the estimators."""
+"""What tests share: small tables, a net of a user's, a browser."""
+
+import shutil
 
 import numpy as np
 import pytest
@@ -50,3 +52,28 @@ def line():
     rng = np.random.default_rng(2)
     X = rng.normal(size=(60, 4)).astype(np.float32)
     return X, X @ np.array([1.0, -2.0, 0.5, 0.0]) + 0.1 * rng.normal(size=60)
+
+
+BROWSER_FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Chromium without a window, where it and its driver are installed."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("Chromium or its driver is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    profile = f"--user-data-dir={tmp_path_factory.mktemp('profile')}"
+    for flag in [*BROWSER_FLAGS.split(), profile]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield browser
+    browser.quit()

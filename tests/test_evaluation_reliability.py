@@ -2,8 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from mixup_tab.evaluation import ReliabilityDisplay
+from mixup_tab.evaluation.calibration_bands import accuracy_intervals
 from mixup_tab.evaluation.metrics import calibration_bins, expected_calibration_error
 
 
@@ -71,8 +75,12 @@ def test_bins_of_folds_are_those_of_all_rows():
     )
 
 
-def test_draws_where_it_is_told():
-    ax = Figure().subplots()
+@pytest.mark.parametrize(
+    ("place", "layout"), [("subplot", "constrained"), ("subplot", None), ("anywhere", None)]
+)
+def test_draws_where_it_is_told(place, layout):
+    figure = Figure(layout=layout)
+    ax = figure.subplots() if place == "subplot" else figure.add_axes([0.1, 0.4, 0.8, 0.5])
     display = ReliabilityDisplay.from_predictions(*predictions(), ax=ax)
     assert display.ax_ is ax
     assert display.figure_ is ax.figure
@@ -91,3 +99,52 @@ def test_the_legend_of_many_methods_covers_no_curve():
     legend = display.ax_.get_legend().get_window_extent()
     assert legend.x0 >= display.ax_.get_window_extent().x1
     assert legend.x1 <= display.figure_.bbox.x1
+
+
+def test_bands_are_the_intervals_of_the_bins():
+    y, proba = predictions()
+    display = ReliabilityDisplay.from_predictions(y, proba, n_bins=10, level=0.8)
+    (band,) = display.bands_.values()
+    corners = {tuple(corner) for corner in band.get_paths()[0].vertices.round(9)}
+    expected = accuracy_intervals(calibration_bins(y, proba, 10), level=0.8).round(9)
+    for end in ("low", "high"):
+        assert set(zip(expected["confidence"], expected[end], strict=True)) <= corners
+    assert band.get_facecolor()[0][:3] == pytest.approx(
+        _rgba(display.lines_["predictions"].get_color())[:3]
+    )
+
+
+def test_bands_would_hide_each_other_where_there_are_many():
+    y, proba = predictions()
+    three = {f"net {k}": proba for k in range(3)}
+    assert set(ReliabilityDisplay.from_predictions(y, three).bands_) == set(three)
+    assert not ReliabilityDisplay.from_predictions(y, {**three, "net 3": proba}).bands_
+    assert not ReliabilityDisplay.from_predictions(y, three, level=None).bands_
+    assert not ReliabilityDisplay.from_bins(calibration_bins(y, proba), level=None).bands_
+
+
+def words(rows=90):
+    rng = np.random.default_rng(0)
+    y = np.array(["pear", "apple", "fig"])[np.arange(rows) % 3]
+    return (np.arange(rows) % 3)[:, None] + rng.normal(size=(rows, 2)), y
+
+
+def test_estimators_are_drawn_by_name_whatever_their_labels():
+    X, y = words()
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+    codes = np.searchsorted(["apple", "fig", "pear"], y)
+    expected = ReliabilityDisplay.from_predictions(codes, model.predict_proba(X), n_bins=5)
+    display = ReliabilityDisplay.from_estimator(model, X, y, n_bins=5)
+    np.testing.assert_allclose(
+        display.lines_["LogisticRegression"].get_xydata(),
+        expected.lines_["predictions"].get_xydata(),
+    )
+    two = ReliabilityDisplay.from_estimator({"one": model, "other": model}, X, y)
+    assert list(two.lines_) == ["one", "other"]
+
+
+def test_labels_that_an_estimator_does_not_know_are_refused():
+    X, y = words()
+    model = LogisticRegression().fit(X[y != "fig"], y[y != "fig"])
+    with pytest.raises(ValueError, match=r"y holds .*fig.* LogisticRegression has not seen"):
+        ReliabilityDisplay.from_estimator(model, X, y)

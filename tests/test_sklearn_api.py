@@ -7,7 +7,13 @@ import pytest
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from mixup_tab import MixupClassifier, MixupClassifierCV, MixupRegressor, MixupSearchCV
+from mixup_tab import (
+    MixupClassifier,
+    MixupClassifierCV,
+    MixupRegressor,
+    MixupSearchCV,
+    VicinalSampler,
+)
 
 SMALL = {"hidden_layer_sizes": (16,), "learning_rate_init": 0.02, "max_epochs": 15}
 
@@ -23,7 +29,13 @@ def expected_failed_checks(estimator):
 
 
 CANDIDATES = [{"alpha": 0.2, "max_epochs": 20}, {"alpha": 0, "max_epochs": 20}]
-ESTIMATORS = [MixupClassifier, MixupClassifierCV, MixupRegressor, MixupSearchCV]
+ESTIMATORS = [
+    MixupClassifier,
+    MixupClassifierCV,
+    MixupRegressor,
+    MixupSearchCV,
+    VicinalSampler,
+]
 
 
 def search(net):

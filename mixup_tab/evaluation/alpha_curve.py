@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
+
+from mixup_tab.evaluation.search_results import metric_key, name_of_score, without
 
 
 class AlphaCurveDisplay:
@@ -77,15 +78,15 @@ class AlphaCurveDisplay:
         name = _alpha_name(search.estimator)
         if any(name not in params for params in results["params"]):
             raise ValueError(f"The search's param_grid has no {name!r}: nothing to draw.")
-        key = _metric_name(search, metric)
+        key = metric_key(search, metric)
         best = getattr(search, "best_index_", None)
         if best is None or metric is not None:
             best = int(np.nanargmax(results[f"mean_test_{key}"]))
-        others = _without(results["params"][best], name)
+        others = without(results["params"][best], name)
         rows = [
             row
             for row, params in enumerate(results["params"])
-            if repr(_without(params, name)) == repr(others)
+            if repr(without(params, name)) == repr(others)
         ]
         alphas = [results["params"][row][name] for row in rows]
         if "auto" in alphas:
@@ -96,7 +97,7 @@ class AlphaCurveDisplay:
             for row in rows
         ]
         alphas = [results["params"][row][name] for row in rows]
-        shown = key if key != "score" else _score_name(search)
+        shown = key if key != "score" else name_of_score(search)
         return cls(alphas, scores, score_name=shown).plot(ax)
 
     @classmethod
@@ -167,27 +168,3 @@ def _alpha_name(estimator: Any) -> str:
     if isinstance(estimator, Pipeline):
         return f"{estimator.steps[-1][0]}__alpha"
     return "alpha"
-
-
-def _without(params: dict[str, Any], name: str) -> Sequence[tuple[str, Any]]:
-    return sorted((key, value) for key, value in params.items() if key != name)
-
-
-def _metric_name(search: Any, metric: str | None) -> str:
-    if not search.multimetric_:
-        if metric is not None:
-            raise ValueError(f"metric={metric!r} is for searches of several metrics.")
-        return "score"
-    metric = search.refit if metric is None and isinstance(search.refit, str) else metric
-    if f"mean_test_{metric}" not in search.cv_results_:
-        known = [k[10:] for k in search.cv_results_ if k.startswith("mean_test_")]
-        raise ValueError(f"metric must be one of {known}, got {metric!r}.")
-    return metric
-
-
-def _score_name(search: Any) -> str:
-    if isinstance(search.scoring, str):
-        return search.scoring
-    if search.scoring is not None:
-        return getattr(search.scoring, "__name__", "score")
-    return "accuracy" if hasattr(search.estimator, "predict_proba") else "R²"

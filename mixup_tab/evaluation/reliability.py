@@ -9,20 +9,24 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from mixup_tab.evaluation.calibration_bands import accuracy_intervals
 from mixup_tab.evaluation.metrics import (
     calibration_bins,
     expected_calibration_error,
     pool_bins,
 )
 
-_MOST_INSIDE = 3  # methods whose legend leaves the curves free
+_MOST_INSIDE = 3  # methods whose legend and bands leave the curves free
 
 
 class ReliabilityDisplay:
     """Accuracy against confidence, with the share of rows in each bin below.
 
     The confidence is the largest probability of a row; on the diagonal it equals the accuracy
-    (Guo et al. 2017, arXiv 1706.04599, figure 1).
+    (Guo et al. 2017, arXiv 1706.04599, figure 1). Bands are confidence intervals of the
+    accuracy in each bin
+    (:func:`~mixup_tab.evaluation.calibration_bands.accuracy_intervals`): where a band crosses
+    the diagonal, the rows of the bin do not show a lack of calibration.
 
     Parameters
     ----------
@@ -39,6 +43,8 @@ class ReliabilityDisplay:
     figure_ : matplotlib Figure
     lines_ : dict of str to matplotlib Line2D
         The curve of every method, over the bins that hold rows.
+    bands_ : dict of str to matplotlib PolyCollection
+        The band of every method, where bands are drawn.
 
     Examples
     --------
@@ -58,6 +64,7 @@ class ReliabilityDisplay:
         proba: ArrayLike | Mapping[str, ArrayLike],
         *,
         n_bins: int = 15,
+        level: float | None = 0.95,
         ax: Any = None,
     ) -> ReliabilityDisplay:
         """Draw the predictions of one method or of several.
@@ -70,6 +77,9 @@ class ReliabilityDisplay:
             Predicted probabilities, by method where there are several.
         n_bins : int, default=15
             Number of bins of equal width.
+        level : float or None, default=0.95
+            Confidence level of the bands, drawn for at most three methods: more would hide
+            each other. None draws none.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
 
@@ -79,11 +89,60 @@ class ReliabilityDisplay:
         """
         parts = proba if isinstance(proba, Mapping) else {"predictions": proba}
         bins = {name: calibration_bins(y, part, n_bins) for name, part in parts.items()}
-        return cls(bins).plot(ax)
+        return cls(bins).plot(ax, level=level)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike,
+        *,
+        n_bins: int = 15,
+        level: float | None = 0.95,
+        ax: Any = None,
+    ) -> ReliabilityDisplay:
+        """Draw what one fitted classifier or several predict.
+
+        Parameters
+        ----------
+        estimator : classifier with predict_proba, or mapping of str to such
+            Fitted; by name where there are several.
+        X : array-like of shape (rows, features)
+            Rows that no classifier has seen.
+        y : array-like of shape (rows,)
+            Their labels.
+        n_bins : int, default=15
+            Number of bins of equal width.
+        level : float or None, default=0.95
+            Confidence level of the bands, drawn for at most three methods: more would hide
+            each other. None draws none.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        ReliabilityDisplay
+
+        Raises
+        ------
+        ValueError
+            If ``y`` holds a label that a classifier does not know.
+        """
+        named = estimator if isinstance(estimator, Mapping) else {_name(estimator): estimator}
+        bins = {
+            name: calibration_bins(_codes(one, y), one.predict_proba(X), n_bins)
+            for name, one in named.items()
+        }
+        return cls(bins).plot(ax, level=level)
 
     @classmethod
     def from_bins(
-        cls, bins: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Any = None
+        cls,
+        bins: pd.DataFrame | Mapping[str, pd.DataFrame],
+        *,
+        level: float | None = 0.95,
+        ax: Any = None,
     ) -> ReliabilityDisplay:
         """Draw bins that were counted before.
 
@@ -91,6 +150,9 @@ class ReliabilityDisplay:
         ----------
         bins : DataFrame or mapping of str to DataFrame
             See :class:`ReliabilityDisplay`; a DataFrame alone is one method.
+        level : float or None, default=0.95
+            Confidence level of the bands, drawn for at most three methods: more would hide
+            each other. None draws none.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
 
@@ -98,15 +160,20 @@ class ReliabilityDisplay:
         -------
         ReliabilityDisplay
         """
-        return cls(bins if isinstance(bins, Mapping) else {"predictions": bins}).plot(ax)
+        named = bins if isinstance(bins, Mapping) else {"predictions": bins}
+        return cls(named).plot(ax, level=level)
 
-    def plot(self, ax: Any = None) -> ReliabilityDisplay:
+    def plot(self, ax: Any = None, *, level: float | None = 0.95) -> ReliabilityDisplay:
         """Draw.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure. The shares of rows go below it.
+            Where to draw; None makes a figure. The shares of rows go into its lower quarter, or
+            below it where it is no subplot.
+        level : float or None, default=0.95
+            Confidence level of the bands, drawn for at most three methods: more would hide
+            each other. None draws none.
 
         Returns
         -------
@@ -119,11 +186,13 @@ class ReliabilityDisplay:
             figure = Figure(figsize=(width, 5.5), layout="constrained")
             ax, below = figure.subplots(2, sharex=True, height_ratios=(3, 1))
         else:
-            below = ax.inset_axes([0, -0.36, 1, 0.3], sharex=ax)
+            below = _divide(ax)
             ax.tick_params(labelbottom=False)
         self.ax_, self.histogram_ax_, self.figure_ = ax, below, ax.figure
         ax.plot([0, 1], [0, 1], color="0.4", linestyle="--", linewidth=1, label="calibrated")
         self.lines_ = {name: self._draw(name, part) for name, part in self.bins.items()}
+        banded = level is not None and len(self.bins) <= _MOST_INSIDE
+        self.bands_ = {name: self._band(name, level) for name in self.bins} if banded else {}
         ax.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
         self.histogram_ax_.set(xlabel="confidence", ylabel="rows %", ylim=(0, None))
         for axes in (ax, self.histogram_ax_):
@@ -147,3 +216,42 @@ class ReliabilityDisplay:
         edges = np.append(bins["low"], bins["high"].iloc[-1:])
         self.histogram_ax_.stairs(share, edges, color=line.get_color(), linewidth=1.5)
         return line
+
+    def _band(self, name: str, level: float) -> Any:
+        bands = accuracy_intervals(self.bins[name], level)
+        return self.ax_.fill_between(
+            bands["confidence"],
+            bands["low"],
+            bands["high"],
+            color=self.lines_[name].get_color(),
+            alpha=0.15,
+            linewidth=0,
+        )
+
+
+def _divide(ax: Any) -> Any:
+    """Make room below axes and return axes that fill it."""
+    place = ax.get_subplotspec()
+    if place is None:
+        return ax.inset_axes([0, -0.36, 1, 0.3], sharex=ax)
+    upper, lower = place.subgridspec(2, 1, height_ratios=(3, 1))
+    ax.set_subplotspec(upper)
+    return ax.figure.add_subplot(lower, sharex=ax)
+
+
+def _name(estimator: Any) -> str:
+    """Name of a classifier's class; of the last step for a pipeline."""
+    steps = getattr(estimator, "steps", None)
+    return type(steps[-1][1] if steps else estimator).__name__
+
+
+def _codes(estimator: Any, y: ArrayLike) -> np.ndarray:
+    """Labels as column numbers of what a classifier predicts."""
+    y, classes = np.asarray(y), np.asarray(estimator.classes_)
+    unknown = y[~np.isin(y, classes)]
+    if len(unknown):
+        raise ValueError(
+            f"y holds {unknown[0]!r}, which {_name(estimator)} has not seen in training. Leave "
+            "such rows out, or train on all classes."
+        )
+    return np.searchsorted(classes, y)

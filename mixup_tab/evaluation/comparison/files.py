@@ -48,11 +48,11 @@ def check_writable(path: Path) -> None:
     OSError
         If it cannot be written.
     """
-    probe = path.with_name(f".{path.name}.writable")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError(0, "it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe = path.with_name(f".{path.name}.writable")
         probe.touch()
         probe.unlink()
     except OSError as error:

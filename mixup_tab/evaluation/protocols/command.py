@@ -21,15 +21,24 @@ from mixup_tab.evaluation.protocols.paper_report import report_paper
 from mixup_tab.evaluation.protocols.raw import RawPlan
 from mixup_tab.evaluation.protocols.raw_report import report_raw
 from mixup_tab.evaluation.protocols.scores import Report, Shown
+from mixup_tab.evaluation.protocols.variants import VariantsPlan
+from mixup_tab.evaluation.protocols.variants_report import report_variants
 from mixup_tab.evaluation.runs import Plan
 from mixup_tab.evaluation.session import Session, carry_out, failure_lines
 
-PLANS = {"paper": PaperPlan, "delgado": DelgadoPlan, "raw": RawPlan, "ablation": AblationPlan}
+PLANS = {
+    "paper": PaperPlan,
+    "delgado": DelgadoPlan,
+    "raw": RawPlan,
+    "ablation": AblationPlan,
+    "variants": VariantsPlan,
+}
 REPORTS = {
     "paper": report_paper,
     "delgado": report_delgado,
     "raw": report_raw,
     "ablation": report_ablation,
+    "variants": report_variants,
 }
 
 
@@ -38,7 +47,7 @@ def make_plan(protocol: str, **options: Any) -> Plan:
 
     Parameters
     ----------
-    protocol : {"paper", "delgado", "raw", "ablation"}
+    protocol : {"paper", "delgado", "raw", "ablation", "variants"}
         Which one.
     **options
         As in its ``make``; those that are None are left to it.
@@ -76,7 +85,7 @@ def run(
 
     Parameters
     ----------
-    protocol : {"paper", "delgado", "raw", "ablation"}
+    protocol : {"paper", "delgado", "raw", "ablation", "variants"}
         Which one.
     output : Path, default=None
         Folder for the files; None makes a new one under the current folder.
