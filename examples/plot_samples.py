@@ -1,0 +1,49 @@
+"""
+What mixup trains on: samples between two moons
+===============================================
+
+Mixup draws its training examples on the straight lines between all pairs of examples, and
+their labels change along the way. CutMix takes each column from one of the two instead.
+Here is what both make of 200 points in a plane.
+"""
+
+# %%
+# Circles are the original points, dots are 1000 mixed ones; their colours are their labels,
+# grey where half comes from each class.
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.datasets import make_moons
+
+from mixup_tab.evaluation import MixedSamplesDisplay
+
+X, y = make_moons(200, noise=0.08, random_state=0)
+settings = {
+    "mixup, α = 0.1": ("mixup", 0.1),
+    "mixup, α = 0.4": ("mixup", 0.4),
+    "mixup, α = 8": ("mixup", 8),
+    "CutMix, α = 1": ("cutmix", 1),
+}
+figure, axes = plt.subplots(
+    2, 2, figsize=(9.5, 6.5), sharex=True, sharey=True, layout="constrained"
+)
+displays = {}
+for axis, (name, (mixing, alpha)) in zip(axes.flat, settings.items(), strict=True):
+    displays[name] = MixedSamplesDisplay.from_rule(X, y, mixing, alpha=alpha, ax=axis)
+    axis.set_title(name)
+    if axis is not axes[0, 1]:
+        displays[name].legend_.remove()
+plt.show()
+
+# %%
+# A small α stays near the points; a large one fills the space between them, and draws the
+# points themselves no more. CutMix keeps to values that a column really has: with two columns
+# a new point takes its place from left to right from one point and its height from another,
+# so that its label is that of one class or half of each.
+for name, display in displays.items():
+    mixed = np.mean(display.labels.max(axis=1) < 0.9)
+    print(f"{name}: {mixed:.0%} of the labels have less than 0.9 of one class")
+
+# %%
+# On the way from one end of a moon to the other lies the other moon: mixup's labels are wrong
+# there. In many dimensions that is rare, in a plane it is not, so do not expect mixup to win on
+# toy data.
