@@ -26,6 +26,7 @@ for axis, (mixing, title) in zip(axes, rules.items(), strict=False):
     display = MixedSamplesDisplay.from_rule(*moons, mixing, alpha=1, ax=axis)
     axis.set_title(f"{title}, α = 1")
     display.legend_.remove()
+# sphinx_gallery_defer_figures
 
 # %%
 # Then scores: both rules and plain training (ERM) on four tables and the same eight splits.
@@ -47,6 +48,7 @@ for table, (X, y) in tables.items():
     for metric, scale in {"accuracy": -100, "neg_log_loss": -1}.items():
         folds = [results[f"split{k}_test_{metric}"] for k in range(search.n_splits_)]
         scores[table, metric] = scale * np.array(folds).T
+# sphinx_gallery_defer_figures
 
 # %%
 # Differences to plain training with 95 % intervals that know that the splits share rows.

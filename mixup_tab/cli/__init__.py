@@ -9,6 +9,7 @@ import typer
 
 from mixup_tab.cli.plain_errors import errors_in_plain_words
 from mixup_tab.cli.playground import playground
+from mixup_tab.cli.robustness import robustness
 from mixup_tab.cli.speech import speech_app
 from mixup_tab.cli.values import listed, number
 
@@ -22,6 +23,7 @@ benchmark_app = typer.Typer(invoke_without_command=True)
 app.add_typer(benchmark_app, name="benchmark")
 app.add_typer(speech_app, name="speech")
 app.command()(playground)
+benchmark_app.command()(robustness)
 
 
 @app.callback()

@@ -11,6 +11,12 @@ from mixup_tab.evaluation.loss_curve import LossCurveDisplay
 from mixup_tab.evaluation.mixed_pair import MixedPairDisplay
 from mixup_tab.evaluation.mixed_samples import MixedSamplesDisplay
 from mixup_tab.evaluation.reliability import ReliabilityDisplay
+from mixup_tab.evaluation.robustness import (
+    adversarial_examples,
+    corrupt_labels,
+    evaluate_adversarial,
+    evaluate_corruption,
+)
 from mixup_tab.evaluation.spectrogram_display import SpectrogramDisplay
 
 __all__ = [
@@ -25,6 +31,10 @@ __all__ = [
     "ReliabilityDisplay",
     "SearchHeatMapDisplay",
     "SpectrogramDisplay",
+    "adversarial_examples",
     "compare",
+    "corrupt_labels",
+    "evaluate_adversarial",
+    "evaluate_corruption",
     "summarize",
 ]

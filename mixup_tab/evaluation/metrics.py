@@ -92,7 +92,7 @@ def pool_bins(bins: pd.DataFrame) -> pd.DataFrame:
 def expected_calibration_error(bins: pd.DataFrame) -> float:
     """Return the mean distance of confidence and accuracy over bins, weighted by rows.
 
-    ECE = Σ (n_b / n) |accuracy_b − confidence_b| (Guo et al. 2017, equation 3).
+    ``ECE = Σ (n_b / n) |accuracy_b − confidence_b|`` (Guo et al. 2017, equation 3).
 
     Parameters
     ----------
