@@ -103,7 +103,11 @@ def speed(
 @benchmark_app.command()
 def uci(
     protocol: Annotated[
-        str, typer.Option(help="'paper', 'delgado', 'raw' or 'ablation'; see the README.")
+        str,
+        typer.Option(
+            help="'paper', 'delgado', 'raw', 'ablation', 'variants' or 'calibration'; see the "
+            "README."
+        ),
     ],
     data_home: Annotated[
         Path | None, typer.Option(help="Folder of data sets \\[downloads, kept for next time].")

@@ -3,5 +3,12 @@
 from mixup_tab.estimators.classifier import MixupClassifier
 from mixup_tab.estimators.classifier_cv import MixupClassifierCV
 from mixup_tab.estimators.regressor import MixupRegressor
+from mixup_tab.estimators.rescaled import RescaledClassifier, RescaledRegressor
 
-__all__ = ["MixupClassifier", "MixupClassifierCV", "MixupRegressor"]
+__all__ = [
+    "MixupClassifier",
+    "MixupClassifierCV",
+    "MixupRegressor",
+    "RescaledClassifier",
+    "RescaledRegressor",
+]

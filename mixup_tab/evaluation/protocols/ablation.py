@@ -9,7 +9,7 @@ reports on all four folds has seen most rows of them.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -31,7 +30,12 @@ from mixup_tab.evaluation.protocols.options import (
     check_seed,
     read_names,
 )
-from mixup_tab.evaluation.protocols.splits import repeat_of, strata
+from mixup_tab.evaluation.protocols.splits import (
+    Split,
+    inner_folds,
+    number_seen_first,
+    repeat_of,
+)
 from mixup_tab.evaluation.runs import Plan, Task, Trial
 from mixup_tab.mixing import Mixup
 from mixup_tab.nets import MLP, BinnedMLP
@@ -64,14 +68,14 @@ class Variant(NamedTuple):
 
 
 class _FiveFolds:
-    """Five stratified folds, also where a class has fewer than five rows.
+    """Five stratified folds of the training rows, also where a class has fewer than five.
 
     ``CalibratedClassifierCV`` refuses such classes unless the folds keep their number secret.
     """
 
-    def split(self, X: Any, y: np.ndarray, groups: Any = None) -> Iterator[Any]:
-        """Yield training and test rows."""
-        return StratifiedKFold(5).split(X, strata(np.asarray(y), 5))
+    def split(self, X: Any, y: np.ndarray, groups: Any = None) -> list[Split]:
+        """Return training and test rows."""
+        return inner_folds(np.asarray(y), 5, seed=0)
 
     def get_n_splits(self, *args: Any) -> int:
         """Return 5."""
@@ -258,6 +262,7 @@ class AblationPlan(Plan):
         """Return what a task fits; its rows are training rows of the study only."""
         X, y, n_classes = _inner_rows(task.dataset, self.data_home, self.seed)
         train, test = repeat_of(y, TEST_SHARE, task.seed)
+        y = number_seen_first(y, train)
         model = VARIANTS[task.method].make(random_state=task.seed, device=self.device)
         return Trial(model, X, y, train, test, n_classes)
 

@@ -14,6 +14,8 @@ from rich.table import Table
 from mixup_tab.evaluation.extras import import_extra
 from mixup_tab.evaluation.protocols.ablation import AblationPlan
 from mixup_tab.evaluation.protocols.ablation_report import report_ablation
+from mixup_tab.evaluation.protocols.calibration import CalibrationPlan
+from mixup_tab.evaluation.protocols.calibration_report import report_calibration
 from mixup_tab.evaluation.protocols.delgado import DelgadoPlan
 from mixup_tab.evaluation.protocols.delgado_report import report_delgado
 from mixup_tab.evaluation.protocols.paper import PaperPlan
@@ -32,6 +34,7 @@ PLANS = {
     "raw": RawPlan,
     "ablation": AblationPlan,
     "variants": VariantsPlan,
+    "calibration": CalibrationPlan,
 }
 REPORTS = {
     "paper": report_paper,
@@ -39,6 +42,7 @@ REPORTS = {
     "raw": report_raw,
     "ablation": report_ablation,
     "variants": report_variants,
+    "calibration": report_calibration,
 }
 
 
@@ -47,7 +51,7 @@ def make_plan(protocol: str, **options: Any) -> Plan:
 
     Parameters
     ----------
-    protocol : {"paper", "delgado", "raw", "ablation", "variants"}
+    protocol : {"paper", "delgado", "raw", "ablation", "variants", "calibration"}
         Which one.
     **options
         As in its ``make``; those that are None are left to it.
@@ -85,7 +89,7 @@ def run(
 
     Parameters
     ----------
-    protocol : {"paper", "delgado", "raw", "ablation", "variants"}
+    protocol : {"paper", "delgado", "raw", "ablation", "variants", "calibration"}
         Which one.
     output : Path, default=None
         Folder for the files; None makes a new one under the current folder.

@@ -85,3 +85,51 @@ def repeat_of(y: np.ndarray, test_share: float, seed: int) -> Split:
     splitter = StratifiedShuffleSplit(1, test_size=test_share, random_state=seed)
     splits: Iterator[Split] = splitter.split(y, strata(y, 2))
     return next(splits)
+
+
+def number_seen_first(y: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Number classes anew, those of the training rows first.
+
+    The temperature of scikit-learn's ``CalibratedClassifierCV`` is right for numeric labels
+    only where the training rows have the classes 0, 1, 2 and so on without gaps.
+
+    Parameters
+    ----------
+    y : ndarray of int of shape (rows,)
+        Classes, from 0 and without gaps.
+    train : ndarray of int
+        Training rows.
+
+    Returns
+    -------
+    ndarray of int of shape (rows,)
+    """
+    seen = np.unique(y[train])
+    return np.argsort(np.append(seen, np.setdiff1d(y, seen)))[y]
+
+
+def inner_folds(y: np.ndarray, n_folds: int, seed: int) -> list[Split]:
+    """Return folds of training rows in which no net meets a class that it has not seen.
+
+    The few rows of a class that a fold would keep from its net altogether are trained on and
+    predicted too: a class of probability zero says nothing about a temperature.
+
+    Parameters
+    ----------
+    y : ndarray of int of shape (rows,)
+        Classes of the training rows.
+    n_folds : int
+        How many.
+    seed : int
+        Seed of the shuffle.
+
+    Returns
+    -------
+    list of (train, test)
+        Every row is in one test part.
+    """
+    splits = folds_of(y, n_folds, seed)
+    return [
+        (np.append(train, np.flatnonzero(~np.isin(y, y[train]))), test)
+        for train, test in splits
+    ]

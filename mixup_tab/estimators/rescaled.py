@@ -1,0 +1,291 @@
+"""Predictions of mixup nets, rescaled by what mixing does to inputs and labels on average."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
+
+from mixup_tab.estimators.base import BaseMixup
+from mixup_tab.estimators.checks import TrainingData, check_X, input_types
+from mixup_tab.estimators.classifier import MixupClassifier
+from mixup_tab.estimators.labels import LabelsMixin
+from mixup_tab.estimators.regressor import MixupRegressor
+from mixup_tab.estimators.shrinking import (
+    mean_larger_weight,
+    mean_prepared,
+    shrunk_outputs,
+)
+from mixup_tab.mixing import Mixup, as_rule
+
+
+class BaseRescaled(MetaEstimatorMixin, BaseEstimator):
+    """Everything about rescaling that does not depend on the kind of target."""
+
+    _kind: type[BaseMixup]
+
+    def __init__(self, estimator: Any = None) -> None:
+        self.estimator = estimator
+
+    @abstractmethod
+    def _mean_target(self, estimator: BaseMixup, data: TrainingData) -> np.ndarray:
+        """Return the mean of the targets as the net is trained on them."""
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that what the estimator takes is taken."""
+        tags, inner = super().__sklearn_tags__(), get_tags(self._unfitted())
+        tags.input_tags, tags.target_tags = inner.input_tags, inner.target_tags
+        return tags
+
+    def _unfitted(self) -> Any:
+        return self._kind(mixing="mixup") if self.estimator is None else self.estimator
+
+    def _checked(self) -> BaseMixup:
+        """Return a copy of the estimator if it mixes in the way the formula is for."""
+        estimator = self._unfitted()
+        if not isinstance(estimator, self._kind):
+            raise TypeError(
+                f"estimator must be a {self._kind.__name__}, got {estimator!r}. Put steps that "
+                "prepare columns in front: make_pipeline(StandardScaler(), "
+                f"{type(self).__name__}(...))."
+            )
+        rule = as_rule(estimator._rule())
+        if type(rule) is not Mixup or rule.partners != "any":
+            raise ValueError(
+                f"estimator mixes by mixing={estimator._rule()!r}, but predictions can be "
+                "rescaled after plain mixup only. Use mixing='mixup'."
+            )
+        return clone(estimator)
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> Any:
+        estimator = self._checked().fit(X, y, sample_weight)
+        data = estimator._check_training_data(X, y, sample_weight, goes_on=True)
+        self.estimator_ = estimator
+        self.theta_ = mean_larger_weight(estimator.alpha_)
+        self.x_mean_ = mean_prepared(estimator.net_, data.X)
+        self.y_mean_ = self._mean_target(estimator, data)
+        for name in ("classes_", "n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)
+            if hasattr(estimator, name):
+                setattr(self, name, getattr(estimator, name))
+        return self
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        """Return the rescaled outputs of every member, shape (members, rows, outputs)."""
+        check_is_fitted(self)
+        dtype = input_types(self.estimator_.module, np.float64, np.float32)
+        X = check_X(self.estimator_, X, reset=False, dtype=dtype)
+        outputs = shrunk_outputs(self.estimator_.net_, X, self.x_mean_, self.theta_)
+        return outputs / self.theta_ + (1 - 1 / self.theta_) * self.y_mean_
+
+
+class RescaledClassifier(LabelsMixin, BaseRescaled):
+    r"""Classifier trained with mixup whose predictions are rescaled.
+
+    Mixed training inputs lie nearer to the mean input :math:`\bar x` than the rows to
+    predict, and mixed labels nearer to the mean label :math:`\bar y`, both by the factor
+    θ = E[λ | λ > ½] on average. So the net f is asked about a row that was moved in the same
+    way, and its answer is moved back (Carratino et al. 2020, arXiv 2006.06049, eq. 15):
+
+    .. math::
+        \tilde f(x) = \frac{f(\theta x + (1 - \theta) \bar x)}{\theta}
+            + \Bigl(1 - \frac1\theta\Bigr) \bar y.
+
+    Nothing is trained again, and nothing is fitted to rows left out, so predictions need not
+    become better calibrated: see whether they do. With ``alpha=0`` θ is 1 and nothing changes.
+    :class:`~sklearn.calibration.CalibratedClassifierCV` with ``method="temperature"`` fits
+    how confident a net should be.
+
+    Parameters
+    ----------
+    estimator : MixupClassifier, default=None
+        What is fitted; its ``mixing`` must be "mixup", "folded" or a ``Mixup`` with any
+        partners. None is ``MixupClassifier(mixing="mixup")``.
+
+    Attributes
+    ----------
+    estimator_ : MixupClassifier
+        The fitted estimator.
+    theta_ : float
+        Mean weight θ of the heavier example, in (½, 1].
+    x_mean_ : ndarray of float64
+        Mean of the training inputs as they are mixed: for a table after the net's own scaling
+        of the columns, for a :class:`~mixup_tab.nets.PreparedNet` after its ``prepare``.
+    y_mean_ : ndarray of shape (n_classes,)
+        Share of each class in the training rows, by weight.
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    n_features_in_ : int
+        Number of features seen in ``fit``.
+    feature_names_in_ : ndarray of str
+        Their names, where the input had string names.
+
+    Notes
+    -----
+    f are the logits of a net, and :math:`\bar y` is the mean one-hot label although it is
+    added to logits; that is how the authors' code has it (google/uncertainty-baselines,
+    ImageNet). Where classes are equally frequent it adds the same to every logit and changes
+    nothing; else it takes at most 1/θ − 1 < 1 off a logit. The members of an ensemble are
+    rescaled one by one, then their probabilities are averaged.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from mixup_tab import MixupClassifier
+    >>> from mixup_tab.estimators import RescaledClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = MixupClassifier(alpha=1, mixing="mixup", max_epochs=20, random_state=0)
+    >>> model = RescaledClassifier(net).fit(X, y)
+    >>> model.theta_, model.predict_proba(X).shape
+    (0.75, (150, 3))
+    """
+
+    _kind = MixupClassifier
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> RescaledClassifier:
+        """Fit the estimator and keep the means of its training rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows, as the estimator takes them.
+        y : array-like of shape (n_samples,)
+            Labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, at least 0. They weigh in the mean label; mixing partners are drawn
+            without them, and so the mean input is plain.
+
+        Returns
+        -------
+        RescaledClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the estimator is not a MixupClassifier with plain mixup, or by its own ``fit``.
+        """
+        return self._fit(X, y, sample_weight)
+
+    def _mean_target(self, estimator: BaseMixup, data: TrainingData) -> np.ndarray:
+        weights = np.bincount(data.y, data.weight, minlength=len(estimator.classes_))
+        return weights / weights.sum()
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Return logarithms of class probabilities, without underflow.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        log_proba = torch.from_numpy(self._outputs(X)).log_softmax(-1)
+        return (log_proba.logsumexp(0) - np.log(len(log_proba))).numpy()
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return class probabilities, averaged over the members of the ensemble.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``.
+        """
+        return torch.from_numpy(self._outputs(X)).softmax(-1).mean(0).numpy()
+
+
+class RescaledRegressor(RegressorMixin, BaseRescaled):
+    """Regressor trained with mixup whose predictions are rescaled.
+
+    As :class:`RescaledClassifier`, on standardised values.
+
+    Parameters
+    ----------
+    estimator : MixupRegressor, default=None
+        What is fitted; its ``mixing`` must be "mixup", "folded" or a ``Mixup`` with any
+        partners. None is ``MixupRegressor(mixing="mixup")``.
+
+    Attributes
+    ----------
+    estimator_ : MixupRegressor
+        The fitted estimator.
+    theta_ : float
+        Mean weight θ of the heavier example, in (½, 1].
+    x_mean_ : ndarray of float64
+        Mean of the training inputs as they are mixed.
+    y_mean_ : ndarray of shape (n_outputs,)
+        Mean of the standardised values, by weight: zero, but for rounding.
+    n_features_in_ : int
+        Number of features seen in ``fit``.
+    feature_names_in_ : ndarray of str
+        Their names, where the input had string names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixup_tab import MixupRegressor
+    >>> from mixup_tab.estimators import RescaledRegressor
+    >>> X = np.linspace(-1, 1, 100).reshape(-1, 1)
+    >>> net = MixupRegressor(alpha=1, mixing="mixup", max_epochs=30, random_state=0)
+    >>> RescaledRegressor(net).fit(X, X[:, 0]).theta_
+    0.75
+    """
+
+    _kind = MixupRegressor
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> RescaledRegressor:
+        """Fit the estimator and keep the means of its training rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows, as the estimator takes them.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, at least 0.
+
+        Returns
+        -------
+        RescaledRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the estimator is not a MixupRegressor with plain mixup, or by its own ``fit``.
+        """
+        return self._fit(X, y, sample_weight)
+
+    def _mean_target(self, estimator: BaseMixup, data: TrainingData) -> np.ndarray:
+        return np.average(data.y.astype(np.float64), axis=0, weights=data.weight)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the predicted values.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        values = self._outputs(X).mean(axis=0)
+        inner = self.estimator_
+        values = values * inner.target_scale_ + inner.target_mean_
+        return values[:, 0] if inner._one_column else values
