@@ -123,11 +123,13 @@ def uci(
         list[str] | None, typer.Option(help="Values of α beside 0; paper [0.1,0.2,0.4,1].")
     ] = None,
     repeats: Annotated[
-        int | None, typer.Option(help="Random splits; paper [20], ablation [3].")
+        int | None, typer.Option(help="Random splits; paper [20], ablation and variants [3].")
     ] = None,
-    folds: Annotated[int | None, typer.Option(help="Stratified folds; raw [4].")] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Stratified folds; raw, calibration, variants [4].")
+    ] = None,
     max_rows: Annotated[
-        int | None, typer.Option(help="Leave larger tables out; raw [20000].")
+        int | None, typer.Option(help="Leave larger tables out; raw, calibration [20000].")
     ] = None,
     device: Annotated[str, typer.Option(help="Where our nets run.")] = "cpu",
     seed: Annotated[int, typer.Option(help="Seed of splits and methods.")] = 0,
