@@ -1,0 +1,122 @@
+"""How ``python -m sphinx -W --keep-going -b html docs docs/_build/html`` builds these pages."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS))
+
+from sphinx.application import Sphinx  # noqa: E402
+
+import mixup_tab  # noqa: E402
+from mixup_tab.evaluation.playground import write_playground  # noqa: E402
+
+project = "mixup-tab"
+author = "The mixup-tab developers"
+copyright = "The mixup-tab developers, BSD-3-Clause"
+version = release = mixup_tab.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_gallery.gen_gallery",
+    "extensions.docstrings",
+    "extensions.mathml",
+    "extensions.public_names",
+    "extensions.run_code",
+]
+exclude_patterns = ["_build", "_templates", "extensions"]
+templates_path = ["_templates"]
+smartquotes = False
+
+# Links to other projects need a network, and a build must not.
+if os.environ.get("DOCS_INTERSPHINX"):
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "python": ("https://docs.python.org/3", None),
+        "numpy": ("https://numpy.org/doc/stable", None),
+        "sklearn": ("https://scikit-learn.org/stable", None),
+        "skorch": ("https://skorch.readthedocs.io/en/stable", None),
+        "torch": ("https://docs.pytorch.org/docs/stable", None),
+    }
+
+# The API reference: numpydoc describes types, so signatures need not.
+autodoc_typehints = "none"
+autosummary_ignore_module_all = False
+numpydoc_show_class_members = False
+
+myst_heading_anchors = 3
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "image_scrapers": ("extensions.own_figures.scrape", "matplotlib"),
+    "abort_on_example_error": True,
+    "doc_module": ("mixup_tab",),
+    "backreferences_dir": "api/generated/backreferences",
+    "download_all_examples": False,
+    "default_thumb_file": str(DOCS / "_static" / "logo.svg"),
+    "within_subsection_order": "extensions.order.Reading",
+    "show_signature": False,
+    # That page loads scripts from elsewhere; every example says how long it took.
+    "write_computation_times": False,
+    "remove_config_comments": True,
+    "min_reported_time": 0,
+    # A part of the gallery: DOCS_EXAMPLES="plot_choose|plot_own".
+    "filename_pattern": os.environ.get("DOCS_EXAMPLES") or r"[\\/]plot_",
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "mixup-tab"
+html_logo = "_static/logo.svg"
+html_favicon = "_static/logo.svg"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "logo": {"text": "mixup-tab", "alt_text": "mixup-tab, first page"},
+    "navbar_align": "left",
+    "header_links_before_dropdown": 6,
+    "show_prev_next": True,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "pygments_light_style": "tango",
+    "pygments_dark_style": "monokai",
+}
+html_sidebars = {
+    page: [] for page in ("index", "getting_started", "pitfalls", "layout", "changes")
+}
+
+
+def write_command_line(_: Sphinx) -> None:
+    """Let Typer describe all commands; its lists of them, cut short, are left out."""
+    target = DOCS / "api" / "generated" / "command_line.md"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "typer", "mixup_tab.cli", "utils", "docs"]
+    options = ["--name", "mixup-tab", "--title", "Command line", "--output", str(target)]
+    subprocess.run(command + options, check=True, stdout=subprocess.DEVNULL)
+    text = target.read_text(encoding="utf-8")
+    text = re.sub(r"\*\*Commands\*\*:\n\n(\* .*\n)+\n?", "", text)
+    target.write_text(text, encoding="utf-8")
+
+
+def add_playground(app: Sphinx, error: Exception | None) -> None:
+    """Put the interactive page beside the others."""
+    page = Path(app.outdir, "playground.html")
+    if error is None and app.builder.format == "html" and not page.exists():
+        write_playground(page)
+
+
+def setup(app: Sphinx) -> None:
+    """Connect the hooks above."""
+    app.connect("builder-inited", write_command_line)
+    app.connect("build-finished", add_playground)

@@ -1,0 +1,114 @@
+"""What the documentation says is run and looked up; the site itself is built by CI."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+from test_imports import FLOORS
+
+from mixup_tab.mixing import RULES
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+BLOCK = re.compile(r"^\.\. code-block:: python\n\n((?:   .*\n|\n)+)", flags=re.MULTILINE)
+PAGES = {
+    path.relative_to(DOCS).as_posix(): BLOCK.findall(path.read_text(encoding="utf-8"))
+    for folder in (".", "user_guide")
+    for path in sorted((DOCS / folder).glob("*.rst"))
+}
+INDEX = PAGES.pop("index.rst")
+WITH_CODE = [name for name, blocks in PAGES.items() if blocks]
+
+
+def plain(block):
+    return "\n".join(line[3:] for line in block.splitlines())
+
+
+def test_the_first_page_shows_code_of_the_readme():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [plain(block).strip() in readme for block in INDEX] == [True]
+
+
+@pytest.mark.parametrize("name", WITH_CODE)
+def test_code_of_a_page_runs_from_top_to_bottom(name, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "__main__"}
+    for block in PAGES[name]:
+        exec(compile(plain(block), name, "exec"), names)
+    assert capsys.readouterr().out
+
+
+def test_every_page_of_the_guide_has_code():
+    assert [n for n in PAGES if n.startswith("user_guide/") and n not in WITH_CODE] == [
+        "user_guide/index.rst"
+    ]
+
+
+def test_the_table_of_rules_has_every_name():
+    text = (DOCS / "user_guide" / "mixing_rules.rst").read_text(encoding="utf-8")
+    assert set(re.findall(r'^   \* - ``"([a-z_+]+)"``$', text, flags=re.MULTILINE)) == set(
+        RULES
+    )
+
+
+def test_the_drawing_shows_every_room_on_its_floor():
+    drawing = (DOCS / "rooms.svg").read_text(encoding="utf-8")
+    rooms = re.findall(r'data-room="(\w+)" data-floor="(\d)"', drawing)
+    assert {name: int(floor) for name, floor in rooms} == FLOORS
+
+
+def test_the_reference_lists_every_room_but_the_command_line():
+    text = (DOCS / "api" / "index.rst").read_text(encoding="utf-8")
+    assert set(re.findall(r"^   mixup_tab\.(\w+)$", text, re.MULTILINE)) == set(FLOORS) - {
+        "cli"
+    }
+
+
+def test_every_example_is_listed_and_has_its_place_in_the_gallery():
+    examples = {path.name for path in (ROOT / "examples").glob("*.py")}
+    listed = re.findall(
+        r"^\| `(\w+\.py)", (ROOT / "examples" / "README.md").read_text(encoding="utf-8"), re.M
+    )
+    assert sorted(listed) == sorted(examples)
+    assert set(load(DOCS / "extensions" / "order.py").ORDER) == examples
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("link", "fault"),
+    [
+        ('<a href="other.html#there">', None),
+        ('<a href="https://example.org">', None),
+        ('<a href="mailto:a@example.org">', None),
+        ('<a href="#here">', None),
+        ('<a href="other.html#nowhere">', "no such place"),
+        ('<a href="gone.html">', "no such file"),
+        ('<img src="gone.png">', "no such file"),
+        ('<img srcset="gone.png 2x" src="data:,">', "no such file"),
+        ('<a href="../outside.html">', "no such file"),
+        ('<script src="https://example.org/a.js">', "from elsewhere"),
+        ('<link href="//example.org/a.css">', "from elsewhere"),
+        ('<a href="file:///home/somebody/page.html">', "one machine"),
+    ],
+)
+def test_the_checker_of_links_finds_what_is_broken(link, fault, tmp_path):
+    site = tmp_path / "site"
+    site.mkdir()
+    (tmp_path / "outside.html").write_text("")
+    (site / "other.html").write_text('<p id="there">')
+    (site / "page.html").write_text(f'<p id="here">{link}')
+    found = list(load(DOCS / "check_links.py").faults(site))
+    assert [fault in line for line in found] == ([] if fault is None else [True])
+
+
+def test_the_checker_looks_into_styles(tmp_path):
+    (tmp_path / "index.html").write_text("")
+    (tmp_path / "a.css").write_text("@font-face {src: url('https://example.org/a.woff2')}")
+    assert "from elsewhere" in next(load(DOCS / "check_links.py").faults(tmp_path))
