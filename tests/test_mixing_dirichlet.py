@@ -97,6 +97,10 @@ def test_fewer_than_two_examples_are_refused(value):
         DirichletMixup(value)
 
 
+def test_numbers_of_numpy_are_numbers():
+    assert DirichletMixup(np.int64(3)) == DirichletMixup(3)
+
+
 def test_bad_alpha_is_refused():
     with pytest.raises(ValueError, match="alpha must be a finite number"):
         DirichletMixup().draw(-1.0, (3,), generator=source())

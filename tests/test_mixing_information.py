@@ -86,4 +86,34 @@ def test_of_a_large_table_every_few_rows_are_looked_at(monkeypatch):
 
     rows = torch.arange(100) * 250 // 100
     assert torch.equal(information_of(take, y), mutual_information(x[rows], y[rows]))
-    assert torch.equal(torch.cat(seen), rows)
+    assert torch.equal(seen[-1], rows)
+
+
+def test_of_many_features_fewer_rows_are_looked_at(monkeypatch):
+    monkeypatch.setattr(information, "MAX_VALUES", 5 * 90)
+    monkeypatch.setattr(information, "FEWEST_ROWS", 20)
+    x, y = table(250)
+    for copies, expected in ((1, 90), (3, 30), (100, 20)):
+        wide, seen = x.repeat(1, copies), []
+
+        def take(rows, wide=wide, seen=seen):
+            seen.append(len(rows))
+            return wide[rows]
+
+        information_of(take, y)
+        assert seen[-1] == expected
+
+
+def test_many_classes_take_no_more_memory_than_many_rows(monkeypatch):
+    x, y = torch.randn(20, 300), torch.arange(20)
+    expected, parts = mutual_information(x, y), []
+    monkeypatch.setattr(information, "_VALUES_AT_ONCE", 10 * 16 * 20)  # ten features at once
+    one = information._information
+
+    def counted(codes, target):
+        parts.append(len(codes))
+        return one(codes, target)
+
+    monkeypatch.setattr(information, "_information", counted)
+    assert torch.equal(mutual_information(x, y), expected)
+    assert parts == [10] * 30

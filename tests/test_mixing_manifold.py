@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mixup_tab import MixupClassifier
-from mixup_tab.mixing import CutMix, ManifoldMixup, Mixup, OffAtEnd, RegMixup, as_rule
+from mixup_tab.mixing import CutMix, FeatMix, ManifoldMixup, Mixup, OffAtEnd, RegMixup, as_rule
 
 
 def test_it_mixes_states_as_the_rule_inside_mixes_inputs():
@@ -35,6 +35,12 @@ def test_mixing_that_ends_early_ends_inside_too():
 @pytest.mark.parametrize("inside", [RegMixup(), ManifoldMixup(), OffAtEnd(RegMixup())])
 def test_rules_that_cannot_mix_a_layer_are_refused(inside):
     with pytest.raises(ValueError, match="cannot mix a hidden layer"):
+        ManifoldMixup(inside)
+
+
+@pytest.mark.parametrize("inside", [FeatMix(), OffAtEnd(FeatMix())])
+def test_rules_that_know_the_columns_of_the_inputs_are_refused(inside):
+    with pytest.raises(ValueError, match=r"cannot mix a hidden layer.*Use CutMix"):
         ManifoldMixup(inside)
 
 

@@ -48,6 +48,11 @@ def test_the_rule_inside_learns():
     assert rule == OffAtEnd(Remix(class_counts=(1, 2)), epochs=2)
 
 
+def test_numbers_of_numpy_are_numbers():
+    assert mixed(OffAtEnd(epochs=np.int64(2)), 5) == [0, 1, 2]
+    assert mixed(OffAtEnd(epochs=np.float64(0.4)), 5) == [0, 1, 2]
+
+
 @pytest.mark.parametrize("value", [-1, 0.0, 1.0, 2.5, -0.1, True, None, "0.1"])
 def test_bad_numbers_of_epochs_are_refused(value):
     with pytest.raises(ValueError, match="epochs must be a whole number") as error:

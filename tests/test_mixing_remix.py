@@ -79,6 +79,11 @@ def test_it_counts_the_classes_of_the_training_rows():
     assert rule.learn(lambda rows: None, y[:2]) is rule
 
 
+def test_counts_of_fewer_classes_than_there_are_are_refused():
+    with pytest.raises(ValueError, match=r"class_counts must hold 3 numbers.*got \(5, 1\)"):
+        Remix(class_counts=(5, 1)).learn(lambda rows: None, torch.tensor([0, 2, 1]))
+
+
 def test_without_counts_or_labels_it_cannot_draw():
     with pytest.raises(ValueError, match="fit counts them"):
         Remix().draw(1.0, (3,), generator=source(), labels=torch.zeros(3, dtype=torch.int64))

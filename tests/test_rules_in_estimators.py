@@ -6,7 +6,8 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from torch import nn
 
-from mixup_tab import MixupClassifier, MixupRegressor, MixupSearchCV
+from mixup_tab import MLP, MixupClassifier, MixupNet, MixupRegressor, MixupSearchCV
+from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
 from mixup_tab.mixing import RULES, OffAtEnd, RegMixup, as_rule
 
 FOR_CLASSES = [name for name in RULES if as_rule(name).kind != "values"]
@@ -73,6 +74,18 @@ def test_rules_for_the_other_kind_of_target_are_refused(kind, table):
             estimator.fit(X, y if kind == "values" else X[:, 0])
 
 
+@pytest.mark.parametrize("name", ["remix", "cmixup"])
+def test_a_net_refuses_them_by_its_criterion(name, table):
+    X = table[0].astype("float32")
+    kind, values = {"remix": (MixedSquaredError, True), "cmixup": (MixedCrossEntropy, False)}[
+        name
+    ]
+    y = X[:, :1] if values else (X[:, 0] > 0).astype("int64")
+    one = MixupNet(MLP, kind, mixing=name, module__in_features=4, module__out_features=1)
+    with pytest.raises(ValueError, match=f"mixing='{name}' looks at .*criterion="):
+        one.fit(X, y)
+
+
 def test_both_searches_choose_among_all_of_them(table):
     grid = {"mixing": FOR_CLASSES}
     options = {"cv": 2, "scoring": "neg_log_loss", "refit": False}
@@ -117,6 +130,17 @@ def test_the_last_epochs_are_plain(epochs, table):
     ).any()
     plain = net(alpha=0, max_epochs=2).fit(X, y).predict_proba(X)
     assert np.array_equal(off.predict_proba(X), plain) == (epochs == 2)
+
+
+def test_every_fit_with_warm_start_has_last_epochs_of_its_own(table):
+    """A share of all epochs so far would leave nothing to mix after a while."""
+    share, number = (
+        net(mixing=OffAtEnd(epochs=epochs), max_epochs=2, warm_start=True)
+        for epochs in (0.5, 1)
+    )
+    for _ in range(2):
+        probas = [one.fit(*table).predict_proba(table[0]) for one in (share, number)]
+        assert np.array_equal(*probas)
 
 
 def test_partial_fit_knows_no_end_so_mixing_stays_on(table):

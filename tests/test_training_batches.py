@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
-from mixup_tab.mixing import CutMix, Mixup
+from mixup_tab.mixing import CutMix, FeatMix, Mixup
 from mixup_tab.training import table
 from mixup_tab.training.batches import LoaderBatches, MixedBatches, Mixing, PlainBatches
 from mixup_tab.training.randomness import Streams
@@ -193,6 +193,21 @@ def test_rules_that_need_labels_get_those_of_the_batch(kind):
     for batch in batches(60, 16, seeds=(0, 1), alphas=[1.0, 1.0], rule=rule):
         pure = batch.targets.max(-1).values > 1 - 1e-6
         assert pure.all() if kind == "same_class" else not pure.all()
+
+
+def test_what_rules_learn_is_augmented_in_parts_that_fit_and_moves_no_stream():
+    source, before = batches(30, 8), streams(0)[0].augment.get_state()
+    sizes = []
+
+    def augment(member, x):
+        sizes.append(x.shape[1])
+        return x + torch.rand(x.shape, generator=source.streams[member].augment)
+
+    source.augment = augment
+    rule = FeatMix()
+    assert source.teach(rule) == source.teach(rule) != rule
+    assert max(sizes) == 8
+    assert torch.equal(source.streams[0].augment.get_state(), before)
 
 
 @pytest.mark.parametrize(("n", "batch_size"), SIZES)

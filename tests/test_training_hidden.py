@@ -7,7 +7,8 @@ from sklearn.model_selection import cross_val_score
 from torch import nn
 
 from mixup_tab import MLP, MixupClassifier, MixupRegressor, MixupSearchCV
-from mixup_tab.mixing import ManifoldMixup, Mixup, OffAtEnd
+from mixup_tab.losses import MixedSquaredError
+from mixup_tab.mixing import CMixup, DirichletMixup, ManifoldMixup, Mixup, OffAtEnd
 from mixup_tab.training.hidden import (
     INPUT,
     HiddenMix,
@@ -132,6 +133,22 @@ def test_alpha_0_is_plain_training(rows):
     assert np.array_equal(fitted(alpha=0, mixing="manifold"), plain)
     assert np.array_equal(fitted(alpha=1, mixing="manifold", warmup_epochs=3), plain)
     assert np.array_equal(fitted(alpha=1, mixing=OffAtEnd(ManifoldMixup(), 3)), plain)
+
+
+def test_mixing_has_a_stream_of_its_own_also_inside_of_a_net(rows):
+    rule = ManifoldMixup(DirichletMixup(), layers=("second",))
+    net = MixupClassifier(mixing=rule, alpha=1, module=Blocks, max_epochs=2).fit(*rows)
+    assert not net.net_._uses_noise_  # the net has none, and the mixing is not its
+
+
+def test_rules_that_look_at_values_get_them():
+    values = torch.tensor([[2.0], [5.0], [2.01], [5.01]]).repeat(4, 1)
+    targets = MixedSquaredError().encode(values, torch.linspace(0.5, 1.5, 16), 1)
+    rule = ManifoldMixup(CMixup(0.1))
+    mix = HiddenMix(rule, 1.0, "layer1", targets, torch.Generator().manual_seed(0))
+    mixed = mix(values)
+    assert (mixed - values).abs().max() < 0.02  # none is mixed with one that is far away
+    assert not torch.equal(mixed, values)
 
 
 def test_regressors_mix_hidden_layers_as_well(rows):

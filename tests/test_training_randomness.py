@@ -118,6 +118,27 @@ def test_nothing_random_is_reported_as_unused():
     assert not mode.used
 
 
+def test_what_is_given_a_generator_keeps_it():
+    def drawn():
+        alone = torch.rand(4, generator=source(2))
+        return torch.cat([alone, torch._standard_gamma(torch.ones(4), generator=source(2))])
+
+    expected = drawn()
+    with drawing_from(source(1)) as mode:
+        assert torch.equal(drawn(), expected)
+    assert not mode.used
+
+
+def test_the_global_generator_is_no_generator_of_its_own():
+    """It is what ``random_split`` names by default."""
+    before = torch.get_rng_state()
+    with drawing_from(source(1)):
+        first = torch.randperm(9, generator=torch.default_generator)
+    assert torch.equal(torch.get_rng_state(), before)
+    with drawing_from(source(1)):
+        assert torch.equal(torch.randperm(9), first)
+
+
 def test_an_explicit_generator_is_not_needed_after_the_context():
     with torch.random.fork_rng():
         torch.manual_seed(3)

@@ -28,9 +28,10 @@ class CMixup(MixingRule):
     Parameters
     ----------
     bandwidth : float, default=0.5
-        h > 0, in standard deviations of the training values. A large one draws partners as
-        mixup does. The authors choose it for every data set, between 0.05 and 10 in units of
-        their values; it is worth a grid.
+        h > 0, in standard deviations of the training values, by which MixupRegressor divides
+        them (MixupNet takes them as they are). A large one draws partners as mixup does. The
+        authors choose it for every data set, between 0.05 and 10 in units of their values; it
+        is worth a grid.
 
     Examples
     --------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -57,7 +58,7 @@ class DirichletMixup(MixingRule):
     n_examples: int = 3
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.n_examples, int) and not isinstance(self.n_examples, bool)
+        whole = isinstance(self.n_examples, Integral) and not isinstance(self.n_examples, bool)
         if not whole or self.n_examples < 2:
             raise ValueError(
                 f"n_examples must be a whole number of at least 2, got {self.n_examples!r}."

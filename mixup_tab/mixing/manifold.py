@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mixup_tab.mixing.featmix import FeatMix
 from mixup_tab.mixing.wrapper import Wrapper
 
 
@@ -47,6 +48,14 @@ class ManifoldMixup(Wrapper):
             raise ValueError(
                 f"rule={self.rule!r} cannot mix a hidden layer. Give one that mixes inputs and "
                 "keeps their number, such as Mixup(), or put ManifoldMixup inside of OffAtEnd."
+            )
+        inside = self.rule
+        while isinstance(inside, Wrapper):
+            inside = inside.rule
+        if isinstance(inside, FeatMix):
+            raise ValueError(
+                f"rule={self.rule!r} cannot mix a hidden layer, because it knows the columns "
+                "of the inputs only. Use CutMix()."
             )
         if self.layers is None:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 
 from mixup_tab.mixing.rule import MixingRule
 from mixup_tab.mixing.wrapper import Wrapper
@@ -15,14 +16,16 @@ class OffAtEnd(Wrapper):
 
     With ``warmup_epochs`` mixing can start late; with this it ends early, so that the net
     last sees what it will predict (as in He et al. 2019, arXiv 1909.09148). Where nobody
-    knows when training ends, as in ``partial_fit``, mixing stays on.
+    knows when training ends, as in ``partial_fit`` of an estimator, mixing stays on; early
+    stopping may end it before the last epochs come. With ``warm_start`` every fit has an end.
 
     Parameters
     ----------
     rule : MixingRule, default=Mixup()
         How examples are mixed until then.
     epochs : int or float, default=0.1
-        How many epochs at the end, or, as a float in (0, 1), which share of all, rounded up.
+        How many epochs at the end of a fit, or, as a float in (0, 1), which share of its
+        epochs, rounded up.
 
     Examples
     --------
@@ -36,7 +39,7 @@ class OffAtEnd(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        whole = isinstance(self.epochs, int) and not isinstance(self.epochs, bool)
+        whole = isinstance(self.epochs, Integral) and not isinstance(self.epochs, bool)
         share = isinstance(self.epochs, float) and 0 < self.epochs < 1
         if not (share or (whole and self.epochs >= 0)):
             raise ValueError(
@@ -50,9 +53,9 @@ class OffAtEnd(Wrapper):
         Parameters
         ----------
         epoch : int
-            The number of epochs before it.
+            The number of epochs before it in this fit.
         end : int or None
-            The number of epochs when training ends; None where nobody knows.
+            The number of epochs of this fit; None where nobody knows.
 
         Returns
         -------
@@ -64,6 +67,6 @@ class OffAtEnd(Wrapper):
         return self.rule.at(epoch, end)
 
     def _last(self, end: int) -> int:
-        if isinstance(self.epochs, int):
+        if isinstance(self.epochs, Integral):
             return self.epochs
         return math.ceil(round(self.epochs * end, 9))  # 0.1 · 30 is a little more than 3

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mixup_tab.mixing.constants import on_device
 from mixup_tab.mixing.draw import beta, partners
+from mixup_tab.mixing.mixup import Mixup
 from mixup_tab.mixing.rule import MixingRule, blend, take_partners
 
 
@@ -94,8 +95,19 @@ class Remix(MixingRule):
         -------
         Remix
             The rule itself where ``class_counts`` is given.
+
+        Raises
+        ------
+        ValueError
+            If ``class_counts`` holds too few numbers.
         """
         if self.class_counts is not None:
+            n_classes = int(y.max()) + 1
+            if len(self.class_counts) < n_classes:
+                raise ValueError(
+                    f"class_counts must hold {n_classes} numbers of rows, one for every class, "
+                    f"got {self.class_counts!r}."
+                )
             return self
         return replace(self, class_counts=tuple(torch.bincount(y).tolist()))
 
@@ -148,21 +160,7 @@ class Remix(MixingRule):
         lam_y = lam.masked_fill(to_itself, 1).masked_fill(to_partner, 0)
         return Rebalanced(lam, partner, lam_y)
 
-    def mix_x(self, x: Tensor, mix: Rebalanced) -> Tensor:
-        """Mix inputs.
-
-        Parameters
-        ----------
-        x : Tensor, shape (..., batch, *features)
-            Examples.
-        mix : Rebalanced
-            What :meth:`draw` decided.
-
-        Returns
-        -------
-        Tensor, shape of ``x``
-        """
-        return blend(x, take_partners(x, mix.partner), mix.lam)
+    mix_x = Mixup.mix_x
 
     def mix_y(self, y: Tensor, mix: Rebalanced) -> Tensor:
         """Mix targets, by weights of their own.

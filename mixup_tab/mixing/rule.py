@@ -74,9 +74,9 @@ class MixingRule(ABC):
         Parameters
         ----------
         epoch : int
-            The number of epochs before it.
+            The number of epochs before it in this fit.
         end : int or None
-            The number of epochs when training ends; None where nobody knows.
+            The number of epochs of this fit; None where nobody knows.
 
         Returns
         -------

@@ -140,7 +140,8 @@ class MixedBatches:
             state = generator.get_state()
             try:
                 generator.manual_seed(0)
-                return self.augment(0, x.unsqueeze(0)).squeeze(0)
+                parts = x.unsqueeze(0).split(self.batch_size, 1)  # as many as in training
+                return torch.cat([self.augment(0, part).squeeze(0) for part in parts])
             finally:
                 generator.set_state(state)
 

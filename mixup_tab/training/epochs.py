@@ -13,6 +13,7 @@ from skorch.callbacks import Callback
 from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from torch import Tensor, nn
 
+from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
 from mixup_tab.mixing import as_rule
 from mixup_tab.mixing.draw import check_alpha
 from mixup_tab.nets import MLP, PreparedNet
@@ -159,9 +160,20 @@ class EpochNet(DeviceNet):
         if epoch < self.warmup_epochs:
             return None
         if self._rule_ is None:
+            self._check_kind()
             self._rule_ = iterator.teach(as_rule(self.mixing))
-        rule = self._rule_.at(epoch, self._end_)
+        rule = self._rule_.at(epoch - self._before_, self._end_)
         return None if rule is None else Mixing(rule, self._alphas())
+
+    def _check_kind(self) -> None:
+        """Refuse a rule for the other kind of target."""
+        kind, name = as_rule(self.mixing).kind, type(self.criterion_).__name__
+        others = {"classes": MixedSquaredError, "values": MixedCrossEntropy}
+        if isinstance(self.criterion_, others.get(kind, ())):
+            raise ValueError(
+                f"mixing={self.mixing!r} looks at {kind}, but the targets of criterion={name} "
+                "are none. Use 'mixup'."
+            )
 
     def _members(self) -> Sequence[nn.Module]:
         """Return the net of every member; an MLP, which holds them all, once for each."""

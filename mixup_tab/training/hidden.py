@@ -162,10 +162,16 @@ class HiddenMix:
             state.shape[:1],
             features=state.shape[1:],
             generator=self.generator,
-            labels=self.targets.argmax(-1) if self.rule.needs_labels else None,
+            labels=self._labels() if self.rule.needs_labels else None,
         )
         self._mix = type(mix)(*(part.to(state.device) for part in mix))
         return self.rule.mix_x(state, self._mix)
+
+    def _labels(self) -> Tensor:
+        """Return class codes, or values, of target rows."""
+        if self.rule.kind == "values":  # rows of MixedSquaredError, with the weight behind
+            return self.targets[:, :-1] / self.targets[:, -1:]
+        return self.targets.argmax(-1)
 
     def mixed_targets(self) -> Tensor:
         """Return the targets as the state was mixed."""

@@ -285,7 +285,7 @@ class MixupNet(EpochNet):
     ) -> Iterator[None]:
         """Hold weights, random streams and tables on the device while there is training."""
         epochs = self.max_epochs if epochs is None else epochs
-        self._end_ = None if self._open_end_ else len(self.history) + epochs
+        self._before_, self._end_ = len(self.history), None if self._open_end_ else epochs
         self._rule_ = self._inside_ = None
         self._layers_: list[LayerDraw] = []
         self._weight_ = None if weight is None else np.asarray(weight)
@@ -296,7 +296,7 @@ class MixupNet(EpochNet):
             yield
         finally:
             del self._weight_, self._streams_, self._tables_, self._least_
-            del self._rule_, self._layers_
+            del self._rule_, self._inside_, self._layers_
 
     def partial_fit(
         self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any

@@ -62,7 +62,7 @@ _global_lock = threading.Lock()
 
 
 class _Redirect(TorchDispatchMode):
-    """Gives every random operation of this thread our generator."""
+    """Gives every random operation of this thread that names no generator ours."""
 
     def __init__(self, generator: torch.Generator) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class _Redirect(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if torch.Tag.nondeterministic_seeded not in func.tags:
+        if torch.Tag.nondeterministic_seeded not in func.tags or _has_generator(args, kwargs):
             return func(*args, **kwargs)
         self.used = True
         if _device_of(args, kwargs).type != self.generator.device.type:  # MPS
@@ -108,6 +108,13 @@ class _Redirect(TorchDispatchMode):
 _Redirect.__torch_dispatch__ = inspect.unwrap(_Redirect.__torch_dispatch__)
 
 
+def _has_generator(args: tuple, kwargs: dict) -> bool:
+    """Whether an operation was called with a generator that is not torch's global one."""
+    given = [x for x in (*args, *kwargs.values()) if isinstance(x, torch.Generator)]
+    # Python sees a new object in every call; what is behind it stays the same.
+    return bool(given) and given[0]._cdata != torch.default_generator._cdata
+
+
 def _device_of(args: tuple, kwargs: dict) -> torch.device:
     """Where an operation computes."""
     tensors = [x for x in (*args, *kwargs.values()) if isinstance(x, torch.Tensor)]
@@ -132,8 +139,9 @@ def drawing_from(generator: torch.Generator) -> Iterator[_Redirect]:
     """Redirect torch's random operations in this thread to ``generator``.
 
     Modules such as ``torch.nn.Dropout`` and the initialisers of ``torch.nn.Linear``
-    know only the global generator. Inside this context they leave it alone. The
-    object that is yielded says in ``used`` whether anything random happened.
+    know only the global generator. Inside this context they leave it alone. What is given
+    a generator keeps it. The object that is yielded says in ``used`` whether anything was
+    redirected.
 
     Parameters
     ----------
