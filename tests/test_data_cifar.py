@@ -99,6 +99,10 @@ def test_a_label_without_a_name_is_refused(made):
         names.write_text("\n")
     with pytest.raises(ValueError, match="holds no names"):
         load_cifar(folder, name)
+    for names in folder.glob("*.txt"):
+        names.write_bytes("größer".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"is not text in UTF-8 .*Unpack it again"):
+        load_cifar(folder, name)
 
 
 @pytest.mark.parametrize("wrong", [{"name": "cifar"}, {"dtype": "uint8"}])

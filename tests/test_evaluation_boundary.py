@@ -131,6 +131,8 @@ def test_arguments_that_make_no_picture():
         draw([LINEAR], np.ones((60, 3)), Y2)
     with pytest.raises(ValueError, match="at least one fitted classifier, got none"):
         draw({}, X, Y2)
+    with pytest.raises(TypeError, match=r"in a dict, by name, or in a list, got Logistic"):
+        draw(LINEAR, X, Y2)
     with pytest.raises(NotFittedError):
         draw([LogisticRegression()], X, Y2)
     with pytest.raises(TypeError, match="LinearSVC has no predict_proba"):

@@ -84,8 +84,20 @@ def test_intervals_of_bins_agree_with_wilsons_formula(level):
     np.testing.assert_allclose(bands["high"], center + half, atol=1e-12)
 
 
-@pytest.mark.parametrize("level", [0, 1, 95])
+@pytest.mark.parametrize("level", [0, 1, 95, "95"])
 @pytest.mark.parametrize("function", [calibration_error_interval, accuracy_intervals])
 def test_levels_that_are_none_are_refused(function, level):
-    with pytest.raises(ValueError, match=f"level must lie between 0 and 1.*got {level}"):
+    with pytest.raises(ValueError, match=f"level must lie between 0 and 1.*got {level!r}"):
         function(bins_of(10), level=level)
+
+
+@pytest.mark.parametrize("change", [{"correct": 99}, {"correct": -1}, {"confidence": -1.0}])
+@pytest.mark.parametrize("function", [calibration_error_interval, accuracy_intervals])
+def test_bins_that_count_more_than_their_rows_are_refused(function, change):
+    with pytest.raises(ValueError, match="Take what calibration_bins returns"):
+        function(bins_of(10).assign(**change))
+
+
+def test_no_draws_are_refused():
+    with pytest.raises(ValueError, match="n_resamples must be at least 1, got 0"):
+        calibration_error_interval(bins_of(10), n_resamples=0)

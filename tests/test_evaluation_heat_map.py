@@ -150,3 +150,23 @@ def test_arguments_that_make_no_picture(search):
     apart = fit([{"max_depth": [1]}, {"min_samples_leaf": [5]}])
     with pytest.raises(ValueError, match="No setting with both 'max_depth' and"):
         draw(apart, **PAIR)
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ([0.5, 0.5], r"scores must have the shape \(1, 2\)"),
+        ([[0.5], [0.5]], r"x_values, got \(2, 1\)"),
+        ([[np.inf, 0.5]], "scores must be finite"),
+        ([[np.nan, np.nan]], "one of them at least"),
+    ],
+)
+def test_scores_that_make_no_map_are_refused(scores, message):
+    with pytest.raises(ValueError, match=message):
+        SearchHeatMapDisplay([1, 2], [3], scores)
+
+
+def test_an_infinite_score_of_a_search_stays_blank():
+    search = fit()
+    search.cv_results_["mean_test_score"][0] = -np.inf
+    assert np.isnan(draw(search, **PAIR).scores).sum() == 1

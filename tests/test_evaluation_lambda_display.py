@@ -62,6 +62,23 @@ def test_alphas_without_density_are_refused(alphas):
         LambdaDisplay.from_alphas(alphas)
 
 
-def test_a_negative_number_of_draws_is_refused():
-    with pytest.raises(ValueError, match="n_draws must be at least 0, got -1"):
-        LambdaDisplay.from_alphas([1], n_draws=-1)
+@pytest.mark.parametrize("n_draws", [-1, 2.5])
+def test_no_number_of_draws_is_refused(n_draws):
+    with pytest.raises(ValueError, match=f"whole number of at least 0, got {n_draws}"):
+        LambdaDisplay.from_alphas([1], n_draws=n_draws)
+
+
+def test_draws_of_other_alphas_are_refused():
+    with pytest.raises(ValueError, match="a row for each of 2 alphas, got 1"):
+        LambdaDisplay([1, 2], [[0.5]])
+
+
+def test_one_alpha_can_be_given_as_a_number_but_none_is_too_few():
+    assert LambdaDisplay.from_alphas(0.2).alphas == [0.2]
+    with pytest.raises(ValueError, match="at least one value of α"):
+        LambdaDisplay.from_alphas([])
+
+
+def test_random_states_of_all_kinds():
+    for state in (None, np.random.RandomState(0)):
+        assert LambdaDisplay.from_alphas([1], n_draws=5, random_state=state).draws.size == 5

@@ -115,8 +115,9 @@ def test_arguments_that_make_no_picture():
         draw(X[:10], Y[:10])
     with pytest.raises(ValueError, match="NaN"):
         draw(np.where(X[0] == X, np.nan, X), Y)
-    with pytest.raises(ValueError, match="n_samples must be at least 1, got 0"):
-        draw(X, Y, n_samples=0)
+    for n_samples in (0, 2.5):
+        with pytest.raises(ValueError, match=f"whole number of at least 1, got {n_samples}"):
+            draw(X, Y, n_samples=n_samples)
     with pytest.raises(ValueError, match="alpha must be a finite number of at least 0"):
         draw(X, Y, alpha=-1)
     with pytest.raises(ValueError, match="hidden layer"):

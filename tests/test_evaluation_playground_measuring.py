@@ -110,3 +110,11 @@ def test_a_far_point_does_not_squeeze_the_picture(three_classes, nets):
     scene = Scene("t", ("a", "b"), tuple("xyz"), X, y, *held_out)
     (note,) = describe(scene, nets, ALPHAS)["notes"]
     assert note.endswith("outside the picture.")
+
+
+@pytest.mark.parametrize("value", [0.0, -3.0, 1e9])
+def test_a_column_that_does_not_vary_has_room_around_it(value):
+    column = np.full(5, value, np.float32)
+    left, right, bottom, top = plane(np.column_stack([column, np.arange(5)]))
+    assert np.float32(left) < value < np.float32(right)
+    assert (bottom, top) == pytest.approx((-0.2968, 4.2968))

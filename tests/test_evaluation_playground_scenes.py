@@ -81,6 +81,8 @@ ROLES = {"x": "size", "y": "age", "target": "kind"}
         ),
         ({"x": "kind", "target": "size"}, {}, "x='kind' holds values of kind 'text'"),
         ({}, {"age": 3.0}, "y='age' is 3 in every row"),
+        ({}, {"age": 1e9 + np.arange(60) / 60}, "y='age' is 1e+09 in every row"),
+        ({}, {"age": np.arange(60) * 1e37}, "y='age' holds values as large as 5.9e+38"),
         ({}, {"kind": "a"}, "target='kind' is 'a' in all 60 rows"),
         ({}, {"kind": ["z", *"ab" * 29, "a"]}, "single row of class 'z'"),
         ({}, {"size": [1.0, 2.0] * 5 + [None] * 50}, "has 10 rows with a value of 'size'"),
@@ -91,3 +93,9 @@ def test_columns_that_cannot_be_drawn_are_refused(tmp_path, roles, columns, mess
     with pytest.raises(ValueError, match=r"Give|Add") as told:
         table_scene(tmp_path / "t.csv", **{**ROLES, **roles})
     assert message in str(told.value)
+
+
+def test_a_table_without_rows_is_refused_for_that(tmp_path):
+    (tmp_path / "t.csv").write_text("size,age,kind\n")
+    with pytest.raises(ValueError, match=r"has 0 rows with a value of .*Add rows"):
+        table_scene(tmp_path / "t.csv", **ROLES)

@@ -169,6 +169,7 @@ def test_large_tables_are_left_out(home):
         ({"datasets": ["none.csv"]}, "datasets='none.csv' cannot be read"),
         ({"methods": ["Oracle"]}, "methods='Oracle' not known here. Known: MixupClassifier"),
         ({"folds": 1}, "folds must be at least 2, got 1"),
+        ({"folds": 1000}, r"folds=1000 is more than the rows of \w+, \d+\. Give a smaller"),
         ({"max_rows": 3}, "max_rows=3 leaves no table"),
         ({"seed": -1}, "seed must lie in"),
         ({"device": "abacus"}, "device='abacus'"),

@@ -12,6 +12,7 @@ from mixup_tab.evaluation.protocols import command, variants
 from mixup_tab.evaluation.protocols.splits import folds_of
 from mixup_tab.evaluation.protocols.variants import KINDS, REFERENCE, VariantsPlan
 from mixup_tab.evaluation.protocols.variants_report import (
+    _sentence,
     summarize_variants,
     table_by_table,
     written_out,
@@ -155,6 +156,11 @@ def test_written_table_is_in_points_and_leaves_mixup_blank(results):
     assert list(table.index) == ["cutmix", REFERENCE, "ERM"]
 
 
+def test_a_single_table_is_told_in_the_singular(results):
+    summary = summarize_variants(results[results["dataset"] == "set5"])
+    assert _sentence(summary).startswith("On 1 table, mixup with α = 0.2 has")
+
+
 def test_run_writes_markdown_and_page_and_more_repeats_go_on(home, tmp_path, monkeypatch):
     monkeypatch.setattr(
         variants, "MixupClassifier", lambda **params: MixupClassifier(max_epochs=2, **params)
@@ -188,3 +194,11 @@ def test_an_unknown_kind_is_refused_in_one_line(home, tmp_path):
     assert result.exit_code == 2
     assert "methods='magic' not known here" in result.output
     assert not folder.exists()
+
+
+def test_no_processes_are_refused_before_anything_is_made(home, tmp_path):
+    with pytest.raises(ValueError, match="n_jobs must be a number of processes"):
+        command.run(
+            "variants", output=tmp_path / "run", n_jobs=0, datasets=["apples"], data_home=home
+        )
+    assert not (tmp_path / "run").exists()

@@ -2,9 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 from mixup_tab.evaluation import ReliabilityDisplay
 from mixup_tab.evaluation.calibration_bands import accuracy_intervals
@@ -148,3 +150,16 @@ def test_labels_that_an_estimator_does_not_know_are_refused():
     model = LogisticRegression().fit(X[y != "fig"], y[y != "fig"])
     with pytest.raises(ValueError, match=r"y holds .*fig.* LogisticRegression has not seen"):
         ReliabilityDisplay.from_estimator(model, X, y)
+
+
+def test_what_gives_no_picture_is_refused():
+    X, y = words()
+    with pytest.raises(TypeError, match="LinearSVC has no predict_proba"):
+        ReliabilityDisplay.from_estimator(LinearSVC().fit(X, y), X, y)
+    with pytest.raises(NotFittedError):
+        ReliabilityDisplay.from_estimator(LogisticRegression(), X, y)
+    with pytest.raises(ValueError, match="at least one fitted classifier, got none"):
+        ReliabilityDisplay.from_estimator({}, X, y)
+    for bins in ({}, {"none": pd.DataFrame()}):
+        with pytest.raises(ValueError, match="bins of at least one method"):
+            ReliabilityDisplay.from_bins(bins)

@@ -1,6 +1,8 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
 from mixup_tab import MLP, MixupClassifier
@@ -126,6 +128,26 @@ def test_labels_of_any_kind(three_classes):
     )
 
 
+def test_columns_keep_their_names_and_their_order(three_classes):
+    X, y = three_classes
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    clf = MixupClassifier(n_estimators=1, **SMALL).fit(frame, y)
+    tree = DecisionTreeClassifier(random_state=0).fit(frame, y)
+    changed = adversarial_examples(clf, frame, y, 0.3)
+    assert list(changed) == list("abcd")
+    nameless = MixupClassifier(n_estimators=1, **SMALL).fit(X, y)
+    np.testing.assert_array_equal(changed, adversarial_examples(nameless, X, y, 0.3))
+    evaluate_adversarial(tree, frame, y, 0.3, source=clf)  # with no warning about names
+    with pytest.raises(ValueError, match="same order"):
+        evaluate_adversarial(clf, frame[list("badc")], y, 0.3)
+
+
+def test_an_amount_is_a_number(three_classes, fitted):
+    for eps in ("a", None, True, [[0.1]]):
+        with pytest.raises(TypeError, match="eps must be a number or a list of numbers"):
+            evaluate_adversarial(fitted, *three_classes, eps)
+
+
 def test_whole_numbers_that_a_net_scales_itself_are_refused(three_classes):
     class Samples(PreparedNet):
         def __init__(self, in_features, out_features):
@@ -153,10 +175,16 @@ def test_whole_numbers_that_a_net_scales_itself_are_refused(three_classes):
         ({"attack": "pgd"}, r"attack must be one of \['fgsm', 'ifgsm'\], got 'pgd'"),
         ({"eps": -0.1}, "eps must be a finite number of at least 0, got -0.1"),
         ({"eps": [0.1, float("inf")]}, "got inf"),
-        ({"n_steps": 0}, "n_steps must be at least 1, got 0"),
+        ({"eps": []}, "eps=.* holds no number"),
+        ({"n_steps": 0}, "n_steps must be a whole number of at least 1, got 0"),
+        ({"n_steps": 2.5}, "n_steps must be a whole number of at least 1, got 2.5"),
+        ({"clip": 5}, "clip=5 must be a pair of the lowest and the highest"),
+        ({"clip": (-9, [1, 2])}, r"clip=.* must be a pair"),
+        ({"clip": (None, 9)}, r"clip=.* leaves out values of X"),
+        ({"X": np.zeros((60, 2))}, "X has 2 features, but MixupClassifier is expecting 4"),
         ({"clip": (0, 1)}, r"clip=\(0, 1\) leaves out values of X, which run from -"),
         ({"y": np.full(60, 9)}, "y holds 9, a label that the net has not seen"),
-        ({"X": np.full((60, 4), np.nan)}, "X holds NaN"),
+        ({"X": np.full((60, 4), np.nan)}, "X contains NaN"),
         ({"y": [0, 1]}, "inconsistent numbers of samples"),
     ],
 )

@@ -1,9 +1,11 @@
 import pandas as pd
+import pytest
 from test_evaluation_robustness_plan import numbers
 from typer.testing import CliRunner
 from uci_folders import write_raw
 
 from mixup_tab.cli import app
+from mixup_tab.evaluation.robustness.command import run, whole_splits
 
 
 def call(home, output, *more):
@@ -38,3 +40,25 @@ def test_bad_options_end_before_anything_is_made(tmp_path):
     assert result.exit_code == 2
     assert "with 3 classes and 80% wrong labels" in " ".join(result.output.split())
     assert not (tmp_path / "out").exists()
+
+
+def test_no_processes_and_a_file_for_a_folder_are_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"output=.*file' is a file. Give a folder"):
+        run(output=tmp_path / "file", datasets=["digits"])
+    with pytest.raises(ValueError, match="n_jobs must be a number of processes"):
+        run(output=tmp_path / "out", datasets=["digits"], n_jobs=0)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_split_that_some_methods_lack_is_not_averaged():
+    part = pd.DataFrame({"repeat": [0, 0, 1], "method": ["ERM", "mixup", "ERM"]})
+    begun = pd.DataFrame({"repeat": [0, 1, 2], "method": "ERM"})
+    assert whole_splits({"corruption": part})["corruption"]["method"].tolist() == [
+        "ERM",
+        "mixup",
+    ]
+    left = whole_splits({"corruption": part, "adversarial": begun})
+    assert [len(frame) for frame in left.values()] == [3, 2]
+    first = {"corruption": part[:1]}
+    assert whole_splits(first) is first

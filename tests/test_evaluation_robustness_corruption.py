@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.datasets import make_blobs
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import StratifiedKFold
@@ -10,37 +11,12 @@ from sklearn.preprocessing import StandardScaler
 from mixup_tab import MixupClassifier
 from mixup_tab.evaluation.robustness.corruption import (
     _WatchErrors,
-    corrupt_labels,
     evaluate_corruption,
 )
+from mixup_tab.sampling import VicinalSampler
 
 SMALL = {"hidden_layer_sizes": (8,), "max_epochs": 4, "random_state": 0, "device": "cpu"}
 BLOBS = make_blobs(300, centers=10 * np.eye(6), random_state=0)
-
-
-@pytest.mark.parametrize("rate", [0, 0.2, 0.55, 1])
-def test_just_the_share_of_labels_is_changed_and_all_to_other_classes(rate):
-    y = np.array(["a", "b", "c"])[np.arange(60) % 3]
-    given, changed = corrupt_labels(y, rate, random_state=1)
-    assert changed.sum() == round(rate * 60)
-    np.testing.assert_array_equal(given != y, changed)
-    assert set(given) <= set(y)
-
-
-def test_other_classes_are_equally_likely():
-    given, changed = corrupt_labels([*[0] * 8000, 1, 2, 3, 4], 1, 0)
-    counts = np.bincount(given[:8000], minlength=5)
-    assert changed.all()
-    assert counts[0] == 0
-    assert abs(counts[1:] - 2000).max() < 5 * np.sqrt(8000 * 0.25 * 0.75)
-
-
-def test_what_is_changed_at_a_low_rate_is_changed_alike_at_a_high_one():
-    y = np.arange(90) % 5
-    low, few = corrupt_labels(y, 0.2, random_state=3)
-    high, many = corrupt_labels(y, 0.6, random_state=3)
-    assert many[few].all()
-    np.testing.assert_array_equal(low[few], high[few])
 
 
 def test_one_nearest_neighbour_memorises_everything():
@@ -88,6 +64,20 @@ def test_a_pipeline_is_tested_on_what_its_net_sees(three_classes):
     expected = np.mean(pipeline.fit(X, y).predict(X[::2]) != y[::2])
     assert results["last_test_error"].tolist() == [expected]
     assert curves["test_error"].iloc[-1] == expected
+
+
+def test_a_pipeline_that_draws_rows_draws_them_of_training_rows_alone(three_classes):
+    X, y = three_classes
+    pipeline = pytest.importorskip("imblearn.pipeline", reason="needs imbalanced-learn")
+    draws = pipeline.make_pipeline(
+        StandardScaler(), VicinalSampler(0, random_state=0), MixupClassifier(**SMALL)
+    )
+    results = evaluate_corruption(draws, X, y, 0.2, cv=2, random_state=0)
+    plain = make_pipeline(StandardScaler(), MixupClassifier(**SMALL))
+    known = evaluate_corruption(plain, X, y, 0.2, cv=2, random_state=0)
+    assert results["best_test_error"].isna().all()
+    counts = ["n_train", "n_corrupted", "n_test"]
+    assert results[counts].equals(known[counts])
 
 
 def test_the_callbacks_of_a_pipeline_are_left_as_they_are(three_classes):
@@ -139,6 +129,14 @@ def test_few_classes_and_many_wrong_labels(two_classes):
         ({"X_test": [[0.0] * 4]}, ValueError, "y_test is missing. Give both"),
         ({"estimator": LinearRegression()}, TypeError, "LinearRegression is not a classifier"),
         ({"y": np.zeros(60)}, ValueError, "y holds 1 class"),
+        ({"y": np.array([0, 1, np.nan] * 20)}, ValueError, "y holds missing labels"),
+        ({"rates": "many"}, TypeError, r"rates must be numbers in \[0, 1\], got 'many'"),
+        ({"rates": []}, ValueError, "rates holds no number"),
+        ({"X_test": np.zeros((2, 3)), "y_test": [0, 1]}, ValueError, "the same features"),
+        ({"X_test": np.zeros((2, 4)), "y_test": [0]}, ValueError, "inconsistent numbers"),
+        ({"X_test": np.zeros((0, 4)), "y_test": []}, ValueError, "one at least"),
+        ({"X": csr_matrix(np.eye(60)[:, :4])}, TypeError, "Sparse input is not supported"),
+        ({"estimator": None}, TypeError, "NoneType is not a classifier"),
     ],
 )
 def test_bad_arguments(three_classes, arguments, kind, message):

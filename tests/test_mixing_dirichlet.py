@@ -113,3 +113,8 @@ def test_the_classifier_learns_with_it(three_classes):
     X, y = three_classes
     fitted = MixupClassifier(**SMALL, mixing="dirichlet", alpha=0.2, max_epochs=30).fit(X, y)
     assert fitted.score(X, y) > 0.8
+
+
+def test_weights_are_equal_where_alpha_is_larger_than_floats_can_tell():
+    weights = dirichlet(1e300, (3, 2), generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(weights, torch.tensor(1 / 3))

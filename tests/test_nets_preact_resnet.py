@@ -67,7 +67,7 @@ def test_dropout_is_active_in_training_only():
     assert torch.equal(net.eval()(x), net(x))
 
 
-@pytest.mark.parametrize("width", [0, -1, 2.5, float("nan")])
+@pytest.mark.parametrize("width", [0, -1, 2.5, float("nan"), float("inf"), "wide"])
 def test_no_width_is_refused(width):
     with pytest.raises(ValueError, match="width must be a whole number of channels"):
         PreActResNet18(3, (8, 8), width=width)

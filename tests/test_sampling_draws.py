@@ -79,6 +79,12 @@ def test_without_alpha_the_first_row_is_all(n_mixed):
     assert torch.equal(size_biased(weights, generator=source()), weights)
 
 
+@pytest.mark.parametrize("n_mixed", [2, 3])
+def test_weights_are_equal_for_a_huge_alpha(n_mixed):
+    weights = mixing_weights(1e300, 9, n_mixed, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(weights, torch.full_like(weights, 1 / n_mixed), rtol=1e-6)
+
+
 def test_weights_refuse_a_negative_alpha():
     with pytest.raises(ValueError, match=r"alpha must be .* at least 0 .* got -1"):
         mixing_weights(-1, 3, 3, generator=source())

@@ -50,6 +50,13 @@ def test_partners_are_nearest_neighbours(labels):
     assert all(first) is (labels == "soft")  # any of the rows gives an unmixed label
 
 
+@pytest.mark.parametrize("n_mixed", [2, 3])
+def test_without_alpha_every_row_is_drawn_equally_often_beside_neighbours_too(n_mixed):
+    rows, weights = plan(size=90, alpha=0, partners="neighbors", n_mixed=n_mixed)
+    assert (weights[:, 0] == 1).all()
+    assert np.bincount(rows[:, 0]).tolist() == [3] * 30
+
+
 @pytest.mark.parametrize("partners", ["any", "same_class"])
 def test_balance_draws_first_rows_and_partners_of_all_classes_equally(partners):
     rows, _ = plan(size=6000, balance=True, partners=partners)

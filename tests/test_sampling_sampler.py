@@ -1,8 +1,10 @@
 import importlib
 import sys
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import torch
 from numpy.testing import assert_array_equal
@@ -271,6 +273,18 @@ def test_bad_parameters(params, message, method):
             TypeError,
             r"Columns \['c', 'd'\] of X hold categories or dates.*OneHotEncoder",
         ),
+        (
+            pl.DataFrame({"n": [1.0, 2.0], "d": [datetime(2020, 1, 1), datetime(2020, 1, 2)]}),
+            [0, 1],
+            TypeError,
+            r"Columns \['d'\] of X hold categories or dates.*OneHotEncoder",
+        ),
+        (
+            GOOD,
+            pd.Series(["a", None, "b", "a"], dtype="string"),
+            TypeError,
+            "NA(.|\n)*Drop rows without",
+        ),
         (GOOD, [0.1, 0.2, 0.3, 0.4], ValueError, "labels='values'"),
         (GOOD, [0, 1, np.nan, 0], ValueError, "y contains NaN(.|\n)*Drop rows without"),
         (GOOD, [0, 1, 0], ValueError, "inconsistent numbers of samples"),
@@ -280,6 +294,22 @@ def test_bad_parameters(params, message, method):
 def test_bad_tables(X, y, error, message):
     with pytest.raises(error, match=message):
         VicinalSampler().fit_resample(X, y)
+
+
+def test_true_is_no_size():
+    with pytest.raises(TypeError, match="size must be a number, got True"):
+        VicinalSampler(size=True).fit(GOOD, [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("labels", ["unmixed", "soft"])
+def test_sparse_one_hot_labels(two_classes, labels):
+    X, y = two_classes
+    one_hot = np.eye(2, dtype=int)[y]
+    sampler = VicinalSampler(labels=labels, random_state=0)
+    _, dense = sampler.fit_resample(X, one_hot)
+    _, drawn = sampler.fit_resample(X, sparse.csr_matrix(one_hot))
+    drawn = drawn.toarray() if sparse.issparse(drawn) else drawn
+    np.testing.assert_array_equal(drawn, dense)
 
 
 def test_imbalanced_learn_is_not_needed(monkeypatch, two_classes):

@@ -73,6 +73,7 @@ def test_one_hot_rows_are_labels():
         (np.array(["a", "a"]), ValueError, "only one class, 'a'; at least 2"),
         (np.array(["a", None, "b"], object), TypeError, "one kind.*without a label"),
         (np.array(["a", 1, "b"], object), TypeError, "one kind.*all into strings"),
+        (np.array([b"a", b"b"]), TypeError, "represented as bytes"),
     ],
 )
 def test_what_are_no_labels_is_refused(y, error, message):
@@ -109,7 +110,8 @@ def test_mixed_tables_come_back_in_their_container():
     assert list(frame.index) == [0, 1]
     assert like([[1, 2]], mixed) == mixed.tolist()
     assert like(pd.Series([1, 2], name="y"), mixed[:, 0]).name == "y"
-    assert like(pl.DataFrame({"a": [1], "b": [2]}), mixed).columns == ["a", "b"]
+    polars = pl.DataFrame({"a": [1], "b": [2]}, schema={"a": pl.Float32, "b": pl.Int64})
+    assert like(polars, mixed).schema == {"a": pl.Float32, "b": pl.Float64}
     assert like(sparse.csc_matrix((2, 2)), sparse.csr_matrix(mixed)).format == "csc"
 
 

@@ -125,7 +125,12 @@ def _find_home(folder: str | os.PathLike, layout: _Layout) -> Path:
 
 
 def _read_names(path: Path) -> np.ndarray:
-    names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    try:
+        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is not text in UTF-8 ({error}). Unpack it again from {_SITE}."
+        ) from error
     names = [name for name in names if name]
     if not names:
         raise ValueError(f"{path} holds no names of labels. Unpack it again from {_SITE}.")

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.inspection import DecisionBoundaryDisplay
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 from mixup_tab.evaluation.class_colors import class_colors
+from mixup_tab.evaluation.fitted_classifiers import check_classifiers
 from mixup_tab.evaluation.mixed_samples import check_plane, column_names
 
 _MARGIN = 0.1  # of the range of a column, to either side
@@ -100,7 +100,7 @@ class MixupBoundaryDisplay:
         ValueError
             If X has other than two columns, or classifiers and y differ in their classes.
         TypeError
-            If a classifier has no ``predict_proba``.
+            If a classifier has no ``predict_proba``, or only one is given by itself.
         """
         points, _, _ = check_plane(X, y)
         named = _named(estimators)
@@ -204,6 +204,11 @@ def _emptiest_corner(X: np.ndarray) -> str:
 
 def _named(estimators: Mapping[str, Any] | Sequence[Any]) -> dict[str, Any]:
     """Return fitted classifiers by name."""
+    if not isinstance(estimators, Mapping | Sequence):
+        raise TypeError(
+            "estimators must be fitted classifiers in a dict, by name, or in a list, got "
+            f"{type(estimators).__name__}."
+        )
     if isinstance(estimators, Mapping):
         named = {str(name): estimator for name, estimator in estimators.items()}
     else:
@@ -211,15 +216,7 @@ def _named(estimators: Mapping[str, Any] | Sequence[Any]) -> dict[str, Any]:
         for estimator in estimators:
             name = _name(estimator)
             named[name if name not in named else f"{len(named) + 1}: {name}"] = estimator
-    if not named:
-        raise ValueError("estimators must hold at least one fitted classifier, got none.")
-    for name, estimator in named.items():
-        check_is_fitted(estimator)
-        if not hasattr(estimator, "predict_proba"):
-            raise TypeError(
-                f"{name} has no predict_proba, so its probabilities cannot be shown. Take "
-                "a classifier that has, or wrap it in CalibratedClassifierCV."
-            )
+    check_classifiers(named, "estimators")
     return named
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from sklearn.utils import check_random_state
 
 from mixup_tab.evaluation.metrics import expected_calibration_error, pool_bins
 from mixup_tab.evaluation.statistics import Interval
+
+_SUMS = ("confidence", "correct")  # over the rows of a bin
 
 
 def calibration_error_interval(
@@ -38,7 +41,7 @@ def calibration_error_interval(
     level : float, default=0.95
         Confidence level, in (0, 1).
     n_resamples : int, default=1000
-        Number of draws.
+        Number of draws, ≥ 1.
     random_state : int, RandomState or None, default=0
         Seed of the draws.
 
@@ -50,7 +53,7 @@ def calibration_error_interval(
     Raises
     ------
     ValueError
-        If ``level`` or a column of the bins is not as described here.
+        If ``level``, ``n_resamples`` or a column of the bins is not as described here.
 
     Examples
     --------
@@ -61,6 +64,8 @@ def calibration_error_interval(
     [0.4, 0.3, 0.5]
     """
     _check_level(level)
+    if n_resamples < 1:
+        raise ValueError(f"n_resamples must be at least 1, got {n_resamples!r}.")
     error, held = expected_calibration_error(bins), _held(bins)
     if held.empty:
         return Interval(error, error, error)
@@ -129,9 +134,15 @@ def accuracy_intervals(bins: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
 def _held(bins: pd.DataFrame) -> pd.DataFrame:
     """Pooled bins that hold rows."""
     pooled = pool_bins(bins)
-    return pooled[pooled["count"] > 0]
+    rows = pooled["count"]
+    if not all(pooled[name].between(0, rows + 1e-6).all() for name in _SUMS):
+        raise ValueError(
+            "bins hold more right predictions, or more confidence, than rows, or less than "
+            "none. Take what calibration_bins returns."
+        )
+    return pooled[rows > 0]
 
 
 def _check_level(level: float) -> None:
-    if not 0 < level < 1:
+    if not isinstance(level, Real) or not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, such as 0.95, got {level!r}.")

@@ -36,6 +36,11 @@ class SearchHeatMapDisplay:
     best_ : tuple of (int, int)
         Row and column of the highest score, which has a frame.
 
+    Raises
+    ------
+    ValueError
+        If the shape of the scores does not fit, one is infinite or all are NaN.
+
     Examples
     --------
     >>> from mixup_tab.evaluation import SearchHeatMapDisplay
@@ -55,7 +60,7 @@ class SearchHeatMapDisplay:
         score_name: str = "score",
     ) -> None:
         self.x_values, self.y_values = list(x_values), list(y_values)
-        self.scores = np.asarray(scores, dtype=float)
+        self.scores = _check_scores(scores, len(self.y_values), len(self.x_values))
         self.names = names
         self.score_name = score_name
 
@@ -105,7 +110,8 @@ class SearchHeatMapDisplay:
         columns, levels = (_values([params[n] for params, _ in pairs]) for n in (across, up))
         scores = np.full((len(levels), len(columns)), np.nan)
         for params, mean in pairs:
-            scores[levels.index(params[up]), columns.index(params[across])] = mean
+            shown = mean if np.isfinite(mean) else np.nan
+            scores[levels.index(params[up]), columns.index(params[across])] = shown
         shown = key if key != "score" else name_of_score(search)
         return cls(columns, levels, scores, names=(x, y), score_name=shown).plot(ax)
 
@@ -167,6 +173,20 @@ class SearchHeatMapDisplay:
         cell = (column - 0.46, row - 0.46)
         style = {"fill": False, "edgecolor": "black", "linewidth": 2.5, "zorder": 3}
         self.ax_.add_patch(Rectangle(cell, 0.92, 0.92, **style))
+
+
+def _check_scores(scores: ArrayLike, rows: int, columns: int) -> np.ndarray:
+    scores = np.asarray(scores, dtype=float)
+    if scores.shape != (rows, columns):
+        raise ValueError(
+            f"scores must have the shape {(rows, columns)}, a row for each of y_values and a "
+            f"column for each of x_values, got {scores.shape}."
+        )
+    if np.isinf(scores).any() or np.isnan(scores).all():
+        raise ValueError(
+            "scores must be finite, one of them at least. Put NaN for pairs without a score."
+        )
+    return scores
 
 
 def _full_name(name: str, argument: str, tried: list[dict[str, Any]]) -> str:

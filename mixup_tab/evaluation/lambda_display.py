@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from scipy import stats
+from sklearn.utils import check_random_state
 
 from mixup_tab.mixing import beta
 from mixup_tab.mixing.draw import check_alpha
@@ -42,8 +44,13 @@ class LambdaDisplay:
     """
 
     def __init__(self, alphas: Sequence[float], draws: Any = None) -> None:
-        self.alphas = [_mixing(alpha) for alpha in alphas]
+        self.alphas = _check_alphas(alphas)
         self.draws = None if draws is None else np.asarray(draws, dtype=float)
+        if self.draws is not None and len(self.draws) != len(self.alphas):
+            raise ValueError(
+                f"draws must hold a row for each of {len(self.alphas)} alphas, got "
+                f"{len(self.draws)} rows."
+            )
 
     @classmethod
     def from_alphas(
@@ -51,7 +58,7 @@ class LambdaDisplay:
         alphas: Sequence[float] = (0.1, 0.2, 0.4, 1, 8),
         *,
         n_draws: int = 0,
-        random_state: int = 0,
+        random_state: Any = 0,
         ax: Any = None,
     ) -> LambdaDisplay:
         """Draw the density of λ for several α.
@@ -62,7 +69,7 @@ class LambdaDisplay:
             Values of α, > 0.
         n_draws : int, default=0
             How many λ to draw for each α as training draws them, ≥ 0.
-        random_state : int, default=0
+        random_state : int, RandomState or None, default=0
             Seed of the draws.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
@@ -74,14 +81,16 @@ class LambdaDisplay:
         Raises
         ------
         ValueError
-            If an α is 0 (λ is always 1), negative or not finite, or n_draws is negative.
+            If there is no α, one is 0 (λ is always 1), negative or not finite, or n_draws is
+            no whole number of at least 0.
         """
-        if n_draws < 0:
-            raise ValueError(f"n_draws must be at least 0, got {n_draws!r}.")
-        alphas = [_mixing(alpha) for alpha in alphas]
+        if not isinstance(n_draws, Integral) or n_draws < 0:
+            raise ValueError(f"n_draws must be a whole number of at least 0, got {n_draws!r}.")
+        alphas = _check_alphas(alphas)
         if n_draws == 0:
             return cls(alphas).plot(ax)
-        generator = torch.Generator().manual_seed(random_state)
+        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        generator = torch.Generator().manual_seed(seed)
         draws = [beta(alpha, (n_draws,), generator=generator).numpy() for alpha in alphas]
         return cls(alphas, draws).plot(ax)
 
@@ -115,7 +124,7 @@ class LambdaDisplay:
             top = max(top, density[20:-20].max())
             if self.draws is not None:
                 self.histograms_[alpha] = self._histogram(self.draws[k], color)
-        ax.set(xlabel="λ", ylabel="density", xlim=(0, 1), ylim=(0, 1.1 * top))
+        ax.set(xlabel="λ", ylabel="density", xlim=(0, 1), ylim=(0, 1.1 * top or 1))
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(axis="y", alpha=0.3)
         ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
@@ -125,6 +134,14 @@ class LambdaDisplay:
         """Draw a histogram whose area is one."""
         density, edges = np.histogram(drawn, bins=_BINS, range=(0, 1), density=True)
         return self.ax_.stairs(density, edges, color=color, alpha=0.6)
+
+
+def _check_alphas(alphas: Sequence[float]) -> list[float]:
+    """Return values of α, at least one, for each of which λ has a density."""
+    values = [_mixing(alpha) for alpha in np.atleast_1d(alphas).tolist()]
+    if not values:
+        raise ValueError("alphas must hold at least one value of α, such as 0.2, got none.")
+    return values
 
 
 def _mixing(alpha: float) -> float:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn.utils import check_X_y
+from sklearn.utils import check_random_state, check_X_y
 
 from mixup_tab.evaluation.class_colors import class_colors, label_colors
 from mixup_tab.mixing import MixingRule, as_rule
@@ -76,7 +77,7 @@ class MixedSamplesDisplay:
         *,
         alpha: float = 0.2,
         n_samples: int = 1000,
-        random_state: int = 0,
+        random_state: Any = 0,
         ax: Any = None,
     ) -> MixedSamplesDisplay:
         """Mix points as training would, and draw them.
@@ -94,7 +95,7 @@ class MixedSamplesDisplay:
             Parameter of λ ~ Beta(α, α), ≥ 0.
         n_samples : int, default=1000
             How many mixed points to draw, ≥ 1.
-        random_state : int, default=0
+        random_state : int, RandomState or None, default=0
             Seed of the draw.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
@@ -106,16 +107,19 @@ class MixedSamplesDisplay:
         Raises
         ------
         ValueError
-            If the points do not lie in a plane, there are fewer than two classes, or the
-            rule mixes no inputs or is for regression.
+            If the points do not lie in a plane, there are fewer than two classes, n_samples
+            is no whole number of at least 1, or the rule mixes no inputs or is for regression.
         """
         points, classes, codes = check_plane(X, y)
-        if n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, got {n_samples!r}.")
+        if not isinstance(n_samples, Integral) or n_samples < 1:
+            raise ValueError(
+                f"n_samples must be a whole number of at least 1, got {n_samples!r}."
+            )
         rule = _visible(mixing)
         x, labels = torch.from_numpy(points), torch.from_numpy(codes)
         rule = rule.learn(lambda rows: x[rows], labels)
-        generator = torch.Generator().manual_seed(random_state)
+        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        generator = torch.Generator().manual_seed(seed)
         batches = range(math.ceil(n_samples / len(x)))
         parts = [_mix(rule, check_alpha(alpha), x, labels, generator) for _ in batches]
         mixed, soft = (torch.cat(part) for part in zip(*parts, strict=True))

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from mixup_tab.evaluation.calibration_bands import accuracy_intervals
+from mixup_tab.evaluation.fitted_classifiers import check_classifiers
 from mixup_tab.evaluation.metrics import (
     calibration_bins,
     expected_calibration_error,
@@ -46,6 +47,11 @@ class ReliabilityDisplay:
     bands_ : dict of str to matplotlib PolyCollection
         The band of every method, where bands are drawn.
 
+    Raises
+    ------
+    ValueError
+        If there are no bins.
+
     Examples
     --------
     >>> from mixup_tab.evaluation import ReliabilityDisplay
@@ -55,6 +61,11 @@ class ReliabilityDisplay:
     """
 
     def __init__(self, bins: Mapping[str, pd.DataFrame]) -> None:
+        if not bins or any(len(part) == 0 for part in bins.values()):
+            raise ValueError(
+                "bins must hold the bins of at least one method, as calibration_bins returns "
+                "them."
+            )
         self.bins = {str(name): pool_bins(part) for name, part in bins.items()}
 
     @classmethod
@@ -127,9 +138,12 @@ class ReliabilityDisplay:
         Raises
         ------
         ValueError
-            If ``y`` holds a label that a classifier does not know.
+            If ``y`` holds a label that a classifier does not know, or there is no classifier.
+        TypeError
+            If a classifier has no ``predict_proba``.
         """
         named = estimator if isinstance(estimator, Mapping) else {_name(estimator): estimator}
+        check_classifiers(named, "estimator")
         bins = {
             name: calibration_bins(_codes(one, y), one.predict_proba(X), n_bins)
             for name, one in named.items()
@@ -251,7 +265,7 @@ def _codes(estimator: Any, y: ArrayLike) -> np.ndarray:
     unknown = y[~np.isin(y, classes)]
     if len(unknown):
         raise ValueError(
-            f"y holds {unknown[0]!r}, which {_name(estimator)} has not seen in training. Leave "
-            "such rows out, or train on all classes."
+            f"y holds {unknown.tolist()[0]!r}, which {_name(estimator)} has not seen in "
+            "training. Leave such rows out, or train on all classes."
         )
     return np.searchsorted(classes, y)

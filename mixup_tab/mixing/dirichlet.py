@@ -175,7 +175,8 @@ def dirichlet(alpha: float, shape: Sequence[int], *, generator: torch.Generator)
         weights = torch.zeros(tuple(shape), **place)
         weights[0] = 1
         return weights
-    alpha = max(alpha, 1e-30)  # below, all weights but one are 0 anyway, and 1/α overflows
+    # Beyond, all weights but one are 0 anyway, or all are equal, and floats overflow.
+    alpha = min(max(alpha, 1e-30), 1e18)
     gamma = torch._standard_gamma(
         torch.full(tuple(shape), alpha + 1, **place), generator=generator
     )

@@ -42,14 +42,15 @@ def image_format(
     if flat and shape[0] != prod(image_shape):
         raise ValueError(
             f"image_shape={tuple(image_shape)} has {prod(image_shape)} values, but an example "
-            f"has {shape[0]}. Set image_shape to (frequencies, times) of the spectrograms, for "
-            "instance module=functools.partial(VGG11, image_shape=(40, 101))."
+            f"has {shape[0]}. Set image_shape to (height, width) of the images, of "
+            "spectrograms (frequencies, times), for instance "
+            "module=functools.partial(VGG11, image_shape=(40, 101))."
         )
     shape = tuple(map(int, image_shape)) if flat else shape
     if len(shape) not in (2, 3):
         raise ValueError(
-            "One example must have the shape (channels, frequencies, times), (frequencies, "
-            f"times) or (frequencies * times,), got {shape}."
+            "One example must have the shape (channels, height, width), (height, width) or "
+            f"(height * width,), of spectrograms (frequencies, times), got {shape}."
         )
     return shape if len(shape) == 3 else (1, *shape)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
@@ -102,7 +103,7 @@ class PreActResNet18(nn.Module):
         mixed_precision: bool = True,
     ) -> None:
         super().__init__()
-        if not width >= 1 or width != int(width):
+        if not isinstance(width, Real) or not (width >= 1 and width % 1 == 0):
             raise ValueError(
                 f"width must be a whole number of channels, at least 1, got {width!r}."
             )

@@ -54,7 +54,8 @@ def draw_plan(
     weights = mixing_weights(sampler.alpha, count, sampler.n_mixed, generator=source)
     if sampler.labels == "unmixed":
         weights = size_biased(weights, generator=source)
-        if sampler.partners == "neighbors":  # a row may be no neighbour of its neighbour
+        # A row may be no neighbour of its neighbour; without mixing it is all there is.
+        if sampler.partners == "neighbors" and sampler.alpha > 0:
             place = torch.randint(sampler.n_mixed, (count, 1), generator=source)
             rows = swap_first(rows, place)
     return rows.numpy(), weights.numpy()

@@ -212,8 +212,8 @@ class VicinalSampler(OneToOneFeatureMixin, BaseEstimator):
         Raises
         ------
         TypeError
-            For categories and dates, labels of several kinds, and targets that are not
-            numbers with ``labels="values"``.
+            For categories and dates, labels of several kinds, missing ones among strings, and
+            targets that are not numbers with ``labels="values"``.
         ValueError
             For parameters out of range, text, missing values, a single class, targets that
             are not labels, and fewer rows than neighbours.
@@ -225,7 +225,7 @@ class VicinalSampler(OneToOneFeatureMixin, BaseEstimator):
         if self.labels == "weighted":
             mixed = stack([mixed] * self.n_mixed)
             sources, importance = rows.T.ravel(), weights.T.ravel()
-        self._describe(len(y), codes, sources, importance)
+        self._describe(table.shape[0], codes, sources, importance)
         X_drawn = like(X, stack([table, mixed]) if self.keep else mixed)
         if self.labels in ("unmixed", "weighted"):
             return X_drawn, take(y, self.sample_indices_)
@@ -239,6 +239,10 @@ class VicinalSampler(OneToOneFeatureMixin, BaseEstimator):
     def _check(self, X: Any, y: Any) -> tuple[Any, np.ndarray | None, np.ndarray | None]:
         """Return the table, and the codes of its classes or, to be mixed, its targets."""
         self._validate_params()
+        if isinstance(self.size, bool):
+            raise TypeError(
+                f"size must be a number, got {self.size!r}. 1.0 draws as many rows as given."
+            )
         table, target = check_rows(self, X, y)
         if self.labels == "values":
             if self.balance or self.partners == "same_class":

@@ -34,6 +34,7 @@ _HINTS = {
     "could not convert": _ENCODE,
     "float() argument must be": _ENCODE,
     "could not be promoted": _ENCODE,
+    "boolean value of NA": "Drop rows without a label from X and y.",
     "contains NaN": "Drop rows without a target from X and y.",
 }
 
@@ -62,7 +63,7 @@ def check_rows(sampler: Any, X: Any, y: Any) -> tuple[Any, Any]:
     ValueError
         For text, missing and infinite values, and shapes that do not fit.
     """
-    bad = _columns_to_encode(X) if isinstance(X, pd.DataFrame) else []
+    bad = _columns_to_encode(X)
     if bad:
         raise TypeError(f"Columns {bad} of X hold categories or dates. {_ENCODE}")
     options = {"multi_output": True, "accept_sparse": "csr", "dtype": [np.float64, np.float32]}
@@ -76,8 +77,12 @@ def check_rows(sampler: Any, X: Any, y: Any) -> tuple[Any, Any]:
         raise kind(f"{error}\n{hint}") from error
 
 
-def _columns_to_encode(X: pd.DataFrame) -> list:
+def _columns_to_encode(X: Any) -> list:
     """Columns whose values scikit-learn might silently take for numbers."""
+    if hasattr(X, "schema"):  # polars
+        return [name for name, kind in X.schema.items() if kind.is_temporal()]
+    if not isinstance(X, pd.DataFrame):
+        return []
     return [
         name
         for name, kind in zip(X.columns, X.dtypes, strict=True)
@@ -109,8 +114,8 @@ def check_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
     """
     try:
         kind = type_of_target(y, input_name="y")
-    except TypeError as error:  # they are compared with each other
-        raise TypeError(_ONE_KIND) from error
+    except TypeError as error:  # they are compared with each other, or are bytes
+        raise TypeError(f"{error} {_ONE_KIND}") from error
     if kind == "multilabel-indicator" and (np.asarray(y.sum(axis=1)) == 1).all():
         y = np.asarray(y.argmax(axis=1)).ravel()
     elif kind not in ("binary", "multiclass"):
@@ -240,8 +245,10 @@ def like(original: Any, values: Any) -> Any:
     if isinstance(original, pd.Series):
         return pd.Series(values, name=original.name)
     if hasattr(original, "columns"):  # polars
-        return type(original)(values, schema=original.columns)
-    return values.asformat(original.format) if issparse(original) else values
+        floats = {name: kind for name, kind in original.schema.items() if kind.is_float()}
+        return type(original)(values, schema=original.columns).cast(floats)
+    sparse = issparse(original) and issparse(values)
+    return values.asformat(original.format) if sparse else values
 
 
 def _frame(original: pd.DataFrame, values: Any) -> pd.DataFrame:

@@ -37,10 +37,11 @@ def read_table(path: str | os.PathLike, *, text: Sequence[str] = ()) -> pd.DataF
         the same name.
     """
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"file {str(path)!r} is a folder. Give the path of a table.")
     reader = _reader_for(path)
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise ValueError(f"file {str(path)!r} {what}. Give the path of a table.")
+        raise ValueError(f"file {str(path)!r} does not exist. Give the path of a table.")
     with _failures_in_plain_words(path), warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # fields that it leaves out
         return reader(path, text)

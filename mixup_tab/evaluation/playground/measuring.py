@@ -137,7 +137,8 @@ def plane(X: np.ndarray) -> tuple[float, float, float, float]:
         low, high = np.quantile(column, [_TAIL, 1 - _TAIL])
         if low == high:
             low, high = column.min(), column.max()
-        margin = _MARGIN * (high - low)
+        # A column that varies among the rows held out alone gets room of its own size.
+        margin = _MARGIN * (high - low) or _MARGIN * abs(low) or 1.0
         ends += [float(low - margin), float(high + margin)]
     return tuple(ends)
 

@@ -20,6 +20,8 @@ MOST_CLASSES = 10
 # Of a user's table; one half trains, the other half judges.
 MOST_ROWS = 2000
 _LEAST_ROWS = 20
+# Whose squares single precision still holds.
+_MOST = 1e18
 # Few enough rows for plain training to be too sure of itself.
 _TOY_ROWS, _TOY_HELD_OUT = 100, 1000
 
@@ -122,16 +124,13 @@ def table_scene(
     frame = read_table(path).rename(columns=str)
     roles = {"x": x, "y": y, "target": target}
     _check_names(frame, roles)
+    _check_rows(len(frame), path, roles)
     columns = [_numbers(frame[name], role) for role, name in (("x", x), ("y", y))]
     known = frame[target].notna() & columns[0].notna() & columns[1].notna()
-    if known.sum() < _LEAST_ROWS:
-        raise ValueError(
-            f"file {str(path)!r} has {known.sum()} rows with a value of {x!r}, {y!r} and "
-            f"{target!r}; the page needs at least {_LEAST_ROWS}. Add rows."
-        )
+    _check_rows(int(known.sum()), path, roles)
     columns = [column[known] for column in columns]
     for role, column in zip(("x", "y"), columns, strict=True):
-        _check_varies(column, role)
+        _check_values(column, role)
     codes, classes = _encode(frame.loc[known, target])
     X = np.column_stack(columns).astype(np.float32)
     train, held_out = _halves(codes, random_state)
@@ -153,6 +152,15 @@ def _check_names(frame: pd.DataFrame, roles: dict[str, str]) -> None:
             )
 
 
+def _check_rows(count: int, path: str | os.PathLike, roles: dict[str, str]) -> None:
+    if count < _LEAST_ROWS:
+        x, y, target = roles.values()
+        raise ValueError(
+            f"file {str(path)!r} has {count} rows with a value of {x!r}, {y!r} and {target!r}; "
+            f"the page needs at least {_LEAST_ROWS}. Add rows."
+        )
+
+
 def _numbers(column: pd.Series, role: str) -> pd.Series:
     kind = kind_of(column)
     if kind != "number":
@@ -162,8 +170,14 @@ def _numbers(column: pd.Series, role: str) -> pd.Series:
     return as_kind(column, kind)
 
 
-def _check_varies(column: pd.Series, role: str) -> None:
-    if column.nunique() == 1:
+def _check_values(column: pd.Series, role: str) -> None:
+    most = column.abs().max()
+    if most > _MOST:
+        raise ValueError(
+            f"{role}={column.name!r} holds values as large as {most:.3g}, beyond what a net "
+            "computes with. Give a column of smaller numbers, such as its logarithm."
+        )
+    if column.astype(np.float32).nunique() == 1:
         raise ValueError(
             f"{role}={column.name!r} is {column.iloc[0]:g} in every row. Give a column that "
             "varies."

@@ -18,6 +18,7 @@ from mixup_tab.evaluation.protocols.calibration import CalibrationPlan
 from mixup_tab.evaluation.protocols.calibration_report import report_calibration
 from mixup_tab.evaluation.protocols.delgado import DelgadoPlan
 from mixup_tab.evaluation.protocols.delgado_report import report_delgado
+from mixup_tab.evaluation.protocols.options import check_jobs
 from mixup_tab.evaluation.protocols.paper import PaperPlan
 from mixup_tab.evaluation.protocols.paper_report import report_paper
 from mixup_tab.evaluation.protocols.raw import RawPlan
@@ -109,7 +110,7 @@ def run(
     console = console or Console()
     with console.status("Reading tables …"):
         plan = make_plan(protocol, **options)
-    session = carry_out(plan, output=output, n_jobs=n_jobs, console=console)
+    session = carry_out(plan, output=output, n_jobs=check_jobs(n_jobs), console=console)
     for line in failure_lines(session.failures):
         console.print(line, style="yellow", markup=False)
     if session.results.empty:

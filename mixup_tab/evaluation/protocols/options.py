@@ -17,6 +17,13 @@ def check_count(name: str, value: int, least: int = 1) -> int:
     return value
 
 
+def check_jobs(n_jobs: int) -> int:
+    """Return a number of processes if it is one, else raise ValueError."""
+    if n_jobs == 0:
+        raise ValueError("n_jobs must be a number of processes, or -1 for one per core, got 0.")
+    return n_jobs
+
+
 def check_seed(seed: int) -> int:
     """Return a seed if it is one, else raise ValueError."""
     if not 0 <= seed < 2**31:

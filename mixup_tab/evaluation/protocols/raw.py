@@ -94,10 +94,15 @@ class RawPlan(Plan):
         table = table[table["rows"] <= check_count("max_rows", max_rows)]
         if table.empty:
             raise ValueError(f"max_rows={max_rows} leaves no table. Give a larger number.")
+        if table["rows"].min() < check_count("folds", folds, 2):
+            raise ValueError(
+                f"folds={folds} is more than the rows of {table['rows'].idxmin()}, "
+                f"{table['rows'].min()}. Give a smaller number."
+            )
         return cls(
             {row.Index: (int(row.rows), int(row.features)) for row in table.itertuples()},
             check_methods(methods, list(CONTESTANTS)),
-            check_count("folds", folds, 2),
+            folds,
             check_seed(seed),
             pick_device(device),
             home,

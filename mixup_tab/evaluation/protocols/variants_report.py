@@ -209,11 +209,11 @@ def _command(session: Session) -> str:
 
 def _sentence(summary: pd.DataFrame) -> str:
     """Say where mixup stands, and which kinds are shown to be better or worse."""
-    tables = summary["tables"].iloc[0]
+    tables = int(summary["tables"].iloc[0])
     error, loss = (summary.loc[(metric, REFERENCE), "score"] for metric, *_ in METRICS)
     told = [
-        f"On {tables} tables, mixup with α = 0.2 has an error of {100 * error:.2f} % and a "
-        f"log-loss of {loss:.4f}."
+        f"On {tables} table{'s' * (tables > 1)}, mixup with α = 0.2 has an error of "
+        f"{100 * error:.2f} % and a log-loss of {loss:.4f}."
     ]
     for metric, name, *_ in METRICS:
         rows = summary.loc[metric]

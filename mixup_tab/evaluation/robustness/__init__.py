@@ -4,7 +4,8 @@ from mixup_tab.evaluation.robustness.adversarial import (
     adversarial_examples,
     evaluate_adversarial,
 )
-from mixup_tab.evaluation.robustness.corruption import corrupt_labels, evaluate_corruption
+from mixup_tab.evaluation.robustness.corruption import evaluate_corruption
+from mixup_tab.evaluation.robustness.wrong_labels import corrupt_labels
 
 __all__ = [
     "adversarial_examples",

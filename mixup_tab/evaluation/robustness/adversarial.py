@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from mixup_tab.estimators.checks import input_types
+from mixup_tab.estimators.checks import check_X, input_types
 from mixup_tab.evaluation.robustness.gradients import differentiable, loss_direction
+from mixup_tab.sampling.tables import like
 
 ATTACKS = ("fgsm", "ifgsm")
 
@@ -58,8 +60,9 @@ def adversarial_examples(
 
     Returns
     -------
-    ndarray of shape (n_samples, *features)
-        In float32 if ``X`` is, else in float64.
+    ndarray or DataFrame of shape (n_samples, *features)
+        A DataFrame with the same columns if ``X`` is one. In float32 if ``X`` is, else in
+        float64.
 
     Raises
     ------
@@ -86,7 +89,7 @@ def adversarial_examples(
     >>> round(float(abs(changed - X).max()), 6), bool(clf.score(changed, y) < clf.score(X, y))
     (0.5, True)
     """
-    estimator = differentiable(estimator)
+    estimator, given = differentiable(estimator), X
     X, codes, clip = _check(estimator, X, y, attack, n_steps, clip)
     eps = _check_eps(eps)
     steps = n_steps if attack == "ifgsm" else 1
@@ -97,6 +100,8 @@ def adversarial_examples(
         if clip is not None:
             changed = np.clip(changed, *clip)
         changed = changed.astype(X.dtype, copy=False)
+    if hasattr(given, "columns"):
+        return like(given, changed)
     return changed.copy() if changed is X else changed
 
 
@@ -160,8 +165,10 @@ def evaluate_adversarial(
     """
     made_on = differentiable(*((estimator,) if source is None else (source, "source")))
     amounts = [_check_eps(one) for one in np.atleast_1d(eps).tolist()]
-    X, _, _ = _check(made_on, X, y, attack, n_steps, clip)
-    y = column_or_1d(y)
+    if not amounts:
+        raise ValueError(f"eps={eps!r} holds no number. Give one at least, such as 0.1.")
+    checked, _, _ = _check(made_on, X, y, attack, n_steps, clip)
+    X, y = X if hasattr(X, "columns") else checked, column_or_1d(y)
     clean = float(np.mean(estimator.predict(X) != y))
     rows = []
     for one in amounts:
@@ -179,6 +186,8 @@ def evaluate_adversarial(
 
 
 def _check_eps(eps: float) -> float:
+    if not isinstance(eps, Real) or isinstance(eps, bool):
+        raise TypeError(f"eps must be a number or a list of numbers, got {eps!r}.")
     if not 0 <= eps < np.inf:
         raise ValueError(f"eps must be a finite number of at least 0, got {eps!r}.")
     return float(eps)
@@ -190,19 +199,17 @@ def _check(
     """Return inputs as floats, positions of the labels, and the range of inputs."""
     if attack not in ATTACKS:
         raise ValueError(f"attack must be one of {list(ATTACKS)}, got {attack!r}.")
-    if n_steps < 1:
-        raise ValueError(f"n_steps must be at least 1, got {n_steps!r}.")
-    X = np.asarray(X)
-    if X.dtype.kind in "iu" and np.int16 in input_types(estimator.module):
+    if not isinstance(n_steps, Integral) or n_steps < 1:
+        raise ValueError(f"n_steps must be a whole number of at least 1, got {n_steps!r}.")
+    scales = np.int16 in input_types(estimator.module)
+    if scales and (kind := np.asarray(X).dtype).kind in "iu":
         raise ValueError(
-            f"X holds whole numbers ({X.dtype}), which the net scales by itself. Give the same "
+            f"X holds whole numbers ({kind}), which the net scales by itself. Give the same "
             "inputs as floats in the range that it is used to."
         )
-    X = X.astype(np.float32 if X.dtype == np.float32 else np.float64, copy=False)
+    X = check_X(estimator, X, reset=False, dtype=(np.float64, np.float32))
     y = column_or_1d(y)
     check_consistent_length(X, y)
-    if not np.isfinite(X).all():
-        raise ValueError("X holds NaN or infinite values. Attack what the net sees.")
     classes = estimator.classes_
     codes = np.searchsorted(classes, y).clip(max=len(classes) - 1)
     if unknown := np.unique(y[classes[codes] != y]).tolist():
@@ -214,8 +221,15 @@ def _check(
 
 
 def _check_clip(X: np.ndarray, clip: Any) -> tuple[np.ndarray, np.ndarray]:
-    low, high = (np.asarray(end, dtype=X.dtype) for end in clip)
-    if np.any(low > X) or np.any(high < X):
+    try:
+        low, high = (np.asarray(end, dtype=X.dtype) for end in clip)
+        outside = not (np.all(low <= X) and np.all(high >= X))  # of NaN neither is true
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"clip={clip!r} must be a pair of the lowest and the highest valid input, as "
+            "numbers or one per feature."
+        ) from error
+    if outside:
         raise ValueError(
             f"clip={clip!r} leaves out values of X, which run from {X.min():g} to {X.max():g}. "
             "Give the range of all valid inputs."

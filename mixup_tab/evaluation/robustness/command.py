@@ -16,6 +16,7 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from mixup_tab.evaluation.protocols.options import check_jobs
 from mixup_tab.evaluation.robustness.plan import Job, RobustnessPlan
 from mixup_tab.evaluation.robustness.report import (
     ATTACK_NOTE,
@@ -44,7 +45,8 @@ def run(
 ) -> bool:
     """Run the benchmark, show it, and write a report page with the rows as CSV beside it.
 
-    Ctrl-C ends it early; of what is done by then the rows are written.
+    Ctrl-C ends it early; of what is done by then the rows are written, and splits that all
+    methods have are shown.
 
     Parameters
     ----------
@@ -70,12 +72,15 @@ def run(
         If the folder cannot be written to.
     """
     console = console or Console()
+    check_jobs(n_jobs)
     with console.status("Reading tables …"):
         plan = RobustnessPlan.make(**options)
     folder = _new_folder(output)
     started = time.time()
     finished = _carry_out(plan, n_jobs, folder, console)
     frames = read_rows(folder)
+    if not finished:
+        frames = whole_splits(frames)
     if set(frames) == set(PARTS):
         _show(plan, frames, folder, time.time() - started, console)
     if not finished:
@@ -87,6 +92,8 @@ def run(
 def _new_folder(output: Path | None) -> Path:
     name = time.strftime("mixup-tab-benchmark-robustness-%Y%m%d-%H%M%S")
     folder = Path(name) if output is None else Path(output)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"output={str(folder)!r} is a file. Give a folder.")
     if any((folder / f"{part}.csv").exists() for part in PARTS):
         raise ValueError(
             f"output={str(folder)!r} holds the results of another run. Give another folder."
@@ -148,6 +155,25 @@ def read_rows(folder: Path) -> dict[str, pd.DataFrame]:
     return {name: pd.read_csv(path) for name, path in paths.items() if path.exists()}
 
 
+def whole_splits(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Return the rows without the last split, which some methods lack, if there are others.
+
+    Parameters
+    ----------
+    frames : dict of str to DataFrame
+        Rows of a run that was stopped, by part.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        Means over splits are of the same splits for every method.
+    """
+    last = max((frame["repeat"].max() for frame in frames.values()), default=0)
+    if last == 0:
+        return frames
+    return {name: frame[frame["repeat"] < last] for name, frame in frames.items()}
+
+
 def _show(
     plan: RobustnessPlan,
     frames: dict[str, pd.DataFrame],
@@ -157,7 +183,8 @@ def _show(
 ) -> None:
     corruption = summarize_corruption(frames["corruption"])
     attacks = summarize_attacks(frames["adversarial"])
-    written = make_page(frames, corruption, attacks, _facts(plan, seconds)).write(folder)
+    facts = _facts(plan, frames["corruption"]["repeat"].nunique(), seconds)
+    written = make_page(frames, corruption, attacks, facts).write(folder)
     wrong, attacked = corruption_table(corruption), attack_table(attacks)
     for title, table, formats, note in (
         ("Wrong labels", wrong, CORRUPTION_FORMATS, CORRUPTION_NOTE),
@@ -172,11 +199,11 @@ def _show(
     console.print(f"Report: {written}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _facts(plan: RobustnessPlan, seconds: float) -> dict[str, Any]:
+def _facts(plan: RobustnessPlan, repeats: int, seconds: float) -> dict[str, Any]:
     packages = ("mixup-tab", "torch", "numpy", "scikit-learn", "skorch")
     return {
         "tables": ", ".join(plan.datasets),
-        "repeats": plan.repeats,
+        "repeats": repeats,
         "epochs": plan.epochs,
         "seed": plan.seed,
         "device": plan.device,

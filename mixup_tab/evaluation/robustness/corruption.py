@@ -17,60 +17,14 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 from skorch.callbacks import Callback
 
 from mixup_tab.estimators import MixupClassifier
+from mixup_tab.estimators.checks import check_params
+from mixup_tab.evaluation.robustness.wrong_labels import (
+    check_labels,
+    check_rate,
+    corrupt_labels,
+)
 
 _Split = tuple[Any, np.ndarray, Any, np.ndarray]
-
-
-def corrupt_labels(
-    y: ArrayLike, rate: float, random_state: Any = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Give a share of the rows the label of another class.
-
-    Rows are drawn without replacement, and each gets one of the other classes, all with the
-    same probability. With the same ``random_state``, rows that are changed at a lower rate
-    are changed in the same way at a higher one.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,)
-        Labels of any kind, of 2 classes at least.
-    rate : float
-        Share of the rows, in [0, 1]; rounded to whole rows.
-    random_state : int, RandomState or None, default=None
-        Seed of the draw.
-
-    Returns
-    -------
-    y_corrupted : ndarray of shape (n_samples,)
-        The labels.
-    changed : ndarray of bool of shape (n_samples,)
-        Which rows have a wrong one.
-
-    Raises
-    ------
-    ValueError
-        If the rate is out of range or there is one class only.
-
-    Examples
-    --------
-    >>> from mixup_tab.evaluation import corrupt_labels
-    >>> y, changed = corrupt_labels(["a", "b", "a", "b"], rate=0.5, random_state=0)
-    >>> y.tolist(), changed.tolist()
-    (['a', 'b', 'b', 'a'], [False, False, True, True])
-    """
-    _check_rate(rate)
-    classes, codes = np.unique(column_or_1d(y), return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError(
-            f"y holds {len(classes)} class; a label can only be corrupted to another one. Give "
-            "labels of at least 2 classes."
-        )
-    random = check_random_state(random_state)
-    order = random.permutation(len(codes))
-    shift = random.randint(1, len(classes), size=len(codes))
-    changed = np.zeros(len(codes), dtype=bool)
-    changed[order[: round(rate * len(codes))]] = True
-    return classes[np.where(changed, codes + shift, codes) % len(classes)], changed
 
 
 def evaluate_corruption(
@@ -95,8 +49,8 @@ def evaluate_corruption(
     ----------
     estimator : classifier
         Not changed. The test error of every epoch is known for
-        :class:`~mixup_tab.MixupClassifier` and a ``Pipeline`` that ends in one; any other
-        classifier has its last error only.
+        :class:`~mixup_tab.MixupClassifier` and a ``Pipeline`` that ends in one and draws no
+        rows; any other classifier has its last error only.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Rows.
     y : array-like of shape (n_samples,)
@@ -133,9 +87,10 @@ def evaluate_corruption(
     Raises
     ------
     TypeError
-        If the estimator is not a classifier.
+        If the estimator is not a classifier, or a rate no number.
     ValueError
-        For rates out of range, or one of ``X_test`` and ``y_test`` without the other.
+        For rates out of range, missing labels, one of ``X_test`` and ``y_test`` without the
+        other, or such as do not fit together.
 
     Warns
     -----
@@ -153,13 +108,15 @@ def evaluate_corruption(
     >>> results[["rate", "split", "epochs", "n_corrupted"]].to_numpy().tolist()
     [[0.2, 0.0, 10.0, 20.0], [0.2, 1.0, 10.0, 20.0], [0.2, 2.0, 10.0, 20.0]]
     """
-    if not is_classifier(estimator):
+    if not hasattr(estimator, "fit") or not is_classifier(estimator):
         raise TypeError(
             f"estimator={type(estimator).__name__} is not a classifier; labels can only be "
             "corrupted for one that learns labels. Give a MixupClassifier."
         )
-    rates = [_check_rate(rate) for rate in np.atleast_1d(rates).tolist()]
-    y = column_or_1d(y)
+    rates = [check_rate(rate) for rate in np.atleast_1d(rates).tolist()]
+    if not rates:
+        raise ValueError("rates holds no number. Give one at least, such as 0.2.")
+    y = check_labels(y)
     check_consistent_length(X, y)
     _warn_of_few_classes(y, rates)
     random = check_random_state(random_state)
@@ -176,12 +133,6 @@ def evaluate_corruption(
     results = pd.DataFrame(rows)
     columns = ["rate", "split", "epoch", "test_error"]
     return (results, pd.DataFrame(curves, columns=columns)) if return_curves else results
-
-
-def _check_rate(rate: float) -> float:
-    if not 0 <= rate <= 1:
-        raise ValueError(f"rates must lie in [0, 1], got {rate!r}. 0.2 is a fifth of the rows.")
-    return rate
 
 
 def _warn_of_few_classes(y: np.ndarray, rates: Sequence[float]) -> None:
@@ -203,7 +154,14 @@ def _splits(X: Any, y: np.ndarray, cv: Any, X_test: Any, y_test: Any) -> Iterato
         lacking = "X_test" if X_test is None else "y_test"
         raise ValueError(f"{lacking} is missing. Give both X_test and y_test, or neither.")
     if X_test is not None:
-        yield X, y, X_test, column_or_1d(y_test)
+        y_test = column_or_1d(y_test)
+        check_consistent_length(X_test, y_test)
+        if np.shape(X_test)[1:] != np.shape(X)[1:] or not len(y_test):
+            raise ValueError(
+                f"X_test has the shape {np.shape(X_test)}, but X has {np.shape(X)}. Give test "
+                "rows, one at least, with the same features."
+            )
+        yield X, y, X_test, y_test
         return
     for train, test in check_cv(cv, y, classifier=True).split(X, y):
         parts = (train, test)
@@ -216,7 +174,7 @@ class _WatchErrors(Callback):
 
     Parameters
     ----------
-    X : ndarray
+    X : array-like
         Test rows.
     codes : ndarray of int
         Their classes as columns of the outputs, -1 for those that are not among them.
@@ -226,12 +184,15 @@ class _WatchErrors(Callback):
         self.X, self.codes = X, codes
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Start afresh."""
+        """Start afresh; by now it is known that rows of this kind can be trained on."""
+        rows = np.asarray(self.X)
+        kind = np.float32 if rows.dtype == np.float32 else np.float64
+        self.rows_ = rows.astype(kind, copy=False)
         self.errors_: list[float] = []
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Predict; nothing random is drawn, so training goes on as if nobody had looked."""
-        best = net.predict_proba(self.X).argmax(1)
+        best = net.predict_proba(self.rows_).argmax(1)
         self.errors_.append(float(np.mean(best != self.codes)))
 
 
@@ -242,7 +203,10 @@ def _train(
     X_train, y_train, X_test, y_test = split
     y_given, changed = corrupt_labels(y_train, rate, seed)
     model = clone(estimator)
-    if isinstance(model, Pipeline):  # front first: epochs are tested on what the net sees
+    draws = any(hasattr(step, "fit_resample") for _, step in getattr(model, "steps", ()))
+    if (
+        isinstance(model, Pipeline) and not draws
+    ):  # front first: epochs are tested on what the net sees
         front, model = model[:-1], model[-1]
         if len(front):
             X_train = front.fit_transform(X_train, y_given)
@@ -264,6 +228,11 @@ def _train(
     return row, errors
 
 
+def _draws_rows(pipeline: Pipeline) -> bool:
+    """Whether a step is a sampler of imbalanced-learn's kind."""
+    return any(hasattr(step, "fit_resample") for _, step in pipeline.steps)
+
+
 def _fit_watched(
     model: BaseEstimator, X: Any, y: np.ndarray, X_test: Any, y_test: np.ndarray
 ) -> list[float]:
@@ -274,8 +243,7 @@ def _fit_watched(
     classes = np.unique(y)
     codes = np.searchsorted(classes, y_test).clip(max=len(classes) - 1)
     codes = np.where(classes[codes] == y_test, codes, -1)
-    rows = np.asarray(X_test)
-    rows = rows.astype(np.float32 if rows.dtype == np.float32 else np.float64, copy=False)
-    watch = _WatchErrors(rows, codes)
+    check_params(model)
+    watch = _WatchErrors(X_test, codes)
     model.set_params(callbacks=[*(model.callbacks or ()), watch]).fit(X, y)
     return watch.errors_
