@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
 from mixup_tab.nets import MLP, Ensemble, PreparedNet
-from mixup_tab.training.batches import LoaderBatches, MixedBatches, PlainBatches
+from mixup_tab.training.batches import MixedBatches, PlainBatches
 from mixup_tab.training.checkpoint import Checkpoint
 from mixup_tab.training.device import threads_for
+from mixup_tab.training.loader_batches import LoaderBatches
 from mixup_tab.training.randomness import drawing_from
 from mixup_tab.training.table import Examples, Table, as_arrays, as_tensor, is_array
 
