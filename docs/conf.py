@@ -84,7 +84,7 @@ html_show_sourcelink = False
 html_theme_options = {
     "logo": {"text": "mixup-tab", "alt_text": "mixup-tab, first page"},
     "navbar_align": "left",
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 5,
     "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],

@@ -3,8 +3,8 @@ Mixup in a GAN: does it keep the modes?
 =======================================
 
 The discriminator of a generative adversarial net is a classifier of real against generated
-points, so it can be trained with mixup as well. Zhang et al. 2017 (arXiv 1710.09412,
-section 3.8) write the game as
+points, so it can be trained with mixup as well. Zhang et al. 2017 (arXiv 1710.09412)
+write the game as
 
 .. math::
     \\max_g \\min_d E_{x, z, \\lambda}\\; \\ell(d(\\lambda x + (1 - \\lambda) g(z)), \\lambda),

@@ -31,7 +31,7 @@ parser = argparse.ArgumentParser(description="ERM, mixup, Cutout and CutMix on i
 parser.add_argument("--cifar", metavar="FOLDER", help="binary version of CIFAR-10 or -100")
 parser.add_argument("--name", default="cifar10", choices=["cifar10", "cifar100"])
 parser.add_argument("--seeds", type=int, help="runs of each rule: 3 on digits, 1 on CIFAR")
-parser.add_argument("--epochs", type=int, help="13 on digits, 200 on CIFAR")
+parser.add_argument("--epochs", type=int, help="15 on digits, 200 on CIFAR")
 parser.add_argument("--width", type=int, help="channels of the net: 8 on digits, 64 on CIFAR")
 args = parser.parse_args()
 

@@ -134,7 +134,7 @@ plt.show()
 # %%
 # Left of the dashed line the sampler helps. On the ten tables it does not: all three learners
 # do slightly worse on average, in error and in Brier score, though no interval of a mean leaves
-# out 0; on the four tables the loss in Brier score can be shown for two of them. These
+# out 0; on the four tables a worse Brier score can be shown for two of the three. These
 # learners have other means against overfitting (a penalty, few leaves, five neighbours), and
 # rows drawn once are not the stream of new ones that a net sees.
 #
