@@ -203,10 +203,8 @@ def _train(
     X_train, y_train, X_test, y_test = split
     y_given, changed = corrupt_labels(y_train, rate, seed)
     model = clone(estimator)
-    draws = any(hasattr(step, "fit_resample") for _, step in getattr(model, "steps", ()))
-    if (
-        isinstance(model, Pipeline) and not draws
-    ):  # front first: epochs are tested on what the net sees
+    if isinstance(model, Pipeline) and not _draws_rows(model):
+        # The front first: epochs are tested on what the net sees.
         front, model = model[:-1], model[-1]
         if len(front):
             X_train = front.fit_transform(X_train, y_given)
