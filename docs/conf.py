@@ -14,7 +14,7 @@ sys.path.insert(0, str(DOCS))
 from sphinx.application import Sphinx  # noqa: E402
 
 import mixup_tab  # noqa: E402
-from mixup_tab.evaluation.playground import write_playground  # noqa: E402
+from mixup_tab.playground import write_playground  # noqa: E402
 
 project = "mixup-tab"
 author = "The mixup-tab developers"

@@ -18,7 +18,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from mixup_tab import MLP, MixupClassifier
-from mixup_tab.evaluation import evaluate_adversarial
+from mixup_tab.robustness import evaluate_adversarial
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(

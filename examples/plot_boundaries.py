@@ -15,7 +15,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 
 from mixup_tab import MixupClassifier
-from mixup_tab.evaluation import MixupBoundaryDisplay
+from mixup_tab.displays import MixupBoundaryDisplay
 
 iris = load_iris(as_frame=True)
 tables = {

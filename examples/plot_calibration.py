@@ -20,10 +20,10 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from mixup_tab import MixupClassifier
+from mixup_tab.displays import ReliabilityDisplay
+from mixup_tab.displays.calibration_bands import calibration_error_interval
 from mixup_tab.estimators import RescaledClassifier
-from mixup_tab.evaluation import ReliabilityDisplay
-from mixup_tab.evaluation.calibration_bands import calibration_error_interval
-from mixup_tab.evaluation.metrics import calibration_bins, classification_scores
+from mixup_tab.metrics import calibration_bins, classification_scores
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(

@@ -16,7 +16,7 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import StratifiedKFold
 
 from mixup_tab import MixupClassifier, MixupSearchCV
-from mixup_tab.evaluation import AlphaCurveDisplay
+from mixup_tab.displays import AlphaCurveDisplay
 
 X, y = load_breast_cancer(return_X_y=True)
 search = MixupSearchCV(

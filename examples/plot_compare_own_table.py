@@ -13,8 +13,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from mixup_tab.evaluation import AlphaCurveDisplay, ReliabilityDisplay
-from mixup_tab.evaluation.comparison import compare_table
+from mixup_tab.compare import compare_table
+from mixup_tab.displays import AlphaCurveDisplay, ReliabilityDisplay
 
 rng = np.random.default_rng(0)
 rows = 200

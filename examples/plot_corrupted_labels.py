@@ -18,7 +18,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import ShuffleSplit
 
 from mixup_tab import MixupClassifier
-from mixup_tab.evaluation import evaluate_corruption
+from mixup_tab.robustness import evaluate_corruption
 
 X, y = load_digits(return_X_y=True)
 net = MixupClassifier(

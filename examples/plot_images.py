@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from mixup_tab import MixupClassifier, MixupNet
-from mixup_tab.data import load_cifar
+from mixup_tab.datasets import load_cifar
 from mixup_tab.mixing import CutMix, Cutout, Mixup
 from mixup_tab.nets import PreActResNet18, PreparedNet
 

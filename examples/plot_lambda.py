@@ -13,7 +13,7 @@ Mixup makes every training example out of two, λ of the one and 1 − λ of the
 import matplotlib.pyplot as plt
 import numpy as np
 
-from mixup_tab.evaluation import LambdaDisplay
+from mixup_tab.displays import LambdaDisplay
 
 alphas = [0.1, 0.2, 0.4, 1, 8]
 figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")

@@ -16,7 +16,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wi
 from sklearn.model_selection import RepeatedStratifiedKFold
 
 from mixup_tab import MixupClassifier, MixupSearchCV
-from mixup_tab.evaluation import MixedSamplesDisplay
+from mixup_tab.displays import MixedSamplesDisplay
 from mixup_tab.evaluation.statistics import resampled_interval
 
 figure, axes = plt.subplots(1, 3, figsize=(12.5, 3.8), layout="constrained")

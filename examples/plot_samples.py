@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import make_moons
 
-from mixup_tab.evaluation import MixedSamplesDisplay
+from mixup_tab.displays import MixedSamplesDisplay
 
 X, y = make_moons(200, noise=0.08, random_state=0)
 settings = {

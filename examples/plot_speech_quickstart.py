@@ -4,7 +4,7 @@ Short spoken words
 
 From a folder of clips to labels: the clips of a folder with one subfolder per word are read,
 turned into spectrograms on the device, mixed, and learned. Where Google's Speech Commands lie
-in the data home (see ``mixup_tab.data.get_data_home``), some of its clips are used; else the
+in the data home (``mixup_tab.datasets.get_data_home``), some of its clips are used; else the
 script synthesises "words" from sine tones. It downloads nothing.
 """
 
@@ -19,9 +19,14 @@ import soundfile
 from sklearn.metrics import ConfusionMatrixDisplay
 from sklearn.model_selection import GroupShuffleSplit
 
-from mixup_tab.audio import Spectrogram, read_clips, speech_classifier
-from mixup_tab.data import fetch_speech_commands, load_audio_folder
-from mixup_tab.evaluation import LossCurveDisplay, MixedPairDisplay, SpectrogramDisplay
+from mixup_tab.audio import (
+    Spectrogram,
+    fetch_speech_commands,
+    load_audio_folder,
+    read_clips,
+    speech_classifier,
+)
+from mixup_tab.displays import LossCurveDisplay, MixedPairDisplay, SpectrogramDisplay
 
 RATE = 16_000
 # Frequencies at the beginning and at the end of every voice of a "word", in Hz.

@@ -23,7 +23,7 @@ from sklearn.model_selection import RepeatedStratifiedKFold, cross_validate
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import LabelEncoder, StandardScaler
 
-from mixup_tab.data import fetch_uci
+from mixup_tab.datasets import fetch_uci
 from mixup_tab.evaluation.statistics import resampled_interval
 from mixup_tab.sampling import VicinalSampler
 

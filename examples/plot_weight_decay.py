@@ -14,7 +14,7 @@ from sklearn.datasets import load_breast_cancer, make_moons
 from sklearn.model_selection import StratifiedKFold
 
 from mixup_tab import MixupClassifier, MixupSearchCV
-from mixup_tab.evaluation import SearchHeatMapDisplay
+from mixup_tab.displays import SearchHeatMapDisplay
 
 tables = {
     "two moons, 200 rows": make_moons(200, noise=0.3, random_state=0),

@@ -26,9 +26,10 @@ from mixup_tab.audio import (
     SpecAugment,
     SpectrogramLayer,
     WaveAugment,
+    fetch_speech_commands,
+    load_audio_folder,
 )
-from mixup_tab.data import fetch_speech_commands, load_audio_folder
-from mixup_tab.evaluation import LossCurveDisplay
+from mixup_tab.displays import LossCurveDisplay
 from mixup_tab.nets import BCResNet
 
 

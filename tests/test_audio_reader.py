@@ -12,8 +12,8 @@ from sklearn.pipeline import make_pipeline
 soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed")
 
 from mixup_tab.audio import AudioReader, Spectrogram, read_clips, reading  # noqa: E402
+from mixup_tab.audio.clips import read_clip  # noqa: E402
 from mixup_tab.audio.memory import allocate  # noqa: E402
-from mixup_tab.data.clips import read_clip  # noqa: E402
 
 SHORT = 0.01
 LENGTH = 160

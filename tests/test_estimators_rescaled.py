@@ -7,7 +7,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from mixup_tab import MixupClassifier, MixupClassifierCV, MixupRegressor
+from mixup_tab import MixupClassifier, MixupEnsembleClassifier, MixupRegressor
 from mixup_tab.estimators.rescaled import RescaledClassifier, RescaledRegressor
 from mixup_tab.mixing import Mixup
 from mixup_tab.nets import MLP
@@ -105,7 +105,8 @@ def test_other_rules_are_refused(mixing, two_classes):
 
 
 @pytest.mark.parametrize(
-    "estimator", [LogisticRegression(), MixupClassifierCV(), MixupRegressor(), MixupClassifier]
+    "estimator",
+    [LogisticRegression(), MixupEnsembleClassifier(), MixupRegressor(), MixupClassifier],
 )
 def test_other_estimators_are_refused(estimator, two_classes):
     with pytest.raises(TypeError, match="estimator must be a MixupClassifier, got"):
@@ -132,7 +133,7 @@ PORTFOLIO = [{"mixing": "mixup", "alpha": 8, "max_epochs": 15}]
 MODELS = {
     "net": small(alpha=8),
     "pipeline": make_pipeline(StandardScaler(), small(alpha=8)),
-    "portfolio": MixupClassifierCV(PORTFOLIO, cv=2, random_state=0),
+    "portfolio": MixupEnsembleClassifier(PORTFOLIO, cv=2, random_state=0),
     "rescaled": RescaledClassifier(small(alpha=0.2)),
 }
 

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from mixup_tab import MixupClassifier
 from mixup_tab.cli import app
-from mixup_tab.estimators.classifier_cv import PORTFOLIO
+from mixup_tab.estimators.ensemble_classifier import PORTFOLIO
 from mixup_tab.evaluation.protocols import ablation, command
 from mixup_tab.evaluation.protocols.ablation import (
     ALONE,

@@ -3,7 +3,6 @@ import pandas as pd
 import pytest
 from uci_folders import raw_table, write_raw
 
-from mixup_tab.evaluation.metrics import calibration_bins, expected_calibration_error
 from mixup_tab.evaluation.protocols.calibration import CalibrationPlan
 from mixup_tab.evaluation.protocols.calibration_report import (
     compare_pairs,
@@ -12,6 +11,7 @@ from mixup_tab.evaluation.protocols.calibration_report import (
     table_errors,
 )
 from mixup_tab.evaluation.session import carry_out
+from mixup_tab.metrics import calibration_bins, expected_calibration_error
 
 GAPS = {"ERM": 0.2, "ERM tempered": 0.0, "mixup": -0.1}
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from uci_folders import write_delgado
 
-from mixup_tab.data import fetch_delgado, published_accuracies
+from mixup_tab.datasets import fetch_delgado, published_accuracies
 from mixup_tab.evaluation.protocols.delgado import DelgadoPlan
 from mixup_tab.evaluation.protocols.delgado_report import (
     beside_published,

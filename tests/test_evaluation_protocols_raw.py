@@ -6,7 +6,6 @@ import pytest
 from sklearn.base import clone
 from uci_folders import raw_table, write_raw
 
-from mixup_tab.evaluation.metrics import expected_calibration_error
 from mixup_tab.evaluation.protocols.contestants import CONTESTANTS
 from mixup_tab.evaluation.protocols.peers import CalibratedSVC
 from mixup_tab.evaluation.protocols.raw import RawPlan
@@ -14,6 +13,7 @@ from mixup_tab.evaluation.protocols.raw_report import against, report_raw, summa
 from mixup_tab.evaluation.protocols.scores import comparable, left_out, mean_scores
 from mixup_tab.evaluation.protocols.splits import folds_of, repeat_of, strata
 from mixup_tab.evaluation.session import carry_out
+from mixup_tab.metrics import expected_calibration_error
 
 FAST = ["MixupClassifier", "HistGradientBoosting", "MLPClassifier"]
 

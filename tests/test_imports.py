@@ -14,17 +14,25 @@ PUBLIC = [name for name in mixup_tab.__all__ if name != "__version__"]
 
 # A room may import from those on lower floors and from itself.
 FLOORS = {
-    "data": 0,
+    "_extras": 0,
+    "_files": 0,
+    "datasets": 0,
     "losses": 0,
+    "metrics": 0,
     "mixing": 0,
-    "nets": 0,
+    "page": 0,
+    "nets": 1,
     "sampling": 1,
-    "training": 1,
-    "estimators": 2,
-    "search": 3,
-    "audio": 3,
-    "evaluation": 4,
-    "cli": 5,
+    "training": 2,
+    "estimators": 3,
+    "search": 4,
+    "displays": 5,
+    "robustness": 5,
+    "audio": 6,
+    "compare": 7,
+    "playground": 8,
+    "evaluation": 8,
+    "cli": 9,
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -108,14 +116,16 @@ def test_public_names_are_found_at_home(name):
 @pytest.mark.parametrize(
     "module",
     [
-        "mixup_tab.data",
+        "mixup_tab.datasets",
         "mixup_tab.mixing",
         "mixup_tab.nets",
         "mixup_tab.training",
         "mixup_tab.sampling",
         "mixup_tab.estimators",
         "mixup_tab.audio",
-        "mixup_tab.evaluation",
+        "mixup_tab.displays",
+        "mixup_tab.robustness",
+        "mixup_tab.compare",
     ],
 )
 def test_names_that_a_room_offers_exist(module):

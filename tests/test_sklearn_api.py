@@ -9,7 +9,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from mixup_tab import (
     MixupClassifier,
-    MixupClassifierCV,
+    MixupEnsembleClassifier,
     MixupRegressor,
     MixupSearchCV,
     VicinalSampler,
@@ -31,7 +31,7 @@ def expected_failed_checks(estimator):
 CANDIDATES = [{"alpha": 0.2, "max_epochs": 20}, {"alpha": 0, "max_epochs": 20}]
 ESTIMATORS = [
     MixupClassifier,
-    MixupClassifierCV,
+    MixupEnsembleClassifier,
     MixupRegressor,
     MixupSearchCV,
     VicinalSampler,
@@ -49,7 +49,7 @@ def search(net):
     [
         MixupClassifier(**SMALL),
         MixupRegressor(**SMALL),
-        MixupClassifierCV([{**SMALL, **one} for one in CANDIDATES], cv=2),
+        MixupEnsembleClassifier([{**SMALL, **one} for one in CANDIDATES], cv=2),
         search(MixupClassifier(**SMALL, random_state=0)),
         search(MixupRegressor(**SMALL, random_state=0)),
     ],
@@ -110,7 +110,7 @@ def test_docstring_lists_the_attributes_of_a_fitted_search(two_classes):
 
 
 def test_docstring_lists_the_attributes_of_a_fitted_portfolio(two_classes):
-    fitted = MixupClassifierCV(CANDIDATES, cv=2).fit(*two_classes)
+    fitted = MixupEnsembleClassifier(CANDIDATES, cv=2).fit(*two_classes)
     public = {name for name in vars(fitted) if name.endswith("_") and name[0] != "_"}
-    documented = set(names_in(section(MixupClassifierCV, "Attributes")))
+    documented = set(names_in(section(MixupEnsembleClassifier, "Attributes")))
     assert documented == public | {"feature_names_in_"}

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mixup_tab.audio.durations import check_count
 from mixup_tab.audio.layers import as_waveforms
-from mixup_tab.data.durations import check_count
 
 # Recordings of noise that are made where none are given: from white to brown.
 _NOISES, _NOISE_SAMPLES = 16, 1 << 16

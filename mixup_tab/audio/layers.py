@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mixup_tab.data.durations import check_count, samples_in
-from mixup_tab.data.speech_extra import import_torchaudio
+from mixup_tab.audio.durations import check_count, samples_in
+from mixup_tab.audio.speech_extra import import_torchaudio
 
 KINDS = ("log", "power", "mel")
 NORMALIZE = ("clip", "band", None)

@@ -8,13 +8,13 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from mixup_tab.audio.durations import samples_in
 from mixup_tab.audio.reading import (
     check_paths,
     check_reading_params,
     describe_bad,
     read_all,
 )
-from mixup_tab.data.durations import samples_in
 
 
 class AudioReader(TransformerMixin, BaseEstimator):

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from joblib import Parallel, delayed
 
+from mixup_tab.audio.clips import ClipError, check_clip_params, read_clip
+from mixup_tab.audio.durations import samples_in
 from mixup_tab.audio.layers import FULL_SCALE
 from mixup_tab.audio.memory import allocate
-from mixup_tab.data.clips import ClipError, check_clip_params, read_clip
-from mixup_tab.data.durations import samples_in
-from mixup_tab.data.speech_extra import import_soundfile
+from mixup_tab.audio.speech_extra import import_soundfile
 
 _FILES_PER_TASK = 64
 
@@ -56,7 +56,7 @@ def read_clips(
     paths : array-like of str or Path, shape (clips,) or (clips, 1)
         The files.
     sample_rate, seconds, align
-        As in :func:`mixup_tab.data.clips.read_clip`.
+        As in :func:`mixup_tab.audio.clips.read_clip`.
     dtype : {"int16", "float32"}, default="int16"
         Type of the result: full scale is 32768 or 1.
     on_error : {"raise", "skip"}, default="raise"
@@ -184,7 +184,7 @@ def read_all(
     paths : sequence of str
         The files.
     options : dict
-        What :func:`mixup_tab.data.clips.read_clip` is given.
+        What :func:`mixup_tab.audio.clips.read_clip` is given.
     dtype : {"int16", "float32"}
         Type of the result.
     n_jobs : int or None

@@ -10,9 +10,9 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from mixup_tab.audio.durations import check_count
 from mixup_tab.audio.layers import SpectrogramLayer
 from mixup_tab.audio.memory import allocate
-from mixup_tab.data.durations import check_count
 from mixup_tab.training.device import pick_device
 
 

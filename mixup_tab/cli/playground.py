@@ -35,7 +35,7 @@ def playground(
     """Write a page on which a slider moves α: boundary, samples and calibration follow."""
     values = [number(text) for text in listed(alphas)]
     with errors_in_plain_words():
-        from mixup_tab.evaluation.playground import write_playground
+        from mixup_tab.playground import write_playground
 
         page = write_playground(
             output,

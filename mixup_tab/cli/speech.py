@@ -78,7 +78,7 @@ def train(
         "n_estimators": members,
     }
     with errors_in_plain_words():
-        from mixup_tab.evaluation.speech.training import train
+        from mixup_tab.audio.training import train
 
         finished = train(
             directory,
@@ -121,7 +121,7 @@ def evaluate(
 ) -> None:
     """Print accuracy, a table word by word and the confusion matrix; write a report page."""
     with errors_in_plain_words():
-        from mixup_tab.evaluation.speech.judging_report import evaluate
+        from mixup_tab.audio.judging_report import evaluate
 
         evaluate(
             model,
@@ -154,7 +154,7 @@ def predict(
 ) -> None:
     """Write label and probability of every clip as CSV, batch by batch."""
     with errors_in_plain_words():
-        from mixup_tab.evaluation.speech.predicting import predict_to
+        from mixup_tab.audio.predicting import predict_to
 
         predict_to(
             model,

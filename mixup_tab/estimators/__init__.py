@@ -1,13 +1,13 @@
 """What a user calls: scikit-learn estimators that hold a fitted skorch net."""
 
 from mixup_tab.estimators.classifier import MixupClassifier
-from mixup_tab.estimators.classifier_cv import MixupClassifierCV
+from mixup_tab.estimators.ensemble_classifier import MixupEnsembleClassifier
 from mixup_tab.estimators.regressor import MixupRegressor
 from mixup_tab.estimators.rescaled import RescaledClassifier, RescaledRegressor
 
 __all__ = [
     "MixupClassifier",
-    "MixupClassifierCV",
+    "MixupEnsembleClassifier",
     "MixupRegressor",
     "RescaledClassifier",
     "RescaledRegressor",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from mixup_tab.evaluation.extras import import_extra
+from mixup_tab._extras import import_extra
 from mixup_tab.evaluation.ranking import average_ranks, rankable_losses
 
 LEVEL = 0.05
@@ -147,7 +147,7 @@ class CriticalDifferenceDisplay:
         -------
         CriticalDifferenceDisplay
         """
-        posthocs = import_extra("scikit_posthocs")
+        posthocs = import_extra("scikit_posthocs", "benchmarks")
         self.shown_ = self._choose()
         if ax is None:
             from matplotlib.figure import Figure
@@ -200,7 +200,7 @@ class CriticalDifferenceDisplay:
 
 def _tests(ranks: pd.DataFrame) -> tuple[float, pd.DataFrame]:
     """Return Friedman's p value and Nemenyi's of every pair, 1 where Friedman finds nothing."""
-    posthocs = import_extra("scikit_posthocs")
+    posthocs = import_extra("scikit_posthocs", "benchmarks")
     p_values = posthocs.posthoc_nemenyi_friedman(ranks)
     friedman = np.nan
     if ranks.shape[1] > 2:

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from mixup_tab.evaluation.extras import import_extra
+from mixup_tab._extras import import_extra
 
 MISSING = ("drop", "last")
 
@@ -205,7 +205,7 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
     [0.03, 0.06, 0.06]
     """
-    multitest = import_extra("statsmodels.stats.multitest")
+    multitest = import_extra("statsmodels.stats.multitest", "benchmarks")
     corrected = np.array(p_values, dtype=float)
     made = np.isfinite(corrected)
     if made.any():

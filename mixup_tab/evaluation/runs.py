@@ -22,7 +22,7 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
-from mixup_tab.evaluation.metrics import calibration_bins, classification_scores
+from mixup_tab.metrics import calibration_bins, classification_scores
 from mixup_tab.training.net import interrupts_pass
 
 

@@ -1,4 +1,4 @@
-"""What each choice behind the defaults and behind MixupClassifierCV is worth.
+"""What each choice behind the defaults and behind MixupEnsembleClassifier is worth.
 
 Measured on training rows only: the training part of the study's first fold is split again,
 and no test row of that fold takes part. The study's folds are separate draws, so rows of the
@@ -20,9 +20,9 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mixup_tab.data import fetch_delgado, list_delgado
-from mixup_tab.estimators import MixupClassifier, MixupClassifierCV
-from mixup_tab.estimators.classifier_cv import PORTFOLIO
+from mixup_tab.datasets import fetch_delgado, list_delgado
+from mixup_tab.estimators import MixupClassifier, MixupEnsembleClassifier
+from mixup_tab.estimators.ensemble_classifier import PORTFOLIO
 from mixup_tab.evaluation.protocols.options import (
     check_count,
     check_datasets,
@@ -46,7 +46,7 @@ MAX_ROWS = 2500
 MIN_ROWS = 50  # fewer leave a dozen rows to score on, where one bad guess rules the mean
 TEST_SHARE = 0.25
 DEFAULTS = "MixupClassifier"
-BEST_EFFORT = "MixupClassifierCV"
+BEST_EFFORT = "MixupEnsembleClassifier"
 
 
 class Variant(NamedTuple):
@@ -87,7 +87,9 @@ def _net(weight: float = 1, **params: Any) -> Variant:
 
 
 def _ensemble(weight: float, against: str = BEST_EFFORT, **params: Any) -> Variant:
-    return Variant(lambda **common: MixupClassifierCV(**params, **common), against, weight)
+    return Variant(
+        lambda **common: MixupEnsembleClassifier(**params, **common), against, weight
+    )
 
 
 def _standardised(**common: Any) -> BaseEstimator:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mixup_tab.evaluation.comparison.files import write_whole
-from mixup_tab.evaluation.page import Page
+from mixup_tab._files import write_whole
 from mixup_tab.evaluation.protocols.ablation import BEST_EFFORT, DEFAULTS, MAX_ROWS, VARIANTS
 from mixup_tab.evaluation.protocols.scores import (
     Report,
@@ -16,6 +15,7 @@ from mixup_tab.evaluation.protocols.scores import (
 )
 from mixup_tab.evaluation.session import Session
 from mixup_tab.evaluation.statistics import paired_tests, resampled_interval
+from mixup_tab.page import Page
 
 # Column of the results, how it is called, what it is multiplied by, its decimals.
 METRICS = (("accuracy", "accuracy %", 100, 2), ("log_loss", "log-loss", 1, 4))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mixup_tab.evaluation.calibration_bands import calibration_error_interval
-from mixup_tab.evaluation.metrics import expected_calibration_error
-from mixup_tab.evaluation.page import Page
+from mixup_tab.displays.calibration_bands import calibration_error_interval
+from mixup_tab.displays.reliability import ReliabilityDisplay
 from mixup_tab.evaluation.protocols.calibration import BEFORE, NETS, TEMPERED
 from mixup_tab.evaluation.protocols.scores import (
     Report,
@@ -17,9 +16,10 @@ from mixup_tab.evaluation.protocols.scores import (
     mean_scores,
     set_details,
 )
-from mixup_tab.evaluation.reliability import ReliabilityDisplay
 from mixup_tab.evaluation.session import Session
 from mixup_tab.evaluation.statistics import holm, paired_tests
+from mixup_tab.metrics import expected_calibration_error
+from mixup_tab.page import Page
 
 FORMATS = {
     "accuracy %": "{:.2f}",

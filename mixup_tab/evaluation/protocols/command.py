@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from mixup_tab.evaluation.extras import import_extra
+from mixup_tab._extras import import_extra
 from mixup_tab.evaluation.protocols.ablation import AblationPlan
 from mixup_tab.evaluation.protocols.ablation_report import report_ablation
 from mixup_tab.evaluation.protocols.calibration import CalibrationPlan
@@ -106,7 +106,7 @@ def run(
     Session
     """
     for module in ("scikit_posthocs", "statsmodels"):
-        import_extra(module)  # before hours of training, not after
+        import_extra(module, "benchmarks")  # before hours of training, not after
     console = console or Console()
     with console.status("Reading tables …"):
         plan = make_plan(protocol, **options)

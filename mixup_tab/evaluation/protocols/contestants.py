@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.neural_network import MLPClassifier
 
-from mixup_tab.estimators import MixupClassifier, MixupClassifierCV
+from mixup_tab.estimators import MixupClassifier, MixupEnsembleClassifier
 from mixup_tab.evaluation.protocols import peers
 
 
@@ -52,7 +52,7 @@ def _ours(**params: Any) -> Callable[[int, str], BaseEstimator]:
 
 
 def _best_effort(seed: int, device: str) -> BaseEstimator:
-    return MixupClassifierCV(n_jobs=1, random_state=seed, device=device)
+    return MixupEnsembleClassifier(n_jobs=1, random_state=seed, device=device)
 
 
 def _skrubbed(kind: type, **params: Any) -> Callable[[int, str], BaseEstimator]:

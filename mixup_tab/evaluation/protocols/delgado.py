@@ -10,7 +10,7 @@ from typing import Any
 
 from sklearn.utils import Bunch
 
-from mixup_tab.data import fetch_delgado, list_delgado
+from mixup_tab.datasets import fetch_delgado, list_delgado
 from mixup_tab.evaluation.protocols.contestants import (
     BEST_EFFORT,
     CONTESTANTS,

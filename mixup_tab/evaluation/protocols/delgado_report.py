@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mixup_tab.data import published_accuracies
+from mixup_tab.datasets import published_accuracies
 from mixup_tab.evaluation.critical_difference import CriticalDifferenceDisplay
-from mixup_tab.evaluation.page import Page, Table
 from mixup_tab.evaluation.protocols.scores import (
     Report,
     Shown,
@@ -16,6 +15,7 @@ from mixup_tab.evaluation.protocols.scores import (
 )
 from mixup_tab.evaluation.session import Session
 from mixup_tab.evaluation.statistics import average_ranks, share_of_best
+from mixup_tab.page import Page, Table
 
 BEST_PUBLISHED = 10
 FORMATS = {

@@ -7,7 +7,7 @@ import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from mixup_tab.data import get_data_home
+from mixup_tab.datasets import get_data_home
 
 
 def check_count(name: str, value: int, least: int = 1) -> int:

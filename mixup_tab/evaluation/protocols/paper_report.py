@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mixup_tab.evaluation.alpha_curve import AlphaCurveDisplay
-from mixup_tab.evaluation.page import Page
+from mixup_tab.displays.alpha_curve import AlphaCurveDisplay
 from mixup_tab.evaluation.protocols.paper import CHOSEN, ERM, PUBLISHED, TEST_SHARE
 from mixup_tab.evaluation.protocols.scores import Report, Shown, facts_of, set_details
 from mixup_tab.evaluation.session import Session
 from mixup_tab.evaluation.statistics import holm, resampled_interval, resampled_test
+from mixup_tab.page import Page
 
 FORMATS = dict.fromkeys(("ERM %", "mixup %", "paper's ERM %", "paper's mixup %"), "{:.2f}") | {
     "difference": "{:+.2f}",

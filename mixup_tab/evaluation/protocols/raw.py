@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mixup_tab.data import fetch_uci, list_uci
+from mixup_tab.datasets import fetch_uci, list_uci
 from mixup_tab.evaluation.protocols.contestants import CONTESTANTS, check_methods
 from mixup_tab.evaluation.protocols.options import (
     check_count,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from mixup_tab.displays.reliability import ReliabilityDisplay
 from mixup_tab.evaluation.critical_difference import CriticalDifferenceDisplay
-from mixup_tab.evaluation.metrics import expected_calibration_error
-from mixup_tab.evaluation.page import Page
 from mixup_tab.evaluation.protocols.contestants import BEST_EFFORT, OURS
 from mixup_tab.evaluation.protocols.scores import (
     Report,
@@ -18,9 +17,10 @@ from mixup_tab.evaluation.protocols.scores import (
     mean_scores,
     set_details,
 )
-from mixup_tab.evaluation.reliability import ReliabilityDisplay
 from mixup_tab.evaluation.session import Session
 from mixup_tab.evaluation.statistics import average_ranks, paired_tests
+from mixup_tab.metrics import expected_calibration_error
+from mixup_tab.page import Page
 
 FORMATS = {
     "accuracy %": "{:.2f}",

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from mixup_tab.evaluation.page import Page
 from mixup_tab.evaluation.session import Session
+from mixup_tab.page import Page
 
 
 @dataclass

@@ -15,9 +15,9 @@ from mixup_tab.estimators import MixupClassifier
 from mixup_tab.evaluation.protocols.options import check_count, check_home, check_seed
 from mixup_tab.evaluation.protocols.raw import load_raw
 from mixup_tab.evaluation.protocols.splits import repeat_of
-from mixup_tab.evaluation.robustness.adversarial import evaluate_adversarial
-from mixup_tab.evaluation.robustness.corruption import evaluate_corruption
 from mixup_tab.nets import MLP
+from mixup_tab.robustness.adversarial import evaluate_adversarial
+from mixup_tab.robustness.corruption import evaluate_corruption
 from mixup_tab.training.device import pick_device
 
 TEST_SHARE = 0.25

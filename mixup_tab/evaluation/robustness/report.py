@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mixup_tab.evaluation.page import Page
 from mixup_tab.evaluation.robustness.pictures import draw_attacks, draw_curves
 from mixup_tab.evaluation.robustness.plan import ERM, MIXUP, TEST_SHARE
 from mixup_tab.evaluation.statistics import resampled_interval
+from mixup_tab.page import Page
 
 CORRUPTION_FORMATS = {
     "rate": "{:.0%}",

@@ -10,13 +10,13 @@ import pandas as pd
 from rich.console import Console
 from sklearn.pipeline import Pipeline
 
-from mixup_tab.evaluation.metrics import calibration_bins, classification_scores
+from mixup_tab.audio.progress import Bar
+from mixup_tab.audio.training import Clips, fit, read_part
 from mixup_tab.evaluation.run_folder import RunFolder
 from mixup_tab.evaluation.runs import Outcome, Task
 from mixup_tab.evaluation.session import Session
 from mixup_tab.evaluation.speech.figure_plan import PARTS, FigurePlan, Fit
-from mixup_tab.evaluation.speech.progress import Bar
-from mixup_tab.evaluation.speech.training import Clips, fit, read_part
+from mixup_tab.metrics import calibration_bins, classification_scores
 
 
 def carry_out_figure(

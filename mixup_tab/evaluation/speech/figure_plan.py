@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
-from mixup_tab.audio import speech_classifier
+from mixup_tab.audio import fetch_speech_commands, load_audio_folder, speech_classifier
+from mixup_tab.audio.parts import Parts, split_clips
 from mixup_tab.audio.recipe import NETS
-from mixup_tab.data import fetch_speech_commands, load_audio_folder
 from mixup_tab.evaluation.protocols.options import check_count, check_home, check_seed
 from mixup_tab.evaluation.runs import Task
-from mixup_tab.evaluation.speech.parts import Parts, split_clips
 from mixup_tab.mixing.draw import check_alpha
 from mixup_tab.training import LearningRate
 from mixup_tab.training.device import pick_device

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from scipy import stats
 
-from mixup_tab.evaluation.page import Page
+from mixup_tab.audio.progress import terminal_table
 from mixup_tab.evaluation.protocols.scores import facts_of
 from mixup_tab.evaluation.session import Session
 from mixup_tab.evaluation.speech.figure import carry_out_figure
 from mixup_tab.evaluation.speech.figure_plan import EPOCHS, PARTS, RATE, FigurePlan
-from mixup_tab.evaluation.speech.progress import terminal_table
+from mixup_tab.page import Page
 
 # Errors in percent, validation and test, by net and α (Zhang et al. 2017, figure 4).
 PUBLISHED = {

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from mixup_tab.audio import SpectrogramLayer
-from mixup_tab.data.speech_extra import import_torchaudio
+from mixup_tab.audio.speech_extra import import_torchaudio
 from mixup_tab.evaluation.speed.measuring import Row, ratio_of
 
 WINDOW, HOP = 320, 160  # 20 and 10 milliseconds at 16 kHz

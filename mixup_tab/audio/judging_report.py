@@ -1,0 +1,174 @@
+"""What ``mixup-tab speech evaluate`` says: in the terminal, on a page, as a picture."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from rich.console import Console
+from sklearn.metrics import ConfusionMatrixDisplay
+
+from mixup_tab._files import check_writable, write_whole
+from mixup_tab.audio.judging import Judgement, judge
+from mixup_tab.audio.progress import tell_skipped, terminal_table
+from mixup_tab.page import Page
+
+_FORMATS = dict.fromkeys(("right %", "precision %", "F1 %"), "{:.1f}")
+
+
+def evaluate(
+    model: str | os.PathLike,
+    root: str | os.PathLike,
+    *,
+    output: Path | None = None,
+    console: Console | None = None,
+    **settings: Any,
+) -> Judgement:
+    """Judge a model, print what came out and write a report.
+
+    Parameters
+    ----------
+    model : str or path-like
+        What ``mixup-tab speech train`` has written.
+    root : str or path-like
+        Folder ``<word>/*.wav``.
+    output : Path, default=None
+        Folder for ``report.html``, ``predictions.csv`` and ``pictures/confusion.png``; None
+        makes a new one under the current folder.
+    console : rich Console, default=None
+        Where to print.
+    **settings
+        As in :func:`~.judging.judge`.
+
+    Returns
+    -------
+    Judgement
+
+    Raises
+    ------
+    ValueError, OSError
+        As in :func:`~.judging.judge`, or if the folder cannot be written to.
+    """
+    console = console or Console()
+    folder = output or Path(time.strftime("mixup-tab-speech-evaluate-%Y%m%d-%H%M%S"))
+    new = not folder.exists()
+    if output is not None:
+        check_writable(folder / "predictions.csv")
+
+    def rescue(predictions: pd.DataFrame) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "predictions-unfinished.csv"
+        _write(path, predictions)
+        console.print(f"{len(predictions):,} predictions are kept: {path}", soft_wrap=True)
+
+    try:
+        judgement, notes = judge(model, root, console=console, rescue=rescue, **settings)
+    except BaseException:
+        if new:
+            with suppress(OSError):  # predictions are kept in it, or it is not there yet
+                folder.rmdir()
+        raise
+    folder.mkdir(parents=True, exist_ok=True)
+    sentence = _sentence(judgement)
+    console.print(sentence, style="bold", highlight=False)
+    for note in notes:
+        console.print(note, highlight=False, markup=False)
+    console.print(terminal_table(judgement.by_word(), _FORMATS))
+    console.print("Counts of clips; rows are what was said, columns what was understood:")
+    # Not through rich, which would break the lines of a wide matrix.
+    print(confusion_text(judgement.confusion()), file=console.file)
+    _write(folder / "predictions.csv", judgement.predictions)
+    page = _page(judgement, sentence, notes, {"model": str(model), "clips": str(root)})
+    console.print(f"Report: {page.write(folder)}", soft_wrap=True, highlight=False)
+    tell_skipped(judgement.skipped)
+    return judgement
+
+
+def _write(path: Path, predictions: pd.DataFrame) -> None:
+    text = predictions.to_csv(index=False, float_format="%.6f")
+    write_whole(path, text.encode(errors="surrogateescape"))
+
+
+def _sentence(judgement: Judgement) -> str:
+    low, high = judgement.interval()
+    return (
+        f"Accuracy {100 * judgement.accuracy:.2f} % on {len(judgement.predictions):,} clips "
+        f"(95 % interval {100 * low:.1f} to {100 * high:.1f})."
+    )
+
+
+def confusion_text(counts: pd.DataFrame) -> str:
+    """Return a confusion matrix as text; columns have the numbers of their rows.
+
+    Parameters
+    ----------
+    counts : DataFrame of shape (words, words)
+        From :meth:`~.judging.Judgement.confusion`.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> counts = pd.DataFrame([[3, 0], [1, 2]], index=["no", "yes"], columns=["no", "yes"])
+    >>> print(confusion_text(counts))
+           1 2
+    1  no  3 .
+    2 yes  1 2
+    """
+    width = max(len(str(counts.to_numpy().max())), len(str(len(counts))))
+    names = max(map(len, map(str, counts.index)))
+    left = len(str(len(counts)))
+    head = " ".join(f"{k:>{width}}" for k in range(1, len(counts) + 1))
+    lines = [" " * (left + names + 3) + head]
+    for k, (word, row) in enumerate(zip(counts.index, counts.to_numpy(), strict=True), 1):
+        cells = " ".join(f"{count or '.':>{width}}" for count in row)
+        lines.append(f"{k:>{left}} {word:>{names}}  {cells}")
+    return "\n".join(lines)
+
+
+def draw_confusion(counts: pd.DataFrame) -> Figure:
+    """Draw a confusion matrix.
+
+    Parameters
+    ----------
+    counts : DataFrame of shape (words, words)
+        From :meth:`~.judging.Judgement.confusion`.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    size = max(4.5, 0.42 * len(counts) + 1.5)
+    figure = Figure(figsize=(size, size), layout="constrained")
+    display = ConfusionMatrixDisplay(counts.to_numpy(), display_labels=list(counts.columns))
+    display.plot(ax=figure.subplots(), cmap="Blues", colorbar=False, xticks_rotation="vertical")
+    return figure
+
+
+def _page(judgement: Judgement, sentence: str, notes: list[str], facts: dict) -> Page:
+    page = Page("A speech model on a folder of clips", sentence, facts)
+    page.add_text("Clips", notes)
+    page.add_table("Word by word", judgement.by_word(), formats=_FORMATS)
+    counts = judgement.confusion()
+    page.add_picture(
+        "Confusion matrix",
+        draw_confusion(counts),
+        name="confusion",
+        alt="Counts of clips by true word (rows) and predicted word (columns).",
+    )
+    page.add_table("Counts", counts, "Rows are what was said, columns what was understood.")
+    wrong = judgement.predictions
+    wrong = wrong[wrong["label"] != wrong["predicted"]]
+    page.add_details("Clips that were not understood", [(f"{len(wrong):,} clips", [wrong])])
+    if judgement.skipped:
+        skipped = pd.DataFrame(judgement.skipped, columns=["path", "reason"])
+        page.add_table("Files that could not be read", skipped)
+    return page

@@ -1,0 +1,97 @@
+"""``mixup-tab compare`` and ``mixup-tab predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mixup_tab.cli.plain_errors import errors_in_plain_words
+from mixup_tab.cli.values import listed, number
+
+
+def compare(
+    file: Annotated[
+        Path, typer.Argument(help="A table: CSV, TSV, Parquet, Feather or JSON lines.")
+    ],
+    target: Annotated[str, typer.Option(help="Column to predict.")],
+    id: Annotated[
+        str | None, typer.Option(help="Column that names the rows; takes no part.")
+    ] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="Column to leave out; give it once for each.")
+    ] = None,
+    task: Annotated[
+        str, typer.Option(help="'classification' or 'regression'; 'auto' looks at the target.")
+    ] = "auto",
+    groups: Annotated[
+        str | None, typer.Option(help="Column whose equal values stay together in a fold.")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(help="Column of dates: test rows come after training rows.")
+    ] = None,
+    folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 5,
+    repeats: Annotated[
+        int | None, typer.Option(help="How often it is done [4, 2 or 1, by the rows].")
+    ] = None,
+    alphas: Annotated[
+        list[str] | None,
+        typer.Option(help="Values of α to choose from, with commas between [0.1,0.3,1]."),
+    ] = None,
+    max_rows: Annotated[
+        int, typer.Option(help="From larger tables so many rows are drawn for the comparison.")
+    ] = 20_000,
+    save: Annotated[
+        Path | None, typer.Option(help="File for the model, fitted on all rows.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where our nets run.")] = "cpu",
+    seed: Annotated[int, typer.Option(help="Seed of folds and nets.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for report.html and results.csv \\[a new one].")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 is one per core.")] = -1,
+) -> None:
+    """Say in a sentence whether mixup helps on your own table, and write a report page."""
+    values = [number(text) for text in listed(alphas)]
+    with errors_in_plain_words():
+        from mixup_tab.compare.question import Roles
+        from mixup_tab.compare.running import run
+
+        finished = run(
+            file,
+            Roles(target, id, tuple(drop or ()), groups, time),
+            task=task,
+            folds=folds,
+            repeats=repeats,
+            **({"alphas": values} if values else {}),
+            max_rows=max_rows,
+            seed=seed,
+            device=device,
+            output=output,
+            save=save,
+            n_jobs=jobs,
+        )
+    if not finished:
+        raise typer.Exit(130)
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="What compare --save has written.")],
+    file: Annotated[
+        Path, typer.Argument(help="A table with the columns that the model was fitted on.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="CSV to write [<FILE>-predictions.csv, here].")
+    ] = None,
+) -> None:
+    """Write a saved model's predictions for a table, with probabilities."""
+    with errors_in_plain_words():
+        from mixup_tab.compare.predicting import predict_file, write_predictions
+
+        predictions = predict_file(model, file)
+        output = output or Path(f"{file.name.partition('.')[0]}-predictions.csv")
+        write_predictions(predictions, output)
+    for note in predictions.notes:
+        typer.echo(f"Note: {note}")
+    typer.echo(f"{len(predictions.frame):,} predictions: {output}")

@@ -1,0 +1,16 @@
+"""Data sets by name: fetched, verified, kept on disk, returned as scikit-learn's Bunch."""
+
+from mixup_tab.datasets.cifar import load_cifar
+from mixup_tab.datasets.delgado import fetch_delgado, list_delgado, published_accuracies
+from mixup_tab.datasets.home import get_data_home
+from mixup_tab.datasets.uci import fetch_uci, list_uci
+
+__all__ = [
+    "fetch_delgado",
+    "fetch_uci",
+    "get_data_home",
+    "list_delgado",
+    "list_uci",
+    "load_cifar",
+    "published_accuracies",
+]

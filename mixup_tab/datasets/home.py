@@ -1,0 +1,83 @@
+"""Where data sets lie: the user's folder, and the facts that travel with the package."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+ENVIRONMENT_VARIABLE = "MIXUP_TAB_DATA"
+
+
+def get_data_home(data_home: str | os.PathLike | None = None) -> Path:
+    """Return the folder where downloads are kept; it need not exist yet.
+
+    Parameters
+    ----------
+    data_home : str or path-like, default=None
+        The folder. None is what the environment variable ``MIXUP_TAB_DATA`` says, or
+        ``~/mixup_tab_data``.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ValueError
+        If there is something that is not a folder.
+
+    Examples
+    --------
+    >>> get_data_home("tables").name
+    'tables'
+    """
+    if data_home is None:
+        data_home = os.environ.get(ENVIRONMENT_VARIABLE) or Path("~", "mixup_tab_data")
+    home = Path(data_home).expanduser()
+    if home.exists() and not home.is_dir():
+        raise ValueError(f"data_home={str(home)!r} is not a folder. Give a folder.")
+    return home
+
+
+def facts(name: str) -> Path:
+    """Return a folder of ``datasets/``: inside an installed package, or of the repository.
+
+    Parameters
+    ----------
+    name : {"uci", "speech", "published"}
+        Which one.
+
+    Returns
+    -------
+    Path
+    """
+    here = Path(__file__).parent
+    # An editable installation reads the repository's own folder.
+    roots = (here / "files", here.parents[1] / "datasets")
+    return next((root / name for root in roots if (root / name).is_dir()), roots[-1] / name)
+
+
+def check_name(name: str, known: Collection[str], listing: str) -> None:
+    """Refuse a name that is not known.
+
+    Parameters
+    ----------
+    name : str
+        What was asked for.
+    known : collection of str
+        All names.
+    listing : str
+        How to see them all.
+
+    Raises
+    ------
+    ValueError
+        That lists similar names.
+    """
+    if name in known:
+        return
+    similar = difflib.get_close_matches(str(name), sorted(known), n=3, cutoff=0.5)
+    hint = f" Similar: {', '.join(similar)}." if similar else ""
+    raise ValueError(f"name={name!r} not known.{hint} {listing} lists all names.")

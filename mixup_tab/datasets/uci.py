@@ -1,0 +1,188 @@
+"""Data sets of the UCI archive by name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sklearn.utils import Bunch
+
+from mixup_tab.datasets.bunch import to_bunch
+from mixup_tab.datasets.cards import Card, cards
+from mixup_tab.datasets.download import fetch_file
+from mixup_tab.datasets.home import check_name, get_data_home
+from mixup_tab.datasets.members import read_members
+from mixup_tab.datasets.plain import ENDING, TARGET, plain_names, read_plain
+from mixup_tab.datasets.table import read_table
+
+
+def fetch_uci(
+    name: str,
+    *,
+    data_home: str | os.PathLike | None = None,
+    download_if_missing: bool = True,
+    return_X_y: bool = False,
+    as_frame: bool = True,
+) -> Bunch | tuple:
+    """Return a data set of the UCI archive, downloaded on first use.
+
+    A file ``<name>.csv.gz`` in ``data_home`` (a header, the last column ``target``, empty
+    cells missing) is taken before anything is downloaded, whether or not the name has a card.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`list_uci`.
+    data_home : str or path-like, default=None
+        Folder of downloads or of plain files; see :func:`~mixup_tab.datasets.get_data_home`.
+    download_if_missing : bool, default=True
+        False raises OSError instead of downloading.
+    return_X_y : bool, default=False
+        True returns ``(data, target)``.
+    as_frame : bool, default=True
+        False returns arrays: of numbers where all features are numbers, else of objects.
+
+    Returns
+    -------
+    Bunch, or tuple (data, target)
+        data : DataFrame of shape (rows, features)
+            Numbers, and pandas categories; missing values are NaN.
+        target : Series of shape (rows,)
+            Labels as the archive writes them, or numbers.
+        frame : DataFrame of shape (rows, features + 1)
+            Both; the last column is ``target``. None with ``as_frame=False``.
+        feature_names : list of str
+            Columns of ``data``.
+        target_names : list of labels, or None
+            Sorted; None for regression.
+        task : {"classification", "regression"}
+            What ``target`` is for.
+        DESCR : str
+            What the set is, its licence and citation.
+        card : Card or None
+            What is known about it; see :class:`~mixup_tab.datasets.cards.Card`.
+        url : str or None
+            Address of the archive file.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not known, or a file that does not hold what its card says.
+    OSError
+        If the set is not there and cannot be downloaded; says which file to put where.
+
+    Notes
+    -----
+    An archive file is verified by the sha256 of its card where there is one; most have none,
+    because the archive publishes none. Without it the file must still be a whole zip file
+    (it carries checksums of its members) that holds as many rows as the card says.
+    """
+    home = get_data_home(data_home)
+    known = cards()
+    plain = home / f"{name}{ENDING}"
+    check_name(name, {*known, *plain_names(home)}, "mixup_tab.datasets.list_uci(data_home)")
+    card = known.get(name)
+    if plain.is_file():
+        frame = read_plain(plain, _text_columns(card))
+    else:
+        frame = _from_archive(card, home, download_if_missing)
+    return to_bunch(
+        frame,
+        task=card.task if card else _task(frame),
+        as_frame=as_frame,
+        return_X_y=return_X_y,
+        DESCR=card.description() if card else f"{name}: a table found in {home}.",
+        card=card,
+        url=card.url if card else None,
+    )
+
+
+def _text_columns(card: Card | None) -> list[str]:
+    columns = card.columns.items() if card else ()
+    text = [name for name, kind in columns if kind == "category"]
+    return [TARGET if name == card.target else name for name in text]
+
+
+def _from_archive(card: Card, home: Path, download_if_missing: bool) -> pd.DataFrame:
+    path, files = archive_path(card, home), card.files
+
+    def read(file: Path) -> pd.DataFrame:
+        return read_table(card, read_members(file, files.members + files.label_members))
+
+    # What cannot be read is not kept.
+    fetch_file(
+        card.url,
+        path,
+        check=read,
+        sha256=card.sha256,
+        download_if_missing=download_if_missing,
+    )
+    try:
+        return read(path)
+    except ValueError as error:
+        raise ValueError(f"{path} is no good: {error}. Remove it, and fetch again.") from error
+
+
+def archive_path(card: Card, home: Path) -> Path:
+    """Return where the archive file of a card is kept: ``uci/<number>/<its own name>``."""
+    return home / "uci" / str(card.uci) / card.url.rsplit("/", 1)[-1]
+
+
+def list_uci(data_home: str | os.PathLike | None = None) -> pd.DataFrame:
+    """Return what :func:`fetch_uci` knows by name.
+
+    Parameters
+    ----------
+    data_home : str or path-like, default=None
+        See :func:`~mixup_tab.datasets.get_data_home`.
+
+    Returns
+    -------
+    DataFrame
+        One row per set: name, title, task, rows, features, classes, missing (cells), uci
+        (number), licence, and whether it is local, that is, needs no download. Sets that lie
+        in ``data_home`` as plain files are listed too.
+
+    Examples
+    --------
+    >>> list_uci().set_index("name").loc["iris", ["rows", "features", "classes"]].tolist()
+    [150, 4, 3]
+    """
+    home = get_data_home(data_home)
+    known, plain = cards(), plain_names(home)
+    rows = [
+        _row(card, card.name in plain or archive_path(card, home).is_file())
+        for card in known.values()
+    ]
+    rows += [_plain_row(home, name) for name in plain if name not in known]
+    table = pd.DataFrame(rows).astype({"classes": "Int64", "uci": "Int64"})
+    return table.sort_values("name", ignore_index=True)
+
+
+def _row(card: Card, local: bool) -> dict[str, Any]:
+    told = ("name", "title", "task", "rows", "features", "classes", "missing", "uci", "licence")
+    return {key: getattr(card, key) for key in told} | {"local": local}
+
+
+def _plain_row(home: Path, name: str) -> dict[str, Any]:
+    frame = read_plain(home / f"{name}{ENDING}")
+    task = _task(frame)
+    return {
+        "name": name,
+        "title": name,
+        "task": task,
+        "rows": len(frame),
+        "features": frame.shape[1] - 1,
+        "classes": frame[TARGET].nunique() if task == "classification" else None,
+        "missing": int(frame.drop(columns=TARGET).isna().sum().sum()),
+        "uci": None,
+        "licence": "",
+        "local": True,
+    }
+
+
+def _task(frame: pd.DataFrame) -> str:
+    """Return the task of a table without a card: only fractions are values to predict."""
+    return "regression" if pd.api.types.is_float_dtype(frame[TARGET]) else "classification"

@@ -1,0 +1,225 @@
+"""What the playground draws: points of a plane with classes, some of them held out."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.datasets import make_circles, make_moons
+
+from mixup_tab.compare.kinds import as_kind, kind_of
+from mixup_tab.compare.question import class_name
+from mixup_tab.compare.reading import read_table
+from mixup_tab.compare.refusals import check_target
+
+# As many as there are colours that can be told apart.
+MOST_CLASSES = 10
+# Of a user's table; one half trains, the other half judges.
+MOST_ROWS = 2000
+_LEAST_ROWS = 20
+# Whose squares single precision still holds.
+_MOST = 1e18
+# Few enough rows for plain training to be too sure of itself.
+_TOY_ROWS, _TOY_HELD_OUT = 100, 1000
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Two columns and a class.
+
+    Attributes
+    ----------
+    name : str
+        What the user chooses it by.
+    columns : tuple of str
+        Names of the two columns.
+    classes : tuple of str
+        Names of the classes, in the order of their codes.
+    X : ndarray of float32 of shape (rows, 2)
+        Training rows, in random order.
+    y : ndarray of int64 of shape (rows,)
+        Their classes, as codes.
+    X_held_out, y_held_out : ndarray
+        Rows that the nets are judged by and never trained on.
+    target : str
+        Name of the column of classes; empty where there is none.
+    notes : tuple of str
+        What the reader should know about how the rows were chosen.
+    """
+
+    name: str
+    columns: tuple[str, str]
+    classes: tuple[str, ...]
+    X: np.ndarray
+    y: np.ndarray
+    X_held_out: np.ndarray
+    y_held_out: np.ndarray
+    target: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def toy_scenes(random_state: int = 0) -> list[Scene]:
+    """Draw two moons and two circles.
+
+    Parameters
+    ----------
+    random_state : int, default=0
+        Seed of the draw.
+
+    Returns
+    -------
+    list of Scene
+        With 100 training rows and 1,000 held-out rows each.
+
+    Examples
+    --------
+    >>> from mixup_tab.playground.scenes import toy_scenes
+    >>> [scene.name for scene in toy_scenes()]
+    ['two moons', 'circles']
+    """
+    rows = _TOY_ROWS + _TOY_HELD_OUT
+    drawn = {
+        "two moons": make_moons(rows, noise=0.3, random_state=random_state),
+        "circles": make_circles(rows, noise=0.2, factor=0.5, random_state=random_state),
+    }
+    scenes = []
+    for name, (X, y) in drawn.items():
+        X, y, cut = X.astype(np.float32), y.astype(np.int64), _TOY_ROWS
+        classes = ("outer", "inner") if name == "circles" else ("upper", "lower")
+        scenes.append(Scene(name, ("x", "y"), classes, X[:cut], y[:cut], X[cut:], y[cut:]))
+    return scenes
+
+
+def table_scene(
+    path: str | os.PathLike, x: str, y: str, target: str, random_state: int = 0
+) -> Scene:
+    """Read two columns and a target of classes from a table.
+
+    Rows with a missing value are left out. Of the others, at most 2,000 are drawn at random
+    with the classes' shares kept; every class is halved into training and held-out rows.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A table, as :func:`~mixup_tab.compare.reading.read_table` takes it.
+    x, y : str
+        Columns of numbers.
+    target : str
+        Column of classes, 2 to 10.
+    random_state : int, default=0
+        Seed of the draw.
+
+    Returns
+    -------
+    Scene
+
+    Raises
+    ------
+    ValueError
+        If the table cannot be read or the columns are not as described here.
+    """
+    frame = read_table(path).rename(columns=str)
+    roles = {"x": x, "y": y, "target": target}
+    _check_names(frame, roles)
+    _check_rows(len(frame), path, roles)
+    columns = [_numbers(frame[name], role) for role, name in (("x", x), ("y", y))]
+    known = frame[target].notna() & columns[0].notna() & columns[1].notna()
+    _check_rows(int(known.sum()), path, roles)
+    columns = [column[known] for column in columns]
+    for role, column in zip(("x", "y"), columns, strict=True):
+        _check_values(column, role)
+    codes, classes = _encode(frame.loc[known, target])
+    X = np.column_stack(columns).astype(np.float32)
+    train, held_out = _halves(codes, random_state)
+    notes = _notes(len(frame), len(codes), len(train) + len(held_out))
+    parts = X[train], codes[train], X[held_out], codes[held_out]
+    return Scene(os.path.basename(path), (x, y), classes, *parts, target, notes)
+
+
+def _check_names(frame: pd.DataFrame, roles: dict[str, str]) -> None:
+    names = list(frame)
+    for role, name in roles.items():
+        if name not in names:
+            shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+            raise ValueError(f"{role}={name!r} is no column. Give one of: {shown}.")
+        twice = [other for other in roles if other != role and roles[other] == name]
+        if twice:
+            raise ValueError(
+                f"{role}={name!r} is also given as --{twice[0]}. Give three columns."
+            )
+
+
+def _check_rows(count: int, path: str | os.PathLike, roles: dict[str, str]) -> None:
+    if count < _LEAST_ROWS:
+        x, y, target = roles.values()
+        raise ValueError(
+            f"file {str(path)!r} has {count} rows with a value of {x!r}, {y!r} and {target!r}; "
+            f"the page needs at least {_LEAST_ROWS}. Add rows."
+        )
+
+
+def _numbers(column: pd.Series, role: str) -> pd.Series:
+    kind = kind_of(column)
+    if kind != "number":
+        raise ValueError(
+            f"{role}={column.name!r} holds values of kind {kind!r}. Give a column of numbers."
+        )
+    return as_kind(column, kind)
+
+
+def _check_values(column: pd.Series, role: str) -> None:
+    most = column.abs().max()
+    if most > _MOST:
+        raise ValueError(
+            f"{role}={column.name!r} holds values as large as {most:.3g}, beyond what a net "
+            "computes with. Give a column of smaller numbers, such as its logarithm."
+        )
+    if column.astype(np.float32).nunique() == 1:
+        raise ValueError(
+            f"{role}={column.name!r} is {column.iloc[0]:g} in every row. Give a column that "
+            "varies."
+        )
+
+
+def _encode(target: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return codes and names of the classes, or say why there are none."""
+    kind = check_target(target, "classification")
+    codes, labels = pd.factorize(as_kind(target, kind), sort=True)
+    if len(labels) > MOST_CLASSES:
+        raise ValueError(
+            f"target={target.name!r} has {len(labels):,} different values; the page has "
+            f"colours for {MOST_CLASSES} classes. Give a --target with fewer."
+        )
+    counts = np.bincount(codes)
+    if counts.min() < 2:
+        rare = class_name(labels[int(counts.argmin())])
+        raise ValueError(
+            f"target={target.name!r} has a single row of class {rare!r}, which can be trained "
+            "on or held out but not both. Add rows of it, or leave it out of the file."
+        )
+    return codes.astype(np.int64), tuple(class_name(label) for label in labels)
+
+
+def _halves(codes: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions of training and held-out rows, half of every class each."""
+    order = np.random.default_rng(seed).permutation(len(codes))
+    counts = np.bincount(codes)
+    rank = np.empty_like(order)  # of a row among those of its class
+    for code in range(len(counts)):
+        rank[codes[order] == code] = np.arange(counts[code])
+    share = min(MOST_ROWS / len(codes), 1.0)
+    kept = rank < np.maximum(np.round(share * counts), 2)[codes[order]]
+    trains = rank % 2 == 0
+    return order[kept & trains], order[kept & ~trains]
+
+
+def _notes(rows: int, known: int, kept: int) -> tuple[str, ...]:
+    notes: list[Any] = []
+    if known < rows:
+        notes.append(f"{rows - known:,} rows with a missing value are left out.")
+    if kept < known:
+        notes.append(f"{kept:,} of the {known:,} rows were drawn at random for this page.")
+    return tuple(notes)

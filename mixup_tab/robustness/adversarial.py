@@ -1,0 +1,237 @@
+"""Adversarial examples: small changes of inputs that are made to mislead a classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_consistent_length, column_or_1d
+
+from mixup_tab.estimators.checks import check_X, input_types
+from mixup_tab.robustness.gradients import differentiable, loss_direction
+from mixup_tab.sampling.tables import like
+
+ATTACKS = ("fgsm", "ifgsm")
+
+
+def adversarial_examples(
+    estimator: BaseEstimator,
+    X: ArrayLike,
+    y: ArrayLike,
+    eps: float,
+    attack: str = "fgsm",
+    *,
+    n_steps: int = 10,
+    clip: tuple[Any, Any] | None = None,
+) -> np.ndarray:
+    r"""Change inputs by at most eps so that a classifier is less sure of their labels.
+
+    The fast gradient sign method (Goodfellow et al. 2015, arXiv 1412.6572) makes one step,
+
+    .. math:: x' = x + \epsilon\,\mathrm{sign}\,\nabla_x\bigl(-\log p(y \mid x)\bigr),
+
+    and its iterative form (Kurakin et al. 2017, arXiv 1607.02533) ``n_steps`` smaller ones of
+    ε / ``n_steps``, each in the direction at the point that was reached. p is what
+    ``predict_proba`` returns: of an ensemble, the mean over its members.
+
+    Parameters
+    ----------
+    estimator : MixupClassifier or MixupEnsembleClassifier
+        Fitted, with any ``module`` that lets gradients through to its inputs; or a fitted
+        search for one.
+    X : array-like of float of shape (n_samples, *features)
+        Inputs.
+    y : array-like of shape (n_samples,)
+        Their right labels.
+    eps : float
+        Largest change of every feature, ≥ 0, in the units of ``X``. One ε for all features
+        only makes sense where these are on a common scale.
+    attack : {"fgsm", "ifgsm"}, default="fgsm"
+        One step, or several.
+    n_steps : int, default=10
+        Steps of "ifgsm", ≥ 1.
+    clip : tuple (low, high), default=None
+        Range of valid inputs, as numbers or one per feature. None is no limit.
+
+    Returns
+    -------
+    ndarray or DataFrame of shape (n_samples, *features)
+        A DataFrame with the same columns if ``X`` is one. In float32 if ``X`` is, else in
+        float64.
+
+    Raises
+    ------
+    TypeError
+        For an estimator without gradients; of a pipeline, attack the last step.
+    ValueError
+        For arguments that are not as described here, labels that the estimator has not seen,
+        or a net whose gradients do not reach the inputs.
+
+    Notes
+    -----
+    Where the output is flat or bends within ε, as behind the narrow bins of
+    :class:`~mixup_tab.BinnedMLP`, one step follows a direction that soon is no longer right:
+    robustness against "fgsm" alone then says little.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from mixup_tab import MixupClassifier
+    >>> from mixup_tab.robustness import adversarial_examples
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = MixupClassifier(n_estimators=1, max_epochs=20, random_state=0).fit(X, y)
+    >>> changed = adversarial_examples(clf, X, y, eps=0.5)
+    >>> round(float(abs(changed - X).max()), 6), bool(clf.score(changed, y) < clf.score(X, y))
+    (0.5, True)
+    """
+    estimator, given = differentiable(estimator), X
+    X, codes, clip = _check(estimator, X, y, attack, n_steps, clip)
+    eps = _check_eps(eps)
+    steps = n_steps if attack == "ifgsm" else 1
+    changed = X
+    for _ in range(steps if eps else 0):
+        changed = changed + eps / steps * loss_direction(estimator, changed, codes)
+        changed = np.clip(changed, X - eps, X + eps)  # rounding
+        if clip is not None:
+            changed = np.clip(changed, *clip)
+        changed = changed.astype(X.dtype, copy=False)
+    if hasattr(given, "columns"):
+        return like(given, changed)
+    return changed.copy() if changed is X else changed
+
+
+def evaluate_adversarial(
+    estimator: BaseEstimator,
+    X: ArrayLike,
+    y: ArrayLike,
+    eps: float | Sequence[float],
+    attack: str = "fgsm",
+    source: BaseEstimator | None = None,
+    *,
+    n_steps: int = 10,
+    clip: tuple[Any, Any] | None = None,
+) -> pd.DataFrame:
+    """Test a classifier on examples that are made to mislead it.
+
+    The experiment of section 3.5 of the mixup paper (Zhang et al. 2017, arXiv 1710.09412).
+    Errors of two classifiers should only be compared where their clean errors are about the
+    same.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted. Without ``source`` it must have gradients, as in :func:`adversarial_examples`;
+        with one, any classifier will do.
+    X : array-like of float of shape (n_samples, *features)
+        Test rows.
+    y : array-like of shape (n_samples,)
+        Their labels.
+    eps : float or sequence of float
+        Largest change of every feature, ≥ 0, in the units of ``X``.
+    attack : {"fgsm", "ifgsm"}, default="fgsm"
+        How examples are made; see :func:`adversarial_examples`.
+    source : estimator, default=None
+        Another fitted classifier, on which the examples are made: a black-box attack, by
+        somebody who does not have ``estimator``. None is a white-box attack on itself.
+    n_steps, clip
+        As in :func:`adversarial_examples`.
+
+    Returns
+    -------
+    DataFrame
+        One row per ε: ``box`` ("white" or "black"), ``attack``, ``eps``, and the shares of
+        wrong predictions ``clean_error`` (at ε = 0) and ``adversarial_error``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`adversarial_examples`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from mixup_tab import MixupClassifier
+    >>> from mixup_tab.robustness import evaluate_adversarial
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = MixupClassifier(n_estimators=1, max_epochs=20, random_state=0).fit(X, y)
+    >>> results = evaluate_adversarial(clf, X, y, eps=[0, 0.5], attack="ifgsm")
+    >>> bool(results["adversarial_error"][0] == results["clean_error"][0])
+    True
+    """
+    made_on = differentiable(*((estimator,) if source is None else (source, "source")))
+    amounts = [_check_eps(one) for one in np.atleast_1d(eps).tolist()]
+    if not amounts:
+        raise ValueError(f"eps={eps!r} holds no number. Give one at least, such as 0.1.")
+    checked, _, _ = _check(made_on, X, y, attack, n_steps, clip)
+    X, y = X if hasattr(X, "columns") else checked, column_or_1d(y)
+    clean = float(np.mean(estimator.predict(X) != y))
+    rows = []
+    for one in amounts:
+        changed = adversarial_examples(made_on, X, y, one, attack, n_steps=n_steps, clip=clip)
+        rows.append(
+            {
+                "box": "white" if source is None else "black",
+                "attack": attack,
+                "eps": one,
+                "clean_error": clean,
+                "adversarial_error": float(np.mean(estimator.predict(changed) != y)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _check_eps(eps: float) -> float:
+    if not isinstance(eps, Real) or isinstance(eps, bool):
+        raise TypeError(f"eps must be a number or a list of numbers, got {eps!r}.")
+    if not 0 <= eps < np.inf:
+        raise ValueError(f"eps must be a finite number of at least 0, got {eps!r}.")
+    return float(eps)
+
+
+def _check(
+    estimator: Any, X: ArrayLike, y: ArrayLike, attack: str, n_steps: int, clip: Any
+) -> tuple[np.ndarray, np.ndarray, Any]:
+    """Return inputs as floats, positions of the labels, and the range of inputs."""
+    if attack not in ATTACKS:
+        raise ValueError(f"attack must be one of {list(ATTACKS)}, got {attack!r}.")
+    if not isinstance(n_steps, Integral) or n_steps < 1:
+        raise ValueError(f"n_steps must be a whole number of at least 1, got {n_steps!r}.")
+    scales = np.int16 in input_types(estimator.module)
+    if scales and (kind := np.asarray(X).dtype).kind in "iu":
+        raise ValueError(
+            f"X holds whole numbers ({kind}), which the net scales by itself. Give the same "
+            "inputs as floats in the range that it is used to."
+        )
+    X = check_X(estimator, X, reset=False, dtype=(np.float64, np.float32))
+    y = column_or_1d(y)
+    check_consistent_length(X, y)
+    classes = estimator.classes_
+    codes = np.searchsorted(classes, y).clip(max=len(classes) - 1)
+    if unknown := np.unique(y[classes[codes] != y]).tolist():
+        raise ValueError(
+            f"y holds {unknown[0]!r}, a label that the net has not seen in training; there is "
+            "no probability of it to lower. Leave such rows out."
+        )
+    return X, codes, None if clip is None else _check_clip(X, clip)
+
+
+def _check_clip(X: np.ndarray, clip: Any) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        low, high = (np.asarray(end, dtype=X.dtype) for end in clip)
+        outside = not (np.all(low <= X) and np.all(high >= X))  # of NaN neither is true
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"clip={clip!r} must be a pair of the lowest and the highest valid input, as "
+            "numbers or one per feature."
+        ) from error
+    if outside:
+        raise ValueError(
+            f"clip={clip!r} leaves out values of X, which run from {X.min():g} to {X.max():g}. "
+            "Give the range of all valid inputs."
+        )
+    return low, high

@@ -1,0 +1,206 @@
+import os
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sklearn.model_selection import GroupKFold
+
+from mixup_tab.audio import load_audio_folder
+
+SHARED = Path(__file__).parents[2] / "shared" / "speech"
+
+
+def lay_out(root, *names, content=b"RIFF"):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return root
+
+
+def short(root, clips):
+    return [Path(path).relative_to(root).as_posix() for path in clips.data]
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_sounds_and_labels_in_a_fixed_order(tmp_path, kind):
+    names = ["yes/b.wav", "yes/a.FLAC", "no/deep/er/c.mp3", "no/d.Ogg"]
+    others = ["yes/notes.txt", "readme.wav", "_background_noise_/hum.wav", ".cache/x.wav"]
+    lay_out(tmp_path, *names, *others, "no/._d.wav", "no/_old/e.wav")
+    (tmp_path / "empty").mkdir()
+    clips = load_audio_folder(kind(tmp_path))
+    assert short(tmp_path, clips) == ["no/d.Ogg", "no/deep/er/c.mp3", "yes/a.FLAC", "yes/b.wav"]
+    assert clips.target.tolist() == ["no", "no", "yes", "yes"]
+    assert clips.label_names == ["no", "yes"]
+    assert all(type(path) is str for path in clips.data)
+    assert clips.speakers is None
+    assert clips.subset is None
+    assert clips.skipped == []
+    assert clips.frame.columns.tolist() == ["path", "label", "speaker", "subset"]
+    assert clips.frame["path"].tolist() == clips.data.tolist()
+
+
+NAMES = {
+    "hashed": (["no/aa_nohash_0.wav", "yes/bb_nohash_10.wav"], "auto", ["aa", "bb"]),
+    "twice wav": (["no/aa_nohash_0.wav.wav", "yes/bb_nohash_1.wav"], "auto", ["aa", "bb"]),
+    "numbered": (["no/no_al_0.wav", "yes/yes_b_c_4.wav"], "auto", ["al", "b_c"]),
+    "label with line": (["a_b/a_b_al_0.wav", "yes/yes_bo_4.wav"], "auto", ["al", "bo"]),
+    "other label": (["no/yes_al_0.wav", "yes/yes_bo_4.wav"], "auto", None),
+    "one speaker": (["no/no_take_0.wav", "yes/yes_take_4.wav"], "auto", None),
+    "plain": (["no/1.wav", "yes/2.wav"], "auto", None),
+    "expression": (["no/x-al.wav", "yes/y-bo.wav"], r"-(\w+)\.", ["al", "bo"]),
+    "folder": (["no/al/1.wav", "yes/bo/2.wav"], r"/(\w+)/", ["al", "bo"]),
+    "callable": (["no/1.wav", "yes/2.wav"], lambda path: int(Path(path).stem), [1, 2]),
+    "not wanted": (["no/aa_nohash_0.wav", "yes/bb_nohash_1.wav"], None, None),
+}
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_speakers_are_read_from_names(tmp_path, case):
+    names, speaker, expected = NAMES[case]
+    clips = load_audio_folder(lay_out(tmp_path, *names), speaker=speaker)
+    assert short(tmp_path, clips) == names
+    found = None if clips.speakers is None else clips.speakers.tolist()
+    assert found == expected
+    assert clips.frame["speaker"].tolist() == (expected or [None, None])
+
+
+def test_a_stray_name_among_speakers(tmp_path):
+    names = [f"{word}/{who}_nohash_0.wav" for word in ("no", "yes") for who in "abcdefgh"]
+    lay_out(tmp_path, *names, "no/stray.wav")
+    with pytest.raises(ValueError, match=r"stray\.wav: its name tells no speaker"):
+        load_audio_folder(tmp_path)
+    clips = load_audio_folder(tmp_path, on_error="skip")
+    assert short(tmp_path, clips) == names
+    assert [Path(path).name for path, _ in clips.skipped] == ["stray.wav"]
+    assert len(load_audio_folder(tmp_path, speaker=None).data) == 17
+    lay_out(tmp_path, "no/stray2.wav")  # now fewer than 90 % have the form
+    assert load_audio_folder(tmp_path).speakers is None
+
+
+@pytest.mark.parametrize(
+    ("speaker", "error", "message"),
+    [
+        (
+            r"_xy(\d)",
+            ValueError,
+            r"finds no speaker in any of the 2 names, such as 'no/1\.wav'",
+        ),
+        ("(", ValueError, r"speaker='\(' is no regular expression"),
+        ("a", ValueError, "has 0 groups. Put parentheses"),
+        ("(a)(b)", ValueError, "has 2 groups. Put parentheses"),
+        (3, TypeError, "speaker=3 must be a str, a callable or None"),
+    ],
+)
+def test_a_bad_speaker_is_refused(tmp_path, speaker, error, message):
+    with pytest.raises(error, match=message):
+        load_audio_folder(lay_out(tmp_path, "no/1.wav", "yes/2.wav"), speaker=speaker)
+
+
+def test_lists_give_subsets(tmp_path):
+    lay_out(tmp_path, "no/1.wav", "no/2.wav", "yes/a/3.wav", "yes/4.wav")
+    (tmp_path / "testing_list.txt").write_text("no/2.wav\n\nyes/gone.wav\n")
+    clips = load_audio_folder(tmp_path)
+    assert clips.subset.tolist() == ["train", "test", "train", "train"]
+    (tmp_path / "validation_list.txt").write_text("./yes\\a\\3.wav\r\n")
+    clips = load_audio_folder(f"{tmp_path}{os.sep}")
+    assert dict(zip(short(tmp_path, clips), clips.subset, strict=True)) == {
+        "no/1.wav": "train",
+        "no/2.wav": "test",
+        "yes/4.wav": "train",
+        "yes/a/3.wav": "validation",
+    }
+
+
+@pytest.mark.parametrize(
+    ("validation", "test", "message"),
+    [
+        (b"no/1.wav", b"no/1.wav", r"both name 'no/1\.wav'"),
+        (b"data/no/1.wav", b"", r"name none of its files; .* 'data/no/1\.wav'"),
+        (b"\xff\xfe\x00", b"", "cannot be read as text"),
+    ],
+)
+def test_bad_lists_are_refused(tmp_path, validation, test, message):
+    lay_out(tmp_path, "no/1.wav", "yes/2.wav")
+    (tmp_path / "validation_list.txt").write_bytes(validation)
+    (tmp_path / "testing_list.txt").write_bytes(test)
+    with pytest.raises(ValueError, match=message):
+        load_audio_folder(tmp_path)
+
+
+BAD_ROOTS = {
+    "not there": ([], "does not exist. Give a folder"),
+    "a file": (["root"], "is not a folder"),
+    "nothing": (["root/readme.txt"], "holds no sound files"),
+    "flat": (["root/1.wav", "root/2.wav"], "2 lie in root itself. Lay them out as <label>/"),
+    "one label": (["root/yes/1.wav"], "one label only, 'yes', and at least two"),
+    "case": (["root/yes/1.wav", "root/Yes/1.wav"], "'Yes' and 'yes' .* differ only in case"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ROOTS)
+def test_a_folder_of_no_use_is_refused(tmp_path, case):
+    names, message = BAD_ROOTS[case]
+    lay_out(tmp_path, *names)
+    with pytest.raises(ValueError, match=message):
+        load_audio_folder(tmp_path / "root")
+
+
+def test_files_that_cannot_be_used_are_refused_or_listed(tmp_path):
+    lay_out(tmp_path, "no/1.wav", "yes/2.wav")
+    lay_out(tmp_path, "no/0.wav", content=b"")
+    (tmp_path / "yes" / "gone.wav").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"0\.wav: is empty \(0 bytes\). .*on_error='skip'"):
+        load_audio_folder(tmp_path)
+    clips = load_audio_folder(tmp_path, on_error="skip")
+    assert short(tmp_path, clips) == ["no/1.wav", "yes/2.wav"]
+    assert clips.skipped == [
+        (str(tmp_path / "no" / "0.wav"), "is empty (0 bytes)"),
+        (
+            str(tmp_path / "yes" / "gone.wav"),
+            "cannot be opened (No such file or directory)",
+        ),
+    ]
+    with pytest.raises(ValueError, match="on_error='ignore' must be 'raise' or 'skip'"):
+        load_audio_folder(tmp_path, on_error="ignore")
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() == 0, reason="root may read everything"
+)
+def test_what_may_not_be_read_is_listed(tmp_path):
+    lay_out(tmp_path, "no/1.wav", "no/2.wav", "yes/3.wav", "up/4.wav")
+    (tmp_path / "no" / "2.wav").chmod(0)
+    (tmp_path / "up").chmod(0)
+    clips = load_audio_folder(tmp_path, on_error="skip")
+    (tmp_path / "up").chmod(0o700)
+    assert [reason for _, reason in clips.skipped] == [
+        "cannot be opened (Permission denied)"
+    ] * 2
+
+
+def test_only_unusable_files_say_so(tmp_path):
+    lay_out(tmp_path, "no/0.wav", "yes/0.wav", content=b"")
+    with pytest.raises(ValueError, match=r"2 were left out, the first is 0\.wav, which is"):
+        load_audio_folder(tmp_path, on_error="skip")
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real clips are not beside the checkout")
+@pytest.mark.parametrize(("name", "speakers"), [("speech_commands", 239), ("fsdd", 6)])
+def test_real_clips_agree_with_their_index(name, speakers):
+    clips = load_audio_folder(SHARED / name)
+    index = pd.read_csv(SHARED / "INDEX.csv", dtype=str).query("set == @name")
+    index = index.sort_values("path", ignore_index=True)
+    found = clips.frame.assign(path=[str(Path(p).relative_to(SHARED)) for p in clips.data])
+    found = found.sort_values("path", ignore_index=True)
+    assert found["path"].tolist() == index["path"].tolist()
+    assert found["label"].tolist() == index["label"].tolist()
+    assert found["speaker"].tolist() == index["speaker"].tolist()
+    assert found["speaker"].nunique() == speakers
+    if name == "speech_commands":
+        subsets = index["fold3"].replace({"val": "validation"})
+        assert found["subset"].tolist() == subsets.tolist()
+    folds = GroupKFold(3).split(clips.data, clips.target, clips.speakers)
+    for train, test in folds:
+        assert not set(clips.speakers[train]) & set(clips.speakers[test])
