@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import joblib
 import torch
-from joblib.externals import cloudpickle
 from joblib.hashing import NumpyHasher
 
 
