@@ -16,6 +16,7 @@ PUBLIC = [name for name in mixup_tab.__all__ if name != "__version__"]
 FLOORS = {
     "_extras": 0,
     "_files": 0,
+    "_terminal": 0,
     "datasets": 0,
     "losses": 0,
     "metrics": 0,

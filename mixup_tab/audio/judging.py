@@ -16,9 +16,9 @@ from sklearn.metrics import (
 )
 from sklearn.utils import Bunch
 
+from mixup_tab._terminal import ProgressBar
 from mixup_tab.audio import load_audio_folder
 from mixup_tab.audio.labelling import label_files
-from mixup_tab.audio.progress import Bar
 from mixup_tab.audio.saving import load_speech_model
 
 PARTS = ("auto", "all", "train", "validation", "test")
@@ -139,7 +139,7 @@ def judge(
     rows, notes = choose_clips(folder, part, card.words)
     skipped, done = list(folder.skipped), []
     try:
-        with Bar("Listening", len(rows), console or Console()) as bar:
+        with ProgressBar("Listening", len(rows), console=console or Console()) as bar:
             for batch in label_files(
                 pipeline, folder.data[rows], on_error=on_error, n_jobs=n_jobs
             ):

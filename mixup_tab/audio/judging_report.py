@@ -14,8 +14,8 @@ from rich.console import Console
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from mixup_tab._files import check_writable, write_whole
+from mixup_tab._terminal import list_skipped, terminal_table
 from mixup_tab.audio.judging import Judgement, judge
-from mixup_tab.audio.progress import tell_skipped, terminal_table
 from mixup_tab.page import Page
 
 _FORMATS = dict.fromkeys(("right %", "precision %", "F1 %"), "{:.1f}")
@@ -85,7 +85,7 @@ def evaluate(
     _write(folder / "predictions.csv", judgement.predictions)
     page = _page(judgement, sentence, notes, {"model": str(model), "clips": str(root)})
     console.print(f"Report: {page.write(folder)}", soft_wrap=True, highlight=False)
-    tell_skipped(judgement.skipped)
+    list_skipped(judgement.skipped)
     return judgement
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from mixup_tab._files import check_writable
+from mixup_tab._terminal import list_skipped
 from mixup_tab.audio.clips import ClipError, read_clip
 from mixup_tab.audio.labelling import (
     Labelled,
@@ -24,7 +25,6 @@ from mixup_tab.audio.labelling import (
     label_files,
     unreadable,
 )
-from mixup_tab.audio.progress import tell_skipped
 from mixup_tab.audio.reading import to_int16
 from mixup_tab.audio.saving import load_speech_model
 from mixup_tab.audio.speech_extra import import_soundfile
@@ -115,7 +115,7 @@ def predict_to(
         except ValueError as error:
             raise ValueError(f"{error} Lines that are written: {counts.written:,}.") from error
         finally:
-            tell_skipped(counts.skipped)
+            list_skipped(counts.skipped)
     return counts
 
 

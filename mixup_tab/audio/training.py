@@ -17,9 +17,9 @@ from sklearn.utils import Bunch
 from skorch.callbacks import Callback
 
 from mixup_tab._files import check_writable, write_whole
+from mixup_tab._terminal import ProgressBar, list_skipped
 from mixup_tab.audio import load_audio_folder, read_clips, speech_classifier
 from mixup_tab.audio.parts import Parts, split_clips
-from mixup_tab.audio.progress import Bar, tell_skipped
 from mixup_tab.audio.saving import (
     SpeechCard,
     check_replaceable,
@@ -50,11 +50,11 @@ class Validation(Callback):
         Waveforms; there may be none.
     y : ndarray of int of shape (clips,)
         Class codes.
-    bar : Bar
+    bar : ProgressBar
         Shows how far training is.
     """
 
-    def __init__(self, X: np.ndarray, y: np.ndarray, bar: Bar) -> None:
+    def __init__(self, X: np.ndarray, y: np.ndarray, bar: ProgressBar) -> None:
         self.X, self.y, self.bar = X, y, bar
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
@@ -70,7 +70,7 @@ class Validation(Callback):
             net.history.record("valid_loss", float(-own.clamp_min(1e-300).log().mean()))
             net.history.record("valid_accuracy", float(accuracy))
             told += f", validation accuracy {100 * accuracy:.1f} %"
-        self.bar.show(len(net.history), told, net.max_epochs)
+        self.bar.update(len(net.history), net.max_epochs, told)
 
 
 def train(
@@ -127,12 +127,14 @@ def train(
     seed = recipe.get("random_state") or 0
     parts = split_clips(folder, validation_fraction=validation_fraction, random_state=seed)
     console.print(_described(folder, parts), highlight=False, markup=False)
-    with Bar("Reading", len(parts.train) + len(parts.validation), console) as bar:
+    with ProgressBar(
+        "Reading", len(parts.train) + len(parts.validation), console=console
+    ) as bar:
         train_part, held_out = (
             read_part(folder, rows, pipeline, on_error, n_jobs, bar)
             for rows in (parts.train, parts.validation)
         )
-    tell_skipped([*folder.skipped, *train_part.skipped, *held_out.skipped])
+    list_skipped([*folder.skipped, *train_part.skipped, *held_out.skipped])
     _check_words([*folder.target, *_words_skipped(folder, root)], train_part.y)
     checkpoint = output.with_name(f"{output.name}.checkpoint")
     started = time.perf_counter()
@@ -175,7 +177,7 @@ def read_part(
     pipeline: Pipeline,
     on_error: str,
     n_jobs: int | None = None,
-    bar: Bar | None = None,
+    bar: ProgressBar | None = None,
 ) -> Clips:
     """Read some clips of a folder as a pipeline's reader would, without the bad ones.
 
@@ -191,7 +193,7 @@ def read_part(
         What becomes of files that cannot be read.
     n_jobs : int, default=None
         Threads that read.
-    bar : Bar, default=None
+    bar : ProgressBar, default=None
         Advanced by the clips that are read.
 
     Returns
@@ -247,7 +249,7 @@ def fit(
     net, words = pipeline[-1], np.unique(train_part.y)
     _check_words(held_out.y, words)
     codes = np.searchsorted(words, held_out.y)
-    with Bar(what, None, console) as bar, interrupts_pass():
+    with ProgressBar(what, None, console=console) as bar, interrupts_pass():
         watch = Validation(held_out.X, codes, bar)
         own = list(net.callbacks or ())
         net.set_params(callbacks=[*own, watch, Checkpoint(checkpoint)])

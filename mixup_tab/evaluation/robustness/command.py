@@ -16,7 +16,7 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from mixup_tab.audio.progress import terminal_table
+from mixup_tab._terminal import terminal_table
 from mixup_tab.evaluation.protocols.options import check_jobs
 from mixup_tab.evaluation.robustness.plan import Job, RobustnessPlan
 from mixup_tab.evaluation.robustness.report import (

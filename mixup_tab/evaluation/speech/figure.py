@@ -10,7 +10,7 @@ import pandas as pd
 from rich.console import Console
 from sklearn.pipeline import Pipeline
 
-from mixup_tab.audio.progress import Bar
+from mixup_tab._terminal import ProgressBar
 from mixup_tab.audio.training import Clips, fit, read_part
 from mixup_tab.evaluation.run_folder import RunFolder
 from mixup_tab.evaluation.runs import Outcome, Task
@@ -78,7 +78,7 @@ def _planned(plan: FigurePlan, folder: RunFolder) -> pd.DataFrame:
 
 def _read(plan: FigurePlan, one: Fit, n_jobs: int | None, console: Console) -> dict[str, Clips]:
     pipeline = plan.pipeline(one)
-    with Bar("Reading", len(plan.folder.target), console) as bar:
+    with ProgressBar("Reading", len(plan.folder.target), console=console) as bar:
         return {
             name: read_part(
                 plan.folder, getattr(plan.parts, name), pipeline, "raise", n_jobs, bar

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from scipy import stats
 
-from mixup_tab.audio.progress import terminal_table
+from mixup_tab._terminal import terminal_table
 from mixup_tab.evaluation.protocols.scores import facts_of
 from mixup_tab.evaluation.session import Session
 from mixup_tab.evaluation.speech.figure import carry_out_figure
