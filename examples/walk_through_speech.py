@@ -65,13 +65,17 @@ def main(folder=None):
         ]
     )
 
-    # %% 4. α, the rule and the length of the warm-up are parameters like any other. Folds keep
+    # %% 4. α, the rule and when to mix are parameters like any other. Folds keep
     # speakers apart: a net that has heard a voice before is judged too well.
     search = GridSearchCV(
         pipeline,
         [
             {"net__alpha": [0]},
-            {"net__alpha": [0.2], "net__mixing": ["mixup"], "net__warmup_epochs": [0, 5]},
+            {
+                "net__alpha": [0.2],
+                "net__mixing": ["mixup"],
+                "net__mixing_span": [(0, 1), (1 / 6, 1)],
+            },
         ],
         cv=GroupKFold(2),
         scoring="accuracy",

@@ -184,7 +184,12 @@ def test_it_is_searched_like_anything_else():
     modules = [
         partial(FromWaveform, net=Mean, level=level) for level in ("waveform", "spectrogram")
     ]
-    grid = {"alpha": [0, 0.3], "mixing": ["mixup"], "warmup_epochs": [1], "module": modules}
+    grid = {
+        "alpha": [0, 0.3],
+        "mixing": ["mixup"],
+        "mixing_span": [(0.5, 1)],
+        "module": modules,
+    }
     search = GridSearchCV(classifier(max_epochs=3), grid, cv=2).fit(X, y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 

@@ -154,7 +154,7 @@ PARAMETERS = {
     "batch size text": wrong_type("batch_size", "big", "'auto' or a whole number"),
     "batch size fraction": wrong_type("batch_size", 0.5, "'auto' or a whole number"),
     "no epochs": wrong("max_epochs", 0, "'auto' or a whole number of at least 1"),
-    "warm-up negative": wrong("warmup_epochs", -1, "at least 0"),
+    "span reversed": wrong("mixing_span", (1, 0.5), r"0 <= start < end <= 1"),
     "early stopping text": wrong_type("early_stopping", "yes", "True or False"),
     "validation fraction 0": wrong("validation_fraction", 0, "between 0 and 1"),
     "validation fraction 1": wrong("validation_fraction", 1.0, "between 0 and 1"),

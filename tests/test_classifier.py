@@ -394,7 +394,7 @@ def test_from_paper_is_the_papers_setting(two_classes):
 
 def test_alpha_zero_is_training_without_mixing(two_classes):
     plain = proba(*two_classes, alpha=0)
-    assert_array_equal(plain, proba(*two_classes, alpha=5.0, warmup_epochs=4))
+    assert_array_equal(plain, proba(*two_classes, alpha=5.0, mixing_span=(0.95, 1)))
     assert np.abs(plain - proba(*two_classes, alpha=0.2)).max() > 1e-4
 
 

@@ -30,16 +30,20 @@ def test_the_curves_are_those_of_the_estimator(two_classes):
     assert "accuracy" not in texts(display)
 
 
-def test_the_warm_up_is_told_apart(two_classes):
-    net = MixupClassifier(alpha=0.3, warmup_epochs=2, **SMALL).fit(*two_classes)
+def shown(line):
+    return line.get_xdata()[np.isfinite(line.get_ydata())].tolist()
+
+
+def test_epochs_without_mixing_are_told_apart(two_classes):
+    net = MixupClassifier(alpha=0.3, mixing_span=(1 / 3, 5 / 6), **SMALL).fit(*two_classes)
     lines = LossCurveDisplay.from_estimator(net).lines_
-    assert lines["warm-up"].get_xdata().tolist() == [1, 2, 3]
-    assert lines["training"].get_xdata().tolist() == [3, 4, 5, 6]
+    assert shown(lines["plain"]) == [1, 2, 3, 6]
+    assert shown(lines["training"]) == [3, 4, 5, 6]
     assert "validation" not in lines
 
 
 def test_without_mixing_nothing_is_called_mixed(two_classes):
-    net = MixupClassifier(alpha=0, warmup_epochs=2, **SMALL).fit(*two_classes)
+    net = MixupClassifier(alpha=0, mixing_span=(0.5, 1), **SMALL).fit(*two_classes)
     display = LossCurveDisplay.from_estimator(net)
     assert list(display.lines_) == ["training"]
     assert display.ax_.get_ylabel() == "loss"

@@ -102,7 +102,7 @@ DIFFERENCES = {
         for share in (0.1, 0.3)
     ],
     "seeds": [{"random_state": seed} for seed in (1, np.int64(2), 2**40)],
-    "rules": [{"mixing": Mixup(folded=True)}, {"mixing": "mixup"}, {"warmup_epochs": 2}],
+    "rules": [{"mixing": Mixup(folded=True)}, {"mixing": "mixup"}, {"mixing_span": (0.4, 1)}],
     "module": [{"module": MLP}, {}],
 }
 
@@ -453,7 +453,7 @@ OTHER = {
     "weight_decay": 0.2,
     "dropout": 0.1,
     "batch_size": 16,
-    "warmup_epochs": 1,
+    "mixing_span": (0.3, 1),
     "early_stopping": True,
     "validation_fraction": 0.2,
     "n_iter_no_change": 11,

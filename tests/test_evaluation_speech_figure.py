@@ -14,6 +14,7 @@ from mixup_tab.evaluation.speech.figure_report import (
     sentence,
     summarize_figure,
 )
+from mixup_tab.training.state import mixed_epochs
 
 QUIET = {"console": Console(quiet=True)}
 
@@ -35,7 +36,8 @@ def test_the_plan_is_the_papers_setting(plan, clips):
         (net, alpha) for net in ("lenet", "vgg11") for alpha in (0, 0.1, 0.2)
     ] * 3
     net = paper.pipeline(paper.fits()[4])[-1]
-    assert (net.alpha, net.mixing, net.max_epochs, net.warmup_epochs) == (0.1, "mixup", 30, 5)
+    assert (net.alpha, net.mixing, net.max_epochs) == (0.1, "mixup", 30)
+    assert mixed_epochs(net.mixing_span, 30) == [False] * 5 + [True] * 25
     assert (net.learning_rate_init, net.weight_decay) == (0.003, 0)
     (rate,) = net.callbacks
     assert (rate.policy, rate.every, rate.factor) == ("step", 10, 0.1)
@@ -45,7 +47,7 @@ def test_the_plan_is_the_papers_setting(plan, clips):
 
 def test_a_small_folder_is_trained_on_for_longer_and_more_slowly_and_it_says_so(clips):
     small = FigurePlan.make(clips, device="cpu")
-    assert (small.epochs, small.warmup_epochs, small.learning_rate) == (60, 10, 0.001)
+    assert (small.epochs, small.learning_rate) == (60, 0.001)
     assert FigurePlan.make(clips, width=0.0, device="cpu").width == 0  # not the default
     told = " ".join(describe(small))
     assert "Adam at 0.001" in told

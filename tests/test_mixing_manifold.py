@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mixup_tab import MixupClassifier
-from mixup_tab.mixing import CutMix, FeatMix, ManifoldMixup, Mixup, OffAtEnd, RegMixup, as_rule
+from mixup_tab.mixing import CutMix, FeatMix, ManifoldMixup, Mixup, RegMixup, as_rule
 
 
 def test_it_mixes_states_as_the_rule_inside_mixes_inputs():
@@ -26,19 +26,13 @@ def test_it_says_that_it_mixes_a_hidden_layer_and_passes_the_rest_on():
     assert not ManifoldMixup().needs_labels
 
 
-def test_mixing_that_ends_early_ends_inside_too():
-    rule = ManifoldMixup(OffAtEnd(epochs=1), layers=["layer1"])
-    assert rule.at(0, 2) == ManifoldMixup(layers=["layer1"])
-    assert rule.at(1, 2) is None
-
-
-@pytest.mark.parametrize("inside", [RegMixup(), ManifoldMixup(), OffAtEnd(RegMixup())])
+@pytest.mark.parametrize("inside", [RegMixup(), ManifoldMixup()])
 def test_rules_that_cannot_mix_a_layer_are_refused(inside):
     with pytest.raises(ValueError, match="cannot mix a hidden layer"):
         ManifoldMixup(inside)
 
 
-@pytest.mark.parametrize("inside", [FeatMix(), OffAtEnd(FeatMix())])
+@pytest.mark.parametrize("inside", [FeatMix()])
 def test_rules_that_know_the_columns_of_the_inputs_are_refused(inside):
     with pytest.raises(ValueError, match=r"cannot mix a hidden layer.*Use CutMix"):
         ManifoldMixup(inside)

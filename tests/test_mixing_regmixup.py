@@ -11,7 +11,6 @@ from mixup_tab.mixing import (
     DirichletMixup,
     ManifoldMixup,
     Mixup,
-    OffAtEnd,
     RegMixup,
     as_rule,
 )
@@ -73,7 +72,7 @@ def test_it_says_that_batches_grow():
     assert not RegMixup().hidden
 
 
-@pytest.mark.parametrize("inside", [RegMixup(), ManifoldMixup(), OffAtEnd(ManifoldMixup())])
+@pytest.mark.parametrize("inside", [RegMixup(), ManifoldMixup()])
 def test_rules_that_cannot_stand_beside_the_batch_are_refused(inside):
     with pytest.raises(ValueError, match="cannot be used beside the batch"):
         RegMixup(inside)

@@ -126,7 +126,7 @@ def test_early_stopping_keeps_the_best_epoch(line):
 
 def test_alpha_zero_is_training_without_mixing(line):
     plain = predicted(*line, alpha=0)
-    assert_array_equal(plain, predicted(*line, alpha=5.0, warmup_epochs=4))
+    assert_array_equal(plain, predicted(*line, alpha=5.0, mixing_span=(0.95, 1)))
     assert np.abs(plain - predicted(*line, alpha=0.2)).max() > 1e-4
 
 

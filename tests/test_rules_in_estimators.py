@@ -8,7 +8,7 @@ from torch import nn
 
 from mixup_tab import MLP, MixupClassifier, MixupNet, MixupRegressor, MixupSearchCV
 from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
-from mixup_tab.mixing import RULES, OffAtEnd, RegMixup, as_rule
+from mixup_tab.mixing import RULES, RegMixup, as_rule
 
 FOR_CLASSES = [name for name in RULES if as_rule(name).kind != "values"]
 FOR_VALUES = [name for name in RULES if as_rule(name).kind != "classes"]
@@ -119,36 +119,32 @@ def test_images_are_mixed_as_well(name):
     assert fitted.score(X, y) > 0.9
 
 
-@pytest.mark.parametrize("epochs", [1, 0.5, 2])
-def test_the_last_epochs_are_plain(epochs, table):
-    """As many plain epochs as there are remain when all are the last."""
+def test_mixing_can_start_late_and_end_early(table):
+    """Plain epochs at the start are those of plain training, and none are in partial_fit."""
     X, y = table
-    rule = OffAtEnd(epochs=epochs)
-    off = net(mixing=rule, max_epochs=2, callbacks=None).fit(X, y)
-    assert (
-        off.predict_proba(X) != net(mixing="mixup", max_epochs=2).fit(X, y).predict_proba(X)
-    ).any()
-    plain = net(alpha=0, max_epochs=2).fit(X, y).predict_proba(X)
-    assert np.array_equal(off.predict_proba(X), plain) == (epochs == 2)
+    plain, mixed = net(alpha=0, max_epochs=4).fit(X, y), net(max_epochs=4).fit(X, y)
+    late, early = (net(mixing_span=s, max_epochs=4).fit(X, y) for s in [(0.5, 1), (0, 0.5)])
+    assert late.loss_curve_[:2] == plain.loss_curve_[:2]
+    assert early.loss_curve_[:2] == mixed.loss_curve_[:2]
+    assert late.loss_curve_[2] != plain.loss_curve_[2]
+    assert early.loss_curve_[2] != mixed.loss_curve_[2]
 
 
-def test_every_fit_with_warm_start_has_last_epochs_of_its_own(table):
+def test_every_fit_with_warm_start_has_a_span_of_its_own(table):
     """A share of all epochs so far would leave nothing to mix after a while."""
-    share, number = (
-        net(mixing=OffAtEnd(epochs=epochs), max_epochs=2, warm_start=True)
-        for epochs in (0.5, 1)
-    )
-    for _ in range(2):
-        probas = [one.fit(*table).predict_proba(table[0]) for one in (share, number)]
-        assert np.array_equal(*probas)
+    one = net(mixing_span=(0.5, 1), max_epochs=2, warm_start=True, weight_decay=0)
+    one.set_params(learning_rate_init=1e-12, batch_size=90).fit(*table).fit(*table)
+    first, _, again, _ = one.loss_curve_
+    assert again == pytest.approx(first, rel=1e-5)  # of the rows as they are
+    assert len({round(loss, 4) for loss in one.loss_curve_}) == 3
 
 
-def test_partial_fit_knows_no_end_so_mixing_stays_on(table):
+def test_partial_fit_knows_no_end_so_it_always_mixes(table):
     X, y = table
-    on, off = net(mixing="mixup"), net(mixing=OffAtEnd(epochs=1))
+    on, late = net(), net(mixing_span=(0.9, 1))
     for _ in range(2):
-        on.partial_fit(X, y), off.partial_fit(X, y)
-    assert np.array_equal(on.predict_proba(X), off.predict_proba(X))
+        on.partial_fit(X, y), late.partial_fit(X, y)
+    assert np.array_equal(on.predict_proba(X), late.predict_proba(X))
 
 
 def test_batches_that_grow_work_with_what_a_fit_can_have(table):
@@ -156,7 +152,12 @@ def test_batches_that_grow_work_with_what_a_fit_can_have(table):
     weight = np.linspace(0, 1, len(y))
     rule = RegMixup(eta=0.5)
     fitted = net(
-        mixing=rule, alpha=10, early_stopping=True, warmup_epochs=2, dropout=0.1, batch_size=7
+        mixing=rule,
+        alpha=10,
+        early_stopping=True,
+        mixing_span=(0.2, 1),
+        dropout=0.1,
+        batch_size=7,
     ).fit(X, y, sample_weight=weight)
     assert fitted.score(X, y) > 0.6
     assert clone(fitted).mixing == rule

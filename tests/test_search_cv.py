@@ -187,7 +187,7 @@ STACKED = {
         {"max_epochs": [1, 4]},
     ],
     "epochs by rule": {"max_epochs": ["auto", 1], "batch_size": [3]},
-    "epochs without mixing": {"warmup_epochs": [0, 1, 3], "alpha": [1.0]},
+    "epochs without mixing": {"mixing_span": [(0, 1), (0.3, 1), (0, 0.5)], "alpha": [1.0]},
     "early stopping": {"early_stopping": [False, True], "max_epochs": [6]},
     "validation rows": {"validation_fraction": [0.1, 0.4], "early_stopping": [True]},
     "class weights": {"class_weight": [None, "balanced", {0: 1.0, 1: 5.0, 2: 0.2}]},

@@ -8,7 +8,7 @@ from torch import nn
 
 from mixup_tab import MLP, MixupClassifier, MixupRegressor, MixupSearchCV
 from mixup_tab.losses import MixedSquaredError
-from mixup_tab.mixing import CMixup, DirichletMixup, ManifoldMixup, Mixup, OffAtEnd
+from mixup_tab.mixing import CMixup, DirichletMixup, ManifoldMixup, Mixup
 from mixup_tab.training.hidden import (
     INPUT,
     HiddenMix,
@@ -131,8 +131,8 @@ def test_alpha_0_is_plain_training(rows):
 
     plain = fitted(alpha=0, mixing="mixup")
     assert np.array_equal(fitted(alpha=0, mixing="manifold"), plain)
-    assert np.array_equal(fitted(alpha=1, mixing="manifold", warmup_epochs=3), plain)
-    assert np.array_equal(fitted(alpha=1, mixing=OffAtEnd(ManifoldMixup(), 3)), plain)
+    late = fitted(alpha=1, mixing="manifold", mixing_span=(0.9, 1))  # of 3 epochs none
+    assert np.array_equal(late, plain)
 
 
 def test_mixing_has_a_stream_of_its_own_also_inside_of_a_net(rows):

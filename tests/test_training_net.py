@@ -173,8 +173,8 @@ def test_members_with_one_seed_are_one_net_dropout_included():
 
 def test_alpha_zero_and_warm_up_are_plain_training_bit_by_bit():
     plain = make(alpha=0).fit(*table())
-    assert_same_bits(plain, make(alpha=1.0, warmup_epochs=4).fit(*table()))
-    mixed = make(alpha=1.0, warmup_epochs=2).fit(*table())
+    assert_same_bits(plain, make(alpha=1.0, mixing_span=(0.9, 1)).fit(*table()))
+    mixed = make(alpha=1.0, mixing_span=(0.5, 1)).fit(*table())
     losses = [net.history[:, "train_loss"] for net in (plain, mixed)]
     assert losses[0][:2] == losses[1][:2]
     assert losses[0][2] != losses[1][2]

@@ -136,7 +136,7 @@ def test_batches_of_a_dataset_are_prepared_too(members):
             module__out_features=2,
             n_outputs=2,
             n_members=members,
-            warmup_epochs=1,
+            mixing_span=(0.3, 1),
             **{"max_epochs": 3, "random_state": 0, "batch_size": 16, "verbose": 0},
         )
 

@@ -153,7 +153,7 @@ DIFFERENCES = {
     "early stopping": [stopping(1), {}, stopping(3, alpha=1.0), stopping(2, max_epochs=4)],
     "early stopping of members": [stopping(2, n_members=3, alpha=[0, 0.3, 2.0]), stopping(1)],
     "held out without stopping": [{"train_split": FirstRows()}, {}],
-    "warm-up": [{"warmup_epochs": epochs} for epochs in (0, 2, 9)],
+    "mixing span": [{"mixing_span": span} for span in [(0, 1), (0.4, 1), (0, 0.6)]],
     "members": [{"n_members": 3, "module__dropout": 0.3}, {}, {"n_members": 2}],
     "alphas of members": [{"n_members": 2, "alpha": [0, 1.0]}, {"alpha": 0.3}],
     "batches of 16 and 14": [{"batch_size": 14}, {}, {"batch_size": 14, "alpha": 0}],

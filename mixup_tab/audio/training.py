@@ -29,6 +29,7 @@ from mixup_tab.audio.saving import (
 from mixup_tab.displays.loss_curve import LossCurveDisplay
 from mixup_tab.training import Checkpoint
 from mixup_tab.training.net import interrupts_pass
+from mixup_tab.training.state import mixed_epochs
 
 
 class Clips(NamedTuple):
@@ -59,7 +60,10 @@ class Validation(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Predict for the clips held out."""
-        mixed = np.max(net.alpha) > 0 and len(net.history) > net.warmup_epochs
+        mixed = (
+            np.max(net.alpha) > 0
+            and mixed_epochs(net.mixing_span, net.max_epochs)[len(net.history) - 1]
+        )
         told = "loss on mixed clips" if mixed else "training loss"
         told += f" {net.history[-1, 'train_loss']:.3f}"
         if len(self.X):
@@ -284,9 +288,9 @@ def draw_losses(pipeline: Pipeline, output: Path) -> Path:
     net = pipeline[-1]
     history = net.net_.history
     validation = [row["valid_loss"] for row in history if "valid_loss" in row]
-    curves = LossCurveDisplay(
-        net.loss_curve_, validation, warmup_epochs=net.warmup_epochs, mixed=net.alpha_ > 0
-    )
+    epochs = mixed_epochs(net.mixing_span, net.net_.max_epochs)
+    mixed = [net.alpha_ > 0 and epoch for epoch in epochs[: net.n_iter_]]
+    curves = LossCurveDisplay(net.loss_curve_, validation, mixed=mixed)
     picture = output.with_name(f"{output.name}-loss.png")
     content = io.BytesIO()
     curves.plot().figure_.savefig(content, format="png", dpi=150)

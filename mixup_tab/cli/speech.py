@@ -47,9 +47,12 @@ def train(
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Passes over the clips \\[by their number].")
     ] = None,
-    warmup_epochs: Annotated[
-        int | None,
-        typer.Option(min=0, help="Epochs at the start without mixing \\[as recommended]."),
+    mixing_span: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            help="Share of the training during which clips are mixed: 0.1 1 starts after the "
+            "first tenth \\[as recommended]."
+        ),
     ] = None,
     members: Annotated[
         int | None,
@@ -74,7 +77,7 @@ def train(
         "mixing": mixing,
         "level": level,
         "max_epochs": epochs,
-        "warmup_epochs": warmup_epochs,
+        "mixing_span": mixing_span,
         "n_estimators": members,
     }
     with errors_in_plain_words():

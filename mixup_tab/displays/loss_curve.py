@@ -9,6 +9,8 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from mixup_tab.training.state import mixed_epochs
+
 
 class LossCurveDisplay:
     """Loss against epochs: on mixed training examples, and on rows that were held out.
@@ -22,18 +24,17 @@ class LossCurveDisplay:
         Mean loss on the mixed training examples, by epoch.
     validation : sequence of float, default=()
         Mean loss on unmixed rows that were held out, by epoch; empty where none were.
-    warmup_epochs : int, default=0
-        Epochs at the start without mixing; the curve is dashed there.
-    mixed : bool, default=True
-        Whether the training examples were mixed at all.
+    mixed : bool or sequence of bool, default=True
+        Whether the training examples were mixed, in all epochs or in each; the curve is
+        dashed where they were not.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     lines_ : dict of str to matplotlib Line2D
-        Curves by name: "warm-up" where there was one, "training", and "validation" where
-        rows were held out.
+        Curves by name: "training", "plain" where some epochs were not mixed, and
+        "validation" where rows were held out.
 
     Examples
     --------
@@ -48,12 +49,10 @@ class LossCurveDisplay:
         training: Sequence[float],
         validation: Sequence[float] = (),
         *,
-        warmup_epochs: int = 0,
-        mixed: bool = True,
+        mixed: bool | Sequence[bool] = True,
     ) -> None:
         self.training = np.asarray(training, dtype=float)
         self.validation = np.asarray(validation, dtype=float)
-        self.warmup_epochs = warmup_epochs
         self.mixed = mixed
 
     @classmethod
@@ -83,12 +82,10 @@ class LossCurveDisplay:
                 f"estimator={type(net).__name__} has no loss_curve_. Give a fitted "
                 "MixupClassifier or MixupRegressor, or a Pipeline that ends in one."
             )
-        curves = cls(
-            net.loss_curve_,
-            getattr(net, "validation_loss_curve_", ()),
-            warmup_epochs=getattr(net, "warmup_epochs", 0),
-            mixed=getattr(net, "alpha_", 0) > 0,
-        )
+        mixed = np.zeros(len(net.loss_curve_), dtype=bool)
+        if getattr(net, "alpha_", 0) > 0:  # a warm start goes through the span in every fit
+            mixed = np.resize(mixed_epochs(net.mixing_span, net.net_.max_epochs), len(mixed))
+        curves = cls(net.loss_curve_, getattr(net, "validation_loss_curve_", ()), mixed=mixed)
         return curves.plot(ax)
 
     def plot(self, ax: Any = None) -> LossCurveDisplay:
@@ -109,14 +106,13 @@ class LossCurveDisplay:
             ax = Figure(figsize=(5.5, 3.5), layout="constrained").subplots()
         self.ax_, self.figure_, self.lines_ = ax, ax.figure, {}
         epochs = np.arange(1, len(self.training) + 1)
-        # Without mixing there is nothing that a warm-up could differ from.
-        warm = min(self.warmup_epochs, len(epochs)) if self.mixed else 0
-        told = "training, mixed examples" if self.mixed else "training (α = 0, not mixed)"
+        mixed = np.broadcast_to(np.asarray(self.mixed, dtype=bool), epochs.shape)
+        label = "training, mixed examples" if mixed.any() else "training (α = 0, not mixed)"
         style = {"color": "C0", "marker": "." if len(epochs) < 3 else None}
-        if warm:
-            self._draw("warm-up", epochs[: warm + 1], "warm-up, not mixed", "--", style)
-        if warm < len(epochs):
-            self._draw("training", epochs[warm:], told, "-", style)
+        plain = ~mixed & mixed.any()
+        if plain.any():
+            self._draw("plain", _with_next(plain), "training, not mixed", "--", style)
+        self._draw("training", _with_next(~plain), label, "-", style)
         if len(self.validation):
             style = {**style, "color": "C1"}
             (self.lines_["validation"],) = ax.plot(
@@ -125,7 +121,7 @@ class LossCurveDisplay:
                 label="validation, not mixed",
                 **style,
             )
-        loss = "loss (training: on mixed examples)" if self.mixed else "loss"
+        loss = "loss (training: on mixed examples)" if mixed.any() else "loss"
         ax.set(xlabel="epoch", ylabel=loss, xlim=(0.5, max(len(epochs), 1) + 0.5))
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.spines[["top", "right"]].set_visible(False)
@@ -133,9 +129,15 @@ class LossCurveDisplay:
         ax.legend(framealpha=0.8, edgecolor="none")
         return self
 
-    def _draw(self, name: str, epochs: np.ndarray, label: str, line: str, style: dict) -> None:
-        """Draw a part of the training curve."""
-        losses = self.training[epochs - 1]
+    def _draw(self, name: str, shown: np.ndarray, label: str, line: str, style: dict) -> None:
+        """Draw the training curve in some epochs."""
+        losses = np.where(shown, self.training, np.nan)
+        epochs = np.arange(1, len(losses) + 1)
         (self.lines_[name],) = self.ax_.plot(
             epochs, losses, linestyle=line, label=label, **style
         )
+
+
+def _with_next(epochs: np.ndarray) -> np.ndarray:
+    """Add the epoch after each, so that curves of neighbouring epochs meet."""
+    return epochs | np.concatenate([[False], epochs[:-1]])

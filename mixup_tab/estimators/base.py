@@ -239,11 +239,11 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
         batch_size = self._rows_per_batch(rows)
         holds_out = self.early_stopping and not partial
         n_outputs = self._n_outputs(data.y)
-        net = MixupNet(
+        return MixupNet(
             criterion=self._criterion,
             alpha=self.alpha_,
             mixing=self._rule(),
-            warmup_epochs=self.warmup_epochs,
+            mixing_span=(0.0, 1.0) if partial else self.mixing_span,
             n_outputs=n_outputs,
             n_members=self.n_members(),
             random_state=seed,
@@ -257,8 +257,6 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
             **self._callback_params(holds_out),
             **self._module_params(data, n_outputs),
         ).initialize()
-        net._open_end_ = partial
-        return net
 
     def _rule(self) -> Any:
         """Return how examples are mixed."""

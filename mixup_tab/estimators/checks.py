@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mixup_tab.mixing import as_rule
 from mixup_tab.mixing.draw import check_alpha
 from mixup_tab.nets import PreparedNet, RobustScale
+from mixup_tab.training.state import check_mixing_span
 from mixup_tab.training.table import as_tensor
 
 
@@ -197,7 +198,7 @@ _RULES: dict[str, Callable[[str, Any], Any]] = {
     "dropout": _number(_REAL, 0, 1, "a number in [0, 1)"),
     "batch_size": _number(_WHOLE, 1, _INF, "'auto' or a whole number of at least 1", auto=True),
     "max_epochs": _number(_WHOLE, 1, _INF, "'auto' or a whole number of at least 1", auto=True),
-    "warmup_epochs": _number(_WHOLE, 0, _INF, "a whole number of at least 0"),
+    "mixing_span": lambda name, value: check_mixing_span(value),
     "early_stopping": _boolean,
     "validation_fraction": _number(_REAL, 0, 1, "a number between 0 and 1", open_low=True),
     "n_iter_no_change": _number(_WHOLE, 1, _INF, "a whole number of at least 1"),

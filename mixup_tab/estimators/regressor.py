@@ -51,8 +51,12 @@ class MixupRegressor(RegressorMixin, BaseMixup):
     max_epochs : int or "auto", default="auto"
         Passes over the data; "auto" makes about 1000 steps on small tables, 40 passes on
         larger ones, and at least 10 on huge ones.
-    warmup_epochs : int, default=0
-        Epochs at the start without mixing.
+    mixing_span : (float, float), default=(0.0, 1.0)
+        Share of the training during which examples are mixed: start and end, with
+        0 ≤ start < end ≤ 1. ``(0.1, 1)`` starts mixing after the first tenth of the epochs,
+        ``(0, 0.9)`` trains on the examples as they are in the last tenth. It is a share of
+        ``max_epochs``, whether or not early stopping ends before; ``partial_fit``, which
+        knows no end, always mixes.
     early_stopping : bool, default=False
         Hold rows out, stop when the validation loss no longer improves, and keep the
         weights of the best epoch.
@@ -117,7 +121,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         dropout: float = 0.0,
         batch_size: int | str = "auto",
         max_epochs: int | str = "auto",
-        warmup_epochs: int = 0,
+        mixing_span: tuple[float, float] = (0.0, 1.0),
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -137,7 +141,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         self.dropout = dropout
         self.batch_size = batch_size
         self.max_epochs = max_epochs
-        self.warmup_epochs = warmup_epochs
+        self.mixing_span = mixing_span
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change

@@ -14,7 +14,6 @@ from mixup_tab.mixing.draw import beta, partners
 from mixup_tab.mixing.featmix import FeatMix
 from mixup_tab.mixing.manifold import ManifoldMixup
 from mixup_tab.mixing.mixup import Mixup
-from mixup_tab.mixing.off_at_end import OffAtEnd
 from mixup_tab.mixing.regmixup import RegMixup
 from mixup_tab.mixing.remix import Remix
 from mixup_tab.mixing.rule import Mix, MixingRule
@@ -33,7 +32,6 @@ __all__ = [
     "MixingRule",
     "Mixup",
     "MixupCutMix",
-    "OffAtEnd",
     "RegMixup",
     "Remix",
     "Wrapper",

@@ -47,7 +47,7 @@ class ManifoldMixup(Wrapper):
         if self.rule.hidden or self.rule.grows:
             raise ValueError(
                 f"rule={self.rule!r} cannot mix a hidden layer. Give one that mixes inputs and "
-                "keeps their number, such as Mixup(), or put ManifoldMixup inside of OffAtEnd."
+                "keeps their number, such as Mixup()."
             )
         inside = self.rule
         while isinstance(inside, Wrapper):

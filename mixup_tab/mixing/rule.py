@@ -68,23 +68,6 @@ class MixingRule(ABC):
         """
         return self
 
-    def at(self, epoch: int, end: int | None) -> MixingRule | None:
-        """Return the rule of an epoch.
-
-        Parameters
-        ----------
-        epoch : int
-            The number of epochs before it in this fit.
-        end : int or None
-            The number of epochs of this fit; None where nobody knows.
-
-        Returns
-        -------
-        MixingRule or None
-            None where nothing is mixed.
-        """
-        return self
-
     @abstractmethod
     def draw(
         self,

@@ -12,7 +12,6 @@ from mixup_tab.mixing.dirichlet import DirichletMixup
 from mixup_tab.mixing.featmix import FeatMix
 from mixup_tab.mixing.manifold import ManifoldMixup
 from mixup_tab.mixing.mixup import Mixup
-from mixup_tab.mixing.off_at_end import OffAtEnd
 from mixup_tab.mixing.regmixup import RegMixup
 from mixup_tab.mixing.remix import Remix
 from mixup_tab.mixing.rule import MixingRule
@@ -30,7 +29,6 @@ RULES: dict[str, Callable[[], MixingRule]] = {
     "regmixup": RegMixup,
     "remix": Remix,
     "cmixup": CMixup,
-    "off_at_end": OffAtEnd,
 }
 
 

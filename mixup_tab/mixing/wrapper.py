@@ -52,11 +52,6 @@ class Wrapper(MixingRule):
         """Return the rule around what the one inside has learned; see :class:`MixingRule`."""
         return replace(self, rule=self.rule.learn(take, y))
 
-    def at(self, epoch: int, end: int | None) -> MixingRule | None:
-        """Return the rule around that of an epoch; see :class:`MixingRule`."""
-        inside = self.rule.at(epoch, end)
-        return None if inside is None else replace(self, rule=inside)
-
     def draw(
         self,
         alpha: float,

@@ -174,7 +174,7 @@ def _plain(value: Any) -> Any:
 def _fingerprint(net: Any, X: Any, y: Any, start: int) -> str:
     """Return a hash of what decides the result of training."""
     hashed = hashlib.sha256()
-    settings = (start, net.max_epochs, net.alpha, net.warmup_epochs, net.batch_size)
+    settings = (start, net.max_epochs, net.alpha, tuple(net.mixing_span), net.batch_size)
     groups = [{**group, "params": None} for group in net.optimizer_.param_groups]
     place = torch.device(net.device).type  # of which the random streams are
     hashed.update(repr((settings, net.lr, net.seeds_, groups, place)).encode())

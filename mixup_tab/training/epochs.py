@@ -30,6 +30,7 @@ from mixup_tab.training.hidden import (
 )
 from mixup_tab.training.optim import LeanAdamW
 from mixup_tab.training.randomness import drawing_from
+from mixup_tab.training.state import mixed_epochs
 
 # The loss is only looked at, so it is computed for many steps in one call.
 _LOSS_STEPS = 64
@@ -156,14 +157,13 @@ class EpochNet(DeviceNet):
         return self.criterion_.rows(outputs, targets).sum((0, 2))
 
     def _mixing_now(self, iterator: Any) -> Mixing | None:
-        epoch = len(self.history) - 1
-        if epoch < self.warmup_epochs:
+        epoch = len(self.history) - 1 - self._before_
+        if not mixed_epochs(self.mixing_span, self._end_)[epoch]:
             return None
         if self._rule_ is None:
             self._check_kind()
             self._rule_ = iterator.teach(as_rule(self.mixing))
-        rule = self._rule_.at(epoch - self._before_, self._end_)
-        return None if rule is None else Mixing(rule, self._alphas())
+        return Mixing(self._rule_, self._alphas())
 
     def _check_kind(self) -> None:
         """Refuse a rule for the other kind of target."""

@@ -69,8 +69,10 @@ class MixupNet(EpochNet):
         minimisation). A sequence gives one per member.
     mixing : str or MixingRule, default="mixup"
         How examples are mixed.
-    warmup_epochs : int, default=0
-        Epochs at the start without mixing.
+    mixing_span : (float, float), default=(0.0, 1.0)
+        Share of the training during which examples are mixed: start and end.
+        ``(0.1, 1)`` mixes after the first tenth of the epochs of a fit, ``(0, 0.9)`` trains
+        plainly in the last tenth. An epoch is mixed if its middle lies in the span.
     n_outputs : int, default=None
         Number of classes or values; None reads it off ``y`` at the first fit.
     n_members : int, default=1
@@ -118,7 +120,7 @@ class MixupNet(EpochNet):
         *,
         alpha: float | Sequence[float] = 0.2,
         mixing: str | MixingRule = "mixup",
-        warmup_epochs: int = 0,
+        mixing_span: tuple[float, float] = (0.0, 1.0),
         n_outputs: int | None = None,
         n_members: int = 1,
         random_state: Any = None,
@@ -130,7 +132,7 @@ class MixupNet(EpochNet):
     ) -> None:
         self.alpha = alpha
         self.mixing = mixing
-        self.warmup_epochs = warmup_epochs
+        self.mixing_span = mixing_span
         self.n_outputs = n_outputs
         self.n_members = n_members
         self.random_state = random_state
@@ -170,7 +172,6 @@ class MixupNet(EpochNet):
         parameters = list(self.module_.parameters())
         self._dtype_ = parameters[0].dtype if parameters else torch.float32
         self._n_weights_ = sum(p.numel() for p in parameters)
-        self._open_end_ = False
         return self
 
     def _seeds(self) -> list[int]:
@@ -285,7 +286,7 @@ class MixupNet(EpochNet):
     ) -> Iterator[None]:
         """Hold weights, random streams and tables on the device while there is training."""
         epochs = self.max_epochs if epochs is None else epochs
-        self._before_, self._end_ = len(self.history), None if self._open_end_ else epochs
+        self._before_, self._end_ = len(self.history), epochs
         self._rule_ = self._inside_ = None
         self._layers_: list[LayerDraw] = []
         self._weight_ = None if weight is None else np.asarray(weight)

@@ -34,11 +34,14 @@ class Kind(NamedTuple):
         Its α.
     weight : float
         How long a fit takes beside mixup, roughly.
+    span : (float, float)
+        During which share of the training.
     """
 
     mixing: str | MixingRule
     alpha: float = ALPHA
     weight: float = 1
+    span: tuple[float, float] = (0.0, 1.0)
 
 
 KINDS: dict[str, Kind] = {
@@ -56,7 +59,7 @@ KINDS: dict[str, Kind] = {
     "manifold α=2": Kind("manifold", alpha=2.0, weight=3),
     "regmixup α=10": Kind("regmixup", alpha=10.0, weight=2),
     "remix": Kind("remix"),
-    "off at end": Kind("off_at_end"),
+    "off at end": Kind("mixup", span=(0, 0.9)),
 }
 
 
@@ -171,6 +174,7 @@ class VariantsPlan(Plan):
         kind = KINDS[task.method]
         net = MixupClassifier(
             mixing=kind.mixing,
+            mixing_span=kind.span,
             alpha=kind.alpha,
             n_estimators=1,
             random_state=task.seed,

@@ -26,6 +26,8 @@ PARTS = ("validation", "test")
 FULL_SIZE = 10_000
 NARROW, LONGER, SLOWER = 0.25, 60, 0.001
 EPOCHS, RATE = 30, 0.003
+# 5 of 30 epochs without mixing, as in the paper, and the same share of others.
+MIXING_SPAN = (1 / 6, 1)
 # Shares that are drawn where a folder has no lists of its own.
 SHARES = {"validation_fraction": 0.1, "test_fraction": 0.2}
 # The code that the paper used has dropout in LeNet, and none in VGG-11.
@@ -94,7 +96,7 @@ class FigurePlan:
             The first seed; it also draws the parts of a folder without lists.
         epochs : int, default=None
             None is 30 as in the paper, and 60 for fewer than 10,000 clips. The learning rate
-            falls by a factor of 10 after each third, and a sixth are warm-up.
+            falls by a factor of 10 after each third, and the first sixth is not mixed.
         width : float, default=None
             Factor for the channels of VGG-11, 1 as in the paper; None is 1, and 0.25 for fewer
             than 10,000 clips.
@@ -153,11 +155,6 @@ class FigurePlan:
             "device": self.device,
         }
 
-    @property
-    def warmup_epochs(self) -> int:
-        """Epochs without mixing: 5 of 30 as in the paper, and the same share of others."""
-        return self.epochs // 6
-
     def fits(self) -> list[Fit]:
         """Return everything that is to be trained, seed by seed."""
         return [
@@ -189,7 +186,7 @@ class FigurePlan:
             kind="log",
             alpha=one.alpha,
             mixing="mixup",
-            warmup_epochs=self.warmup_epochs,
+            mixing_span=MIXING_SPAN,
             max_epochs=self.epochs,
             batch_size=min(100, len(self.parts.train)),
             learning_rate_init=self.learning_rate,

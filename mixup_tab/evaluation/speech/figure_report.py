@@ -116,7 +116,7 @@ def describe(plan: FigurePlan) -> list[str]:
         f"validation, {test:,} for testing ({plan.parts.told}). The paper has 30 words and "
         "65,000 clips.",
         f"{plan.epochs} epochs in batches of 100, Adam at {plan.learning_rate:g}, divided by "
-        f"10 after each third; {plan.warmup_epochs} epochs of warm-up; 160 × 101 log "
+        f"10 after each third; no mixing in the first sixth; 160 × 101 log "
         "spectrograms; no augmentation.",
     ]
     if plan.width != 1 and "vgg11" in plan.nets:
@@ -124,7 +124,7 @@ def describe(plan: FigurePlan) -> list[str]:
             f"Smaller than the paper: VGG-11 has {plan.width:g} of its channels (--width)."
         )
     if plan.epochs != EPOCHS:
-        lines.append("The paper trains for 30 epochs, with 5 of warm-up (--epochs).")
+        lines.append("The paper trains for 30 epochs, the first 5 without mixing (--epochs).")
     if plan.learning_rate != RATE:
         lines.append("The paper's learning rate is 0.003 (--learning-rate).")
     return lines

@@ -1,0 +1,66 @@
+"""What lives only while a net is trained, and the schedule of mixing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+
+def check_mixing_span(span: Any) -> tuple[float, float]:
+    """Return ``mixing_span`` as two floats, or say what is wrong with it.
+
+    Parameters
+    ----------
+    span : (float, float)
+        Share of the training during which examples are mixed, 0 ≤ start < end ≤ 1.
+
+    Returns
+    -------
+    (float, float)
+
+    Raises
+    ------
+    TypeError
+        If it is not a pair of numbers.
+    ValueError
+        If start and end are out of range or order.
+    """
+    hint = (
+        "mixing_span must be a start and an end with 0 <= start < end <= 1, such as (0.1, 1) "
+        f"to mix after the first tenth of the training, got {span!r}."
+    )
+    if isinstance(span, str) or not isinstance(span, Sequence) or len(span) != 2:
+        raise TypeError(hint)
+    if not all(isinstance(part, Real) and not isinstance(part, bool) for part in span):
+        raise TypeError(hint)
+    start, end = float(span[0]), float(span[1])
+    if not 0 <= start < end <= 1:
+        raise ValueError(hint)
+    return start, end
+
+
+def mixed_epochs(span: tuple[float, float], epochs: int) -> list[bool]:
+    """Say for every epoch of a fit whether its examples are mixed.
+
+    An epoch is mixed if its middle lies in the span, so that shares of epochs are rounded.
+
+    Parameters
+    ----------
+    span : (float, float)
+        As in :func:`check_mixing_span`.
+    epochs : int
+        Number of epochs of the fit.
+
+    Returns
+    -------
+    list of bool
+
+    Examples
+    --------
+    >>> from mixup_tab.training.state import mixed_epochs
+    >>> mixed_epochs((0.25, 1), 4)
+    [False, True, True, True]
+    """
+    start, end = check_mixing_span(span)
+    return [start * epochs <= epoch + 0.5 < end * epochs for epoch in range(epochs)]
