@@ -19,7 +19,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-_log_softmax_backward = torch.ops.aten._log_softmax_backward_data.default
+from mixup_tab._torch_private import log_softmax_backward
 
 
 def check_label_smoothing(label_smoothing: float) -> float:
@@ -61,6 +61,8 @@ def squared_error_rows(values: Tensor, targets: Tensor) -> Tensor:
     -------
     Tensor, shape (...)
     """
+    # w (f − wy / w)²: the values come multiplied by their weights, which may be those of a
+    # mixture. A row of zeros is padding, and must not be divided by zero.
     weight = targets[..., -1:].clamp_min(torch.finfo(targets.dtype).tiny)
     return (weight * (values - targets[..., :-1] / weight) ** 2).mean(-1)
 
@@ -144,8 +146,12 @@ class MixedCrossEntropy(_MixedLoss):
         -------
         Tensor, shape of ``outputs``
         """
+        # With p = softmax(outputs), w = Σ_c target_c (the weight) and B rows:
+        # ∂/∂output_c of −(1/B) Σ_c target_c log p_c = (w p_c − target_c) / B.
+        # The backward pass of log_softmax computes exactly that from −target / B; a target
+        # that does not sum to 1 (weighted, or padding of zeros) needs nothing else.
         slope = targets * (-1 / outputs.shape[-2])
-        return _log_softmax_backward(slope, torch.log_softmax(outputs, -1), -1, outputs.dtype)
+        return log_softmax_backward(slope, torch.log_softmax(outputs, -1))
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Turn outputs into probabilities."""
@@ -198,6 +204,8 @@ class MixedSquaredError(_MixedLoss):
         -------
         Tensor, shape of ``outputs``
         """
+        # ∂/∂f of (1/B) (1/outputs) Σ w (f − y)² = 2 (w f − w y) / (B · outputs). Here the
+        # weight is not divided by, so rows of zeros need no care.
         error = outputs * targets[..., -1:] - targets[..., :-1]
         return error * (2 / (outputs.shape[-1] * outputs.shape[-2]))
 

@@ -386,7 +386,7 @@ def test_from_paper_is_the_papers_setting(two_classes):
     paper.set_params(callbacks=[*paper.callbacks, recorder]).fit(1e3 * X, y)
     sizes = [tuple(weight.shape[1:]) for weight, _ in paper.net_.module_.layers()]
     assert sizes == [(128, 4), (128, 128), (2, 128)]
-    assert paper.net_.module_.front is None
+    assert paper.net_.module_.input_layer is None
     assert recorder.rates == [0.001] * (10 * 4)
     assert [len(t[0]) for t in recorder.targets[:4]] == [16, 16, 16, 12]
     assert MixupClassifier.from_paper(max_epochs=3, alpha=1).get_params()["max_epochs"] == 3

@@ -23,7 +23,7 @@ from mixup_tab.estimators.together import (
     path_of,
     plan_chunks,
 )
-from mixup_tab.training import EarlyStopping, LearningRate, MixupNet
+from mixup_tab.training import KeepBestWeights, LearningRate, MixupNet
 
 SMALL = {"hidden_layer_sizes": (8,), "max_epochs": 4, "random_state": 0}
 KINDS = {"classes": MixupClassifier, "values": MixupRegressor}
@@ -483,11 +483,11 @@ def test_classifiers_and_regressors_have_different_paths():
         {"callbacks": None},
         {"callbacks": []},
         {"callbacks": [LearningRate("cosine")]},
-        {"callbacks": [LearningRate("constant"), EarlyStopping()]},
+        {"callbacks": [LearningRate("constant"), KeepBestWeights()]},
         {"random_state": None},
         {"random_state": np.random.RandomState(0)},
         {"max_epochs": "auto"},
-        {"module": partial(MLP, front=nn.Identity())},
+        {"module": partial(MLP, input_layer=nn.Identity())},
     ],
 )
 def test_no_path_where_the_beginning_may_differ(params):

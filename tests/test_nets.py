@@ -112,7 +112,7 @@ def test_dropout_is_active_in_training_only():
 def test_front_is_applied_to_raw_inputs_only():
     x = normal(BATCH, IN)
     front = RobustScale.fit(x)
-    mlp = stack(front=front)
+    mlp = stack(input_layer=front)
     torch.testing.assert_close(mlp(x), stack()(front(x)))
     assert torch.equal(mlp.prepare(x), front(x))
     assert torch.equal(mlp.body(mlp.prepare(x)), mlp(x))
@@ -161,7 +161,7 @@ def test_member_tensors_are_views():
 @pytest.mark.parametrize("hidden", HIDDEN)
 @pytest.mark.parametrize("members", [1, 3])
 def test_backward_writes_the_gradients_of_autograd(criterion, hidden, members):
-    mlp = stack(members, hidden, front=RobustScale.fit(normal(50, IN))).double()
+    mlp = stack(members, hidden, input_layer=RobustScale.fit(normal(50, IN))).double()
     x = mlp.prepare(normal(members, BATCH, IN, dtype=torch.float64))
     targets = targets_for(criterion, members)
     criterion(mlp.body(x), targets).backward()
@@ -391,7 +391,7 @@ def test_nets_may_join_again():
 
 def test_a_joined_stack_has_no_front():
     front = RobustScale.fit(normal(50, IN, dtype=torch.float64))
-    net, x = single(0, front=front), normal(BATCH, IN, dtype=torch.float64)
+    net, x = single(0, input_layer=front), normal(BATCH, IN, dtype=torch.float64)
     expected = net(x)
     joined = MLP.join([net])
     assert torch.equal(joined.prepare(x), x)

@@ -112,7 +112,7 @@ def test_watching_does_not_disturb_training(three_classes, noisy_net, own):
     alone = MixupClassifier(**params).fit(X, y)
     watched = MixupClassifier(callbacks=[_WatchErrors(X, y)], **params).fit(X, y)
     assert watched.loss_curve_ == alone.loss_curve_
-    assert watched.net_.goes_by_hand() is not own
+    assert watched.net_.uses_manual_backward() is not own
     np.testing.assert_array_equal(watched.predict_proba(X), alone.predict_proba(X))
 
 

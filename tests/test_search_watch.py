@@ -11,8 +11,9 @@ from torch import nn
 
 import mixup_tab.search.run as cv
 from mixup_tab import MixupClassifier, MixupSearchCV
-from mixup_tab.search.watch import Stopped, Watch
+from mixup_tab.search.watch import Watch
 from mixup_tab.training import LearningRate
+from mixup_tab.training.stopping import TrainingAborted
 
 
 class Linear(nn.Module):
@@ -173,9 +174,9 @@ def test_a_task_without_a_watch_goes_on():
 def test_a_task_of_a_search_that_was_stopped_is_ended():
     with pytest.raises(KeyboardInterrupt), open_watch() as watch:
         raise KeyboardInterrupt
-    with pytest.raises(Stopped):
+    with pytest.raises(TrainingAborted):
         Watch.report(watch.token, 0, 1)
-    with pytest.raises(Stopped), Watch.task(watch.token):
+    with pytest.raises(TrainingAborted), Watch.task(watch.token):
         raise AssertionError("not to be begun")
 
 
@@ -184,7 +185,7 @@ def test_an_error_stops_the_search(error):
     watch = open_watch()
     with pytest.raises(error), watch:
         raise error
-    with pytest.raises(Stopped):
+    with pytest.raises(TrainingAborted):
         Watch.report(watch.token, 0, 1)
 
 

@@ -11,7 +11,7 @@ from skorch.dataset import ValidSplit
 from torch import nn
 
 from mixup_tab import MLP, MixupNet
-from mixup_tab.training import EarlyStopping, LearningRate
+from mixup_tab.training import KeepBestWeights, LearningRate
 from mixup_tab.training.callbacks import ReadOff, load_member_state, member_state
 
 
@@ -148,7 +148,7 @@ def restless(members=3, patience=4, tol=0.0, **kwargs):
         "n_members": members,
         "max_epochs": 60,
         "train_split": ValidSplit(4, stratified=True),
-        "callbacks": [("diary", diary), ("stop", EarlyStopping(patience, tol))],
+        "callbacks": [("diary", diary), ("stop", KeepBestWeights(patience, tol))],
     }
     return make(**{**setting, **kwargs}), diary
 
@@ -286,14 +286,14 @@ READERS = {
     "dropout": {"module__dropout": 0.3},
     "user's net": {"module": Net},
     "user's nets": {"module": Net, "n_members": 2},
-    "stopped early": {"train_split": STOP, "callbacks": [EarlyStopping(2)]},
-    "patient": {"train_split": STOP, "callbacks": [EarlyStopping(50)]},
+    "stopped early": {"train_split": STOP, "callbacks": [KeepBestWeights(2)]},
+    "patient": {"train_split": STOP, "callbacks": [KeepBestWeights(50)]},
     "members stopped early": {
         "n_members": 3,
         "train_split": STOP,
-        "callbacks": [EarlyStopping(4)],
+        "callbacks": [KeepBestWeights(4)],
     },
-    "tolerance": {"train_split": STOP, "callbacks": [EarlyStopping(2, tol=0.05)]},
+    "tolerance": {"train_split": STOP, "callbacks": [KeepBestWeights(2, tol=0.05)]},
 }
 
 
@@ -308,8 +308,8 @@ def test_readers_get_what_their_own_training_would_end_with(setting):
 
 
 def test_the_net_that_is_read_off_learns_what_it_learns_without_readers():
-    net = read_off([2, 4], 6, train_split=STOP, callbacks=[EarlyStopping(1)])[1]
-    own = constant(6, train_split=STOP, callbacks=[EarlyStopping(1)])
+    net = read_off([2, 4], 6, train_split=STOP, callbacks=[KeepBestWeights(1)])[1]
+    own = constant(6, train_split=STOP, callbacks=[KeepBestWeights(1)])
     assert_trained_like(net.partial_fit(*table()), own.fit(*table()))
 
 

@@ -9,12 +9,12 @@ from torch import nn
 from mixup_tab import MLP, MixupClassifier, MixupRegressor, MixupSearchCV
 from mixup_tab.losses import MixedSquaredError
 from mixup_tab.mixing import CMixup, DirichletMixup, ManifoldMixup, Mixup
+from mixup_tab.nets.stacked import as_stack
 from mixup_tab.training.hidden import (
     INPUT,
     HiddenMix,
-    LayerDraw,
-    default_layers,
-    hidden_layers,
+    _chosen_layers,
+    _LayerDraw,
     mixed_inside,
     mixed_layers,
 )
@@ -50,13 +50,25 @@ class Shell(nn.Module):
         return self.net(x)
 
 
-def test_layers_of_nets_by_name():
-    assert hidden_layers(MLP(3, 2, (8, 8, 8))) == ["layer1", "layer2", "layer3"]
-    assert default_layers(MLP(3, 2, (8, 8, 8))) == ["input", "layer1", "layer2"]
-    assert default_layers(MLP(3, 2, ())) == ["input"]
-    assert default_layers(Blocks()) == ["input", "first", "second"]
-    assert default_layers(Shell()) == ["input", "net.first", "net.second"]
-    assert set(hidden_layers(Shell())) >= {"net", "net.shape", "net.out", "net.first.0"}
+def test_layers_have_names_and_blocks_come_first():
+    assert as_stack(MLP(3, 2, (8, 8, 8))).hidden_layers() == ["layer1", "layer2", "layer3"]
+    assert as_stack(MLP(3, 2, ())).hidden_layers() == []
+    assert as_stack(Blocks()).blocks() == ["first", "second"]
+    assert as_stack(Shell()).blocks() == ["net.first", "net.second"]
+    others = {"net", "net.shape", "net.out", "net.first.0"}
+    assert set(as_stack(Shell()).hidden_layers()) >= others
+
+
+@pytest.mark.parametrize(
+    ("net", "layers"),
+    [
+        (MLP(3, 2, (8, 8, 8)), ["input", "layer1", "layer2"]),
+        (MLP(3, 2, ()), ["input"]),
+        (Blocks(), ["input", "first", "second"]),
+    ],
+)
+def test_the_input_and_two_blocks_are_drawn_where_none_are_named(net, layers):
+    assert _chosen_layers(ManifoldMixup(), net) == layers
 
 
 def mix_at(layer, targets, alpha=1.0, seed=0):
@@ -102,11 +114,7 @@ def test_every_member_of_an_mlp_is_mixed_at_its_own_layer(layer):
 
 
 def test_layers_are_drawn_evenly_among_the_names():
-    draw = LayerDraw(
-        ManifoldMixup(layers=("input", "layer2")),
-        MLP(3, 2),
-        torch.Generator().manual_seed(0),
-    )
+    draw = _LayerDraw(["input", "layer2"], torch.Generator().manual_seed(0))
     drawn = [draw.next() for _ in range(1000)]
     assert set(drawn) == {"input", "layer2"}
     assert 430 < drawn.count("input") < 570

@@ -3,8 +3,7 @@ import torch
 
 from mixup_tab.losses import MixedCrossEntropy
 from mixup_tab.mixing import Mixup
-from mixup_tab.training.batches import Mixing
-from mixup_tab.training.loader_batches import LoaderBatches
+from mixup_tab.training.batches import LoaderBatches, Mixing
 from mixup_tab.training.randomness import Streams
 
 

@@ -169,7 +169,7 @@ def run_stack(settings, steps=STEPS):
     params = stacked_parameters()
     for parameter in params:
         parameter.grad = torch.zeros_like(parameter)
-    update = StackAdamW(params).updates(settings)
+    update = StackAdamW(params).bind(settings)
     with torch.no_grad():
         for step in range(steps):
             write_gradients(params, step)
@@ -224,7 +224,7 @@ def test_a_stacks_settings_may_change_on_the_way():
     adam = StackAdamW(params)
     with torch.no_grad():
         for half, settings in enumerate(halves):
-            update = adam.updates(settings)
+            update = adam.bind(settings)
             for step in range(25 * half, 25 * (half + 1)):
                 write_gradients(params, step)
                 update()
@@ -246,7 +246,7 @@ def test_some_members_go_on_in_another_stack(members):
     for parameter in params:
         parameter.grad = torch.zeros_like(parameter)
     before = StackAdamW(params)
-    update = before.updates(settings)
+    update = before.bind(settings)
     with torch.no_grad():
         for step in range(20):
             write_gradients(params, step)
@@ -255,8 +255,8 @@ def test_some_members_go_on_in_another_stack(members):
     for parameter in rest:
         parameter.grad = torch.zeros_like(parameter)
     after = StackAdamW(rest)
-    after.take(before, torch.tensor(members))
-    update = after.updates([settings[k] for k in members])
+    after.resume(before, torch.tensor(members))
+    update = after.bind([settings[k] for k in members])
     for step in range(20, STEPS):
         for parameter, gradient in zip(rest, stacked_gradients(step), strict=True):
             parameter.grad.copy_(gradient[members])

@@ -168,7 +168,7 @@ def test_a_front_that_a_function_gives_every_member_is_applied_once():
             return x / 9 + 1
 
     def make(in_features, out_features):
-        return MLP(in_features, out_features, front=Front())
+        return MLP(in_features, out_features, input_layer=Front())
 
     pair = classifier(make, n_estimators=2).fit(X, y)
     alone = classifier(make, n_estimators=1).fit(X, y)

@@ -17,9 +17,9 @@ from torch.utils.data import Subset
 from mixup_tab import MLP, CutMix, Mixup, MixupNet
 from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
 from mixup_tab.nets import PiecewiseLinear, RobustScale
-from mixup_tab.training import EarlyStopping, LeanAdamW, LearningRate
-from mixup_tab.training.callbacks import StopTraining, TrainingAborted
-from mixup_tab.training.stack import Task, fit_stacked
+from mixup_tab.training import KeepBestWeights, LeanAdamW, LearningRate
+from mixup_tab.training.stack import NetFit, fit_stacked
+from mixup_tab.training.stopping import StopTraining, TrainingAborted
 
 ROWS = 53
 KINDS = {"classes": MixedCrossEntropy, "values": MixedSquaredError}
@@ -82,7 +82,7 @@ def fit_both_ways(settings, *data, kind="classes"):
     data = data * len(settings) if len(data) == 1 else data
     stacked, alone = (
         [
-            Task(make(kind, **setting), *rows)
+            NetFit(make(kind, **setting), *rows)
             for setting, rows in zip(settings, data, strict=True)
         ]
         for _ in range(2)
@@ -133,7 +133,7 @@ CONSTANT = {"callbacks": [LearningRate("constant")], "callbacks__learning_rate":
 def stopping(patience, **setting):
     return {
         "train_split": FirstRows(),
-        "callbacks": [EarlyStopping(patience)],
+        "callbacks": [KeepBestWeights(patience)],
         "max_epochs": 25,
         "lr": 0.05,
         **setting,
@@ -193,7 +193,7 @@ def test_nets_that_differ_equal_the_nets_alone(kind, settings):
 @pytest.mark.parametrize("kind", KINDS)
 def test_nets_on_bins_equal_the_nets_alone(kind):
     front = PiecewiseLinear.fit(torch.from_numpy(table(kind)[0]))
-    bins = {"module__front": front, "module__in_features": front.width}
+    bins = {"module__input_layer": front, "module__in_features": front.width}
     settings = [{**bins, "alpha": 0.3}, {**bins, "mixing": "cutmix", "alpha": 0.5}, {}]
     nets = assert_equal_alone(settings, kind=kind)
     assert nets[0].module_.weight0.shape[-1] == front.width
@@ -229,7 +229,7 @@ def test_everything_may_differ_at_once(kind):
 def test_every_net_scales_its_rows_with_its_own_front():
     folds = [table(rows=rows) for rows in FOLDS[1:4]]
     fronts = [RobustScale.fit(torch.from_numpy(10 * X)) for X, _ in folds]
-    settings = [{"module__front": front} for front in fronts]
+    settings = [{"module__input_layer": front} for front in fronts]
     nets = assert_equal_alone([*settings, {}], *folds, folds[0])
     assert losses(nets[0]) != losses(nets[3])
 
@@ -237,7 +237,7 @@ def test_every_net_scales_its_rows_with_its_own_front():
 def test_nets_may_share_the_rows_and_differ_in_the_front():
     X, y = table()
     fronts = [RobustScale.fit(torch.from_numpy(part)) for part in (X, 10 * X[:20])]
-    assert_equal_alone([{"module__front": front} for front in fronts], (X, y))
+    assert_equal_alone([{"module__input_layer": front} for front in fronts], (X, y))
 
 
 def test_tables_may_differ_in_their_columns():
@@ -257,7 +257,7 @@ def test_in_single_precision_probabilities_agree():
 
 def test_the_same_stack_gives_the_same_bits_twice():
     settings = [part[0] for part in DIFFERENCES.values()]
-    first, second = ([Task(make(**part), *table()) for part in settings] for _ in range(2))
+    first, second = ([NetFit(make(**part), *table()) for part in settings] for _ in range(2))
     assert fit_stacked(first) == fit_stacked(second)
     for one, other in zip(first, second, strict=True):
         assert_same_bits(one.net, other.net)
@@ -428,7 +428,7 @@ FAILURES = {
 def test_a_net_that_fails_is_named_and_the_others_go_on(failure, kind):
     settings = [{}, failure, {"batch_size": 14}, {"n_members": 2, "module__dropout": 0.2}]
     stacked, alone = (
-        [Task(make(kind, **setting), *table(kind)) for setting in settings] for _ in range(2)
+        [NetFit(make(kind, **setting), *table(kind)) for setting in settings] for _ in range(2)
     )
     errors, expected = fit_stacked(stacked), [fit_alone(task) for task in alone]
     assert [type(error) for error in errors] == [type(None), ValueError, *[type(None)] * 2]
@@ -440,7 +440,7 @@ def test_a_net_that_fails_is_named_and_the_others_go_on(failure, kind):
 
 def test_several_may_fail_at_different_times(stacks):
     settings = [explosive(factor, max_epochs=9) for factor in (30.0, 1e5, 0.0, 1e3)]
-    tasks, alone = ([Task(make(**part), *table()) for part in settings] for _ in range(2))
+    tasks, alone = ([NetFit(make(**part), *table()) for part in settings] for _ in range(2))
     errors, expected = fit_stacked(tasks), [fit_alone(task) for task in alone]
     epochs = [len(task.net.history) for task in tasks]
     assert stacks == [4, 3, 2, 1]
@@ -455,7 +455,7 @@ class Enough(TrainingAborted):
 
 
 def test_an_exception_of_on_epochs_ends_everything():
-    tasks = [Task(make(max_epochs=50), *table()) for _ in range(3)]
+    tasks = [NetFit(make(max_epochs=50), *table()) for _ in range(3)]
     threads, calls = torch.get_num_threads(), []
 
     def on_epochs(epochs):
@@ -471,7 +471,7 @@ def test_an_exception_of_on_epochs_ends_everything():
 
 
 def test_nets_can_be_looked_at_after_every_epoch(stacks):
-    tasks = [Task(make(alpha=alpha, **CONSTANT), *table()) for alpha in (0.0, 0.5)]
+    tasks = [NetFit(make(alpha=alpha, **CONSTANT), *table()) for alpha in (0.0, 0.5)]
     seen = []
     fit_stacked(tasks, lambda _: seen.append([weights(task.net) for task in tasks]))
     assert stacks == [2]
@@ -486,7 +486,7 @@ def test_on_epochs_can_end_a_net_that_is_trained_alone():
     def on_epochs(epochs):
         raise Enough
 
-    tasks = [Task(make(optimizer=torch.optim.Adam), *table()), Task(make(), *table())]
+    tasks = [NetFit(make(optimizer=torch.optim.Adam), *table()), NetFit(make(), *table())]
     with pytest.raises(Enough):
         fit_stacked(tasks, on_epochs)
     assert len(tasks[1].net.history) == 0
@@ -500,8 +500,8 @@ def test_on_epochs_counts_every_epoch_of_every_net_once():
         *[{"max_epochs": 1}, {"max_epochs": 7}, {"batch_size": 9}, stopping(1)],
         *[{"optimizer": torch.optim.Adam}, {"lr": 1e30}, {"callbacks": [Spoil(2)]}],
     ]
-    tasks = [Task(make(**setting), *table()) for setting in settings]
-    tasks.append(Task(make(), *table(rows=slice(0, 20))))
+    tasks = [NetFit(make(**setting), *table()) for setting in settings]
+    tasks.append(NetFit(make(), *table(rows=slice(0, 20))))
     counts = []
     fit_stacked(tasks, counts.append)
     assert sum(counts) == sum(len(task.net.history) for task in tasks)
@@ -582,7 +582,7 @@ def test_a_hook_for_batches_sees_every_batch():
 def test_a_net_that_has_been_trained_before_goes_on(stacks):
     trained = make().partial_fit(*table())
     expected = copy.deepcopy(trained).partial_fit(*table())
-    assert fit_stacked([Task(make(), *table()), Task(trained, *table())]) == [None, None]
+    assert fit_stacked([NetFit(make(), *table()), NetFit(trained, *table())]) == [None, None]
     assert len(trained.history) == 10
     assert stacks == [1]
     assert_same_bits(trained, expected)
@@ -595,7 +595,7 @@ def test_a_net_that_has_been_trained_before_goes_on(stacks):
 def trained():
     """Nets that have been one stack, one of them for a short while."""
     settings = [{}, {"alpha": 0}, {"max_epochs": 1}, {"lr": 0.03}, {"n_members": 2}]
-    tasks = [Task(make(**setting), *table()) for setting in settings]
+    tasks = [NetFit(make(**setting), *table()) for setting in settings]
     assert fit_stacked(tasks) == [None] * len(tasks)
     return [task.net for task in tasks]
 
@@ -614,7 +614,7 @@ def test_nets_own_their_parameters(trained):
 
 
 def test_a_net_that_failed_owns_its_parameters():
-    tasks = [Task(make(lr=rate), *table()) for rate in (0.01, 1e30)]
+    tasks = [NetFit(make(lr=rate), *table()) for rate in (0.01, 1e30)]
     fit_stacked(tasks)
     for task in tasks:
         size = task.net.module_.weight0.numel() * 8
@@ -695,7 +695,7 @@ class Diary(Callback):
 
 
 def test_a_callback_hears_what_it_hears_alone_and_of_its_own_net():
-    diaries = {"callbacks": [("diary", Diary()), ("stop", EarlyStopping(1))]}
+    diaries = {"callbacks": [("diary", Diary()), ("stop", KeepBestWeights(1))]}
     settings = [stopping(1, **diaries), stopping(1, alpha=0, **diaries)]
     for net, other in zip(*fit_both_ways(settings), strict=True):
         own, expected = dict(net.callbacks_)["diary"], dict(other.callbacks_)["diary"]

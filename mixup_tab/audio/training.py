@@ -27,9 +27,9 @@ from mixup_tab.audio.saving import (
     versions,
 )
 from mixup_tab.displays.loss_curve import LossCurveDisplay
-from mixup_tab.training import Checkpoint
-from mixup_tab.training.net import interrupts_pass
+from mixup_tab.training import ResumeFile
 from mixup_tab.training.state import mixed_epochs
+from mixup_tab.training.stopping import propagate_interrupt
 
 
 class Clips(NamedTuple):
@@ -253,10 +253,10 @@ def fit(
     net, words = pipeline[-1], np.unique(train_part.y)
     _check_words(held_out.y, words)
     codes = np.searchsorted(words, held_out.y)
-    with ProgressBar(what, None, console=console) as bar, interrupts_pass():
+    with ProgressBar(what, None, console=console) as bar, propagate_interrupt():
         watch = Validation(held_out.X, codes, bar)
         own = list(net.callbacks or ())
-        net.set_params(callbacks=[*own, watch, Checkpoint(checkpoint)])
+        net.set_params(callbacks=[*own, watch, ResumeFile(checkpoint)])
         net.fit(train_part.X, train_part.y)
         net.set_params(callbacks=own or None)
 

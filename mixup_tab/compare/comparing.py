@@ -33,7 +33,7 @@ from mixup_tab.compare.verdict import SCORES, Verdict, judge, summarize
 from mixup_tab.estimators.alpha import ALPHAS
 from mixup_tab.mixing.draw import check_alpha
 from mixup_tab.training.device import pick_device
-from mixup_tab.training.net import interrupts_pass
+from mixup_tab.training.stopping import propagate_interrupt
 
 MAX_ROWS = 20_000
 _METHODS = (ERM, MIXUP, REFERENCE)
@@ -134,7 +134,7 @@ class Job:
             Fitted.
         alpha : float
         """
-        with interrupts_pass(), warnings.catch_warnings():
+        with propagate_interrupt(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the comparison has told them
             net = make_net(self.question, self.setting)
             alphas = (0.0, *self.setting.alphas)

@@ -27,7 +27,7 @@ from mixup_tab.compare.choosing import (
 from mixup_tab.compare.folds import Split
 from mixup_tab.compare.question import Question
 from mixup_tab.metrics import calibration_bins, classification_scores
-from mixup_tab.training.net import interrupts_pass
+from mixup_tab.training.stopping import propagate_interrupt
 
 ERM, MIXUP, REFERENCE = "ERM", "mixup", "HistGradientBoosting"
 # What is said about folds of ordinary tables, and of no use to the user.
@@ -79,7 +79,7 @@ def run_split(question: Question, split: Split, setting: Setting) -> Outcome:
     Outcome
     """
     outcome = Outcome()
-    with warnings.catch_warnings(record=True) as caught, interrupts_pass():
+    with warnings.catch_warnings(record=True) as caught, propagate_interrupt():
         warnings.simplefilter("always")
         for contestant in _contestants(question, split, setting, outcome.curve):
             row, bins = _judge(question, split, contestant)

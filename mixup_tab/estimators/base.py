@@ -22,7 +22,7 @@ from mixup_tab.estimators.checks import (
     TrainingData,
     check_params,
     check_X,
-    front_maker,
+    input_layer_fitter,
     input_types,
     is_auto,
     takes_any_shape,
@@ -34,8 +34,8 @@ from mixup_tab.estimators.progress import (
     with_callbacks,
 )
 from mixup_tab.nets import MLP
-from mixup_tab.training import EarlyStopping, LearningRate, MixupNet
-from mixup_tab.training.callbacks import Heartbeat
+from mixup_tab.training import KeepBestWeights, LearningRate, MixupNet
+from mixup_tab.training.callbacks import EpochProgress
 
 
 class RowSplit:
@@ -156,7 +156,7 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
             report = ReportEpochs(root, self, X, y, lambda: self._learned(net))
             net.callbacks_ = [*net.callbacks_, ("report", report)]
         if on_epochs is not None:
-            net.callbacks_ = [*net.callbacks_, ("heartbeat", Heartbeat(on_epochs))]
+            net.callbacks_ = [*net.callbacks_, ("progress", EpochProgress(on_epochs))]
         net.partial_fit(data.X, data.y, sample_weight=data.weight)
         net.callbacks_ = own
         if root is not None:
@@ -224,7 +224,7 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
 
     def _go_on(self, net: MixupNet) -> None:
         try:
-            net.take_over(self.net_)
+            net.continue_from(self.net_)
         except ValueError as error:
             raise ValueError(
                 "warm_start goes on from the net that is there, which has another shape than "
@@ -277,7 +277,7 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
         if any(isinstance(_unnamed(cb), (LearningRate, LRScheduler)) for cb in callbacks):
             params["callbacks__learning_rate"] = None
         if holds_out:
-            callbacks.append(EarlyStopping(patience=self.n_iter_no_change))
+            callbacks.append(KeepBestWeights(patience=self.n_iter_no_change))
         return {"callbacks": callbacks or None, **params}
 
     def _module_params(self, data: TrainingData, n_outputs: int) -> dict[str, Any]:
@@ -290,10 +290,10 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
             "dropout": self.dropout,
         }
         module = MLP if self.module is None else self.module
-        make_front = front_maker(self.module)
-        if make_front is not None:
-            front = data.front(make_front)
-            offered |= {"in_features": front.width, "front": front}
+        fit_layer = input_layer_fitter(self.module)
+        if fit_layer is not None:
+            layer = data.input_layer(fit_layer)
+            offered |= {"in_features": layer.width, "input_layer": layer}
         accepted = inspect.signature(module).parameters
         fixed = getattr(module, "keywords", {})  # of a functools.partial
         params = {

@@ -129,17 +129,17 @@ class TrainingData:
     weight: np.ndarray | None
 
     def __post_init__(self) -> None:
-        self._fronts: dict[Callable, nn.Module] = {}
+        self._input_layers: dict[Callable, nn.Module] = {}
 
-    def front(self, make: Callable[[Tensor], nn.Module]) -> nn.Module:
-        """Return what a function makes of the rows to stand in front of nets, made once."""
-        if make not in self._fronts:
-            self._fronts[make] = make(as_tensor(self.X))
-        return self._fronts[make]
+    def input_layer(self, fit: Callable[[Tensor], nn.Module]) -> nn.Module:
+        """Return the input layer that a function fits to the rows, fitted once."""
+        if fit not in self._input_layers:
+            self._input_layers[fit] = fit(as_tensor(self.X))
+        return self._input_layers[fit]
 
 
-def front_maker(module: Any) -> Callable[[Tensor], nn.Module] | None:
-    """Return the function that reads a net's scaling of columns off training rows.
+def input_layer_fitter(module: Any) -> Callable[[Tensor], nn.Module] | None:
+    """Return the function that fits a net's input layer to training rows.
 
     Parameters
     ----------
@@ -153,12 +153,12 @@ def front_maker(module: Any) -> Callable[[Tensor], nn.Module] | None:
     """
     if module is None:
         return RobustScale.fit
-    return getattr(getattr(module, "func", module), "make_front", None)
+    return getattr(getattr(module, "func", module), "fit_input_layer", None)
 
 
 def takes_any_shape(module: Any) -> bool:
     """Whether one input of a net may be more than a row of a table."""
-    return front_maker(module) is None
+    return input_layer_fitter(module) is None
 
 
 def input_types(module: Any, *types: type) -> list[type]:

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 
-from mixup_tab.estimators.checks import TrainingData, front_maker
+from mixup_tab.estimators.checks import TrainingData, input_layer_fitter
 from mixup_tab.estimators.together import Rows, count_weights, fit_together, plan_chunks
-from mixup_tab.training.callbacks import TrainingAborted
 from mixup_tab.training.device import threads_for
+from mixup_tab.training.stopping import TrainingAborted
 
 if TYPE_CHECKING:
     from mixup_tab.estimators.base import BaseMixup
@@ -138,5 +138,5 @@ def cross_fit(
 
 def _width(estimator: BaseMixup, data: TrainingData) -> int:
     """Number of inputs of an estimator's net."""
-    make = front_maker(estimator.module)
-    return data.X[0].size if make is None else data.front(make).width
+    fit_layer = input_layer_fitter(estimator.module)
+    return data.X[0].size if fit_layer is None else data.input_layer(fit_layer).width

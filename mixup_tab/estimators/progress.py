@@ -8,7 +8,7 @@ from typing import Any
 
 from skorch.callbacks import Callback
 
-from mixup_tab.training.callbacks import StopTraining
+from mixup_tab.training.stopping import StopTraining
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import numpy as np
 import torch
 from scipy.special import betainc
-from torch import Tensor, nn
 
 from mixup_tab.mixing.draw import check_alpha
-from mixup_tab.nets import MLP, PreparedNet
+from mixup_tab.nets.stacked import as_stack
 from mixup_tab.training import MixupNet
-from mixup_tab.training.device_net import members_of
-from mixup_tab.training.table import as_tensor
 
 
 def mean_larger_weight(alpha: float) -> float:
@@ -63,8 +58,8 @@ def mean_prepared(net: MixupNet, X: np.ndarray) -> np.ndarray:
         Of a table after the net's own scaling of the columns, for a
         :class:`~mixup_tab.nets.PreparedNet` after its ``prepare``.
     """
-    prepare, _ = _halves(net.module_)[0]
-    sums = [prepare(part).sum(0).cpu().double() for part in _chunks(net, X)]
+    prepare, _ = as_stack(net.module_).halves()[0]
+    sums = [prepare(part).sum(0).cpu().double() for part in net.input_chunks(X)]
     return torch.stack(sums).sum(0).numpy() / len(X)
 
 
@@ -88,35 +83,11 @@ def shrunk_outputs(net: MixupNet, X: np.ndarray, mean: np.ndarray, theta: float)
     ndarray of float64, shape (members, rows, outputs)
     """
     parts = []
-    for part in _chunks(net, X):
+    for part in net.input_chunks(X):
         outputs = []
-        for prepare, body in _halves(net.module_):
+        for prepare, body in as_stack(net.module_).halves():
             x = prepare(part)
             moved = torch.lerp(torch.as_tensor(mean).to(x), x, theta)
             outputs.append(body(moved).reshape(-1, len(x), net.n_outputs_))
         parts.append(torch.cat(outputs).cpu().double())
     return torch.cat(parts, 1).numpy()
-
-
-def _halves(module: nn.Module) -> list[tuple[Callable, Callable]]:
-    """Return what every net, or a stack at once, does before and after inputs are mixed."""
-    if isinstance(module, MLP):
-        return [(module.prepare, module.body)]
-    return [
-        (net.prepare, net.body) if isinstance(net, PreparedNet) else (nn.Identity(), net)
-        for net in members_of(module)
-    ]
-
-
-def _chunks(net: MixupNet, X: np.ndarray) -> Iterator[Tensor]:
-    """Yield rows on the device, as many and as precise as the net takes them to predict."""
-    x, module = as_tensor(X), net.module_
-    if module.training:
-        net._set_training(False)
-    kind = net._dtype_
-    if x.dtype == torch.float64 and isinstance(module, MLP) and str(net.device) != "mps":
-        kind = x.dtype
-    if isinstance(members_of(module)[0], PreparedNet) and not x.is_floating_point():
-        kind = x.dtype
-    for part in x.split(net._chunk()):
-        yield part.to(net.device, kind)

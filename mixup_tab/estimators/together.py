@@ -15,10 +15,10 @@ from torch import nn
 
 from mixup_tab.estimators.checks import takes_any_shape
 from mixup_tab.training import LearningRate
-from mixup_tab.training.callbacks import ReadOff, TrainingAborted
+from mixup_tab.training.callbacks import ReadOff
 from mixup_tab.training.device import pick_device
-from mixup_tab.training.net import interrupts_pass
-from mixup_tab.training.stack import Task, fit_stacked
+from mixup_tab.training.stack import NetFit, fit_stacked
+from mixup_tab.training.stopping import propagate_interrupt
 
 if TYPE_CHECKING:
     from mixup_tab.estimators.base import BaseMixup
@@ -60,18 +60,16 @@ def fit_together(
         The error that ended the fit of each, if one did; that estimator is not fitted.
     """
     errors: list[Exception | None] = [None] * len(estimators)
-    tasks: dict[int, Task] = {}
+    tasks: dict[int, NetFit] = {}
     checked: dict = {}
     before = [dict(vars(estimator)) for estimator in estimators]
     for position, (estimator, data) in enumerate(zip(estimators, rows, strict=True)):
         try:
             if _alone(estimator):
-                with interrupts_pass():
+                with propagate_interrupt():
                     estimator._fit(*data, on_epochs=on_epochs)
             else:
                 tasks[position] = _make_task(estimator, data, checked)
-        except TrainingAborted:
-            raise
         except Exception as error:  # a module of the user's may raise anything
             errors[position] = error
     runs = _share_runs(estimators, tasks)
@@ -100,7 +98,7 @@ def _alone(estimator: BaseMixup) -> bool:
     )
 
 
-def _make_task(estimator: BaseMixup, rows: Rows, checked: dict) -> Task:
+def _make_task(estimator: BaseMixup, rows: Rows, checked: dict) -> NetFit:
     """Check parameters and data and make the net, as ``fit`` does."""
     estimator._check_params()
     class_weight = repr(getattr(estimator, "class_weight", None))
@@ -114,7 +112,7 @@ def _make_task(estimator: BaseMixup, rows: Rows, checked: dict) -> Task:
     data, seen = checked[key]
     vars(estimator).update(seen)
     estimator.alpha_ = float(estimator.alpha)
-    return Task(estimator._make_net(data, partial=False), data.X, data.y, data.weight)
+    return NetFit(estimator._make_net(data, partial=False), data.X, data.y, data.weight)
 
 
 @dataclass
@@ -135,7 +133,7 @@ class _SharedRun:
     readers: list[int]
     read_off: ReadOff
 
-    def error_of(self, reader: Task, error: Exception | None) -> Exception | None:
+    def error_of(self, reader: NetFit, error: Exception | None) -> Exception | None:
         """Return what training a reader alone would have raised."""
         if reader.net in self.read_off.waiting_:
             return error
@@ -150,7 +148,7 @@ class _SharedRun:
         net.callbacks_ = [pair for pair in net.callbacks_ if pair[1] is not self.read_off]
 
 
-def _share_runs(estimators: Sequence[BaseMixup], tasks: dict[int, Task]) -> list[_SharedRun]:
+def _share_runs(estimators: Sequence[BaseMixup], tasks: dict[int, NetFit]) -> list[_SharedRun]:
     """Find estimators whose training is the beginning of another's."""
     paths: dict[Any, list[int]] = {}
     for position, task in tasks.items():

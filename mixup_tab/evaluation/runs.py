@@ -23,7 +23,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
 from mixup_tab.metrics import calibration_bins, classification_scores
-from mixup_tab.training.net import interrupts_pass
+from mixup_tab.training.stopping import propagate_interrupt
 
 
 class Task(NamedTuple):
@@ -148,7 +148,7 @@ def _score(trial: Trial, task: Task) -> Outcome:
 
 def _fit(model: BaseEstimator, X: Any, y: np.ndarray) -> None:
     """Fit a model; Ctrl-C ends the benchmark, not only this fit."""
-    with warnings.catch_warnings(), interrupts_pass():
+    with warnings.catch_warnings(), propagate_interrupt():
         # scikit-learn's net takes Ctrl-C as the end of training and warns.
         warnings.filterwarnings("error", "Training (was )?interrupted")
         try:

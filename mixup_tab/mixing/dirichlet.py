@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mixup_tab._torch_private import standard_gamma
 from mixup_tab.mixing.draw import check_alpha, partners
 from mixup_tab.mixing.rule import MixingRule, take_partners
 
@@ -177,8 +178,6 @@ def dirichlet(alpha: float, shape: Sequence[int], *, generator: torch.Generator)
         return weights
     # Beyond, all weights but one are 0 anyway, or all are equal, and floats overflow.
     alpha = min(max(alpha, 1e-30), 1e18)
-    gamma = torch._standard_gamma(
-        torch.full(tuple(shape), alpha + 1, **place), generator=generator
-    )
+    gamma = standard_gamma(torch.full(tuple(shape), alpha + 1, **place), generator)
     uniform = torch.empty(tuple(shape), **place).exponential_(generator=generator)  # −log U
     return torch.softmax(gamma.log() - uniform / alpha, 0)

@@ -2,13 +2,12 @@
 
 from mixup_tab.nets.bcresnet import BCResNet, SubSpectralNorm
 from mixup_tab.nets.bins import BinnedMLP, PiecewiseLinear
-from mixup_tab.nets.ensemble import Ensemble
 from mixup_tab.nets.lenet import LeNet
 from mixup_tab.nets.mlp import MLP
 from mixup_tab.nets.preact_resnet import PreActResNet18
-from mixup_tab.nets.prepared import PreparedNet
 from mixup_tab.nets.resnet import ResNet10
 from mixup_tab.nets.scaling import RobustScale
+from mixup_tab.nets.stacked import Ensemble, PreparedNet
 from mixup_tab.nets.vgg import VGG11
 
 __all__ = [

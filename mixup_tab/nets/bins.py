@@ -36,8 +36,8 @@ class PiecewiseLinear(nn.Module):
     >>> import torch
     >>> from mixup_tab.nets import PiecewiseLinear
     >>> x = torch.arange(5.0).unsqueeze(1)
-    >>> front = PiecewiseLinear.fit(x, bins=2)
-    >>> front(torch.tensor([[1.0]]))[:, 1:3]
+    >>> layer = PiecewiseLinear.fit(x, bins=2)
+    >>> layer(torch.tensor([[1.0]]))[:, 1:3]
     tensor([[ 0.0000, -0.5000]])
     """
 
@@ -112,4 +112,4 @@ class BinnedMLP(MLP):
     True
     """
 
-    make_front = PiecewiseLinear.fit
+    fit_input_layer = PiecewiseLinear.fit

@@ -1,19 +1,29 @@
-"""Fully connected nets, one or a stack of independent ones."""
+"""Fully connected nets, one or a stack of independent ones, with a hand-written backward pass.
+
+Notation of the comments: K members, B rows in a batch, L layers. Layer l of member k computes
+z_l = a_l W_lᵀ + b_l from its inputs a_l, and a_{l+1} = ReLU(z_l) · mask_l / keep. Weights are
+kept as (K, out, in), biases as (K, 1, out), activations as (K, B, width), so that every product
+is one batched matrix product (``bmm``) over all members.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-_relu_backward = torch.ops.aten.threshold_backward.grad_input
+from mixup_tab._torch_private import relu_backward_
+from mixup_tab.nets.stacked import Halves, StackedNet
+
+# Values per chunk of rows in prediction: hidden layers of a chunk stay in the cache.
+_CHUNK_VALUES = 1 << 17
 
 
-class MLP(nn.Module):
+class MLP(nn.Module, StackedNet):
     """A ReLU net, or a stack of ``n_members`` independent ones.
 
     Every parameter carries a leading model axis, so a stack is trained with batched
@@ -36,7 +46,7 @@ class MLP(nn.Module):
     generators : sequence of torch.Generator, default=None
         One source of randomness per member for its initial weights; None takes
         torch's global one.
-    front : nn.Module, default=None
+    input_layer : nn.Module, default=None
         Map without trainable parameters that is applied to the inputs first, such as
         :class:`RobustScale`. In training it is applied to whole blocks of batches
         before they are mixed.
@@ -61,6 +71,8 @@ class MLP(nn.Module):
     torch.Size([8, 5, 3])
     """
 
+    one_call = True
+
     def __init__(
         self,
         in_features: int,
@@ -70,12 +82,12 @@ class MLP(nn.Module):
         dropout: float = 0.0,
         n_members: int = 1,
         generators: Sequence[torch.Generator] | None = None,
-        front: nn.Module | None = None,
+        input_layer: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.dropout: float | list[float] = dropout
         self.n_members = n_members
-        self.front = front
+        self.input_layer = input_layer
         sizes = [in_features, *hidden_layer_sizes, out_features]
         self.width = max(sizes[1:])
         for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
@@ -86,46 +98,11 @@ class MLP(nn.Module):
             )
         self.reset_parameters(generators)
 
-    @classmethod
-    def join(cls, nets: Sequence[MLP]) -> MLP:
-        """Return one stack of all members of several nets, which become views of it.
-
-        Parameters
-        ----------
-        nets : sequence of MLP
-            Nets of the same layer sizes. From here on their parameters are slices of the
-            stack's, until :meth:`leave` is called on them.
-
-        Returns
-        -------
-        MLP
-        """
-        stack = cls.__new__(cls)
-        nn.Module.__init__(stack)
-        stack.n_members = sum(net.n_members for net in nets)
-        stack.width, stack.front = nets[0].width, None
-        stack.dropout = [net.dropout for net in nets for _ in range(net.n_members)]
-        for name in nets[0]._parameters:
-            data = torch.cat([net._parameters[name].detach() for net in nets])
-            stack.register_parameter(name, nn.Parameter(data))
-            parts = data.split([net.n_members for net in nets])
-            for net, part in zip(nets, parts, strict=True):
-                net._parameters[name].data = part
-        return stack
-
-    def leave(self) -> None:
-        """Give the parameters memory of their own again after :meth:`join`."""
-        for parameter in self._parameters.values():
-            parameter.data = parameter.detach().clone()
-
     def layers(self) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
         """Iterate over (weight, bias), shapes (members, out, in) and (members, 1, out)."""
+        # The dict itself: nn.Module looks names up slowly, and this is called for every step.
         parameters = iter(self._parameters.values())
         return zip(parameters, parameters, strict=True)
-
-    def member_tensors(self, member: int) -> dict[str, Tensor]:
-        """Return views of one member's parameters by name."""
-        return {name: p.detach()[member] for name, p in self._parameters.items()}
 
     @torch.no_grad()
     def reset_parameters(self, generators: Sequence[torch.Generator] | None = None) -> None:
@@ -142,9 +119,11 @@ class MLP(nn.Module):
                     )
                     tensor.copy_((2 * drawn - 1) * bound)
 
+    # ------------------------------------------------------------------ forward pass
+
     def prepare(self, x: Tensor) -> Tensor:
-        """Apply the front to raw inputs of any leading shape."""
-        return x if self.front is None else self.front(x)
+        """Apply the input layer to raw inputs of any leading shape."""
+        return x if self.input_layer is None else self.input_layer(x)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs for raw inputs; see the class for shapes."""
@@ -165,7 +144,7 @@ class MLP(nn.Module):
         generators : sequence of torch.Generator, default=None
             One source of dropout masks per member; None takes torch's global one.
         change : callable, default=no change
-            ``change(k, x)`` stands in for the inputs of layer k, shape (members, batch, width).
+            ``change(k, x)`` replaces the inputs of layer k, shape (members, batch, width).
 
         Returns
         -------
@@ -174,12 +153,16 @@ class MLP(nn.Module):
         single = x.dim() == 2 and self.n_members == 1
         if x.dim() == 2:
             x = x.expand(self.n_members, *x.shape)
-        layers = list(self.layers())
-        if x.dtype != layers[0][0].dtype:
-            layers = [(weight.to(x.dtype), bias.to(x.dtype)) for weight, bias in layers]
         dropout = self._make_dropout(generators) if self.training else None
-        outputs = self._run(x, layers, dropout, change)
-        return outputs[0] if single else outputs
+        for k, (weight, bias) in enumerate(self.layers()):
+            if k:
+                x = x.relu_()  # in place: what baddbmm returned belongs to nobody else
+                x = x if dropout is None else dropout(x)
+            x = x if change is None else change(k, x)
+            x = torch.baddbmm(bias.to(x.dtype), x, weight.to(x.dtype).mT)
+        return x[0] if single else x
+
+    # ----------------------------------------------------------------- backward pass
 
     def backward(
         self,
@@ -217,15 +200,20 @@ class MLP(nn.Module):
     ) -> Callable[[Tensor, Tensor], Tensor]:
         """Return :meth:`backward` as a function of inputs and targets, for a loop.
 
-        It holds on to parameters and gradients, so that a step looks nothing up. It is to
-        be called where no gradient is recorded.
+        It holds on to parameters and gradients, so that a step looks nothing up. Call it where
+        no gradient is recorded.
+
+        With δ_L the gradient of the loss by the outputs, going down from the last layer:
+        ∂W_l = δ_lᵀ a_l, ∂b_l = Σ_rows δ_l, and δ_{l−1} = (δ_l W_l) · [a_l > 0] / keep.
 
         Parameters
         ----------
         criterion, generators
             As in :meth:`backward`.
         rows : sequence of int, default=None
-            Number of rows of each member's batch that are not padding, if not all.
+            Number of rows of each member's batch that are not padding, if not all. Padding
+            needs no care here, because its targets are zero and so is its δ; only dropout
+            must not draw for it.
 
         Returns
         -------
@@ -234,59 +222,49 @@ class MLP(nn.Module):
         if self.weight0.grad is None:
             self._make_gradients()
         dropout = self._make_dropout(generators, rows)
+        weights = [weight.detach() for weight, _ in self.layers()]
+        turned = [weight.mT for weight in weights]  # views, they follow the weights
+        biases = [bias.detach() for _, bias in self.layers()]
         grads = [(weight.grad, bias.grad) for weight, bias in self.layers()]
-        layers = [(weight.detach(), bias.detach()) for weight, bias in self.layers()]
-        turned = [weight.mT for weight, _ in layers]
-        # Written over in every step: threads that allocate wait for each other.
-        buffers: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
+        last = len(weights) - 1
+        # Room for activations and slopes by the shape of a batch: a full one, and what is left
+        # over at the end of an epoch. It is written over in every step, because allocating
+        # costs time, and more of it when several threads allocate at once.
+        buffers: dict[torch.Size, _Buffers] = {}
 
         def step(x: Tensor, targets: Tensor) -> Tensor:
-            if x.shape not in buffers:
-                buffers[x.shape] = _hidden_buffers(x, layers)
-            hidden = buffers[x.shape]
-            inputs = [x, *(values for values, _ in hidden)]
-            for layer, (values, _) in enumerate(hidden):
-                torch.baddbmm(layers[layer][1], inputs[layer], turned[layer], out=values)
+            room = buffers.get(x.shape)
+            if room is None:
+                room = buffers[x.shape] = _Buffers(x, weights)
+            inputs = [x, *room.values]  # a_0 = x, a_1, …: filled on the way up
+            for layer, values in enumerate(room.values):
+                torch.baddbmm(biases[layer], inputs[layer], turned[layer], out=values)
                 values.relu_()
                 if dropout is not None:
                     values.mul_(dropout.mask(values))
-            outputs = torch.baddbmm(layers[-1][1], inputs[-1], turned[-1])
+            # Not into a buffer: the caller keeps the outputs, for the loss of many steps.
+            outputs = torch.baddbmm(biases[last], inputs[last], turned[last])
             slope = criterion.gradient(outputs, targets)
-            ones = _ones(slope.shape[0], slope.shape[1], slope.dtype, slope.device)
-            for layer in range(len(layers) - 1, -1, -1):
+            for layer in range(last, -1, -1):
                 weight_grad, bias_grad = grads[layer]
                 torch.bmm(slope.mT, inputs[layer], out=weight_grad)
-                torch.bmm(ones, slope, out=bias_grad)  # a sum, only faster
+                # (K, 1, B) ones times (K, B, out): a sum over rows, faster than sum().
+                torch.bmm(room.ones, slope, out=bias_grad)
                 if layer:
-                    values, below = hidden[layer - 1]
-                    torch.bmm(slope, layers[layer][0], out=below)
-                    # A dropped unit is zero, so one test serves ReLU and dropout.
-                    slope = _relu_backward(below, values, 0, grad_input=below)
+                    below = room.slopes[layer - 1]
+                    torch.bmm(slope, weights[layer], out=below)
+                    # A dropped unit is zero as well, so [a > 0] serves ReLU and dropout.
+                    slope = relu_backward_(below, inputs[layer])
                     if dropout is not None:
                         slope.div_(dropout.keep(slope))
             return outputs
 
         return step
 
-    @torch.inference_mode(False)
+    @torch.inference_mode(False)  # autograd may want to add to them later
     def _make_gradients(self) -> None:
         for parameter in self.parameters():
             parameter.grad = torch.zeros_like(parameter.detach())
-
-    def _run(
-        self,
-        x: Tensor,
-        layers: Sequence[tuple[Tensor, Tensor]],
-        dropout: Callable[[Tensor], Tensor] | None,
-        change: Callable[[int, Tensor], Tensor] | None,
-    ) -> Tensor:
-        for k, (weight, bias) in enumerate(layers):
-            if k:
-                x = x.relu_()
-                x = x if dropout is None else dropout(x)
-            x = x if change is None else change(k, x)
-            x = torch.baddbmm(bias, x, weight.mT)
-        return x
 
     def _make_dropout(
         self,
@@ -300,11 +278,103 @@ class MLP(nn.Module):
             shares = [shares] * self.n_members
         return _Dropout(shares, generators, rows) if any(shares) else None
 
+    # ----------------------------------------------------- members that join a stack
 
-@lru_cache(maxsize=8)
-@torch.inference_mode(False)
-def _ones(members: int, batch: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.ones((), dtype=dtype, device=device).expand(members, 1, batch)
+    @classmethod
+    def join(cls, nets: Sequence[MLP]) -> MLP:
+        """Return one stack of all members of several nets, which become views of it.
+
+        Parameters
+        ----------
+        nets : sequence of MLP
+            Nets of the same layer sizes. From here on their parameters are slices of the
+            stack's, until :meth:`leave` is called on them.
+
+        Returns
+        -------
+        MLP
+        """
+        stack = cls.__new__(cls)  # without drawing initial weights
+        nn.Module.__init__(stack)
+        stack.n_members = sum(net.n_members for net in nets)
+        stack.width, stack.input_layer = nets[0].width, None
+        stack.dropout = [net.dropout for net in nets for _ in range(net.n_members)]
+        for name in nets[0]._parameters:
+            data = torch.cat([net._parameters[name].detach() for net in nets])
+            stack.register_parameter(name, nn.Parameter(data))
+            parts = data.split([net.n_members for net in nets])
+            for net, part in zip(nets, parts, strict=True):
+                # The Parameter object stays, because optimizers know a parameter by it.
+                net._parameters[name].data = part
+        return stack
+
+    def leave(self) -> None:
+        """Give the parameters memory of their own again after :meth:`join`."""
+        for parameter in self._parameters.values():
+            parameter.data = parameter.detach().clone()
+
+    @property
+    def can_join(self) -> bool:
+        """Whether :meth:`join` keeps all that a net does: a subclass may compute otherwise."""
+        names = ("prepare", "forward", "body", "bind", "backward", "layers")
+        return all(getattr(type(self), name) is getattr(MLP, name) for name in names)
+
+    # ------------------------------------------------- the rest of the interface of a stack
+
+    @property
+    def has_manual_backward(self) -> bool:
+        """Whether :meth:`bind` computes what :meth:`body` does, for all parameters."""
+        own_body = type(self).body is not MLP.body and type(self).bind is MLP.bind
+        return not own_body and all(p.requires_grad for p in self._parameters.values())
+
+    def nets(self) -> list[nn.Module]:
+        """Return the stack once for every member."""
+        return [self] * self.n_members
+
+    def halves(self) -> list[Halves]:
+        """Return :meth:`prepare` and :meth:`body`, for all members at once."""
+        return [(self.prepare, self.body)]
+
+    def prepare_member(self, member: int, x: Tensor) -> Tensor:
+        """Apply the input layer, which is the same for all members."""
+        return self.prepare(x)
+
+    def input_dtype(self, given: torch.dtype, *, training: bool, device: str) -> torch.dtype:
+        """Return the dtype of the weights; in prediction double precision stays that."""
+        if given == torch.float64 and not training and torch.device(device).type != "mps":
+            return given
+        return self.weight0.dtype
+
+    def member_tensors(self, member: int) -> dict[str, Tensor]:
+        """Return views of one member's parameters by name."""
+        return {name: p.detach()[member] for name, p in self._parameters.items()}
+
+    def rows_per_chunk(self, batch_size: int) -> int:
+        """Return how many rows leave a hidden layer of all members in the cache."""
+        return max(_CHUNK_VALUES // (self.width * self.n_members), 16)
+
+    def multiplications(self, row: Tensor | None) -> int:
+        """Return the number of weights: each multiplies once."""
+        return sum(parameter.numel() for parameter in self._parameters.values())
+
+    def hidden_layers(self) -> list[str]:
+        """Return "layer1", "layer2", …: the outputs of hidden layers after ReLU."""
+        return [f"layer{k}" for k in range(1, len(self._parameters) // 2)]
+
+    def blocks(self) -> list[str]:
+        """Return all hidden layers."""
+        return self.hidden_layers()
+
+
+class _Buffers:
+    """Memory for the hidden layers of a training pass over batches of one shape."""
+
+    def __init__(self, x: Tensor, weights: Sequence[Tensor]) -> None:
+        members, batch = x.shape[:2]
+        shapes = [(members, batch, weight.shape[1]) for weight in weights[:-1]]
+        self.values = [x.new_empty(shape) for shape in shapes]
+        self.slopes = [x.new_empty(shape) for shape in shapes]
+        self.ones = x.new_ones(()).expand(members, 1, batch)
 
 
 class _Dropout:
@@ -322,16 +392,17 @@ class _Dropout:
         self._keep: Tensor | None = None
 
     def keep(self, x: Tensor) -> Tensor:
-        """Shares that are kept, shape (members, 1, 1)."""
+        """Return the shares that are kept, shape (members, 1, 1), made once."""
         if self._keep is None:
             keep = [[[1 - share]] for share in self.shares]
             self._keep = torch.tensor(keep, dtype=x.dtype, device=x.device)
         return self._keep
 
     def mask(self, x: Tensor) -> Tensor:
-        """Draw what ``x`` is to be multiplied by."""
+        """Draw what ``x`` is to be multiplied by: 0, or one over the share that is kept."""
         mask = torch.ones_like(x)
         for k in self.drawn:
+            # Only the rows that are not padding, so that a member draws what it draws alone.
             part = mask[k, : self.rows[k]]
             source = self.generators[k] if self.generators else None
             part.bernoulli_(1 - self.shares[k], generator=source)
@@ -339,11 +410,3 @@ class _Dropout:
 
     def __call__(self, x: Tensor) -> Tensor:
         return x * self.mask(x)
-
-
-def _hidden_buffers(
-    x: Tensor, layers: Sequence[tuple[Tensor, Tensor]]
-) -> list[tuple[Tensor, Tensor]]:
-    """Room for the values and the slopes of every hidden layer."""
-    shapes = [(*x.shape[:2], weight.shape[1]) for weight, _ in layers[:-1]]
-    return [(x.new_empty(shape), x.new_empty(shape)) for shape in shapes]

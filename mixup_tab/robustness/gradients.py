@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from mixup_tab.estimators import MixupClassifier, MixupEnsembleClassifier
-from mixup_tab.nets import MLP
+from mixup_tab.nets.stacked import as_stack
 
 # Rows that go through a net and back at once.
 _CHUNK = 1024
@@ -139,8 +139,6 @@ def _outputs(estimator: MixupClassifier, x: Tensor) -> Tensor:
     """Outputs of every member as in prediction, but differentiable; on the CPU."""
     net = estimator.net_
     net.module_.eval()
-    dtype = net._dtype_
-    if x.dtype == torch.float64 and isinstance(net.module_, MLP) and net.device != "mps":
-        dtype = x.dtype
+    dtype = as_stack(net.module_).input_dtype(x.dtype, training=False, device=net.device)
     outputs = net.module_(x.to(net.device, dtype)).cpu()
     return outputs if net.n_members > 1 else outputs.unsqueeze(0)

@@ -22,7 +22,7 @@ from mixup_tab.search.chunk import Judge
 from mixup_tab.search.folds import Fold
 from mixup_tab.search.plan import Candidate, net_of
 from mixup_tab.search.run import SearchRun
-from mixup_tab.training.net import interrupts_pass
+from mixup_tab.training.stopping import propagate_interrupt
 
 
 class MixupSearchCV(GridSearchCV):
@@ -183,7 +183,10 @@ class MixupSearchCV(GridSearchCV):
         if self.refit is not False:
             best = clone(self.estimator)
             best.set_params(**clone(learned["best_params_"], safe=False))
-            with interrupts_pass(), subtask(root, "refit-with-best-params", self, X, y, best):
+            with (
+                propagate_interrupt(),
+                subtask(root, "refit-with-best-params", self, X, y, best),
+            ):
                 learned |= _refit(best, X, y, routed.estimator.fit)
         vars(self).update(learned)
         if root is not None:

@@ -20,7 +20,7 @@ from mixup_tab.search.chunk import Fit, Judge, run_chunk
 from mixup_tab.search.folds import Fold, run_steps
 from mixup_tab.search.plan import Candidate, make_chunks
 from mixup_tab.search.watch import Watch
-from mixup_tab.training.net import interrupts_pass
+from mixup_tab.training.stopping import propagate_interrupt
 
 
 @dataclass
@@ -94,7 +94,7 @@ class SearchRun:
         done: dict[int, dict] = {}
         finished = self._finished(watch.token)
         try:
-            with interrupts_pass(), watch, closing(finished):
+            with propagate_interrupt(), watch, closing(finished):
                 for number, results in finished:
                     done |= {int(fit): result for fit, result in results}
                     epochs = sum(map(_epochs, self._chunks[number][1]))

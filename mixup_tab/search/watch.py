@@ -18,14 +18,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from mixup_tab.training.callbacks import TrainingAborted
+from mixup_tab.training.stopping import TrainingAborted
 
 # Seconds to wait for tasks of a stopped search, which look up after every block of steps.
 _PATIENCE = 60.0
-
-
-class Stopped(TrainingAborted):
-    """Ends a task whose search has been stopped."""
 
 
 class Watch:
@@ -95,7 +91,7 @@ class Watch:
 
         Raises
         ------
-        Stopped
+        TrainingAborted
             If the search has been stopped before.
         """
         cls._check(token)
@@ -118,7 +114,7 @@ class Watch:
 
         Raises
         ------
-        Stopped
+        TrainingAborted
             If the search has been stopped.
         """
         cls._check(token)
@@ -130,4 +126,4 @@ class Watch:
     @classmethod
     def _check(cls, token: str) -> None:
         if token in cls._stopped:
-            raise Stopped
+            raise TrainingAborted

@@ -1,17 +1,24 @@
-"""Batches cut on the device from arrays that stay there."""
+"""Batches of a fit, mixed: cut on the device from arrays that stay there, or from a loader.
+
+Everything is made in blocks of batches, shape (batches, members, batch, ...): drawing,
+gathering and mixing a block takes hardly longer than one batch, and the training loop takes
+views of it apart.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mixup_tab.mixing import MixingRule
-from mixup_tab.training.randomness import Streams
+from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
+from mixup_tab.mixing import MixingRule, as_rule
+from mixup_tab.mixing.draw import check_alpha
+from mixup_tab.training.randomness import Streams, drawing_from
 from mixup_tab.training.table import Examples
 
 # Batches are gathered and mixed in blocks: enough of them that the calls cost nothing
@@ -25,6 +32,27 @@ class Batch(NamedTuple):
 
     x: Tensor
     targets: Tensor
+
+
+def rule_for(mixing: str | MixingRule, criterion: nn.Module) -> MixingRule:
+    """Return the mixing rule, unless it is for the other kind of target."""
+    rule, name = as_rule(mixing), type(criterion).__name__
+    others = {"classes": MixedSquaredError, "values": MixedCrossEntropy}
+    if isinstance(criterion, others.get(rule.kind, ())):
+        raise ValueError(
+            f"mixing={mixing!r} looks at {rule.kind}, but the targets of criterion={name} are "
+            "none. Use 'mixup'."
+        )
+    return rule
+
+
+def member_alphas(alpha: float | Sequence[float], n_members: int) -> list[float]:
+    """Return α of every member, from one for all or a sequence."""
+    alphas = alpha if isinstance(alpha, Sequence) and not isinstance(alpha, str) else None
+    alphas = [alpha] * n_members if alphas is None else alphas
+    if len(alphas) != n_members:
+        raise ValueError(f"alpha has {len(alphas)} values for n_members={n_members}.")
+    return [check_alpha(value) for value in alphas]
 
 
 @dataclass
@@ -74,17 +102,17 @@ class MixedBatches:
     examples : Examples
         Rows to draw from.
     rows : Tensor of int64, shape (n,), or None
-        Rows that take part; None means all.
+        Rows to use; None means all.
     batch_size : int
-        Rows per batch; the last batch may be smaller.
+        Rows per batch, -1 for all; the last batch may be smaller.
     streams : sequence of Streams
         Random streams, one per member.
     augment : callable, default=None
-        ``augment(member, x)`` prepares batches of shape (batches, batch, *features) at
-        random, before they are mixed.
+        ``augment(member, x)`` prepares rows, shape (rows, *features), at random, before they
+        are mixed.
     ahead : bool, default=True
-        Whether short epochs are made several at a time. Random streams then are ahead of
-        training, which could not go on from their states.
+        Whether short epochs are made several at a time. The random streams are then ahead of
+        training, which cannot be resumed from their states.
     """
 
     def __init__(
@@ -102,7 +130,7 @@ class MixedBatches:
         self.ahead = ahead
         self.rows = rows
         self.n_rows = len(examples) if rows is None else len(rows)
-        self.batch_size = min(batch_size, self.n_rows)
+        self.batch_size = self.n_rows if batch_size == -1 else min(batch_size, self.n_rows)
         self.streams = streams
         self._mixing: Mixing | None = None
         self._ahead: list[deque[list[tuple[Tensor, Tensor]]]] = [deque() for _ in streams]
@@ -123,10 +151,11 @@ class MixedBatches:
                 epochs.clear()
         self._mixing = mixing
 
-    def teach(self, rule: MixingRule) -> MixingRule:
+    def fit_rule(self, rule: MixingRule) -> MixingRule:
         """Return a rule with what it must know of the rows.
 
-        What augments them draws from a seed of its own, wherever training is.
+        Random preparation of the rows draws from a seed of its own here, so that it does not
+        matter when the rule is fitted.
         """
         rows = self.rows
         if rows is None:
@@ -140,8 +169,8 @@ class MixedBatches:
             state = generator.get_state()
             try:
                 generator.manual_seed(0)
-                parts = x.unsqueeze(0).split(self.batch_size, 1)  # as many as in training
-                return torch.cat([self.augment(0, part).squeeze(0) for part in parts])
+                parts = x.split(self.batch_size)  # as many as fit in training
+                return torch.cat([self.augment(0, part) for part in parts])
             finally:
                 generator.set_state(state)
 
@@ -186,7 +215,7 @@ class MixedBatches:
         if full < self.n_rows:
             yield self._block(member, order[full:].unsqueeze(0))
 
-    @torch.inference_mode(False)  # a later epoch may want gradients
+    @torch.inference_mode(False)  # a later epoch may be trained with autograd
     def _epochs(self, member: int, count: int) -> list[list[tuple[Tensor, Tensor]]]:
         """Make several epochs as one block, and another of the rows that are left over."""
         orders = torch.stack([self._order(self.streams[member]) for _ in range(count)])
@@ -206,14 +235,15 @@ class MixedBatches:
         return order if self.rows is None else self.rows[order]
 
     def _batches_per_block(self) -> int:
-        # Not a function of the number of members, whose random streams it partitions.
+        # Not a function of the number of members: a block draws λ and partners in one go, so
+        # that its size decides which random numbers a member gets.
         values = self.batch_size * self.examples.row_size
         return min(max(BLOCK_VALUES // values, 1), BLOCK_BATCHES)
 
     def _block(self, member: int, rows: Tensor) -> tuple[Tensor, Tensor]:
         x, targets = self.examples.take(rows)
         if self.augment is not None:
-            x = self.augment(member, x)
+            x = self.augment(member, x.flatten(0, 1)).unflatten(0, x.shape[:2])
         if self.mixing is None:
             return x, targets
         labels = self.examples.labels(rows) if self.mixing.rule.needs_labels else None
@@ -240,7 +270,7 @@ class PlainBatches:
         rows: Tensor | None,
         batch_size: int,
         members: int,
-        prepare: Callable[[Tensor], Tensor] = lambda x: x,
+        prepare: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.examples = examples
         self.prepare = prepare
@@ -253,5 +283,74 @@ class PlainBatches:
     def __iter__(self) -> Iterator[Batch]:
         for rows in self.rows.split(self.batch_size):
             x, targets = self.examples.take(rows)
-            parts = self.prepare(x), targets
-            yield Batch(*(part.expand(self.members, *part.shape) for part in parts))
+            x = x if self.prepare is None else self.prepare(x)
+            yield Batch(*(part.expand(self.members, *part.shape) for part in (x, targets)))
+
+
+class LoaderBatches:
+    """Batches of a torch ``DataLoader``, moved to the device and mixed one by one.
+
+    Parameters
+    ----------
+    loader : iterable of (x, y)
+        Batches.
+    encode : callable
+        Makes target rows of ``(y, None)``.
+    device : str
+        Where the batches go.
+    streams : sequence of Streams
+        Random streams; all members see the same rows, each mixed in its own way.
+    prepare : callable, default=no change
+        ``prepare(member, x)`` prepares a batch before it is mixed.
+    """
+
+    def __init__(
+        self,
+        loader: Iterable,
+        encode: Callable[[Tensor, Tensor | None], Tensor],
+        device: str,
+        streams: Sequence[Streams],
+        prepare: Callable[[int, Tensor], Tensor] = lambda member, x: x,
+    ) -> None:
+        self.loader = loader
+        self.encode = encode
+        self.device = device
+        self.streams = streams
+        self.prepare = prepare
+        self.mixing: Mixing | None = None
+
+    def fit_rule(self, rule: MixingRule) -> MixingRule:
+        """Return the rule: a loader does not give all rows at once."""
+        return rule
+
+    def __iter__(self) -> Iterator[Batch]:
+        for x, y in self._loaded():
+            if not isinstance(x, Tensor):
+                raise TypeError(f"Only one tensor per batch can be mixed, got {type(x)!r}.")
+            x, y = (part.to(self.device, non_blocking=True) for part in (x, y))
+            parts = [self._part(member, x, y) for member in range(len(self.streams))]
+            yield Batch(*map(torch.stack, zip(*parts, strict=True)))
+
+    def blocks(self) -> Iterator[Batch]:
+        """Yield an epoch in blocks of one batch; see :meth:`MixedBatches.blocks`."""
+        for batch in self:
+            yield Batch(*(part.unsqueeze(0) for part in batch))
+
+    def _part(self, member: int, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what a member sees of a batch."""
+        x, targets = self.prepare(member, x), self.encode(y, None)
+        if self.mixing is None:
+            return x, targets
+        return self.mixing.apply(member, x, targets, y, self.streams[member])
+
+    def _loaded(self) -> Iterator[tuple[Any, Any]]:
+        """Load batches, with all randomness of loader and dataset from the first stream."""
+        done = object()
+        with drawing_from(self.streams[0].init):
+            batches = iter(self.loader)
+        while True:
+            with drawing_from(self.streams[0].init):
+                batch = next(batches, done)
+            if batch is done:
+                return
+            yield batch

@@ -1,4 +1,4 @@
-"""Learning rate and early stopping, as skorch callbacks."""
+"""Learning rate, best weights and progress, as skorch callbacks."""
 
 from __future__ import annotations
 
@@ -10,32 +10,25 @@ from typing import Any
 import torch
 from skorch.callbacks import Callback
 
-
-class StopTraining(KeyboardInterrupt):
-    """A callback has decided that training ends here.
-
-    A KeyboardInterrupt is how skorch's callbacks say so; this one is told from Ctrl-C.
-    """
+from mixup_tab.nets.stacked import as_stack
+from mixup_tab.training.stopping import StopTraining
 
 
-class TrainingAborted(Exception):
-    """Somebody else than the net has decided that nothing is to come of this training."""
-
-
-class Heartbeat(Callback):
-    """Tells somebody of every epoch, who may abort by raising.
+class EpochProgress(Callback):
+    """Reports every finished epoch.
 
     Parameters
     ----------
     on_epochs : callable
-        Called with 1 at the end of every epoch.
+        Called with 1 at the end of every epoch. What it raises ends training; see
+        :mod:`mixup_tab.training.stopping`.
     """
 
     def __init__(self, on_epochs: Callable[[int], None]) -> None:
         self.on_epochs = on_epochs
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Tell."""
+        """Report the epoch."""
         self.on_epochs(1)
 
 
@@ -95,11 +88,12 @@ class LearningRate(Callback):
             group["lr"] = rate
 
 
-class EarlyStopping(Callback):
+class KeepBestWeights(Callback):
     """Keeps the weights with the lowest validation loss, in memory, for every member.
 
-    A member of a stack that has not improved for ``patience`` epochs is done; training
-    ends when all are. The best weights are put back at the end, also after Ctrl-C.
+    Needs a validation part (``train_split``). A member of a stack that has not improved for
+    ``patience`` epochs is done; training ends when all are. The best weights are put back at
+    the end, also after Ctrl-C.
 
     Parameters
     ----------
@@ -107,11 +101,21 @@ class EarlyStopping(Callback):
         Epochs without improvement after which a member is done.
     tol : float, default=0.0
         Smaller decreases of the loss do not count as improvement.
+
+    Raises
+    ------
+    ValueError
+        At fit, without a validation part.
     """
 
     def __init__(self, patience: int = 10, tol: float = 0.0) -> None:
         self.patience = patience
         self.tol = tol
+
+    def initialize(self) -> KeepBestWeights:
+        """Start without kept weights."""
+        self.states_: list[dict | None] = []
+        return self
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Start afresh."""
@@ -119,14 +123,20 @@ class EarlyStopping(Callback):
         self.start_ = len(net.history)
         self.best_loss_ = torch.full((members,), math.inf)
         self.best_epoch_ = [0] * members
-        self.states_: list[dict | None] = [None] * members
+        self.states_ = [None] * members
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_end(self, net: Any, dataset_valid: Any = None, **kwargs: Any) -> None:
         """Keep what improved; raise StopTraining when all are done."""
+        if dataset_valid is None:
+            raise ValueError(
+                "KeepBestWeights needs a validation part, but train_split=None makes none. Use "
+                "train_split=skorch.dataset.ValidSplit(5)."
+            )
         epoch = len(net.history) - self.start_
         loss = net.epoch_losses_["valid"]
         done = [epoch - best > self.patience for best in self.best_epoch_]
         for k in range(len(loss)):
+            # A member that is done stays done, as if it had been trained alone.
             if not done[k] and loss[k] < self.best_loss_[k] - self.tol:
                 self.best_loss_[k] = loss[k]
                 self.best_epoch_[k] = epoch
@@ -136,6 +146,10 @@ class EarlyStopping(Callback):
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Put the best weights back and let go of the copies."""
+        self.put_back(net)
+
+    def put_back(self, net: Any) -> None:
+        """Put the best weights back, unless that has been done."""
         for k, state in enumerate(self.states_):
             if state is not None:
                 load_member_state(net.module_, k, state)
@@ -175,7 +189,7 @@ class ReadOff(Callback):
     def _serve(self, other: Any, net: Any) -> None:
         best = [None] * net.n_members
         for _, callback in net.callbacks_:
-            if isinstance(callback, EarlyStopping):
+            if isinstance(callback, KeepBestWeights):
                 best = callback.states_ or best
         for k, state in enumerate(best):
             load_member_state(other.module_, k, state or member_state(net.module_, k))
@@ -183,19 +197,14 @@ class ReadOff(Callback):
         self.waiting_.remove(other)
 
 
-def _member(module: torch.nn.Module, k: int) -> dict[str, torch.Tensor]:
-    if hasattr(module, "member_tensors"):
-        return module.member_tensors(k)
-    return module.state_dict()
-
-
 def member_state(module: torch.nn.Module, k: int) -> dict[str, torch.Tensor]:
-    """Return a copy of what member ``k`` has learned; of everything for a plain module."""
-    return {name: tensor.detach().clone() for name, tensor in _member(module, k).items()}
+    """Return a copy of the parameters and buffers of member ``k``."""
+    tensors = as_stack(module).member_tensors(k)
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
 @torch.no_grad()
 def load_member_state(module: torch.nn.Module, k: int, state: dict[str, torch.Tensor]) -> None:
     """Put a copy made by :func:`member_state` back."""
-    for name, tensor in _member(module, k).items():
+    for name, tensor in as_stack(module).member_tensors(k).items():
         tensor.copy_(state[name])

@@ -10,6 +10,8 @@ from functools import lru_cache
 import torch
 from torch import nn
 
+from mixup_tab._torch_private import has_native_bfloat16
+
 
 def pick_device(device: str | torch.device) -> str:
     """Resolve a ``device`` argument.
@@ -118,8 +120,7 @@ def has_fast_bfloat16(kind: str) -> bool:
     """
     if kind == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return kind == "cpu" and native()
+    return kind == "cpu" and has_native_bfloat16()
 
 
 def precision_for(net: nn.Module, device: str) -> AbstractContextManager[object]:

@@ -10,89 +10,64 @@ import torch
 from torch import Tensor, nn
 
 from mixup_tab.mixing import ManifoldMixup
-from mixup_tab.nets import MLP
+from mixup_tab.nets.stacked import as_stack
+from mixup_tab.training.randomness import Streams
 
 INPUT = "input"
 _DRAWN_AT_ONCE = 256
 
 
-def hidden_layers(net: nn.Module) -> list[str]:
-    """Return the names of a net's hidden layers, first those that are drawn by default.
-
-    Parameters
-    ----------
-    net : nn.Module
-        One net, or an MLP of any number of members.
-
-    Returns
-    -------
-    list of str
-        "layer1", "layer2", … for an MLP. Else names of submodules: the blocks, which are
-        the outermost submodules with weights but for the last one, and then all others.
-
-    Examples
-    --------
-    >>> from torch import nn
-    >>> from mixup_tab.training.hidden import hidden_layers
-    >>> hidden_layers(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)))
-    ['0', '1', '2']
-    """
-    if isinstance(net, MLP):
-        return [f"layer{k}" for k in range(1, len(list(net.layers())))]
-    blocks = _blocks(net)
-    others = [name for name, _ in net.named_modules() if name and name not in blocks]
-    return [*blocks, *others]
-
-
-def default_layers(net: nn.Module) -> list[str]:
-    """Return the layers among which mixing draws where none are named.
-
-    Parameters
-    ----------
-    net : nn.Module
-        One net, or an MLP of any number of members.
-
-    Returns
-    -------
-    list of str
-        The input and the first two blocks; see :func:`hidden_layers`.
-    """
-    blocks = hidden_layers(net) if isinstance(net, MLP) else _blocks(net)
-    return [INPUT, *blocks[:2]]
-
-
-def _blocks(net: nn.Module) -> list[str]:
-    """Names of the outermost submodules with weights, without the last one."""
-    prefix, children = "", _with_weights(net)
-    while len(children) == 1:  # a net inside of a shell
-        name, only = children[0]
-        prefix, children = f"{prefix}{name}.", _with_weights(only)
-    return [prefix + name for name, _ in children[:-1]]
-
-
-def _with_weights(net: nn.Module) -> list[tuple[str, nn.Module]]:
-    return [
-        (name, child)
-        for name, child in net.named_children()
-        if next(child.parameters(), None) is not None
-    ]
-
-
-class LayerDraw:
-    """Draws the layer of every batch, many at a time so as not to wait for the device.
+class HiddenMixing:
+    """Mixing inside of the nets of all members, for an epoch.
 
     Parameters
     ----------
     rule : ManifoldMixup
         Names the layers.
-    net : nn.Module
-        Has them.
-    generator : torch.Generator
-        Source of randomness.
+    alphas : sequence of float
+        Parameter of Beta(α, α), one per member.
+    module : nn.Module
+        The net, or the nets, of all members.
+    streams : sequence of Streams
+        Random streams, one per member.
     """
 
-    def __init__(self, rule: ManifoldMixup, net: nn.Module, generator: torch.Generator) -> None:
-        self.names = _chosen(rule, net)
+    def __init__(
+        self,
+        rule: ManifoldMixup,
+        alphas: Sequence[float],
+        module: nn.Module,
+        streams: Sequence[Streams],
+    ) -> None:
+        names = _chosen_layers(rule, module)
+        self._rule, self._alphas = rule, alphas
+        self._generators = [stream.mix for stream in streams]
+        self._layers = [_LayerDraw(names, generator) for generator in self._generators]
+
+    def draw(self, targets: Tensor) -> list[HiddenMix]:
+        """Draw what is mixed in one step, for every member.
+
+        Parameters
+        ----------
+        targets : Tensor, shape (members, batch, columns)
+            Target rows of the batch.
+
+        Returns
+        -------
+        list of HiddenMix
+        """
+        parts = zip(self._alphas, self._layers, targets, self._generators, strict=True)
+        return [
+            HiddenMix(self._rule, alpha, layers.next(), part, generator)
+            for alpha, layers, part, generator in parts
+        ]
+
+
+class _LayerDraw:
+    """Draws the layer of every batch, many at a time so as not to wait for the device."""
+
+    def __init__(self, names: Sequence[str], generator: torch.Generator) -> None:
+        self.names = names
         self.generator = generator
         self._drawn: list[int] = []
 
@@ -104,10 +79,11 @@ class LayerDraw:
         return self.names[self._drawn.pop()]
 
 
-def _chosen(rule: ManifoldMixup, net: nn.Module) -> list[str]:
-    if rule.layers is None:
-        return default_layers(net)
-    known = [INPUT, *hidden_layers(net)]
+def _chosen_layers(rule: ManifoldMixup, module: nn.Module) -> list[str]:
+    stack = as_stack(module)
+    if rule.layers is None:  # the input and two blocks, as in the paper
+        return [INPUT, *stack.blocks()[:2]]
+    known = [INPUT, *stack.hidden_layers()]
     for name in rule.layers:
         if name not in known:
             raise ValueError(
@@ -179,20 +155,20 @@ class HiddenMix:
             return self.targets
         if self._mix is None:
             raise ValueError(
-                f"Layer {self.layer!r} took no part in a training step, so nothing was mixed. "
-                "Name layers that the net's forward calls in ManifoldMixup(layers=...)."
+                f"Layer {self.layer!r} was not called in a training step, so nothing was "
+                "mixed. Name layers that the net's forward calls in ManifoldMixup(layers=...)."
             )
         return self.rule.mix_y(self.targets, self._mix)
 
 
 @contextmanager
 def mixed_inside(net: nn.Module, mix: HiddenMix | None) -> Iterator[None]:
-    """Mix what a layer of a net gives, inside of the block.
+    """Mix the output of a layer of any net, by a hook, inside of the block.
 
     Parameters
     ----------
     net : nn.Module
-        A net that is no MLP.
+        The net of one member.
     mix : HiddenMix or None
         What is done to the output of its layer; None and the input are left alone.
     """
@@ -208,7 +184,7 @@ def mixed_inside(net: nn.Module, mix: HiddenMix | None) -> Iterator[None]:
 
 
 def mixed_layers(mixes: Sequence[HiddenMix]) -> Any:
-    """Return what an MLP is to do to the inputs of its layers.
+    """Return a function that mixes layers of an MLP; see ``change`` of :meth:`MLP.body`.
 
     Parameters
     ----------

@@ -3,43 +3,53 @@
 from __future__ import annotations
 
 import copy
+import math
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
+from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochScoring, EpochTimer, PrintLog
-from torch import nn
+from torch import Tensor, nn
 
 from mixup_tab.losses import MixedCrossEntropy
-from mixup_tab.mixing import MixingRule
+from mixup_tab.mixing import MixingRule, as_rule
 from mixup_tab.nets import MLP, Ensemble
-from mixup_tab.training.callbacks import EarlyStopping, LearningRate, StopTraining
+from mixup_tab.nets.stacked import as_stack, weights_dtype
+from mixup_tab.training.batches import (
+    Batch,
+    LoaderBatches,
+    MixedBatches,
+    Mixing,
+    PlainBatches,
+    member_alphas,
+    rule_for,
+)
+from mixup_tab.training.callbacks import KeepBestWeights, LearningRate
 from mixup_tab.training.device import pick_device, threads_for
-from mixup_tab.training.epochs import EpochNet
-from mixup_tab.training.hidden import LayerDraw
+from mixup_tab.training.hidden import HiddenMixing
 from mixup_tab.training.optim import LeanAdamW
 from mixup_tab.training.randomness import Streams, drawing_from, member_seeds
-from mixup_tab.training.table import is_array
+from mixup_tab.training.resume_file import ResumeFile
+from mixup_tab.training.state import TrainingState, mixed_epochs
+from mixup_tab.training.steps import batch_losses, manual_epoch
+from mixup_tab.training.stopping import call_hook, ends_early
+from mixup_tab.training.table import (
+    TargetEncoder,
+    as_arrays,
+    as_tensor,
+    count_outputs,
+    examples_of,
+    is_array,
+)
 
-_ENDS_GENTLY: ContextVar[bool] = ContextVar("ends_gently", default=True)
+_BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+_STEP_METHODS = ("train_step", "train_step_single", "infer")
 
 
-@contextmanager
-def interrupts_pass() -> Iterator[None]:
-    """Let Ctrl-C through: inside, it does not end the training of one net, but everything."""
-    token = _ENDS_GENTLY.set(False)
-    try:
-        yield
-    finally:
-        _ENDS_GENTLY.reset(token)
-
-
-class MixupNet(EpochNet):
+class MixupNet(NeuralNet):
     """A skorch net that trains on mixed examples.
 
     For people who want skorch's own interface: any ``module``, callbacks, history,
@@ -53,6 +63,8 @@ class MixupNet(EpochNet):
     Validation and prediction never mix. Scores of the training part, where a callback
     asks for them, are computed on unmixed rows.
 
+    Ctrl-C ends training and keeps the best weights so far, with a warning.
+
     Parameters
     ----------
     module : class or callable
@@ -65,14 +77,15 @@ class MixupNet(EpochNet):
         for class codes from 0, :class:`~mixup_tab.losses.MixedSquaredError` for values,
         or any torch loss that takes class probabilities as targets.
     alpha : float or sequence of float, default=0.2
-        Parameter of λ ~ Beta(α, α), 0 ≤ α < ∞; 0 turns mixing off (empirical risk
-        minimisation). A sequence gives one per member.
+        Parameter of λ ~ Beta(α, α), 0 ≤ α < ∞; 0 is plain training. A sequence gives one
+        per member.
     mixing : str or MixingRule, default="mixup"
         How examples are mixed.
     mixing_span : (float, float), default=(0.0, 1.0)
-        Share of the training during which examples are mixed: start and end.
-        ``(0.1, 1)`` mixes after the first tenth of the epochs of a fit, ``(0, 0.9)`` trains
-        plainly in the last tenth. An epoch is mixed if its middle lies in the span.
+        Share of the training during which examples are mixed: start and end, with
+        0 ≤ start < end ≤ 1. ``(0.1, 1)`` mixes after the first tenth of the epochs of a fit,
+        ``(0, 0.9)`` trains plainly in the last tenth. An epoch is mixed if its middle lies
+        in the span.
     n_outputs : int, default=None
         Number of classes or values; None reads it off ``y`` at the first fit.
     n_members : int, default=1
@@ -96,8 +109,10 @@ class MixupNet(EpochNet):
     ----------
     module_, criterion_, optimizer_, history_
         As in skorch.
-    epoch_losses_ : dict of Tensor, shape (members,)
-        Losses of the last epoch, by part.
+    seeds_ : list of int
+        Seed of each member.
+    epoch_losses_ : dict of str to Tensor, shape (members,)
+        Losses of the last epoch, "train" and "valid".
     interrupted_ : bool
         Whether the last fit was ended by Ctrl-C.
 
@@ -146,7 +161,7 @@ class MixupNet(EpochNet):
             **kwargs,
         )
 
-    # ------------------------------------------------------------ what it is made of
+    # ------------------------------------------------------------- parts of the net
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
@@ -166,35 +181,17 @@ class MixupNet(EpochNet):
 
     def initialize(self) -> MixupNet:
         """Make module, criterion, optimizer and history from the random state."""
-        self.seeds_ = self._seeds()
-        super().initialize()
-        # Looked up here once, because walking over a module costs as much as predicting a row.
-        parameters = list(self.module_.parameters())
-        self._dtype_ = parameters[0].dtype if parameters else torch.float32
-        self._n_weights_ = sum(p.numel() for p in parameters)
-        return self
+        self.seeds_ = member_seeds(self.random_state, self.n_members)
+        return super().initialize()
 
-    def _seeds(self) -> list[int]:
-        if isinstance(self.random_state, Sequence):
-            seeds = list(self.random_state)
-            if len(seeds) != self.n_members:
-                raise ValueError(
-                    f"random_state has {len(seeds)} seeds for n_members={self.n_members}."
-                )
-            return seeds
-        state = self.random_state
-        if not isinstance(state, (int, np.integer)):
-            state = check_random_state(state).randint(2**31 - 1)
-        return member_seeds(int(state), self.n_members)
-
-    def _make_streams(self, epoch: int) -> list[Streams]:
-        """Random streams for training that goes on at an epoch."""
+    def _streams(self, epoch: int) -> list[Streams]:
+        """Random streams for training from an epoch on."""
         return [Streams.from_seed(seed, self.device, epoch) for seed in self.seeds_]
 
     def initialize_module(self) -> MixupNet:
         """Make the net, or the stack of nets, with weights drawn from the seeds."""
         kwargs = self.get_params_for("module")
-        generators = [stream.init for stream in self._make_streams(0)]
+        generators = [stream.init for stream in self._streams(0)]
         if isinstance(self.module, type) and issubclass(self.module, MLP):
             self.module_ = self.module(
                 n_members=self.n_members, generators=generators, **kwargs
@@ -212,8 +209,8 @@ class MixupNet(EpochNet):
         self.module_ = nets[0] if len(nets) == 1 else Ensemble(nets)
         return self
 
-    def take_over(self, other: MixupNet) -> MixupNet:
-        """Go on from what another net of the same shape has learned.
+    def continue_from(self, other: MixupNet) -> MixupNet:
+        """Copy weights, optimizer state, history and seeds of a net of the same shape.
 
         Parameters
         ----------
@@ -244,6 +241,53 @@ class MixupNet(EpochNet):
 
     # --------------------------------------------------------------------- training
 
+    def partial_fit(
+        self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any
+    ) -> MixupNet:
+        """Train for ``max_epochs`` more epochs; see :meth:`fit_loop`.
+
+        Parameters
+        ----------
+        X, y, classes, **fit_params
+            As in skorch.
+
+        Returns
+        -------
+        MixupNet
+
+        Raises
+        ------
+        ValueError
+            If a loss, or the outputs in the end, are infinite or NaN.
+        """
+        fit_params.pop("_routing_method", None)  # which skorch's fit adds
+        if not self.initialized_:
+            self.initialize()
+        self.interrupted_ = False
+        with ends_early(self):
+            self.notify("on_train_begin", X=X, y=y)
+            self.fit_loop(X, y, **fit_params)
+        self._end_training(X, y)
+        return self
+
+    def _end_training(self, X: Any, y: Any) -> None:
+        """Do what follows the last epoch, or the last complete one."""
+        if self.history and "train_loss" not in self.history[-1]:
+            self.history.pop()
+        with ends_early(self):
+            self.notify("on_train_end", X=X, y=y)
+        if self.interrupted_:
+            for _, callback in self.callbacks_:
+                if isinstance(callback, KeepBestWeights):
+                    callback.put_back(self)  # in case Ctrl-C came before its turn
+            warnings.warn(
+                f"Training was interrupted after {len(self.history)} complete epochs; the net "
+                "keeps the best weights so far.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        self._check_finite(X)
+
     def fit_loop(
         self,
         X: Any,
@@ -253,7 +297,7 @@ class MixupNet(EpochNet):
         sample_weight: Any = None,
         **fit_params: Any,
     ) -> MixupNet:
-        """Train for a number of epochs; Ctrl-C ends training, keeping what is learned.
+        """Train for a number of epochs.
 
         Parameters
         ----------
@@ -266,77 +310,166 @@ class MixupNet(EpochNet):
         -------
         MixupNet
         """
-        self.interrupted_ = False
-        work = self._multiplications(self.batch_size, X)
-        epochs = self.max_epochs if epochs is None else epochs
-        with self._material(sample_weight, epochs=epochs), threads_for(work):
-            try:
-                for callback in self._checkpoints():
-                    epochs -= callback.resume(self, X, y)
-                super().fit_loop(X, y, epochs, **fit_params)
-            except StopTraining:
-                pass
-            except KeyboardInterrupt:
-                self._end_early()
+        self.check_data(X, y)
+        self.check_training_readiness()
+        state = self._start_training(sample_weight, epochs)
+        with threads_for(self._work(self.batch_size, X)):
+            for batches in self._epochs(X, y, state, **fit_params):
+                self.run_single_epoch(
+                    batches,
+                    training=True,
+                    prefix="train",
+                    step_fn=self.train_step,
+                    training_state=state,
+                    **fit_params,
+                )
         return self
 
-    @contextmanager
-    def _material(
-        self, weight: Any, tables: dict | None = None, epochs: int | None = None
-    ) -> Iterator[None]:
-        """Hold weights, random streams and tables on the device while there is training."""
+    def _start_training(
+        self, weight: Any = None, epochs: int | None = None, tables: dict | None = None
+    ) -> TrainingState:
+        """Make all that lives as long as a fit; nets of a stack share ``tables``."""
         epochs = self.max_epochs if epochs is None else epochs
-        self._before_, self._end_ = len(self.history), epochs
-        self._rule_ = self._inside_ = None
-        self._layers_: list[LayerDraw] = []
-        self._weight_ = None if weight is None else np.asarray(weight)
-        self._streams_ = self._make_streams(len(self.history))
-        self._tables_ = {} if tables is None else tables
-        self._least_: dict[str, float] = {}
-        try:
-            yield
-        finally:
-            del self._weight_, self._streams_, self._tables_, self._least_
-            del self._rule_, self._inside_, self._layers_
+        return TrainingState(
+            streams=self._streams(len(self.history)),
+            weight=None if weight is None else np.asarray(weight),
+            mixed=mixed_epochs(self.mixing_span, epochs),
+            first_epoch=len(self.history),
+            tables={} if tables is None else tables,
+        )
 
-    def partial_fit(
-        self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any
-    ) -> MixupNet:
-        """Train on from what is there; see :meth:`fit_loop`.
+    def _epochs(
+        self, X: Any, y: Any, state: TrainingState, **fit_params: Any
+    ) -> Iterator[MixedBatches | LoaderBatches]:
+        """Go through the epochs of a fit, yielding the batches of each.
+
+        Whoever asks for them makes the training steps: :meth:`fit_loop` for one net, a stack
+        for many. The rest of an epoch happens here.
+        """
+        files = self._resume_files()
+        for file in files:
+            file.resume(self, state, X, y)
+        train, valid = self.get_split_datasets(X, y, **fit_params)
+        parts = {"dataset_train": train, "dataset_valid": valid}
+        batches = self._make_batches(train, state)
+        checks = None if valid is None else self._make_batches(valid, state, training=False)
+        for _ in state.mixed[len(self.history) - state.first_epoch :]:
+            self.notify("on_epoch_begin", **parts)
+            self._begin_epoch(batches, state)
+            yield batches
+            self.run_single_epoch(
+                checks,
+                training=False,
+                prefix="valid",
+                step_fn=self.validation_step,
+                training_state=state,
+                **fit_params,
+            )
+            self.notify("on_epoch_end", **parts)
+            for file in files:
+                file.write(self, state)
+
+    def _resume_files(self) -> list[ResumeFile]:
+        return [callback for _, callback in self.callbacks_ if isinstance(callback, ResumeFile)]
+
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        """Call the hooks of one kind, the net's own first."""
+        getattr(self, method_name)(self, **kwargs)
+        for _, callback in self.callbacks_:
+            call_hook(callback, method_name, self, **kwargs)
+
+    def _begin_epoch(self, batches: Any, state: TrainingState) -> None:
+        """Decide how the epoch is mixed."""
+        self.history.new_batch()  # what skorch's callbacks expect there to be
+        state.draws_noise = True
+        mixing = None
+        if state.mixed[len(self.history) - 1 - state.first_epoch]:
+            if state.rule is None:
+                state.rule = batches.fit_rule(rule_for(self.mixing, self.criterion_))
+            mixing = Mixing(state.rule, member_alphas(self.alpha, self.n_members))
+        batches.mixing, state.hidden = mixing, None
+        if mixing is not None and mixing.rule.hidden:
+            state.hidden = HiddenMixing(mixing.rule, mixing.alphas, self.module_, state.streams)
+
+    def run_single_epoch(
+        self,
+        iterator: Iterable | None,
+        training: bool,
+        prefix: str,
+        step_fn: Callable,
+        training_state: TrainingState | None = None,
+        **fit_params: Any,
+    ) -> None:
+        """Run one epoch and put its mean loss into the history.
 
         Parameters
         ----------
-        X, y, classes, **fit_params
+        iterator, training, prefix, step_fn, **fit_params
             As in skorch.
+        training_state : TrainingState
+            What the fit has made so far; handed on to ``step_fn``.
+
+        Raises
+        ------
+        ValueError
+            If the training loss is not finite.
+        """
+        if iterator is None:
+            return
+        self._set_training(training)
+        if training and self.uses_manual_backward():
+            result = manual_epoch(self, iterator, training_state)
+            self._record_epoch(prefix, *result, training_state)
+            return
+        total, rows, count = torch.zeros(self.n_members, device=self.device), 0, 0
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, training_state=training_state, **fit_params)
+            size = batch.x.shape[1]
+            total.add_(step["member_losses"].detach(), alpha=size)
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+            rows, count = rows + size, count + 1
+        self._record_epoch(prefix, total, rows, count, training_state)
+
+    def uses_manual_backward(self) -> bool:
+        """Whether epochs run without autograd, because nothing would notice the difference.
 
         Returns
         -------
-        MixupNet
+        bool
         """
-        try:
-            super().partial_fit(X, y, classes, **fit_params)
-        except KeyboardInterrupt:  # before the first epoch or after the last
-            self._end_early()
-        if self.interrupted_ and not _ENDS_GENTLY.get():  # which skorch has swallowed
-            raise KeyboardInterrupt
-        self._check_finite(X)
-        return self
+        return (
+            as_stack(self.module_).has_manual_backward
+            and not as_rule(self.mixing).hidden
+            and isinstance(self.optimizer_, LeanAdamW)
+            and hasattr(self.criterion_, "gradient")
+            and not _overrides(self, MixupNet, *_STEP_METHODS, *_BATCH_HOOKS)
+            and not any(_overrides(cb, Callback, *_BATCH_HOOKS) for _, cb in self.callbacks_)
+        )
 
-    def _end_early(self) -> None:
-        """Keep what has been learned at Ctrl-C."""
-        self.interrupted_ = True
-        if not _ENDS_GENTLY.get():
-            raise KeyboardInterrupt
-        for _, callback in self.callbacks_:
-            if isinstance(callback, EarlyStopping):
-                callback.on_train_end(self)
-        if self.history and "train_loss" not in self.history[-1]:
-            self.history.pop()
-        warnings.warn(
-            f"Training was interrupted after {len(self.history)} complete epochs; the net "
-            "keeps the best weights so far.",
-            RuntimeWarning,
-            stacklevel=2,
+    def _record_epoch(
+        self, prefix: str, total: Tensor, rows: int, count: int, state: TrainingState
+    ) -> None:
+        """Put the losses of an epoch into the history; the one look at the device per epoch."""
+        losses = total.cpu() / rows
+        self.epoch_losses_ = {**getattr(self, "epoch_losses_", {}), prefix: losses}
+        mean = float(losses.numpy().mean())
+        lowest = state.lowest_loss.get(prefix)
+        if lowest is None:
+            before = [row.get(f"{prefix}_loss", math.inf) for row in self.history[:-1]]
+            lowest = min(before, default=math.inf)
+        state.lowest_loss[prefix] = min(mean, lowest)
+        self.history.record(f"{prefix}_loss", mean)
+        self.history.record(f"{prefix}_loss_best", mean < lowest)
+        self.history.record(f"{prefix}_batch_count", count)
+        if prefix == "train" and not np.isfinite(losses.numpy()).all():
+            self._refuse(f"The training loss became {mean}")
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise ValueError(
+            f"{what} in epoch {len(self.history)}. Lower the learning rate (now {self.lr:g}; "
+            "learning_rate_init in the estimators, lr in MixupNet) or bring the inputs to a "
+            "common scale."
         )
 
     def _check_finite(self, X: Any) -> None:
@@ -346,3 +479,202 @@ class MixupNet(EpochNet):
             finite = np.isfinite(self.raw_outputs(X[:16])).all()
         if not finite:
             self._refuse("The net's outputs became infinite or NaN")
+
+    # --------------------------------------------------------- a step with autograd
+
+    def train_step_single(
+        self, batch: Batch, training_state: TrainingState | None = None, **fit_params: Any
+    ) -> dict:
+        """Compute the loss of a mixed batch, and its gradients with autograd."""
+        step = batch_losses(self, batch, training_state, **fit_params)
+        step["loss"].backward()
+        return step
+
+    def validation_step(
+        self, batch: Batch, training_state: TrainingState | None = None, **fit_params: Any
+    ) -> dict:
+        """Compute the loss of an unmixed batch."""
+        with torch.no_grad():
+            return batch_losses(self, batch, training_state, **fit_params)
+
+    # ------------------------------------------------------------------ data to batches
+
+    def get_dataset(self, X: Any, y: Any = None) -> Any:
+        """Wrap data; a DataFrame becomes one array, not a dict of columns."""
+        return super().get_dataset(X.to_numpy() if hasattr(X, "to_numpy") else X, y)
+
+    def _make_batches(
+        self, dataset: Any, state: TrainingState, *, training: bool = True
+    ) -> Any:
+        """Cut batches on the device where the data is an array, else use the loader."""
+        if self.batch_size < 1 and self.batch_size != -1:
+            raise ValueError(
+                f"batch_size must be at least 1, or -1 for all rows, got {self.batch_size!r}."
+            )
+        stack, arrays = as_stack(self.module_), as_arrays(dataset)
+
+        @torch.no_grad()
+        def prepare_member(member: int, x: Tensor) -> Tensor:
+            if x.is_floating_point():
+                x = x.to(stack.input_dtype(x.dtype, training=True, device=self.device))
+            with drawing_from(state.streams[member].augment):
+                return stack.prepare_member(member, x)
+
+        if arrays is None:
+            encode = self._encoder(None)
+            loader = self.get_iterator(dataset, training=training)
+            return LoaderBatches(loader, encode, self.device, state.streams, prepare_member)
+        x, y, rows = arrays
+        examples = examples_of(
+            x, y, state, self.module_, encode=self._encoder(y), device=self.device
+        )
+        self._check_outputs(x)
+        rows = None if rows is None else torch.as_tensor(rows, device=self.device)
+        if not training:
+            return PlainBatches(
+                examples,
+                rows=rows,
+                batch_size=stack.rows_per_chunk(self.batch_size),
+                members=self.n_members,
+                prepare=(lambda x: prepare_member(0, x)) if stack.augments else None,
+            )
+        return MixedBatches(
+            examples,
+            rows=rows,
+            batch_size=self.batch_size,
+            streams=state.streams,
+            augment=prepare_member if stack.augments else None,
+            ahead=not self._resume_files(),
+        )
+
+    def _encoder(self, y: Any) -> TargetEncoder:
+        """Return what makes target rows, knowing the number of outputs."""
+        known = self.n_outputs or getattr(self, "n_outputs_", None)
+        self.n_outputs_ = known or count_outputs(y)
+        return TargetEncoder(
+            self.criterion_,
+            self.n_outputs_,
+            weights_dtype(self.module_),
+            one_column=getattr(y, "ndim", 1) == 1,
+        )
+
+    def _check_outputs(self, x: Any) -> None:
+        """Pass two rows through a module that is not ours and look at the shape."""
+        known = hasattr(self.criterion_, "rows") or type(self.criterion_) is nn.CrossEntropyLoss
+        if as_stack(self.module_).one_call or not known:
+            return
+        outputs = self.raw_outputs(x[:2])
+        expected = (self.n_members, len(x[:2]), self.n_outputs_)
+        if outputs.shape != expected:
+            name = getattr(self.module, "__name__", type(self.module).__name__)
+            raise ValueError(
+                f"module={name} returned shape {outputs.shape[1:]} for inputs of shape "
+                f"{tuple(x[:2].shape)}, but {expected[1:]} is needed: one row per example, "
+                "one column per class or value."
+            )
+
+    # ------------------------------------------------------------------- prediction
+
+    def input_chunks(self, X: Any, training: bool = False) -> Iterator[Tensor]:
+        """Yield inputs on the device, as many and as precise as the net predicts them.
+
+        Parameters
+        ----------
+        X : ndarray or Tensor, shape (rows, *features)
+            Inputs.
+        training : bool, default=False
+            Mode in which the net is put.
+
+        Yields
+        ------
+        Tensor, shape (chunk, *features)
+        """
+        x, stack = as_tensor(X), as_stack(self.module_)
+        if self.module_.training != training:
+            self._set_training(training)
+        dtype = stack.input_dtype(x.dtype, training=training, device=self.device)
+        for part in x.split(stack.rows_per_chunk(self.batch_size)):
+            yield part.to(self.device, dtype, non_blocking=True)
+
+    def forward_iter(
+        self, X: Any, training: bool = False, device: str = "cpu"
+    ) -> Iterator[Tensor]:
+        """Yield the outputs for chunks of rows, shape (rows, [members,] outputs)."""
+        arrays = (X, None, None) if is_array(X) else as_arrays(self.get_dataset(X))
+        if arrays is None:
+            for batch in self.get_iterator(self.get_dataset(X), training=False):
+                outputs = self.evaluation_step(batch, training=training).to(device)
+                yield outputs if self.n_members == 1 else outputs.transpose(0, 1)
+            return
+        x, rows = as_tensor(arrays[0]), arrays[2]
+        x = x if rows is None else x[torch.as_tensor(rows)]
+        for part in self.input_chunks(x, training):
+            with torch.inference_mode(not training):
+                outputs = self.module_(part)
+                outputs = outputs if self.n_members == 1 else outputs.transpose(0, 1)
+            yield outputs if self.device == device else outputs.to(device)
+
+    def raw_outputs(self, X: Any) -> np.ndarray:
+        """Return the outputs of every member.
+
+        Parameters
+        ----------
+        X : array of shape (rows, *features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray, shape (members, rows, outputs)
+        """
+        chunk = as_stack(self.module_).rows_per_chunk(self.batch_size)
+        with threads_for(self._work(min(chunk, len(X)) if is_array(X) else chunk, X)):
+            parts = list(self.forward_iter(X))
+        outputs = (parts[0] if len(parts) == 1 else torch.cat(parts)).numpy()
+        return outputs[None] if self.n_members == 1 else outputs.swapaxes(0, 1)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return probabilities (or values), averaged over the members.
+
+        Parameters
+        ----------
+        X : array of shape (rows, *features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray, shape (rows, outputs)
+        """
+        outputs = torch.from_numpy(self.raw_outputs(X)).double()
+        if hasattr(self.criterion_, "predict"):
+            outputs = self.criterion_.predict(outputs)
+        else:
+            outputs = self._get_predict_nonlinearity()(outputs)
+        return outputs.mean(0).numpy()
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return class codes where the criterion is a cross-entropy, else values.
+
+        Parameters
+        ----------
+        X : array of shape (rows, *features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray, shape (rows,) or (rows, outputs)
+        """
+        outputs = self.predict_proba(X)
+        if isinstance(self.criterion_, (MixedCrossEntropy, nn.CrossEntropyLoss)):
+            return outputs.argmax(1)
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+    def _work(self, rows: int, X: Any) -> int:
+        """Estimate the multiplications of passing rows through the net and back."""
+        rows = len(X) if rows == -1 else rows
+        row = as_tensor(X[:1]) if is_array(X) else None
+        return 3 * rows * as_stack(self.module_).multiplications(row)
+
+
+def _overrides(thing: object, base: type, *names: str) -> bool:
+    """Whether the class of a thing has methods of its own under names of a base."""
+    return any(getattr(type(thing), name) is not getattr(base, name) for name in names)

@@ -1,14 +1,21 @@
-"""Adam without the bookkeeping that costs more than the update of a tiny net."""
+"""AdamW without the bookkeeping that costs more than the update of a tiny net.
+
+Both classes bind a step once and repeat it: the fused kernel gets lists of parameters,
+gradients, both moments and step counts that stay the same objects for a whole epoch, so that a
+step is one addition to a counter and one call into torch.
+"""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from itertools import groupby
 
 import torch
 from torch import Tensor
+
+from mixup_tab._torch_private import fused_adamw, without_compile_wrapper
+
+_OPTIONS = ("lr", "betas", "eps", "weight_decay")
 
 
 class LeanAdamW(torch.optim.Optimizer):
@@ -33,10 +40,10 @@ class LeanAdamW(torch.optim.Optimizer):
     """
 
     # torch wraps these for torch.compile, which takes seconds to import on first use.
-    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
-    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
-    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
-    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
+    add_param_group = without_compile_wrapper(torch.optim.Optimizer.add_param_group)
+    load_state_dict = without_compile_wrapper(torch.optim.Optimizer.load_state_dict)
+    state_dict = without_compile_wrapper(torch.optim.Optimizer.state_dict)
+    zero_grad = without_compile_wrapper(torch.optim.Optimizer.zero_grad)
 
     def __init__(
         self,
@@ -57,42 +64,48 @@ class LeanAdamW(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         with torch.no_grad():
-            self.update()
+            self.bind()()
         return loss
 
-    def update(self) -> None:
-        """Update the parameters; to be called where no gradient is recorded."""
-        for run in self.updates():
-            run()
+    @torch.inference_mode(False)  # moments outlive the loop, which may be in inference mode
+    def bind(self) -> Callable[[], None]:
+        """Return a function that makes a step, for a loop.
 
-    @torch.inference_mode(False)
-    def updates(self) -> list[Callable[[], None]]:
-        """Return one function per group that updates its parameters.
-
-        They hold on to the present gradients, so they serve a loop that writes those in
-        place, without looking everything up in every step.
+        It holds on to the present gradients and settings, so it serves a loop that writes
+        gradients in place, without looking everything up in every step. Call it where no
+        gradient is recorded.
         """
         groups = [
             (g, [p for p in g["params"] if p.grad is not None]) for g in self.param_groups
         ]
-        return [self._bind(group, params) for group, params in groups if params]
+        updates = [self._bind_group(group, params) for group, params in groups if params]
+        if len(updates) == 1:
+            return updates[0]
 
-    def _bind(self, group: dict, params: list[Tensor]) -> Callable[[], None]:
+        def update_all() -> None:
+            for update in updates:
+                update()
+
+        return update_all
+
+    def _bind_group(self, group: dict, params: list[Tensor]) -> Callable[[], None]:
+        # Parameters that start together share one counter tensor: adding 1 to six of them
+        # takes longer than the update itself. The kernel only reads it.
         fresh = torch.zeros((), device=params[0].device)
         states = [self.state[p] or self._start(p, fresh) for p in params]
         if len(params) < len(group["params"]):
-            for state in states:  # those that sit this step out are not to be counted
+            # Parameters without a gradient make no step, so from here on the others count
+            # on a copy of their own.
+            for state in states:
                 state["step"] = state["step"].clone()
-        update = _fused_update(
+        update = fused_adamw(
             params,
             [p.grad for p in params],
             [state["exp_avg"] for state in states],
             [state["exp_avg_sq"] for state in states],
             [state["step"] for state in states],
-            group,
+            **{name: group[name] for name in _OPTIONS},
         )
-        # Parameters that started together share one counter: adding to many costs more
-        # than the update itself.
         counters = list({id(state["step"]): state["step"] for state in states}.values())
 
         def run() -> None:
@@ -113,6 +126,9 @@ class LeanAdamW(torch.optim.Optimizer):
 class StackAdamW:
     """The same update for a stack whose members differ in learning rate and weight decay.
 
+    The kernel takes one learning rate per call. So members with equal settings that lie next to
+    each other share a call, on slices of the stacked parameters and moments.
+
     Parameters
     ----------
     params : sequence of Tensor
@@ -122,9 +138,10 @@ class StackAdamW:
     def __init__(self, params: Sequence[Tensor]) -> None:
         self.params = list(params)
         self.moments = [[torch.zeros_like(p.detach()) for p in self.params] for _ in range(2)]
+        # One counter for all: members of a stack begin together.
         self.step = torch.zeros((), device=self.params[0].device)
 
-    def updates(self, settings: Sequence[dict]) -> Callable[[], None]:
+    def bind(self, settings: Sequence[dict]) -> Callable[[], None]:
         """Return a function that updates every member.
 
         Parameters
@@ -137,15 +154,16 @@ class StackAdamW:
         -------
         callable
         """
-        names = ("lr", "betas", "eps", "weight_decay")
         calls, start = [], 0
-        for options, same in groupby(settings, lambda s: tuple(s[name] for name in names)):
+        for options, same in groupby(settings, lambda s: tuple(s[name] for name in _OPTIONS)):
             part = slice(start, start + len(list(same)))
             start = part.stop
             tensors = (self.params, [p.grad for p in self.params], *self.moments)
             sliced = [[tensor.detach()[part] for tensor in each] for each in tensors]
             steps = [self.step] * len(self.params)
-            calls.append(_fused_update(*sliced, steps, dict(zip(names, options, strict=True))))
+            calls.append(
+                fused_adamw(*sliced, steps, **dict(zip(_OPTIONS, options, strict=True)))
+            )
 
         def run() -> None:
             self.step.add_(1)
@@ -154,33 +172,7 @@ class StackAdamW:
 
         return run
 
-    def take(self, other: StackAdamW, members: Tensor) -> None:
-        """Go on with the moments of some members of another stack."""
+    def resume(self, other: StackAdamW, members: Tensor) -> None:
+        """Continue with the moments of some members of another stack."""
         self.moments = [[m[members] for m in each] for each in other.moments]
         self.step = other.step
-
-
-def _fused_update(
-    params: list[Tensor],
-    grads: list[Tensor],
-    means: list[Tensor],
-    squares: list[Tensor],
-    steps: list[Tensor],
-    options: dict,
-) -> Callable[[], None]:
-    return partial(
-        torch._fused_adamw_,
-        params,
-        grads,
-        means,
-        squares,
-        [],
-        steps,
-        lr=options["lr"],
-        beta1=options["betas"][0],
-        beta2=options["betas"][1],
-        weight_decay=options["weight_decay"],
-        eps=options["eps"],
-        amsgrad=False,
-        maximize=False,
-    )

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from sklearn.utils import check_random_state
+
+from mixup_tab._torch_private import (
+    TorchDispatchMode,
+    is_global_generator,
+    with_generator,
+    without_compile_wrapper,
+)
 
 
 class Streams(NamedTuple):
     """Generators of one member, so that what one does never moves another.
 
-    ERM and mixup with the same seed share initial weights, batches and dropout masks.
+    Plain training and mixup with the same seed share initial weights, batches and dropout
+    masks.
 
     Attributes
     ----------
@@ -33,7 +40,7 @@ class Streams(NamedTuple):
 
     @classmethod
     def from_seed(cls, seed: int, device: str | torch.device, epoch: int = 0) -> Streams:
-        """Make the streams of the member with this seed that goes on at an epoch.
+        """Make the streams of the member with this seed, from an epoch on.
 
         Initial weights are always drawn on the CPU, so that they are the same
         everywhere. MPS cannot draw everything that is needed and uses the CPU's.
@@ -50,19 +57,53 @@ class Streams(NamedTuple):
         )
 
 
-def member_seeds(seed: int, n_members: int) -> list[int]:
-    """Return the seeds of ensemble members; member k's does not depend on their number."""
+def member_seeds(random_state: Any, n_members: int) -> list[int]:
+    """Return the seeds of the members of a net; member k's does not depend on their number.
+
+    Parameters
+    ----------
+    random_state : int, RandomState, sequence of int, or None
+        As in :class:`~mixup_tab.MixupNet`; a sequence holds the seeds themselves.
+    n_members : int
+        How many.
+
+    Returns
+    -------
+    list of int
+    """
+    if isinstance(random_state, Sequence):
+        if len(random_state) != n_members:
+            raise ValueError(
+                f"random_state has {len(random_state)} seeds for n_members={n_members}."
+            )
+        return list(random_state)
+    if not isinstance(random_state, (int, np.integer)):
+        random_state = check_random_state(random_state).randint(2**31 - 1)
+    seed = int(random_state)
     return [
         int(np.random.SeedSequence((seed, k)).generate_state(1, np.uint64)[0]) >> 1
         for k in range(n_members)
     ]
 
 
+# torch's global generators are shared by all threads: one borrower at a time.
 _global_lock = threading.Lock()
 
 
 class _Redirect(TorchDispatchMode):
-    """Gives every random operation of this thread that names no generator ours."""
+    """Gives every random operation of this thread that names no generator ours.
+
+    torch calls a dispatch mode for every operation of the thread, below autograd. Operations
+    that draw are tagged ``nondeterministic_seeded``. They fall into four kinds:
+
+    1. Most have an overload with an argument ``generator``: that one is called instead.
+    2. Dropout has none. It is written out as a Bernoulli mask, in the form of
+       ``native_dropout``, whose backward pass torch knows.
+    3. Others without one (attention, recurrent nets, some samplers) run with torch's global
+       generator seeded by ours, which is put back afterwards, one thread at a time.
+    4. So do all on MPS, whose streams are the CPU's, for a generator must lie where the
+       operation computes.
+    """
 
     def __init__(self, generator: torch.Generator) -> None:
         super().__init__()
@@ -76,17 +117,17 @@ class _Redirect(TorchDispatchMode):
         if torch.Tag.nondeterministic_seeded not in func.tags or _has_generator(args, kwargs):
             return func(*args, **kwargs)
         self.used = True
-        if _device_of(args, kwargs).type != self.generator.device.type:  # MPS
+        if _device_of(args, kwargs).type != self.generator.device.type:
             return self._lend_global(func, args, kwargs)
         if func is torch.ops.aten.native_dropout.default:
             return self._dropout(*args)
-        original, func = func, _with_generator(func)
-        if func is not None:
-            return func(*args, **{**kwargs, "generator": self.generator})
-        return self._lend_global(original, args, kwargs)
+        seeded = with_generator(func)
+        if seeded is None:
+            return self._lend_global(func, args, kwargs)
+        return seeded(*args, **{**kwargs, "generator": self.generator})
 
     def _lend_global(self, func: Any, args: tuple, kwargs: dict) -> Any:
-        """Run an operation that takes no generator with torch's global ones seeded by ours."""
+        """Run an operation with torch's global generators seeded by ours."""
         seed = torch.randint(2**62, (), generator=self.generator, device=self.generator.device)
         device = _device_of(args, kwargs)
         others = device.type in ("cuda", "mps")
@@ -98,6 +139,7 @@ class _Redirect(TorchDispatchMode):
     def _dropout(
         self, x: torch.Tensor, p: float, train: bool | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what ``native_dropout`` does: scaled values, and the mask."""
         if train is False or p == 0:
             return x, torch.ones_like(x, dtype=torch.bool)
         mask = torch.empty_like(x).bernoulli_(1 - p, generator=self.generator)
@@ -105,14 +147,13 @@ class _Redirect(TorchDispatchMode):
 
 
 # torch wraps this for torch.compile, which takes seconds to import on first use.
-_Redirect.__torch_dispatch__ = inspect.unwrap(_Redirect.__torch_dispatch__)
+_Redirect.__torch_dispatch__ = without_compile_wrapper(_Redirect.__torch_dispatch__)
 
 
 def _has_generator(args: tuple, kwargs: dict) -> bool:
     """Whether an operation was called with a generator that is not torch's global one."""
     given = [x for x in (*args, *kwargs.values()) if isinstance(x, torch.Generator)]
-    # Python sees a new object in every call; what is behind it stays the same.
-    return bool(given) and given[0]._cdata != torch.default_generator._cdata
+    return bool(given) and not is_global_generator(given[0])
 
 
 def _device_of(args: tuple, kwargs: dict) -> torch.device:
@@ -121,27 +162,14 @@ def _device_of(args: tuple, kwargs: dict) -> torch.device:
     return tensors[0].device if tensors else torch.device(kwargs.get("device") or "cpu")
 
 
-def _with_generator(func: Any) -> Any:
-    """Return the overload of an operation that takes a generator beside the same arguments."""
-    names = [argument.name for argument in func._schema.arguments]
-    if "generator" in names:
-        return func
-    for name in func.overloadpacket.overloads():
-        other = getattr(func.overloadpacket, name)
-        others = [argument.name for argument in other._schema.arguments]
-        if "generator" in others and sorted(names) == sorted(set(others) - {"generator"}):
-            return other
-    return None
-
-
 @contextmanager
 def drawing_from(generator: torch.Generator) -> Iterator[_Redirect]:
     """Redirect torch's random operations in this thread to ``generator``.
 
     Modules such as ``torch.nn.Dropout`` and the initialisers of ``torch.nn.Linear``
-    know only the global generator. Inside this context they leave it alone. What is given
-    a generator keeps it. The object that is yielded says in ``used`` whether anything was
-    redirected.
+    know only the global generator. Inside this context they leave it alone. Operations that
+    are given a generator keep it. The object that is yielded says in ``used`` whether
+    anything was redirected.
 
     Parameters
     ----------

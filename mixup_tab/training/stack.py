@@ -1,4 +1,13 @@
-"""Many nets trained as one stack, each to where training it alone would take it."""
+"""Many nets trained as one stack, each to where training it alone would take it.
+
+A net's way through its epochs is a generator (:class:`_Run`): it does all that skorch's fit
+loop does, yields the blocks of batches that are to be trained on, and never makes a step
+itself. A stack takes the current blocks of all its runs, lays them side by side along the model
+axis and makes the steps for all of them, as far as the shortest block reaches (a window); then
+the runs whose blocks are used up move on. So nets may differ in their numbers of rows, batches
+and epochs, may stop early or fail, and still share every matrix product. When a run is over,
+the stack is made anew from those that are left.
+"""
 
 from __future__ import annotations
 
@@ -13,33 +22,41 @@ from torch import Tensor
 
 from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
 from mixup_tab.mixing import as_rule
-from mixup_tab.nets import MLP
+from mixup_tab.nets.stacked import weights_dtype
 from mixup_tab.training.batches import Batch
 from mixup_tab.training.callbacks import (
-    EarlyStopping,
-    Heartbeat,
+    EpochProgress,
+    KeepBestWeights,
     LearningRate,
     ReadOff,
-    StopTraining,
-    TrainingAborted,
 )
 from mixup_tab.training.device import threads_for
-from mixup_tab.training.epochs import overrides
-from mixup_tab.training.net import MixupNet, interrupts_pass
+from mixup_tab.training.net import MixupNet
 from mixup_tab.training.optim import LeanAdamW, StackAdamW
+from mixup_tab.training.stopping import ends_early, propagate_interrupt
 
 # A stack's batches are padded to its largest; nets whose batches are much smaller get a
 # stack of their own.
 _LEAST_FILLED = 0.75
 
+# Other callbacks may do to a net between two epochs what a stack does not see.
+_KNOWN_CALLBACKS = (
+    KeepBestWeights,
+    EpochTimer,
+    LearningRate,
+    PrintLog,
+    ReadOff,
+    SkorchEarlyStopping,
+)
 
-class Task(NamedTuple):
+
+class NetFit(NamedTuple):
     """A net and what it is to be trained on.
 
     Attributes
     ----------
     net : MixupNet
-        An initialized net that has not been trained.
+        An initialized net.
     X, y : ndarray
         Training data. Nets that share an array share its copy on the device.
     weight : ndarray or None
@@ -53,7 +70,7 @@ class Task(NamedTuple):
 
 
 def fit_stacked(
-    tasks: Sequence[Task], on_epochs: Callable[[int], None] = lambda epochs: None
+    fits: Sequence[NetFit], on_epochs: Callable[[int], None] = lambda epochs: None
 ) -> list[Exception | None]:
     """Train nets side by side; each ends as ``net.partial_fit(X, y)`` would leave it.
 
@@ -65,7 +82,7 @@ def fit_stacked(
 
     Parameters
     ----------
-    tasks : sequence of Task
+    fits : sequence of NetFit
         What to train.
     on_epochs : callable, default=no action
         Called often with the number of epochs that nets have finished since the last
@@ -76,15 +93,15 @@ def fit_stacked(
     list of Exception or None
         The error that ended the training of each net, if one did.
     """
-    errors: list[Exception | None] = [None] * len(tasks)
+    errors: list[Exception | None] = [None] * len(fits)
     tables: dict = {}
     runs = []
-    with interrupts_pass():
-        for position, task in enumerate(tasks):
-            if _can_be_stacked(task.net):
-                runs.append(_Run(position, task, tables))
-                continue
-            errors[position] = _train_alone(task, on_epochs)
+    with propagate_interrupt():
+        for position, fit in enumerate(fits):
+            if _can_be_stacked(fit.net):
+                runs.append(_Run(position, fit, tables))
+            else:
+                errors[position] = _train_alone(fit, on_epochs)
         for group in _alike(runs):
             _train(group, on_epochs)
             for run in group:
@@ -92,43 +109,29 @@ def fit_stacked(
     return errors
 
 
-def _train_alone(task: Task, on_epochs: Callable[[int], None]) -> Exception | None:
-    net, before = task.net, task.net.callbacks_
-    net.callbacks_ = [*before, ("heartbeat", Heartbeat(on_epochs))]
+def _train_alone(fit: NetFit, on_epochs: Callable[[int], None]) -> Exception | None:
+    net, before = fit.net, fit.net.callbacks_
+    net.callbacks_ = [*before, ("progress", EpochProgress(on_epochs))]
     try:
-        net.partial_fit(task.X, task.y, sample_weight=task.weight)
-    except TrainingAborted:
-        raise
+        net.partial_fit(fit.X, fit.y, sample_weight=fit.weight)
     except Exception as error:  # a module or callback of the user's may raise anything
-        on_epochs(bool(net.history))  # the one that it ended in
+        on_epochs(bool(net.history))  # the epoch that it ended in
         return error
     finally:
         net.callbacks_ = before
     return None
 
 
-# Others may do to a net between two epochs what a stack does not see.
-_KNOWN_CALLBACKS = (
-    EarlyStopping,
-    EpochTimer,
-    LearningRate,
-    PrintLog,
-    ReadOff,
-    SkorchEarlyStopping,
-)
-_WAYS_OF_AN_MLP = ("prepare", "forward", "body", "bind", "backward", "layers")
-
-
 def _can_be_stacked(net: MixupNet) -> bool:
     return (
         type(net) is MixupNet
-        and net.goes_by_hand()
+        and net.uses_manual_backward()
+        and net.module_.can_join
         and not as_rule(net.mixing).grows  # nor are its batches of one size
-        and not len(net.history)
+        and not len(net.history)  # nor do moments of its optimizer have to be taken over
         and type(net.optimizer_) is LeanAdamW
         and len(net.optimizer_.param_groups) == 1
         and type(net.criterion_) in (MixedCrossEntropy, MixedSquaredError)
-        and not overrides(net.module_, MLP, *_WAYS_OF_AN_MLP)
         and net.dataset is Dataset
         and all(type(callback) in _KNOWN_CALLBACKS for _, callback in net.callbacks_)
     )
@@ -137,78 +140,75 @@ def _can_be_stacked(net: MixupNet) -> bool:
 class _Run:
     """One net on its way through its epochs, block by block.
 
-    It does what skorch's fit loop does, except that somebody else makes the steps.
-
     Attributes
     ----------
     block : Batch or None
-        Batches to train on next; None when training is over.
+        Batches to train on next, shapes (batches, members, batch, ...); None when training
+        is over.
+    done : int
+        How many batches of the block have been trained on.
     error : ValueError or None
         What ended training early.
+    total : Tensor of shape (members,)
+        Summed loss of the current epoch.
+    noise : list of torch.Generator
+        Where the dropout masks of the members come from.
+    fresh_epochs : int
+        Epochs finished since somebody last asked.
     """
 
-    def __init__(self, position: int, task: Task, tables: dict) -> None:
-        self.position, self.net = position, task.net
+    def __init__(self, position: int, fit: NetFit, tables: dict) -> None:
+        self.position, self.net = position, fit.net
         self.error: Exception | None = None
-        self.fresh_epochs = 0  # finished since somebody last asked
-        self._life = self._go_through(task, tables)
+        self.fresh_epochs = 0
+        self.batch_size = 0
+        self._blocks = self._go_through(fit, tables)
         self.advance()
 
     @property
     def settings(self) -> dict:
+        """Settings of the net's optimizer, which callbacks change from epoch to epoch."""
         return self.net.optimizer_.param_groups[0]
 
     def advance(self) -> None:
         """Go to the next block, over the end of an epoch where there is one."""
         try:
-            self.block: Batch | None = next(self._life, None)
+            self.block: Batch | None = next(self._blocks, None)
         except ValueError as error:
             self.block, self.error = None, error
         self.done = 0
 
-    def _go_through(self, task: Task, tables: dict) -> Iterator[Batch]:
-        net = task.net
+    def _go_through(self, fit: NetFit, tables: dict) -> Iterator[Batch]:
+        """Do what ``MixupNet.partial_fit`` does, except that somebody else makes the steps."""
+        net = fit.net
         net.interrupted_ = False
-        net.notify("on_train_begin", X=task.X, y=task.y)
-        with net._material(task.weight, tables):
-            train, valid = net.get_split_datasets(task.X, task.y)
-            parts = {"dataset_train": train, "dataset_valid": valid}
-            batches = net.get_iterator(train, training=True)
-            checks = None if valid is None else net.get_iterator(valid, training=False)
-            self.batch_size = batches.batch_size
-            try:
-                for _ in range(net.max_epochs):
-                    net.notify("on_epoch_begin", **parts)
-                    net._begin_epoch(batches)
-                    if not net.module_.training:
-                        net._set_training(True)
-                    self.total = torch.zeros(net.n_members, device=net.device)
-                    yield from batches.blocks()
-                    self.fresh_epochs += 1
-                    net._record_epoch("train", self.total, batches.n_rows, len(batches))
-                    net.run_single_epoch(
-                        checks, training=False, prefix="valid", step_fn=net.validation_step
-                    )
-                    net.notify("on_epoch_end", **parts)
-            except StopTraining:
-                pass
-        net.notify("on_train_end", X=task.X, y=task.y)
-        net._check_finite(task.X)
+        with ends_early(net):
+            net.notify("on_train_begin", X=fit.X, y=fit.y)
+            state = net._start_training(fit.weight, tables=tables)
+            self.noise = [stream.noise for stream in state.streams]
+            for batches in net._epochs(fit.X, fit.y, state):
+                self.batch_size = batches.batch_size
+                self.total = torch.zeros(net.n_members, device=net.device)
+                if not net.module_.training:
+                    net._set_training(True)
+                yield from batches.blocks()
+                self.fresh_epochs += 1
+                net._record_epoch("train", self.total, batches.n_rows, len(batches), state)
+        net._end_training(fit.X, fit.y)
 
 
 def _alike(runs: Sequence[_Run]) -> Iterator[list[_Run]]:
     """Group runs that can be one stack."""
     groups: dict[Any, list[_Run]] = {}
-    for run in sorted(runs, key=lambda run: -getattr(run, "batch_size", 0)):
+    for run in sorted(runs, key=lambda run: -run.batch_size):
         if run.block is None:
             groups.setdefault(None, []).append(run)
             continue
         net = run.net
-        shapes = tuple(p.shape[1:] for p in net.module_.parameters())
         key = (
             type(net.module_),
-            shapes,
-            net._dtype_,
+            tuple(p.shape[1:] for p in net.module_.parameters()),
+            weights_dtype(net.module_),
             str(net.device),
             type(net.criterion_),
             getattr(net.criterion_, "label_smoothing", None),
@@ -226,7 +226,7 @@ def _train(runs: Sequence[_Run], on_epochs: Callable[[int], None]) -> None:
     # Neighbours with equal settings share a call of the optimizer.
     runs = [run for run in runs if run.block is not None]
     runs.sort(key=lambda run: (run.settings["lr"], run.settings["weight_decay"]))
-    work = sum(run.net._multiplications(run.batch_size, ()) for run in runs)
+    work = sum(run.net._work(run.batch_size, None) for run in runs)
     stack = None
     try:
         with threads_for(work):
@@ -244,7 +244,10 @@ def _train(runs: Sequence[_Run], on_epochs: Callable[[int], None]) -> None:
 
 
 class _Stack:
-    """Parameters, optimizer and buffers of the nets that are still in training."""
+    """Parameters, optimizer and buffers of the nets that are still in training.
+
+    Shapes: K members of all runs together, S steps in a window, B rows in the largest batch.
+    """
 
     def __init__(self, runs: Sequence[_Run], before: _Stack | None) -> None:
         self.runs = list(runs)
@@ -253,8 +256,9 @@ class _Stack:
         sizes = [run.net.n_members for run in self.runs]
         stops = [sum(sizes[: i + 1]) for i in range(len(sizes))]
         self.slices = [slice(b - n, b) for n, b in zip(sizes, stops, strict=True)]
-        self.generators = [s.noise for run in self.runs for s in run.net._streams_]
-        self.net = MLP.join([run.net.module_ for run in self.runs])
+        # Dropout masks come from each member's own stream, as when it is trained alone.
+        self.generators = [generator for run in self.runs for generator in run.noise]
+        self.net = type(first.module_).join([run.net.module_ for run in self.runs])
         self.net.bind(self.criterion, self.generators)  # makes the gradients
         self.adam = StackAdamW(list(self.net.parameters()))
         if before is not None:
@@ -264,7 +268,7 @@ class _Stack:
                 for k in range(part.start, part.stop)
                 if run in self.runs
             ]
-            self.adam.take(before.adam, torch.tensor(kept, device=first.device))
+            self.adam.resume(before.adam, torch.tensor(kept, device=first.device))
             before.release(but=self.runs)
         self.size = max(run.batch_size for run in self.runs)
         self._update_key: Any = None
@@ -281,18 +285,21 @@ class _Stack:
             for inputs, wanted in zip(x.unbind(0), targets.unbind(0), strict=True):
                 outputs.append(step(inputs, wanted))
                 update()
+            # (S, K, B) -> (K,): rows of padding have targets of zero, and cost nothing.
             losses = self.criterion.rows(torch.stack(outputs), targets).sum((0, 2))
         for run, part in zip(self.runs, self.slices, strict=True):
+            # Targets of a padded batch were scaled up by size / rows; see _gather.
             run.total += losses[part] * (rows[part.start] / self.size)
             run.done += steps
             if run.done == len(run.block.x):
                 run.advance()
 
     def _gather(self, part: int, steps: int) -> Tensor:
-        """Lay the runs' next batches side by side, shape (steps, members, batch, ...).
+        """Lay the runs' next batches side by side, shape (S, K, B, ...).
 
-        Smaller batches are filled up with rows of zeros; their targets are scaled, for the
-        loss is a mean over the rows that are there.
+        Smaller batches are filled up with rows of zeros. The criterion takes the mean over B
+        rows, padding included, so a target is scaled by B / rows: the gradient of a member is
+        then that of the mean over its own rows.
         """
         blocks = [run.block[part][run.done : run.done + steps] for run in self.runs]
         full = all(block.shape[2] == self.size for block in blocks)
@@ -308,7 +315,11 @@ class _Stack:
         return whole
 
     def _bound(self, rows: list[int]) -> tuple[Callable, Callable]:
-        """Step and update as functions that look nothing up, made anew when they must be."""
+        """Return step and update as functions that look nothing up.
+
+        They are made anew when they must be: the step depends on which rows are padding, the
+        update on learning rates, which change from epoch to epoch.
+        """
         if rows != self._step_key:
             self._step_key = rows
             self._step = self.net.bind(self.criterion, self.generators, rows)
@@ -316,7 +327,7 @@ class _Stack:
         key = [settings_["lr"] for settings_ in settings]
         if key != self._update_key:
             self._update_key = key
-            self._update = self.adam.updates(settings)
+            self._update = self.adam.bind(settings)
         return self._step, self._update
 
     def release(self, but: Sequence[_Run] = ()) -> None:

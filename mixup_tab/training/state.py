@@ -3,8 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
+
+import numpy as np
+
+from mixup_tab.mixing import MixingRule
+from mixup_tab.training.hidden import HiddenMixing
+from mixup_tab.training.randomness import Streams
+
+
+@dataclass
+class TrainingState:
+    """What a fit needs besides the net: made when it starts, handed down, gone when it ends.
+
+    Attributes
+    ----------
+    streams : list of Streams
+        Random streams, one per member.
+    weight : ndarray or None
+        Weights of the rows.
+    mixed : list of bool
+        Whether the examples of each epoch of this fit are mixed.
+    first_epoch : int
+        Number of epochs that the net was trained for before.
+    tables : dict
+        Arrays on the device and training examples made of them, by what they are made of.
+        The nets of a stack share it.
+    rule : MixingRule or None
+        The mixing rule with what it knows of the rows; None before the first mixed epoch.
+    hidden : HiddenMixing or None
+        How hidden layers are mixed in this epoch.
+    draws_noise : bool
+        Whether the net may draw random numbers of its own in this epoch, such as dropout
+        masks. The first step shows whether it does; if not, the others need no redirection.
+    lowest_loss : dict of str to float
+        Lowest loss of an epoch so far, by part.
+    """
+
+    streams: list[Streams]
+    weight: np.ndarray | None
+    mixed: list[bool]
+    first_epoch: int
+    tables: dict[Any, Any] = field(default_factory=dict)
+    rule: MixingRule | None = None
+    hidden: HiddenMixing | None = None
+    draws_noise: bool = True
+    lowest_loss: dict[str, float] = field(default_factory=dict)
 
 
 def check_mixing_span(span: Any) -> tuple[float, float]:

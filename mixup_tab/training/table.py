@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from skorch.dataset import Dataset
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Subset
+
+from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
+from mixup_tab.nets.stacked import as_stack, weights_dtype
 
 # Share of a GPU's free memory that a table may take before it streams from the host.
 RESIDENT_SHARE = 0.5
@@ -170,6 +173,72 @@ class Examples:
     def labels(self, rows: Tensor) -> Tensor:
         """Return the class codes or values at positions of any shape."""
         return self._y.take(rows)
+
+
+def examples_of(
+    x: Any, y: Any, state: Any, module: nn.Module, *, encode: TargetEncoder, device: str
+) -> Examples:
+    """Make training examples of arrays for a net, once per fit or stack of fits."""
+    stack, tables = as_stack(module), state.tables
+
+    def table(values: Any) -> Table | None:
+        if values is not None and id(values) not in tables:
+            tables[id(values)] = Table(values, device)
+        return None if values is None else tables[id(values)]
+
+    @torch.no_grad()
+    def prepare(x: Tensor) -> Tensor:
+        return stack.prepare(x.to(stack.input_dtype(x.dtype, training=True, device=device)))
+
+    # All that decides what examples look like; arrays and layers by identity, for they live
+    # as long as the fit.
+    arrays = (x, y, state.weight, getattr(module, "input_layer", None))
+    key = (*map(id, arrays), weights_dtype(module), str(device), encode.key)
+    if key not in tables:
+        tables[key] = Examples(*map(table, arrays[:3]), encode=encode, prepare=prepare)
+    return tables[key]
+
+
+class TargetEncoder:
+    """Makes target rows of class codes or values, for a criterion.
+
+    Parameters
+    ----------
+    criterion : nn.Module
+        One with a method ``encode`` decides; others get rows of class probabilities.
+    n_outputs : int
+        Number of classes or values.
+    dtype : torch.dtype
+        Of the target rows.
+    one_column : bool
+        Whether values come as one number per row, without an axis for outputs.
+    """
+
+    def __init__(
+        self, criterion: nn.Module, n_outputs: int, dtype: torch.dtype, *, one_column: bool
+    ) -> None:
+        self.criterion = criterion if hasattr(criterion, "encode") else MixedCrossEntropy()
+        self.n_outputs, self.dtype = n_outputs, dtype
+        self.widens = one_column and isinstance(criterion, MixedSquaredError)
+        smoothing = getattr(criterion, "label_smoothing", None)
+        self.key = (type(criterion), smoothing, n_outputs)
+
+    def __call__(self, y: Tensor, weight: Tensor | None) -> Tensor:
+        """Return target rows of targets and weights, shape (..., columns)."""
+        y = y.to(self.dtype) if y.is_floating_point() else y.long()
+        y = y.unsqueeze(-1) if self.widens else y
+        weight = None if weight is None else weight.to(self.dtype)
+        return self.criterion.encode(y, weight, self.n_outputs).to(self.dtype)
+
+
+def count_outputs(y: Any) -> int:
+    """Return the number of classes in codes from 0, or of columns in values."""
+    if y is None:
+        raise ValueError("n_outputs must be given when the targets come from a dataset.")
+    if getattr(y, "ndim", 1) > 1:
+        return y.shape[1]
+    floating = y.dtype.is_floating_point if isinstance(y, Tensor) else y.dtype.kind == "f"
+    return 1 if floating else int(y.max()) + 1
 
 
 def _fits(data: Tensor, device: torch.device) -> bool:

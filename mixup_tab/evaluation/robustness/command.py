@@ -31,7 +31,7 @@ from mixup_tab.evaluation.robustness.report import (
     summarize_corruption,
     verdict,
 )
-from mixup_tab.training.net import interrupts_pass
+from mixup_tab.training.stopping import propagate_interrupt
 
 PARTS = ("corruption", "curves", "adversarial")
 
@@ -127,7 +127,7 @@ def _perform(plan: RobustnessPlan, job: Job, parent: int) -> dict[str, pd.DataFr
     """Do a job; in a process of its own leave Ctrl-C to the parent, who ends it."""
     if os.getpid() != parent:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with warnings.catch_warnings(), interrupts_pass():
+    with warnings.catch_warnings(), propagate_interrupt():
         warnings.simplefilter("ignore")  # it would tear the progress bar
         return plan.perform(job)
 

@@ -98,11 +98,9 @@ def row_of_share(what: str, options: dict[str, Any], paths: list[str]) -> Row:
     settings = {"batch_size": len(X), "max_epochs": 2, "random_state": 0, **options}
     net = speech_classifier(MODEL, **settings)["classifier"].fit(X, y).net_
     epoch = net.history[-1, "dur"]
-    with net._material(None):
-        batches = net.get_iterator(net.get_dataset(X, y), training=True)
-        batches.mixing = net._mixing_now(batches)
-        net.module_.train()
-        making = statistics.median(seconds(partial(list, batches)) for _ in range(5))
+    batches = next(net._epochs(X, y, net._start_training()))
+    net.module_.train()
+    making = statistics.median(seconds(partial(list, batches)) for _ in range(5))
     if net.module_.level == "waveform":  # its spectrograms are made on the way through the net
         making += seconds(partial(net.module_.spectrogram, torch.from_numpy(X)))
     return single_figure(

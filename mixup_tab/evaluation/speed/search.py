@@ -160,7 +160,7 @@ def arithmetic(members: int = 16, steps: int = 300) -> float:
     net = MLP(FEATURES, 2, (128, 128), n_members=members)
     net.bind(MixedCrossEntropy(), [])
     defaults = LeanAdamW(net.parameters()).param_groups[0]
-    update = StackAdamW(list(net.parameters())).updates([defaults] * members)
+    update = StackAdamW(list(net.parameters())).bind([defaults] * members)
     products: list[tuple] = []
     weights = [weight.detach() for weight, _ in net.layers()]
     values = [torch.randn(members, BATCH, w.shape[2]) for w in weights]

@@ -1,4 +1,4 @@
-"""Training that goes on where it was killed."""
+"""Training that is resumed where it was killed."""
 
 from __future__ import annotations
 
@@ -15,93 +15,84 @@ from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from torch import nn
 
 from mixup_tab.mixing import MixingRule, as_rule
-from mixup_tab.training.callbacks import EarlyStopping, LearningRate
+from mixup_tab.training.callbacks import KeepBestWeights, LearningRate
+from mixup_tab.training.state import TrainingState
 from mixup_tab.training.table import as_tensor, is_array
 
-FORMAT = "mixup-tab checkpoint 1"
+FORMAT = "mixup-tab training 2"
 
 
-class Checkpoint(Callback):
-    """Writes everything that training needs to go on to a file, at the end of epochs.
+class ResumeFile(Callback):
+    """Writes all that training needs to be resumed to a file, at the end of epochs.
 
-    The same fit with the same file goes on after the last epoch that was written, and ends
+    The same fit with the same file continues after the last epoch that was written, and ends
     with the same bits as one that never stopped, as far as the device computes the same twice:
     weights, optimizer, history and the states of all random streams are restored. The file is
     replaced whole, never half-written, and holds no code: it is read with
-    ``torch.load(weights_only=True)``. When training is over it stays; fitting again then trains
-    no further. ``partial_fit`` and ``warm_start=True`` on a net that has learned already write
-    a file, but start without it.
+    ``torch.load(weights_only=True)``. It stays when training is over; fitting again then
+    returns the same net without training. ``partial_fit`` and ``warm_start=True`` on a net that
+    is trained already write a file, but do not read one.
 
     Parameters
     ----------
     path : str or path-like
-        The file. Give each fit one of its own, also those of a search.
+        The file. Each fit needs a file of its own, also those of a search.
     every : int, default=1
         Epochs between two writings, ≥ 1; the last epoch is always written.
 
     Raises
     ------
     ValueError
-        At fit, if the file is of other training (other data, parameters, net or kind of
-        device), is broken, or if a callback keeps a state that is not in it: early stopping,
+        At fit, if the file is of another training (other data, parameters, net or kind of
+        device) or broken, or if a callback keeps a state that is not in it: early stopping,
         and skorch's ``LRScheduler`` (use :class:`LearningRate`).
 
     Examples
     --------
-    >>> from sklearn.datasets import load_iris
     >>> from mixup_tab import MixupClassifier
-    >>> from mixup_tab.training import Checkpoint
-    >>> clf = MixupClassifier(callbacks=[Checkpoint("iris.checkpoint")])
+    >>> from mixup_tab.training import ResumeFile
+    >>> clf = MixupClassifier(callbacks=[ResumeFile("iris.resume")])
     """
 
     def __init__(self, path: str | os.PathLike, every: int = 1) -> None:
         self.path = path
         self.every = every
 
-    def initialize(self) -> Checkpoint:
+    def initialize(self) -> ResumeFile:
         """Check the parameters."""
         if self.every < 1:
             raise ValueError(f"every must be at least 1, got {self.every!r}.")
-        self.start_ = 0
         return self
 
-    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Remember where this fit starts."""
-        self.start_ = len(net.history)
-
-    def resume(self, net: Any, X: Any, y: Any) -> int:
-        """Bring a net to where the file says it was.
+    def resume(self, net: Any, state: TrainingState, X: Any, y: Any) -> None:
+        """Bring a net to where the file says it was, if there is one.
 
         Parameters
         ----------
         net : MixupNet
             Initialized, about to be trained.
+        state : TrainingState
+            Its random streams are brought there too.
         X, y : array-like
             What it is trained on.
-
-        Returns
-        -------
-        int
-            Epochs that need not be trained; 0 if there is no file.
         """
         _check_callbacks(net)
-        self.fingerprint_ = _fingerprint(net, X, y, self.start_)
+        self.fingerprint_ = _fingerprint(net, state, X, y)
         path = Path(self.path)
         if not path.is_file() or net.history:
-            return 0
-        state = self._read(path)
-        if state["fingerprint"] != self.fingerprint_:
+            return
+        kept = self._read(path)
+        if kept["fingerprint"] != self.fingerprint_:
             raise ValueError(
-                f"Checkpoint {str(path)!r} is of other training: data, parameters, net or "
-                "device differ. Give another path, or remove the file to start anew."
+                f"{str(path)!r} is the file of another training: data, parameters, net or "
+                "device differ. Give another path, or delete the file to start anew."
             )
-        net.module_.load_state_dict(state["module"])
-        net.optimizer_.load_state_dict(state["optimizer"])
-        net.history.extend(state["history"])
-        for stream, kept in zip(net._streams_, state["streams"], strict=True):
-            for generator, numbers in zip(stream, kept, strict=True):
-                generator.set_state(numbers)
-        return len(net.history)
+        net.module_.load_state_dict(kept["module"])
+        net.optimizer_.load_state_dict(kept["optimizer"])
+        net.history.extend(kept["history"])
+        for stream, numbers in zip(state.streams, kept["streams"], strict=True):
+            for generator, values in zip(stream, numbers, strict=True):
+                generator.set_state(values)
 
     def _read(self, path: Path) -> dict[str, Any]:
         try:
@@ -110,25 +101,25 @@ class Checkpoint(Callback):
                 raise KeyError("format")
         except Exception as error:  # whatever a broken file makes of torch.load
             raise ValueError(
-                f"{str(path)!r} is not a checkpoint of mixup-tab, or is broken. Remove it to "
-                "start anew."
+                f"{str(path)!r} is not a file of ResumeFile, or is broken. Delete it to start "
+                "anew."
             ) from error
         return state
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Write the file, if it is time."""
-        epoch = len(net.history) - self.start_
-        if epoch % self.every and epoch < net.max_epochs:
+    def write(self, net: Any, state: TrainingState) -> None:
+        """Write the file at the end of an epoch, if it is time."""
+        epoch = len(net.history) - state.first_epoch
+        if epoch % self.every and epoch < len(state.mixed):
             return
-        state = {
+        kept = {
             "format": FORMAT,
             "fingerprint": self.fingerprint_,
             "module": net.module_.state_dict(),
             "optimizer": net.optimizer_.state_dict(),
             "history": [_plain(row) for row in net.history.to_list()],
-            "streams": [[g.get_state() for g in stream] for stream in net._streams_],
+            "streams": [[g.get_state() for g in stream] for stream in state.streams],
         }
-        self._write(Path(self.path), state)
+        self._write(Path(self.path), kept)
 
     def _write(self, path: Path, state: dict[str, Any]) -> None:
         # What a kill leaves here is overwritten by the next epoch that is written.
@@ -142,7 +133,7 @@ class Checkpoint(Callback):
             with contextlib.suppress(OSError):
                 beside.unlink()
             raise OSError(
-                f"Checkpoint {str(path)!r} cannot be written ({error.strerror}). Give another "
+                f"{str(path)!r} cannot be written ({error.strerror}). Give ResumeFile another "
                 "path."
             ) from error
 
@@ -150,14 +141,14 @@ class Checkpoint(Callback):
 def _check_callbacks(net: Any) -> None:
     """Refuse callbacks whose states are not in the file."""
     for _, callback in net.callbacks_:
-        if isinstance(callback, (EarlyStopping, SkorchEarlyStopping)):
+        if isinstance(callback, (KeepBestWeights, SkorchEarlyStopping)):
             raise ValueError(
-                "A Checkpoint does not hold the best weights that early stopping keeps. Use "
+                "A ResumeFile does not hold the best weights that early stopping keeps. Use "
                 "early_stopping=False."
             )
         if isinstance(callback, LRScheduler):
             raise ValueError(
-                "A Checkpoint does not hold the state of skorch's LRScheduler. Use "
+                "A ResumeFile does not hold the state of skorch's LRScheduler. Use "
                 "mixup_tab.training.LearningRate."
             )
 
@@ -171,10 +162,10 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _fingerprint(net: Any, X: Any, y: Any, start: int) -> str:
+def _fingerprint(net: Any, state: TrainingState, X: Any, y: Any) -> str:
     """Return a hash of what decides the result of training."""
     hashed = hashlib.sha256()
-    settings = (start, net.max_epochs, net.alpha, tuple(net.mixing_span), net.batch_size)
+    settings = (state.first_epoch, state.mixed, net.alpha, net.batch_size)
     groups = [{**group, "params": None} for group in net.optimizer_.param_groups]
     place = torch.device(net.device).type  # of which the random streams are
     hashed.update(repr((settings, net.lr, net.seeds_, groups, place)).encode())
@@ -182,7 +173,7 @@ def _fingerprint(net: Any, X: Any, y: Any, start: int) -> str:
     for part in (as_rule(net.mixing), net.optimizer_, net.criterion_, *rates):
         hashed.update(_described(part).encode())
     _hash_net(hashed, net.module_)
-    for values in (X, y, net._weight_):
+    for values in (X, y, state.weight):
         if is_array(values):
             _hash_array(hashed, values)
     return hashed.hexdigest()

@@ -10,7 +10,7 @@ from skorch.callbacks import Callback, LRScheduler
 
 from mixup_tab import MLP, MixupClassifier, MixupNet
 from mixup_tab.nets import PreparedNet
-from mixup_tab.training import Checkpoint, LearningRate
+from mixup_tab.training import LearningRate, ResumeFile
 
 EPOCHS = 6
 
@@ -38,7 +38,7 @@ def table(rows=60):
 
 def fitted(path, *, more=(), **params):
     params = {"max_epochs": EPOCHS, "dropout": 0.2, "random_state": 3, **params}
-    clf = MixupClassifier(callbacks=[Checkpoint(path), *more], **params)
+    clf = MixupClassifier(callbacks=[ResumeFile(path), *more], **params)
     return clf.fit(*table())
 
 
@@ -112,7 +112,7 @@ def test_only_every_so_many_epochs_and_the_last_are_written(tmp_path):
                 kept.append(len(torch.load(path, weights_only=True)["history"]))
 
     MixupClassifier(
-        max_epochs=5, callbacks=[Checkpoint(path, every=2), Look()], random_state=0
+        max_epochs=5, callbacks=[ResumeFile(path, every=2), Look()], random_state=0
     ).fit(*table())
     assert kept == [2, 2, 4, 5]
 
@@ -184,7 +184,7 @@ def test_a_file_of_other_rows_is_refused(tmp_path):
     X, y = table()
     X[7] += 1
     clf = MixupClassifier(
-        callbacks=[Checkpoint(tmp_path / "a")], max_epochs=EPOCHS, dropout=0.2, random_state=3
+        callbacks=[ResumeFile(tmp_path / "a")], max_epochs=EPOCHS, dropout=0.2, random_state=3
     )
     with pytest.raises(ValueError, match="is of other training"):
         clf.fit(X, y)
@@ -223,7 +223,7 @@ def test_early_stopping_is_refused(tmp_path):
 
 def test_every_must_be_positive(tmp_path):
     with pytest.raises(ValueError, match="every must be at least 1, got 0"):
-        MixupClassifier(callbacks=[Checkpoint(tmp_path / "a", every=0)]).fit(*table())
+        MixupClassifier(callbacks=[ResumeFile(tmp_path / "a", every=0)]).fit(*table())
 
 
 def test_it_works_in_a_net_of_its_own(tmp_path):
@@ -235,7 +235,7 @@ def test_it_works_in_a_net_of_its_own(tmp_path):
             max_epochs=3,
             random_state=0,
             verbose=0,
-            callbacks=[Checkpoint(tmp_path / "a")],
+            callbacks=[ResumeFile(tmp_path / "a")],
         )
 
     X, y = table()

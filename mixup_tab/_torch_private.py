@@ -1,0 +1,133 @@
+"""The private names of torch that this package uses, all in one place.
+
+None of them is promised by torch. Each has a comment that says why it is used and what takes
+its place if torch removes it, and a test in ``tests/test_torch_private.py`` that says what
+broke.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# The base class of modes that see every operation of a thread. Documented by torch, but only
+# under this private path. Without it, ``drawing_from`` would have to seed the global generator
+# around every forward pass, under a lock.
+from torch.utils._python_dispatch import TorchDispatchMode
+
+__all__ = [
+    "TorchDispatchMode",
+    "fused_adamw",
+    "has_native_bfloat16",
+    "is_global_generator",
+    "log_softmax_backward",
+    "relu_backward_",
+    "standard_gamma",
+    "with_generator",
+    "without_compile_wrapper",
+]
+
+
+def fused_adamw(
+    params: list[Tensor],
+    grads: list[Tensor],
+    means: list[Tensor],
+    squares: list[Tensor],
+    steps: list[Tensor],
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+) -> Callable[[], None]:
+    """Return a function that makes one step of AdamW in place, with one call of torch.
+
+    ``torch._fused_adamw_`` is the kernel behind ``torch.optim.AdamW(fused=True)``. It is called
+    directly because the Python side of that optimizer takes eight times as long as the update
+    of a 30-128-128-2 net. Replacement: ``torch.optim.adamw.adamw(..., fused=True)``, or the
+    same update written with ``torch._foreach_*``.
+    """
+    beta1, beta2 = betas
+    options = {"lr": lr, "beta1": beta1, "beta2": beta2, "weight_decay": weight_decay}
+    flags = {"eps": eps, "amsgrad": False, "maximize": False}
+    arguments = (params, grads, means, squares, [], steps)
+    return partial(torch._fused_adamw_, *arguments, **options, **flags)
+
+
+# (slope, log-probabilities, axis, dtype) -> slope − p · Σ slope: what autograd calls for
+# log_softmax, one operation instead of four. Replacement: the formula itself.
+_log_softmax_backward_data = torch.ops.aten._log_softmax_backward_data.default
+
+
+def log_softmax_backward(slope: Tensor, log_probabilities: Tensor) -> Tensor:
+    """Return the gradient by the inputs of a ``log_softmax`` over the last axis."""
+    return _log_softmax_backward_data(slope, log_probabilities, -1, log_probabilities.dtype)
+
+
+# (slope, values, threshold, *, grad_input): the slope where the value is above the threshold,
+# else 0, written into grad_input. Replacement: ``slope.mul_(values > 0)``, two operations.
+_threshold_backward = torch.ops.aten.threshold_backward.grad_input
+
+
+def relu_backward_(slope: Tensor, values: Tensor) -> Tensor:
+    """Set the slope to zero, in place, where the output of a ReLU is zero."""
+    return _threshold_backward(slope, values, 0, grad_input=slope)
+
+
+def standard_gamma(concentration: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw from Gamma(concentration, 1).
+
+    ``torch.distributions.Gamma`` calls the same function, but takes no generator. Replacement:
+    rejection sampling (Marsaglia and Tsang 2000) on numbers that the generator draws.
+    """
+    return torch._standard_gamma(concentration, generator=generator)
+
+
+def without_compile_wrapper(function: Callable) -> Callable:
+    """Return a function as it was before torch wrapped it for ``torch.compile``.
+
+    The wrapper imports the compiler on the first call, which takes seconds. It keeps the
+    function as ``__wrapped__``, by convention of ``functools.wraps``. Without a wrapper the
+    function itself is returned, so nothing has to replace this.
+    """
+    return inspect.unwrap(function)
+
+
+def is_global_generator(generator: torch.Generator) -> bool:
+    """Whether a generator is torch's global one of the CPU.
+
+    Python sees a new object in every dispatched operation; ``_cdata`` is the address of what
+    is behind it. Replacement: compare ``get_state()`` of both, which is slower.
+    """
+    return generator._cdata == torch.default_generator._cdata
+
+
+def with_generator(operation: Any) -> Any:
+    """Return the overload of an operation that takes a generator beside the same arguments.
+
+    Reads the names of arguments off ``_schema``. Replacement: a table of the random operations
+    by hand. None if there is no such overload.
+    """
+    names = [argument.name for argument in operation._schema.arguments]
+    if "generator" in names:
+        return operation
+    packet = operation.overloadpacket
+    for overload in (getattr(packet, name) for name in packet.overloads()):
+        others = [argument.name for argument in overload._schema.arguments]
+        if "generator" in others and sorted(names) == sorted(set(others) - {"generator"}):
+            return overload
+    return None
+
+
+def has_native_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 numbers in hardware.
+
+    Replacement if ``torch.cpu._is_avx512_bf16_supported`` goes: the flag ``avx512_bf16`` in
+    ``/proc/cpuinfo``. Until then a missing name only means full precision.
+    """
+    return getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()

@@ -1,0 +1,107 @@
+"""Training steps: by hand, or with autograd for any module, criterion and callback."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mixup_tab.nets.stacked import as_stack, weights_dtype
+from mixup_tab.training.batches import Batch
+from mixup_tab.training.device import precision_for
+from mixup_tab.training.hidden import INPUT, HiddenMix, mixed_inside, mixed_layers
+from mixup_tab.training.randomness import drawing_from
+from mixup_tab.training.state import TrainingState
+
+
+def manual_epoch(net: Any, batches: Any, state: TrainingState) -> tuple[Tensor, int, int]:
+    """Run an epoch in which the module writes its own gradients, block by block.
+
+    Parameters
+    ----------
+    net : MixupNet
+        Whose ``uses_manual_backward()`` is true.
+    batches : MixedBatches or LoaderBatches
+        The training batches.
+    state : TrainingState
+        State of the fit.
+
+    Returns
+    -------
+    total : Tensor, shape (members,)
+        Sum of the losses of all rows.
+    rows, count : int
+        Number of rows and of batches.
+    """
+    noise = [stream.noise for stream in state.streams]
+    step, update = net.module_.bind(net.criterion_, noise), net.optimizer_.bind()
+    total, rows, count = torch.zeros(net.n_members, device=net.device), 0, 0
+    with torch.inference_mode():
+        for x, targets in batches.blocks():
+            outputs = []
+            for inputs, wanted in zip(x.unbind(0), targets.unbind(0), strict=True):
+                outputs.append(step(inputs, wanted))
+                update()
+            # The loss is only reported, so it is computed for all steps of a block at once.
+            total += net.criterion_.rows(torch.stack(outputs), targets).sum((0, 2))
+            rows, count = rows + x.shape[0] * x.shape[2], count + len(x)
+    return total, rows, count
+
+
+def batch_losses(net: Any, batch: Batch, state: TrainingState, **fit_params: Any) -> dict:
+    """Compute the losses of a batch, mixing a hidden layer where the rule does.
+
+    Parameters
+    ----------
+    net : MixupNet
+        The net.
+    batch : Batch
+        Inputs and target rows.
+    state : TrainingState
+        State of the fit.
+    **fit_params
+        Arguments for the module.
+
+    Returns
+    -------
+    dict
+        "loss", which is summed over the members, "member_losses" and "y_pred".
+    """
+    targets, mixes = batch.targets, None
+    if state.hidden is not None and net.module_.training:
+        mixes = state.hidden.draw(targets)
+    outputs = _outputs(net, batch.x, state, mixes, **fit_params)
+    if mixes is not None:
+        targets = torch.stack([mix.mixed_targets() for mix in mixes])
+    if hasattr(net.criterion_, "rows"):
+        losses = net.criterion_.rows(outputs, targets).mean(-1)
+    else:
+        pairs = zip(outputs, targets, strict=True)
+        losses = torch.stack([net.get_loss(*pair) for pair in pairs])
+    return {"loss": losses.sum(), "member_losses": losses, "y_pred": outputs}
+
+
+def _outputs(
+    net: Any, x: Tensor, state: TrainingState, mixes: list[HiddenMix] | None, **fit_params: Any
+) -> Tensor:
+    """Outputs, shape (members, batch, outputs), for prepared inputs with that axis."""
+    module, stack = net.module_, as_stack(net.module_)
+    noise = [stream.noise for stream in state.streams]
+    if stack.one_call:
+        return module.body(x, noise, mixed_layers(mixes) if mixes else None)
+    redirect = module.training and state.draws_noise
+    drawn, outputs = False, []
+    # skorch lets users override infer, which calls the whole module.
+    bodies = [net.infer if body is module else body for _, body in stack.halves()]
+    parts = zip(stack.nets(), bodies, x, noise, mixes or [None] * len(x), strict=True)
+    for member, body, part, generator, mix in parts:
+        part = mix(part) if mix is not None and mix.layer == INPUT else part
+        random = drawing_from(generator) if redirect else nullcontext()
+        with random as mode, precision_for(member, net.device), mixed_inside(member, mix):
+            outputs.append(body(part, **fit_params).to(weights_dtype(module)))
+        drawn = drawn or (redirect and mode.used)
+    if module.training:
+        state.draws_noise = drawn
+    return torch.stack(outputs)
