@@ -1,5 +1,6 @@
-"""MixupEnsembleClassifier: a portfolio of nets, weighed on rows that they have not seen."""
+"""MixupEnsembleClassifier: different nets, weighted by predictions of rows left out."""
 
+import copy
 import pickle
 import random
 import re
@@ -25,11 +26,11 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from mixup_tab import BinnedMLP, MixupClassifier, MixupEnsembleClassifier
-from mixup_tab.estimators.cross_fit import deal_folds
+from mixup_tab.estimators.cross_fit import assign_folds
 from mixup_tab.estimators.ensemble_classifier import PORTFOLIO
 from mixup_tab.estimators.selection import select_greedily, temper
 
-SMALL = {"hidden_layer_sizes": (8,), "max_epochs": 6, "learning_rate_init": 0.02}
+SMALL = {"hidden_layer_sizes": (8,), "max_epochs": 4, "learning_rate_init": 0.02}
 TWO = [{**SMALL, "alpha": 0.2}, {**SMALL, "module": BinnedMLP, "mixing": "cutmix"}]
 
 
@@ -42,7 +43,7 @@ def small(candidates=None, **params):
 
 def refitted(model, X, y):
     """Every net fitted alone: probabilities of all rows by the nets that did not see them."""
-    fold_of, seed = deal_folds(y, model.cv, model.random_state), model.random_state
+    fold_of, seed = assign_folds(y, model.cv, model.random_state), model.random_state
     nets, unseen = [], np.zeros((len(model.candidates), len(y), len(model.classes_)))
     for number, params in enumerate(model.candidates):
         nets.append([])
@@ -97,11 +98,10 @@ def test_batches_are_no_larger_than_the_rows_of_a_fold(two_classes):
 # ------------------------------------------------------------------------ same bits
 
 
-@pytest.mark.parametrize("n_jobs", [2, 3])
-def test_the_number_of_jobs_makes_no_difference(n_jobs, three_classes):
+def test_the_number_of_jobs_makes_no_difference(three_classes):
     X, y = three_classes
     candidates = TWO + [{**SMALL, "dropout": 0.3, "batch_size": size} for size in (9, 16)]
-    one, other = (small(candidates, n_jobs=jobs).fit(X, y) for jobs in (1, n_jobs))
+    one, other = (small(candidates, n_jobs=jobs).fit(X, y) for jobs in (1, 2))
     assert_array_equal(one.predict_proba(X), other.predict_proba(X))
     assert_array_equal(one.log_losses_, other.log_losses_)
 
@@ -114,6 +114,7 @@ joblib.dump(model.fit(X, y).predict_proba(X), sys.argv[2])
 """
 
 
+@pytest.mark.slow
 def test_the_same_bits_in_another_process(two_classes, tmp_path):
     joblib.dump((small(), *two_classes), tmp_path / "model")
     paths = [tmp_path / "model", tmp_path / "proba"]
@@ -145,7 +146,7 @@ def test_another_seed_gives_other_nets(two_classes):
 # ---------------------------------------------------------------------------- labels
 
 
-@pytest.mark.parametrize("labels", [["no", "so", "yes"], [-7, 3, 90], [0.5, 1.5, 2.5]][:2])
+@pytest.mark.parametrize("labels", [["no", "so", "yes"], [-7, 3, 90]])
 def test_labels_of_any_kind(labels, three_classes):
     X, codes = three_classes
     y = np.array(labels)[codes]
@@ -195,41 +196,33 @@ def test_class_weight_is_a_weight_of_the_rows(two_classes):
 
 # ------------------------------------------------------------------------- bad input
 
-WRONG = {
-    "candidates text": (TypeError, "candidates.*'auto'.*'all'", {"candidates": "all"}),
-    "no candidates": (ValueError, "candidates is empty", {"candidates": []}),
-    "candidate no dict": (TypeError, "candidates.*dict.*'x'", {"candidates": ["x"]}),
-    "unknown": (ValueError, "candidates.*'alfa'.*alpha", {"candidates": [{"alfa": 1}]}),
-    "shared": (ValueError, "'verbose'.*same for all", {"candidates": [{"verbose": 1}]}),
-    "alpha auto": (ValueError, "alpha='auto'.*numbers", {"candidates": [{"alpha": "auto"}]}),
-    "alpha": (ValueError, "alpha must be.*-1", {"candidates": [{"alpha": -1}]}),
-    "epochs": (TypeError, "max_epochs.*'short'", {"candidates": [{"max_epochs": "short"}]}),
-    "cv 1": (ValueError, "cv must be at least 2, got 1", {"cv": 1}),
-    "cv text": (TypeError, "cv must be.*'5'", {"cv": "5"}),
-    "device": (ValueError, "device='abacus'", {"device": "abacus"}),
-    "random state": (ValueError, "random_state.*-1", {"random_state": -1}),
-    "class weight": (ValueError, "class_weight.*'even'", {"class_weight": "even"}),
-    "too fast": (
-        ValueError,
-        "learning_rate_init",
-        {"candidates": [{**SMALL, "learning_rate_init": 1e30}]},
-    ),
-}
+WRONG = [
+    ({"candidates": "all"}, "candidates.*'auto'.*'all'"),
+    ({"candidates": []}, "candidates is empty"),
+    ({"candidates": ["x"]}, "candidates.*dict.*'x'"),
+    ({"candidates": [{"alfa": 1}]}, "candidates.*'alfa'.*alpha"),
+    ({"candidates": [{"verbose": 1}]}, "'verbose'.*same for all"),
+    ({"candidates": [{"alpha": "auto"}]}, "alpha='auto'.*numbers"),
+    ({"candidates": [{"alpha": -1}]}, "'alpha'.*-1"),
+    ({"candidates": [{"max_epochs": "short"}]}, "'max_epochs'.*'short'"),
+    ({"candidates": [{**SMALL, "learning_rate_init": 1e30}]}, "learning_rate_init"),
+    ({"cv": 1}, "'cv'.*Got 1"),
+    ({"cv": "5"}, "'cv'.*'5'"),
+    ({"device": "abacus"}, "device='abacus'"),
+    ({"random_state": -1}, "'random_state'.*-1"),
+    ({"class_weight": "even"}, "'class_weight'.*'even'"),
+]
 
 
-@pytest.mark.parametrize(("error", "pattern", "params"), WRONG.values(), ids=WRONG)
-def test_an_error_leaves_the_estimator_as_it_was(error, pattern, params, two_classes):
+def test_an_error_names_the_value_and_leaves_the_estimator_as_it_was(two_classes):
     X, y = two_classes
-    model = small().set_params(**params)
-    before = dict(vars(model))
-    with pytest.raises(error, match=f"(?s){pattern}"):
-        model.fit(X, y)
-    assert vars(model) == before
     fitted = small().fit(X, y)
-    proba = fitted.predict_proba(X)
-    with pytest.raises(error):
-        fitted.set_params(**params).fit(X, y)
-    assert_array_equal(fitted.predict_proba(X), proba)
+    for params, pattern in WRONG:
+        for model in (small(), copy.copy(fitted)):
+            before = dict(vars(model.set_params(**params)))
+            with pytest.raises((ValueError, TypeError), match=f"(?s){pattern}"):
+                model.fit(X, y)
+            assert vars(model) == before, params
 
 
 # ------------------------------------------------------------------ fitting once more
@@ -273,7 +266,7 @@ def test_every_net_has_its_own_callbacks(two_classes):
     mine = Counts()
     model = small([{**SMALL, "callbacks": [mine]}]).fit(*two_classes)
     assert mine.epochs == 0
-    assert [net.callbacks[0].epochs for net in model.estimators_[0]] == [6, 6, 6]
+    assert [net.callbacks[0].epochs for net in model.estimators_[0]] == [4, 4, 4]
 
 
 # ------------------------------------------------------------------- inside other tools
@@ -283,8 +276,8 @@ def test_pipeline_and_grid_search(two_classes):
     X, y = two_classes
     pipe = make_pipeline(StandardScaler(), small())
     grid = {
-        "mixupclassifiercv__cv": [2, 3],
-        "mixupclassifiercv__candidates": [TWO, TWO[:1]],
+        "mixupensembleclassifier__cv": [2],
+        "mixupensembleclassifier__candidates": [TWO, TWO[:1]],
     }
     search = GridSearchCV(pipe, grid, cv=2, error_score="raise").fit(X, y)
     best = clone(pipe).set_params(**search.best_params_).fit(X, y)
@@ -300,10 +293,12 @@ def test_skrub_pipeline():
     assert model.score(frame, colour == "red") > 0.9
 
 
-def test_progress_goes_to_standard_error(two_classes, capsys):
+def test_progress_goes_to_standard_error(two_classes, capsys, monkeypatch):
+    pytest.importorskip("rich")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as in a terminal
     small(verbose=1).fit(*two_classes)
     shown = capsys.readouterr()
-    assert "nets, epochs" in shown.err
+    assert "epochs of nets" in shown.err
     assert shown.out == ""
 
 

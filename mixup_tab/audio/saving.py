@@ -22,7 +22,8 @@ from sklearn.pipeline import Pipeline
 from mixup_tab._files import write_whole
 from mixup_tab.audio import speech_classifier
 from mixup_tab.compare.saving import FORMAT as TABLE_FORMAT
-from mixup_tab.estimators.checks import TrainingData
+from mixup_tab.estimators.data import TrainingData
+from mixup_tab.estimators.fitting import make_net
 from mixup_tab.training.device import pick_device
 
 FORMAT = "mixup-tab speech model 1"
@@ -216,6 +217,6 @@ def _give_net(estimator: Any, card: SpeechCard, numbers: dict) -> None:
     estimator.n_features_in_ = card.samples
     estimator.alpha_ = float(estimator.alpha)
     codes = np.zeros(rows, dtype=np.int64)
-    net = estimator._make_net(TrainingData(nothing, codes, None), partial=True)
+    net = make_net(estimator, TrainingData(nothing, codes, None, len(card.words)), partial=True)
     net.module_.load_state_dict(numbers)
     estimator.net_ = net

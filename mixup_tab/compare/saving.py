@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import safetensors.torch
 import skops.io
+from sklearn.base import is_classifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.pipeline import Pipeline
 from torch import Tensor
@@ -27,7 +28,8 @@ from torch import Tensor
 from mixup_tab._files import write_whole
 from mixup_tab.compare.question import Question
 from mixup_tab.estimators.base import BaseMixup
-from mixup_tab.estimators.checks import TrainingData
+from mixup_tab.estimators.data import TrainingData
+from mixup_tab.estimators.fitting import make_net
 from mixup_tab.training.net import MixupNet
 
 FORMAT = "mixup-tab model 1"
@@ -236,8 +238,10 @@ def _give_net(estimator: BaseMixup, numbers: dict[str, Tensor]) -> MixupNet:
     """Make the net that an estimator had, with its numbers."""
     rows = 1 if estimator.batch_size == "auto" else estimator.batch_size
     nothing = np.zeros((rows, estimator.n_features_in_), dtype=np.float32)
-    targets = np.zeros((rows, len(getattr(estimator, "target_mean_", [0]))), dtype=np.float32)
-    net = estimator._make_net(TrainingData(nothing, targets, None), partial=True)
+    outputs = estimator.classes_ if is_classifier(estimator) else estimator.target_mean_
+    targets = np.zeros((rows, len(outputs)), dtype=np.float32)
+    data = TrainingData(nothing, targets, None, len(outputs))
+    net = make_net(estimator, data, partial=True)
     net.module_.load_state_dict(numbers)
     estimator.net_ = net
     return net

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.model_selection import StratifiedShuffleSplit
+from numpy.typing import ArrayLike
+from sklearn.utils._param_validation import StrOptions
+from skorch.callbacks import Callback
+from torch import nn
 
 from mixup_tab.estimators.base import BaseMixup
 from mixup_tab.estimators.labels import LabelsMixin
 from mixup_tab.losses import MixedCrossEntropy
-from mixup_tab.mixing import as_rule
+from mixup_tab.mixing import MixingRule
+from mixup_tab.nets import MLP
 from mixup_tab.training import LearningRate
 
 
@@ -89,7 +94,7 @@ class MixupClassifier(LabelsMixin, BaseMixup):
     class_weight : dict, "balanced" or None, default=None
         Weight :math:`c_y` of each class; see Notes.
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the net that is there.
+        If True, ``fit`` continues training the existing network.
     callbacks : list of skorch callbacks, default=None
         Called during training. A learning rate schedule among them replaces ours.
     device : str, default="auto"
@@ -146,14 +151,20 @@ class MixupClassifier(LabelsMixin, BaseMixup):
     """
 
     _criterion = MixedCrossEntropy
+    _kind = "classes"
+    _proposal = "'same_class' for partners of the same class"
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseMixup._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
 
     def __init__(
         self,
         alpha: float | str = 0.2,
         *,
-        mixing: Any = "auto",
-        hidden_layer_sizes: Any = (128, 128),
-        module: Any = None,
+        mixing: str | MixingRule = "auto",
+        hidden_layer_sizes: Sequence[int] | int = (128, 128),
+        module: Callable[..., nn.Module] | None = None,
         n_estimators: int | str = "auto",
         learning_rate_init: float = 0.004,
         weight_decay: float = 0.1,
@@ -164,11 +175,11 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
-        class_weight: Any = None,
+        class_weight: dict | str | None = None,
         warm_start: bool = False,
-        callbacks: Any = None,
+        callbacks: Sequence[Callback | tuple[str, Callback]] | None = None,
         device: str = "auto",
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
         self.alpha = alpha
@@ -193,7 +204,7 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         self.verbose = verbose
 
     @classmethod
-    def from_paper(cls, alpha: float = 0.2, **params: Any) -> MixupClassifier:
+    def from_paper(cls, alpha: float = 0.2, **params: Any) -> Self:
         """Return a classifier in the setting of the mixup paper's UCI experiment.
 
         Two hidden layers of 128 ReLU units, Adam with its defaults at a constant rate,
@@ -217,8 +228,6 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         >>> MixupClassifier.from_paper(alpha=0).max_epochs
         10
         """
-        from mixup_tab.nets import MLP
-
         setting = {
             "alpha": alpha,
             "mixing": "mixup",
@@ -234,7 +243,7 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         }
         return cls(**{**setting, **params})
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MixupClassifier:
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Train the net.
 
         Ctrl-C ends training early and keeps the best weights so far, with a warning.
@@ -257,9 +266,13 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         return self._fit(X, y, sample_weight)
 
     def partial_fit(
-        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
-    ) -> MixupClassifier:
-        """Train for one epoch, going on from what is there.
+        self,
+        X: Any,
+        y: Any,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Train for one epoch, continuing from the fitted net.
 
         The learning rate is ``learning_rate_init`` throughout, and ``early_stopping``
         has no effect.
@@ -282,37 +295,6 @@ class MixupClassifier(LabelsMixin, BaseMixup):
             The fitted estimator.
         """
         return self._fit(X, y, sample_weight, partial=True, classes=classes)
-
-    def _check_params(self) -> None:
-        super()._check_params()
-        if as_rule(self._rule()).kind == "values":
-            raise ValueError(
-                f"mixing={self.mixing!r} compares values of a regression, which classes do not "
-                "have. Use 'mixup', or 'same_class' for partners of the same class."
-            )
-
-    def _choose_rows(
-        self, y: np.ndarray, n_valid: int, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        counts = np.bincount(y)
-        n_classes = int((counts > 0).sum())
-        if counts[counts > 0].min() < 2:
-            rare = self.classes_.tolist()[np.argmin(np.where(counts > 0, counts, len(y)))]
-            raise ValueError(
-                "early_stopping=True holds out rows of every class, but class "
-                f"{rare!r} has a single row. Add rows, or use early_stopping=False."
-            )
-        if min(n_valid, len(y) - n_valid) < n_classes:
-            raise ValueError(
-                f"validation_fraction={self.validation_fraction!r} of {len(y)} rows is "
-                f"{n_valid}, which leaves fewer rows than the {n_classes} classes on one side. "
-                "Change it, or use early_stopping=False."
-            )
-        split = StratifiedShuffleSplit(1, test_size=n_valid, random_state=seed)
-        return next(split.split(y, y))
-
-    def _n_outputs(self, y: np.ndarray) -> int:
-        return len(self.classes_)
 
     def _row_losses(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
         # A class that was not among the training rows gets the least float there is.

@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from joblib import Parallel, delayed
+from sklearn.base import clone
 
-from mixup_tab.estimators.checks import TrainingData, input_layer_fitter
-from mixup_tab.estimators.together import Rows, count_weights, fit_together, plan_chunks
+from mixup_tab.estimators.data import TrainingData, input_layer_fitter
+from mixup_tab.estimators.fitting import MixupEstimator, count_weights, is_auto
+from mixup_tab.estimators.monitor import Monitor
+from mixup_tab.estimators.together import Rows, fit_together, plan_chunks
 from mixup_tab.training.device import threads_for
-from mixup_tab.training.stopping import TrainingAborted
 
-if TYPE_CHECKING:
-    from mixup_tab.estimators.base import BaseMixup
+# What alpha="auto" chooses from, and by how many folds.
+ALPHAS = (0.0, 0.1, 0.3, 1.0)
+FOLDS = 5
 
 
-def deal_folds(y: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """Deal rows out to folds at random; class by class where there are classes.
+def assign_folds(y: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """Assign every row at random to the fold that leaves it out.
 
     Parameters
     ----------
     y : ndarray
-        Class codes of shape (rows,), or values of shape (rows, outputs).
+        Class codes of shape (rows,), which are spread evenly, or values of shape
+        (rows, outputs).
     folds : int
         How many.
     seed : int
-        Decides who goes where.
+        Decides which rows.
 
     Returns
     -------
     ndarray of int, shape (rows,)
-        The fold that leaves each row out.
     """
     order = np.random.default_rng(seed).permutation(len(y))
     if y.ndim == 1:
@@ -44,31 +46,12 @@ def deal_folds(y: np.ndarray, folds: int, seed: int) -> np.ndarray:
     return fold_of
 
 
-def rows_of(data: TrainingData, chosen: np.ndarray) -> Rows:
-    """Return some rows of training data.
-
-    Parameters
-    ----------
-    data : TrainingData
-        All rows.
-    chosen : ndarray of bool, shape (rows,)
-        Which.
-
-    Returns
-    -------
-    Rows
-    """
-    weight = None if data.weight is None else data.weight[chosen]
-    return Rows(data.X[chosen], data.y[chosen], weight)
-
-
 def cross_fit(
-    jobs: Sequence[tuple[BaseMixup, int]],
+    jobs: Sequence[tuple[MixupEstimator, int]],
     data: TrainingData,
     fold_of: np.ndarray,
-    look: Callable[[BaseMixup, Rows], Any],
+    score: Callable[[Any, Rows], Any],
     *,
-    n_outputs: int,
     n_jobs: int | None = None,
     on_epochs: Callable[[int], None] | None = None,
 ) -> list[Any]:
@@ -77,66 +60,123 @@ def cross_fit(
     Parameters
     ----------
     jobs : sequence of (MixupClassifier or MixupRegressor, int)
-        Estimators, none twice, and the fold that each is not to see.
+        Estimators, none twice, and the fold that each must not see.
     data : TrainingData
         All rows.
     fold_of : ndarray of int, shape (rows,)
         The fold of each row.
-    look : callable
+    score : callable
         Called with a fitted estimator and the rows left out.
-    n_outputs : int
-        Width of the nets' last layer.
     n_jobs : int, default=None
-        Stacks trained at a time, by threads; None takes as many as torch may use.
+        Stacks trained at a time, by threads; None is the number of threads of torch.
     on_epochs : callable, default=None
         Called with the number of epochs finished since the last call; may raise.
 
     Returns
     -------
     list
-        What ``look`` returned, job by job.
+        What ``score`` returned, job by job.
 
     Raises
     ------
     ValueError
         If a fit fails.
     """
-    kept = {fold: rows_of(data, fold_of != fold) for fold in {fold for _, fold in jobs}}
-    sizes = [count_weights(one, _width(one, data), n_outputs) for one, _ in jobs]
-    stopped = threading.Event()
+    kept = {fold: _select(data, fold_of != fold) for fold in {fold for _, fold in jobs}}
+    sizes = [count_weights(one, _width(one, data), data.n_outputs) for one, _ in jobs]
 
-    def tell(epochs: int) -> None:
-        if stopped.is_set():
-            raise TrainingAborted
-        if on_epochs is not None:
-            on_epochs(epochs)
-
-    def work(chunk: list[int]) -> list[tuple[int, Any]]:
-        with threads_for(0):
-            chosen = [jobs[job] for job in chunk]
-            errors = fit_together(
-                [one for one, _ in chosen], [kept[f] for _, f in chosen], tell
-            )
-            for error in errors:
-                if error is not None:
-                    raise error
+    def fit_chunk(chunk: list[int]) -> list[tuple[int, Any]]:
+        estimators, folds = zip(*(jobs[job] for job in chunk), strict=True)
+        with monitor.task(), threads_for(0):
+            errors = fit_together(estimators, [kept[fold] for fold in folds], monitor.report)
+            for error in filter(None, errors):
+                raise error
             return [
-                (job, look(one, rows_of(data, fold_of == fold)))
-                for job, (one, fold) in zip(chunk, chosen, strict=True)
+                (job, score(one, _select(data, fold_of == fold)))
+                for job, one, fold in zip(chunk, estimators, folds, strict=True)
             ]
 
     threads = n_jobs or torch.get_num_threads()
     chunks = plan_chunks(sizes, jobs[0][0].device)
+    with Monitor(on_epochs) as monitor:
+        parallel = Parallel(n_jobs=threads, require="sharedmem")
+        found = parallel(delayed(fit_chunk)(chunk) for chunk in chunks)
+    scores = dict(pair for chunk in found for pair in chunk)
+    return [scores[job] for job in range(len(jobs))]
+
+
+def score_alphas(
+    estimator: MixupEstimator,
+    data: TrainingData,
+    seed: int,
+    on_epochs: Callable[[int], None] | None = None,
+) -> dict[float, np.ndarray]:
+    """Cross-validate the values of α, all nets side by side.
+
+    Parameters
+    ----------
+    estimator : MixupClassifier or MixupRegressor
+        The estimator whose α is wanted.
+    data : TrainingData
+        Its training data.
+    seed : int
+        Decides the folds and every net.
+    on_epochs : callable, default=None
+        Called with the number of epochs finished since the last call; may raise.
+
+    Returns
+    -------
+    dict of float to ndarray of shape (folds,)
+        For each α and fold the score of the rows left out, higher is better: minus the
+        mean log-loss of a classifier, minus the mean squared error of a regressor.
+
+    Raises
+    ------
+    ValueError
+        If a fit fails.
+    """
+    fold_of = assign_folds(data.y, min(FOLDS, len(data.X)), seed)
+    folds = range(fold_of.max() + 1)
+    params: dict[str, Any] = {"random_state": seed, "verbose": 0, "warm_start": False}
+    if "class_weight" in estimator.get_params():
+        params["class_weight"] = None  # it is in the weights already
+    if not is_auto(estimator.batch_size):
+        rows = len(data.X) - np.bincount(fold_of).max()
+        params["batch_size"] = min(estimator.batch_size, int(rows))
+    jobs = [
+        (_without_callbacks(estimator).set_params(alpha=alpha, **params), fold)
+        for alpha in ALPHAS
+        for fold in folds
+    ]
     try:
-        results = Parallel(n_jobs=threads, require="sharedmem")(map(delayed(work), chunks))
-    except BaseException:
-        stopped.set()  # joblib leaves its threads to themselves
-        raise
-    found = dict(result for chunk in results for result in chunk)
-    return [found[job] for job in range(len(jobs))]
+        scores = cross_fit(jobs, data, fold_of, _score, on_epochs=on_epochs)
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise ValueError(
+            "alpha='auto' cross-validates on the training rows, and one of these fits failed "
+            f"(below). Give alpha as a number instead, such as 0.2.\n{error}"
+        ) from error
+    return dict(zip(ALPHAS, np.reshape(scores, (len(ALPHAS), -1)), strict=True))
 
 
-def _width(estimator: BaseMixup, data: TrainingData) -> int:
-    """Number of inputs of an estimator's net."""
+def _without_callbacks(estimator: MixupEstimator) -> Any:
+    """Return a clone without scikit-learn's callbacks, which are for the final fit."""
+    copy = clone(estimator)
+    vars(copy).pop("_skl_callbacks", None)
+    return copy
+
+
+def _score(estimator: MixupEstimator, left_out: Rows) -> float:
+    losses = estimator._row_losses(left_out.X, left_out.y)
+    return -float(np.average(losses, weights=left_out.sample_weight))
+
+
+def _select(data: TrainingData, rows: np.ndarray) -> Rows:
+    """Return the training rows that a mask chooses."""
+    weight = None if data.weight is None else data.weight[rows]
+    return Rows(data.X[rows], data.y[rows], weight)
+
+
+def _width(estimator: MixupEstimator, data: TrainingData) -> int:
+    """Return the number of inputs of an estimator's net."""
     fit_layer = input_layer_fitter(estimator.module)
-    return data.X[0].size if fit_layer is None else data.input_layer(fit_layer).width
+    return data.X[0].size if fit_layer is None else int(data.input_layer(fit_layer).width)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from numbers import Integral
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+import torch
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from mixup_tab.estimators.checks import TrainingData, check_params, check_X
+from mixup_tab._terminal import ProgressBar
+from mixup_tab.estimators.base import restore_on_error
 from mixup_tab.estimators.classifier import MixupClassifier
-from mixup_tab.estimators.cross_fit import cross_fit, deal_folds
+from mixup_tab.estimators.cross_fit import assign_folds, cross_fit
+from mixup_tab.estimators.data import TrainingData, check_X
+from mixup_tab.estimators.fitting import batch_size, integer_seed, n_epochs
 from mixup_tab.estimators.labels import LabelsMixin
 from mixup_tab.estimators.selection import (
     fit_temperature,
@@ -24,11 +26,9 @@ from mixup_tab.estimators.selection import (
     select_greedily,
     temper,
 )
-from mixup_tab.estimators.together import Rows
 from mixup_tab.nets import BinnedMLP
 
-# Nets that are wrong in different places. Chosen on splits of training rows; the benchmark's
-# ablation protocol measures what each is worth.
+# Nets whose errors differ. Chosen on splits of training rows of UCI tables.
 _SWAPPED = {"mixing": "cutmix", "learning_rate_init": 0.002}
 _MIXED = {"mixing": "mixup", "learning_rate_init": 0.002}
 _LONG_SWAPPED = {"mixing": "cutmix", "learning_rate_init": 0.004, "max_epochs": "long"}
@@ -49,26 +49,26 @@ _SHARED = ("class_weight", "device", "random_state", "verbose", "warm_start")
 
 
 class MixupEnsembleClassifier(LabelsMixin, BaseEstimator):
-    """Ensemble of mixup nets, chosen and weighed by cross-validation.
+    """Ensemble of different mixup nets, weighted by cross-validation.
 
-    For the last point of accuracy, and for calibrated probabilities: nets that differ in
-    how they see columns (scaled or in bins), mix (mixup or swapped columns) and are
-    regularised are trained on the folds of the training rows, all side by side. Those whose
-    mean predicts the rows left out best are kept (Caruana et al. 2004), and one temperature
-    is fitted to their mean (Guo et al. 2017). The nets of all folds predict together;
-    nothing is trained again. Only training rows decide.
+    For the last point of accuracy and for calibrated probabilities, at the price of some 40
+    nets. The nets differ in how they see columns (scaled or in bins), in mixing (mixup or
+    swapped columns) and in regularisation. Each kind is trained on every training fold, all
+    side by side. The kinds whose weighted mean predicts the rows left out best are kept
+    (Caruana et al. 2004), and one temperature is fitted to that mean (Guo et al. 2017). All
+    nets of these kinds predict together, without a refit.
 
     Parameters
     ----------
     candidates : "auto" or list of dict, default="auto"
         Parameters of :class:`~mixup_tab.MixupClassifier` for each kind of net. "auto" is a
-        portfolio of eight. ``n_estimators`` is 1 where a dict does not say otherwise;
-        ``max_epochs`` may also be "long", 2.5 times as many as "auto".
+        portfolio of eight. ``n_estimators`` is 1 unless a dict gives it; ``max_epochs`` may
+        also be "long", 2.5 times as many as "auto".
     cv : int, default=5
         Number of folds, at least 2.
     n_jobs : int, default=None
-        Stacks of nets trained at a time, by threads. None takes as many as torch may use.
-        Makes no difference to the result.
+        Stacks of nets trained at a time, by threads; None is the number of threads of torch.
+        The result does not depend on it.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, as in :class:`~mixup_tab.MixupClassifier`.
     device : str, default="auto"
@@ -76,23 +76,23 @@ class MixupEnsembleClassifier(LabelsMixin, BaseEstimator):
     random_state : int, RandomState or None, default=None
         Seed of folds and nets.
     verbose : int, default=0
-        With 1, a progress bar.
+        With 1, a progress bar on standard error (needs ``mixup-tab[cli]``).
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         The labels.
     candidates_ : list of dict
-        Parameters of each kind of net.
+        Parameters of each kind of net, as given.
     weights_ : ndarray of shape (n_candidates,)
         Their weights in the ensemble, which sum to 1.
     log_losses_ : ndarray of shape (n_candidates,)
-        Log-loss of each kind alone, on rows that its nets had not seen.
+        Log-loss of each kind alone, on the rows left out.
     log_loss_ : float
-        Log-loss of the weighted and tempered mean on these rows. As weights and temperature
-        were chosen by it, it is a little too low.
+        Log-loss of the weighted and tempered mean on these rows. Weights and temperature were
+        chosen by it, so it is a little too low.
     temperature_ : float
-        What log-probabilities are divided by.
+        What log-probabilities are divided by, between ¼ and 4.
     estimators_ : list of list of MixupClassifier
         The nets of every fold, for the kinds whose weight is not 0.
     n_features_in_ : int
@@ -111,17 +111,26 @@ class MixupEnsembleClassifier(LabelsMixin, BaseEstimator):
     (np.float64(1.0), (150, 3))
     """
 
-    module = None  # rows of tables, nothing else
+    module = None  # the inputs are tables, nothing else
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "candidates": [list, tuple, StrOptions({"auto"})],
+        "cv": [Interval(Integral, 2, None, closed="left")],
+        "n_jobs": [Integral, None],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "device": [str, torch.device],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
 
     def __init__(
         self,
-        candidates: Any = "auto",
+        candidates: Sequence[Mapping[str, Any]] | str = "auto",
         *,
         cv: int = 5,
         n_jobs: int | None = None,
-        class_weight: Any = None,
+        class_weight: dict | str | None = None,
         device: str = "auto",
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
         self.candidates = candidates
@@ -132,8 +141,9 @@ class MixupEnsembleClassifier(LabelsMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MixupEnsembleClassifier:
-        """Train all nets, then weigh them.
+    @restore_on_error
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+        """Train all nets, then weight them.
 
         Ctrl-C ends training without a result.
 
@@ -156,98 +166,71 @@ class MixupEnsembleClassifier(LabelsMixin, BaseEstimator):
         ValueError, TypeError
             That name a parameter or what is wrong with the data.
         """
-        candidates = self._check_candidates()
-        fitted = type(self)(**self.get_params(deep=False))  # self stays whole until the end
-        data = fitted._check_training_data(X, y, sample_weight, goes_on=False)
-        seed = self.random_state
-        if not isinstance(seed, Integral):
-            seed = check_random_state(seed).randint(2**31 - 1)
-        fitted._learn(data, candidates, int(seed))
-        learned = {name: value for name, value in vars(fitted).items() if name.endswith("_")}
-        for name in [name for name in vars(self) if name.endswith("_")]:
-            delattr(self, name)
-        vars(self).update(learned)
-        return self
-
-    def _learn(self, data: TrainingData, candidates: list[dict], seed: int) -> None:
-        fold_of = deal_folds(data.y, min(self.cv, len(data.X)), seed)
+        self._validate_params()
+        candidates = PORTFOLIO if isinstance(self.candidates, str) else self.candidates
+        self.candidates_ = [_check_candidate(params) for params in candidates]
+        if not self.candidates_:
+            raise ValueError("candidates is empty. Give at least one dict, or 'auto'.")
+        self.__dict__.pop("feature_names_in_", None)
+        data = self._check_training_data(X, y, sample_weight, resume=False)
+        seed = integer_seed(self.random_state)
+        fold_of = assign_folds(data.y, min(self.cv, len(data.X)), seed)
+        folds = range(fold_of.max() + 1)
         _check_folds(data.y, fold_of)
         jobs = [
-            (self._make(params, int((fold_of != fold).sum()), seed + fold), fold)
-            for params in candidates
-            for fold in range(fold_of.max() + 1)
+            (self._make_net(params, int((fold_of != fold).sum()), (seed + fold) % 2**32), fold)
+            for params in self.candidates_
+            for fold in folds
         ]
-        with self._progress(jobs) as on_epochs:
+        total = sum(net.max_epochs for net, _ in jobs)
+        with ProgressBar("epochs of nets", total, show=bool(self.verbose)) as bar:
             parts = cross_fit(
                 jobs,
                 data,
                 fold_of,
-                self._predicted,
-                n_outputs=len(self.classes_),
+                lambda net, rows: self._member_proba(net, rows.X),
                 n_jobs=self.n_jobs,
-                on_epochs=on_epochs,
+                on_epochs=bar.advance,
             )
-        proba = np.empty((len(candidates), len(data.y), len(self.classes_)))
+        proba = np.empty((len(self.candidates_), len(data.y), len(self.classes_)))
         for number, ((_, fold), part) in enumerate(zip(jobs, parts, strict=True)):
-            proba[number * len(candidates) // len(jobs), fold_of == fold] = part
-        true = proba[:, np.arange(len(data.y)), data.y]
-        self.candidates_ = candidates
-        self.log_losses_ = log_losses(true, data.weight)
-        self.weights_ = select_greedily(true, data.weight)
+            proba[number // len(folds), fold_of == fold] = part
+        self._set_weights(proba, data)
+        nets = np.reshape([net for net, _ in jobs], (len(self.candidates_), -1)).tolist()
+        self.estimators_ = [nets[kind] for kind in np.flatnonzero(self.weights_)]
+        return self
+
+    def _set_weights(self, proba: np.ndarray, data: TrainingData) -> None:
+        """Weight the kinds of nets by their probabilities for rows that they have not seen."""
+        rows = np.arange(len(data.y))
+        self.log_losses_ = log_losses(proba[:, rows, data.y], data.weight)
+        self.weights_ = select_greedily(proba[:, rows, data.y], data.weight)
         mean = np.tensordot(self.weights_, proba, 1)
         self.temperature_ = fit_temperature(mean, data.y, data.weight)
-        tempered = temper(mean, self.temperature_)[np.arange(len(data.y)), data.y]
-        self.log_loss_ = float(log_losses(tempered, data.weight))
-        nets = np.reshape([one for one, _ in jobs], (len(candidates), -1)).tolist()
-        self.estimators_ = [nets[k] for k in np.flatnonzero(self.weights_)]
+        tempered = temper(mean, self.temperature_)
+        self.log_loss_ = float(log_losses(tempered[rows, data.y], data.weight))
 
-    def _check_candidates(self) -> list[dict]:
-        """Check all parameters that can be checked without data."""
-        candidates = self.candidates
-        if isinstance(candidates, str) and candidates == "auto":
-            candidates = PORTFOLIO
-        if not isinstance(candidates, Sequence) or isinstance(candidates, str):
-            raise TypeError(
-                f"candidates must be 'auto' or a list of dicts, got {self.candidates!r}."
-            )
-        if not candidates:
-            raise ValueError("candidates is empty. Give at least one dict, or 'auto'.")
-        if isinstance(self.cv, bool) or not isinstance(self.cv, Integral):
-            raise TypeError(f"cv must be a whole number of folds, got {self.cv!r}.")
-        if self.cv < 2:
-            raise ValueError(f"cv must be at least 2, got {self.cv!r}.")
-        check_params(MixupClassifier(device=self.device, random_state=self.random_state))
-        return [_check_candidate(params) for params in candidates]
-
-    def _make(self, params: dict, rows: int, seed: int) -> MixupClassifier:
-        """Make a net for so many rows, whose weights will hold those of the classes."""
+    def _make_net(self, params: dict, rows: int, seed: int) -> MixupClassifier:
+        """Make an untrained net; the weights of its rows will hold those of the classes."""
         params = {"n_estimators": 1, **params}
-        one = MixupClassifier(**params, device=self.device, random_state=seed)
-        one = clone(one)  # callbacks are not to be shared
-        if one.batch_size != "auto":
-            one.batch_size = min(one.batch_size, rows)
-        if one.max_epochs == "long":
-            one.max_epochs = "auto"
-            auto = one._n_epochs(rows, one._rows_per_batch(rows))
-            one.max_epochs = round(_LONG * auto)
-        return one
+        long = params.get("max_epochs") == "long"
+        if long:
+            params["max_epochs"] = "auto"
+        if "batch_size" in params and params["batch_size"] != "auto":
+            params["batch_size"] = min(params["batch_size"], rows)
+        net = MixupClassifier(**params, device=self.device, random_state=seed)
+        net = clone(net)  # nets must not share callbacks
+        epochs = n_epochs(net, rows, batch_size(net, rows))
+        return net.set_params(max_epochs=round(_LONG * epochs) if long else epochs)
 
-    @contextmanager
-    def _progress(self, jobs: Sequence[tuple[MixupClassifier, int]]) -> Iterator[Any]:
-        columns = (TextColumn("nets, epochs"), BarColumn(), TimeRemainingColumn())
-        bar = Progress(*columns, console=Console(stderr=True), disable=not self.verbose)
-        with bar:
-            task = bar.add_task("", total=sum(_epochs(one) for one, _ in jobs))
-            yield lambda epochs: bar.advance(task, epochs)
-
-    def _predicted(self, estimator: MixupClassifier, rows: Rows) -> np.ndarray:
-        """Probabilities of all classes, 0 for those that a net has not seen."""
-        proba = np.zeros((len(rows.X), len(self.classes_)))
-        proba[:, estimator.classes_] = estimator.predict_proba(rows.X)
+    def _member_proba(self, net: MixupClassifier, X: np.ndarray) -> np.ndarray:
+        """Return probabilities of all classes, 0 for those that a net has not seen."""
+        proba = np.zeros((len(X), len(self.classes_)))
+        proba[:, net.classes_] = net.predict_proba(X)
         return proba
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of each class: the tempered mean over the nets.
+        """Return the probability of each class: the weighted and tempered mean over the nets.
 
         Parameters
         ----------
@@ -261,12 +244,11 @@ class MixupEnsembleClassifier(LabelsMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = check_X(self, X, reset=False, dtype=(np.float64, np.float32))
-        rows = Rows(X, None)
         weights = self.weights_[self.weights_ > 0]
         mean = np.zeros((len(X), len(self.classes_)))
         for weight, nets in zip(weights, self.estimators_, strict=True):
             for net in nets:
-                mean += weight / len(nets) * self._predicted(net, rows)
+                mean += weight / len(nets) * self._member_proba(net, X)
         return temper(mean, self.temperature_)
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
@@ -284,7 +266,7 @@ class MixupEnsembleClassifier(LabelsMixin, BaseEstimator):
         return np.log(self.predict_proba(X))
 
 
-def _check_candidate(params: Any) -> dict:
+def _check_candidate(params: Any) -> dict[str, Any]:
     if not isinstance(params, Mapping):
         raise TypeError(f"Every entry of candidates must be a dict, got {params!r}.")
     known = set(MixupClassifier().get_params(deep=False)) - set(_SHARED)
@@ -294,27 +276,19 @@ def _check_candidate(params: Any) -> dict:
             f"candidates has the parameter {unknown[0]!r}, which is not one of "
             f"{sorted(known)}. {', '.join(_SHARED)} are the same for all nets."
         )
-    params = dict(params)
-    epochs = params.get("max_epochs")
-    plain = {**params, "max_epochs": "auto"} if epochs == "long" else params
     if isinstance(params.get("alpha"), str):
         raise ValueError(
             f"candidates has alpha={params['alpha']!r}; give numbers, one candidate for each."
         )
-    check_params(MixupClassifier(**plain))
-    return params
+    epochs = {"max_epochs": "auto"} if params.get("max_epochs") == "long" else {}
+    MixupClassifier(**{**params, **epochs})._validate_params()
+    return dict(params)
 
 
 def _check_folds(y: np.ndarray, fold_of: np.ndarray) -> None:
     for fold in range(fold_of.max() + 1):
         if len(np.unique(y[fold_of != fold])) < 2:
             raise ValueError(
-                "y holds a single row of all but one class, and nets that are not to see "
-                "that row have nothing to tell apart. Give more rows, or use "
-                "MixupClassifier."
+                "y holds a single row of all but one class, so a net that does not see that "
+                "row has nothing to tell apart. Give more rows, or use MixupClassifier."
             )
-
-
-def _epochs(estimator: MixupClassifier) -> int:
-    epochs = estimator.max_epochs
-    return 1 if epochs == "auto" else epochs

@@ -10,12 +10,12 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from mixup_tab.estimators.checks import (
+from mixup_tab.estimators.data import (
     TrainingData,
     check_weight,
     check_X,
     input_types,
-    keep_weighted,
+    make_training_data,
 )
 
 
@@ -23,14 +23,14 @@ class LabelsMixin(ClassifierMixin):
     """Labels of a classifier with the parameters ``module`` and ``class_weight``."""
 
     def _check_training_data(
-        self, X: Any, y: Any, sample_weight: Any, *, goes_on: bool, classes: Any = None
+        self, X: Any, y: Any, sample_weight: Any, *, resume: bool, classes: Any = None
     ) -> TrainingData:
         dtype = input_types(self.module, np.float32)
-        X, y = check_X(self, X, y=y, reset=not goes_on, dtype=dtype)
+        X, y = check_X(self, X, y=y, reset=not resume, dtype=dtype)
         y = column_or_1d(y, warn=True)
         labels = labels_in(y if classes is None else classes)
         check_classification_targets(y)
-        if goes_on:
+        if resume:
             if classes is not None and not np.array_equal(labels, self.classes_):
                 raise ValueError(
                     f"classes={classes!r} differ from those of the first call, "
@@ -48,7 +48,7 @@ class LabelsMixin(ClassifierMixin):
                 f"{len(y)} row{'s' * (len(y) > 1)} (n_samples={len(y)}); a classifier needs "
                 "at least 2 classes."
             )
-        return keep_weighted(X, codes, weight)
+        return make_training_data(X, codes, weight, len(self.classes_))
 
     def _codes(self, y: np.ndarray) -> np.ndarray:
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
@@ -61,11 +61,6 @@ class LabelsMixin(ClassifierMixin):
         return codes.astype(np.int64)
 
     def _class_weights(self, y: np.ndarray) -> np.ndarray:
-        if not (isinstance(self.class_weight, dict) or self.class_weight == "balanced"):
-            raise ValueError(
-                "class_weight must be None, 'balanced' or a dict of label to weight, got "
-                f"{self.class_weight!r}."
-            )
         weight = compute_sample_weight(self.class_weight, y)
         if (weight < 0).any():
             raise ValueError(f"class_weight must not be negative, got {self.class_weight!r}.")

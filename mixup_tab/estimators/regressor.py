@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
+from skorch.callbacks import Callback
+from torch import nn
 
 from mixup_tab.estimators.base import BaseMixup
-from mixup_tab.estimators.checks import (
+from mixup_tab.estimators.data import (
     TrainingData,
     check_weight,
     check_X,
     input_types,
-    keep_weighted,
+    make_training_data,
 )
 from mixup_tab.losses import MixedSquaredError
-from mixup_tab.mixing import as_rule
+from mixup_tab.mixing import MixingRule
 
 
 class MixupRegressor(RegressorMixin, BaseMixup):
@@ -65,7 +69,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
     n_iter_no_change : int, default=10
         Patience in epochs; only with ``early_stopping``.
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the net that is there.
+        If True, ``fit`` continues training the existing network.
     callbacks : list of skorch callbacks, default=None
         Called during training. A learning rate schedule among them replaces ours.
     device : str, default="auto"
@@ -107,15 +111,17 @@ class MixupRegressor(RegressorMixin, BaseMixup):
     """
 
     _criterion = MixedSquaredError
+    _kind = "values"
+    _proposal = "'cmixup' for partners with similar values"
 
     def __init__(
         self,
         alpha: float | str = 0.2,
         *,
-        mixing: Any = "mixup",
-        hidden_layer_sizes: Any = (128, 128),
-        module: Any = None,
-        n_estimators: int = 1,
+        mixing: str | MixingRule = "mixup",
+        hidden_layer_sizes: Sequence[int] | int = (128, 128),
+        module: Callable[..., nn.Module] | None = None,
+        n_estimators: int | str = 1,
         learning_rate_init: float = 0.002,
         weight_decay: float = 0.1,
         dropout: float = 0.0,
@@ -126,9 +132,9 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         warm_start: bool = False,
-        callbacks: Any = None,
+        callbacks: Sequence[Callback | tuple[str, Callback]] | None = None,
         device: str = "auto",
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
         self.alpha = alpha
@@ -151,7 +157,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MixupRegressor:
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Train the net.
 
         Ctrl-C ends training early and keeps the best weights so far, with a warning.
@@ -172,8 +178,8 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         """
         return self._fit(X, y, sample_weight)
 
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MixupRegressor:
-        """Train for one epoch, going on from what is there.
+    def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+        """Train for one epoch, continuing from the fitted net.
 
         The first call decides how targets are standardised.
 
@@ -200,22 +206,14 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         tags.target_tags.single_output = True
         return tags
 
-    def _check_params(self) -> None:
-        super()._check_params()
-        if as_rule(self._rule()).kind == "classes":
-            raise ValueError(
-                f"mixing={self.mixing!r} looks at classes, which a regression does not have. "
-                "Use 'mixup', or 'cmixup' for partners with similar values."
-            )
-
     def _check_training_data(
-        self, X: Any, y: Any, sample_weight: Any, *, goes_on: bool
+        self, X: Any, y: Any, sample_weight: Any, *, resume: bool
     ) -> TrainingData:
         X, y = check_X(
             self,
             X,
             y=y,
-            reset=not goes_on,
+            reset=not resume,
             dtype=input_types(self.module, np.float32),
             y_numeric=True,
             multi_output=True,
@@ -223,11 +221,10 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         self._one_column = y.ndim == 1
         weight = check_weight(sample_weight, X)
         values = y.reshape(len(y), -1).astype(np.float64)
-        if not goes_on:
+        if not resume:
             self.target_mean_ = np.average(values, axis=0, weights=weight)
-            spread = (
-                np.average((values - self.target_mean_) ** 2, axis=0, weights=weight) ** 0.5
-            )
+            variance = np.average((values - self.target_mean_) ** 2, axis=0, weights=weight)
+            spread = variance**0.5
             self.target_scale_ = np.where(spread > 0, spread, 1.0)
         elif values.shape[1] != len(self.target_mean_):
             raise ValueError(
@@ -235,16 +232,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
                 f"{len(self.target_mean_)}."
             )
         values = (values - self.target_mean_) / self.target_scale_
-        return keep_weighted(X, values.astype(np.float32), weight)
-
-    def _choose_rows(
-        self, y: np.ndarray, n_valid: int, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        order = np.random.default_rng(seed).permutation(len(y))
-        return np.sort(order[n_valid:]), np.sort(order[:n_valid])
-
-    def _n_outputs(self, y: np.ndarray) -> int:
-        return y.shape[1]
+        return make_training_data(X, values.astype(np.float32), weight, values.shape[1])
 
     def _row_losses(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
         return ((self.predict(X).reshape(len(y), -1) - y) ** 2).mean(axis=1)

@@ -12,8 +12,9 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from mixup_tab.estimators.base import BaseMixup
-from mixup_tab.estimators.checks import TrainingData, check_X, input_types
 from mixup_tab.estimators.classifier import MixupClassifier
+from mixup_tab.estimators.data import TrainingData, check_X, input_types
+from mixup_tab.estimators.fitting import mixing_rule
 from mixup_tab.estimators.labels import LabelsMixin
 from mixup_tab.estimators.regressor import MixupRegressor
 from mixup_tab.estimators.shrinking import (
@@ -21,7 +22,7 @@ from mixup_tab.estimators.shrinking import (
     mean_prepared,
     shrunk_outputs,
 )
-from mixup_tab.mixing import Mixup, as_rule
+from mixup_tab.mixing import Mixup
 
 
 class BaseRescaled(MetaEstimatorMixin, BaseEstimator):
@@ -54,23 +55,23 @@ class BaseRescaled(MetaEstimatorMixin, BaseEstimator):
                 "prepare columns in front: make_pipeline(StandardScaler(), "
                 f"{type(self).__name__}(...))."
             )
-        rule = as_rule(estimator._rule())
+        rule = mixing_rule(estimator)
         if type(rule) is not Mixup or rule.partners != "any":
             raise ValueError(
-                f"estimator mixes by mixing={estimator._rule()!r}, but predictions can be "
-                "rescaled after plain mixup only. Use mixing='mixup'."
+                f"estimator has mixing={estimator.mixing!r}, but predictions can be rescaled "
+                "after plain mixup only. Use mixing='mixup'."
             )
         return clone(estimator)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> Any:
         estimator = self._checked().fit(X, y, sample_weight)
-        data = estimator._check_training_data(X, y, sample_weight, goes_on=True)
+        data = estimator._check_training_data(X, y, sample_weight, resume=True)
         self.estimator_ = estimator
         self.theta_ = mean_larger_weight(estimator.alpha_)
         self.x_mean_ = mean_prepared(estimator.net_, data.X)
         self.y_mean_ = self._mean_target(estimator, data)
         for name in ("classes_", "n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
             if hasattr(estimator, name):
                 setattr(self, name, getattr(estimator, name))
         return self

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from mixup_tab.estimators.checks import check_X, input_types
+from mixup_tab.estimators.data import check_X, input_types
 from mixup_tab.robustness.gradients import differentiable, loss_direction
 from mixup_tab.sampling.tables import like
 

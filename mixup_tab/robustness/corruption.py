@@ -17,7 +17,6 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 from skorch.callbacks import Callback
 
 from mixup_tab.estimators import MixupClassifier
-from mixup_tab.estimators.checks import check_params
 from mixup_tab.robustness.wrong_labels import (
     check_labels,
     check_rate,
@@ -241,7 +240,7 @@ def _fit_watched(
     classes = np.unique(y)
     codes = np.searchsorted(classes, y_test).clip(max=len(classes) - 1)
     codes = np.where(classes[codes] == y_test, codes, -1)
-    check_params(model)
+    model._validate_params()
     watch = _WatchErrors(X_test, codes)
     model.set_params(callbacks=[*(model.callbacks or ()), watch]).fit(X, y)
     return watch.errors_

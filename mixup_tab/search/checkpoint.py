@@ -1,4 +1,4 @@
-"""Finished chunks of a search in a file, so that a killed search can go on."""
+"""Finished chunks of a search in a file, so that a killed search can be resumed."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from joblib.hashing import NumpyHasher
 
 
 class Checkpoint:
-    """A text file: a line that tells which search it is, then a line per finished chunk.
+    """A text file: a line that identifies the search, then a line per finished chunk.
 
     Parameters
     ----------
     path : str or path-like
         Where the file is or will be.
     identity : dict of str to str
-        What must be the same for a search to go on from here.
+        What must be equal for a search to be resumed from this file.
 
     Raises
     ------
     ValueError
-        If there is a file that is not a checkpoint, or that of another search.
+        If the file exists and is no checkpoint, or belongs to another search.
     """
 
     def __init__(self, path: str | os.PathLike, identity: dict[str, str]) -> None:
@@ -40,7 +40,7 @@ class Checkpoint:
             self._read(text)
 
     def add(self, chunk: int, results: list) -> None:
-        """Write down the results of a chunk."""
+        """Append the results of a chunk."""
         self._write({"chunk": chunk, "results": results}, mode="ab")
 
     def _write(self, line: Any, mode: str) -> None:
@@ -64,7 +64,7 @@ class Checkpoint:
         if differs:
             raise ValueError(
                 f"checkpoint={str(self.path)!r} belongs to another search: different "
-                f"{', '.join(differs)}. Remove the file, or give another one."
+                f"{', '.join(differs)}. Delete the file, or give another one."
             )
         if len(whole) < len(text):
             os.truncate(self.path, len(whole))
@@ -85,7 +85,7 @@ class _Hasher(NumpyHasher):
 
 
 def fingerprint(thing: Any) -> str:
-    """Return a hash that is the same in every process, for as long as the thing is."""
+    """Return a hash that is the same in every process."""
     try:
         return _Hasher("md5").hash(thing)
     except Exception:  # what pickle refuses, such as a lambda

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import clone, is_classifier
@@ -16,11 +16,10 @@ from sklearn.utils import get_tags, indexable
 from sklearn.utils.validation import _check_method_params
 
 from mixup_tab.estimators.labels import labels_in
-from mixup_tab.estimators.progress import open_task, subtask, with_callbacks
+from mixup_tab.estimators.sklearn_callbacks import open_task, subtask, with_callbacks
 from mixup_tab.search.checkpoint import Checkpoint, fingerprint
-from mixup_tab.search.chunk import Judge
-from mixup_tab.search.folds import Fold
-from mixup_tab.search.plan import Candidate, net_of
+from mixup_tab.search.chunks import Candidate, Scoring, net_of
+from mixup_tab.search.folds import SearchFold
 from mixup_tab.search.run import SearchRun
 from mixup_tab.training.stopping import propagate_interrupt
 
@@ -34,10 +33,9 @@ class MixupSearchCV(GridSearchCV):
     and epochs, and ends where training it alone would take it, up to rounding.
 
     Parameters that change the sizes of layers or batches (``hidden_layer_sizes``,
-    ``n_estimators``, ``batch_size``) split the grid into several stacks. Candidates that
-    differ in ``max_epochs`` alone share one run if the learning rate is constant. Own
-    modules and callbacks that look at batches are trained one by one. The steps of a
-    pipeline in front of the net are fitted once per fold and setting of theirs.
+    ``n_estimators``, ``batch_size``) split the grid into several stacks. Nets with a
+    ``module`` of your own or with callbacks that look at batches are trained one by one. The
+    steps of a pipeline before the net are fitted once per fold and setting of theirs.
 
     Parameters
     ----------
@@ -55,7 +53,7 @@ class MixupSearchCV(GridSearchCV):
     cv : int, cross-validation generator or iterable, default=None
         As in ``GridSearchCV``.
     verbose : int, default=0
-        With 1, progress bars.
+        With 1, a progress bar on standard error (needs ``mixup-tab[cli]``).
     pre_dispatch : int or str, default="2*n_jobs"
         As in ``GridSearchCV``.
     error_score : "raise" or float, default=nan
@@ -63,14 +61,14 @@ class MixupSearchCV(GridSearchCV):
     return_train_score : bool, default=False
         Whether training rows are scored too.
     checkpoint : str or path-like, default=None
-        A file in which finished chunks are written down. A search that was killed goes
-        on from there, and ends as if nothing had happened, if ``random_state`` of
-        estimator and folds are integers.
+        File that records finished fits. A search that was killed is resumed from it by
+        calling ``fit`` again, with the same results as without the break if the
+        ``random_state`` of estimator and folds are integers.
 
     Attributes
     ----------
     cv_results_ : dict of ndarrays
-        As in ``GridSearchCV``. A fit's time is its share of its stack's.
+        As in ``GridSearchCV``. The time of a fit is its share of its stack's time.
     best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_
         As in ``GridSearchCV``.
     refit_time_ : float
@@ -131,11 +129,10 @@ class MixupSearchCV(GridSearchCV):
         return tags
 
     @with_callbacks
-    def fit(self, X: Any, y: Any = None, **params: Any) -> MixupSearchCV:
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Search, then fit the best setting on all rows.
 
-        Ctrl-C ends the search without a result; with ``checkpoint`` it can be taken up
-        again.
+        Ctrl-C ends the search without a result; with ``checkpoint`` it can be resumed.
 
         Parameters
         ----------
@@ -161,22 +158,21 @@ class MixupSearchCV(GridSearchCV):
         routed = self._get_routed_params_for_fit(params)
         candidates = self._candidates()
         folds = self._folds(X, y, routed)
-        judge = Judge(scorers, self.return_train_score, self.error_score)
+        scoring = Scoring(scorers, self.return_train_score, self.error_score)
         run = SearchRun(
             X,
             y,
             candidates,
             folds,
-            judge,
+            scoring,
             self.n_jobs,
             self.pre_dispatch,
-            bool(self.verbose),
             self._open_checkpoint(X, y, candidates, folds, params),
         )
         root = open_task(self, 1 + (self.refit is not False), X, y)
         with subtask(root, "search", self, X, y):
-            out = run.results()
-        learned = self._judge(candidates, out, refit_metric, len(folds))
+            out = run.results(bool(self.verbose))
+        learned = self._select_best(candidates, out, refit_metric, len(folds))
         learned["scorer_"] = (
             scorers._scorers if isinstance(scorers, _MultimetricScorer) else scorers
         )
@@ -188,12 +184,12 @@ class MixupSearchCV(GridSearchCV):
                 subtask(root, "refit-with-best-params", self, X, y, best),
             ):
                 learned |= _refit(best, X, y, routed.estimator.fit)
-        vars(self).update(learned)
+        self.__dict__.update(learned)
         if root is not None:
             root.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
-    # -------------------------------------------------------------------- what to do
+    # ------------------------------------------------------------------ what to fit
 
     def _candidates(self) -> list[Candidate]:
         grid = list(ParameterGrid(self.param_grid))
@@ -205,7 +201,7 @@ class MixupSearchCV(GridSearchCV):
         base = clone(self.estimator)
         return [Candidate(base, params) for params in grid]
 
-    def _folds(self, X: Any, y: Any, routed: Any) -> list[Fold]:
+    def _folds(self, X: Any, y: Any, routed: Any) -> list[SearchFold]:
         if is_classifier(self.estimator) and y is not None:
             labels_in(y)
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
@@ -215,7 +211,7 @@ class MixupSearchCV(GridSearchCV):
                 f"cv={self.cv!r} makes no folds. Give a whole number of at least 2."
             )
         return [
-            Fold(number, train, test, routed.estimator.fit, routed.scorer.score)
+            SearchFold(number, train, test, routed.estimator.fit, routed.scorer.score)
             for number, (train, test) in enumerate(splits)
         ]
 
@@ -237,7 +233,7 @@ class MixupSearchCV(GridSearchCV):
         X: Any,
         y: Any,
         candidates: list[Candidate],
-        folds: list[Fold],
+        folds: list[SearchFold],
         params: dict[str, Any],
     ) -> Checkpoint | None:
         if self.checkpoint is None:
@@ -255,12 +251,12 @@ class MixupSearchCV(GridSearchCV):
         }
         return Checkpoint(self.checkpoint, identity)
 
-    # --------------------------------------------------------------- what came of it
+    # --------------------------------------------------------------- the result
 
-    def _judge(
+    def _select_best(
         self, candidates: list[Candidate], out: list[dict], refit_metric: str, n_splits: int
     ) -> dict[str, Any]:
-        self._tell_failures(candidates, out, n_splits)
+        self._warn_of_failures(candidates, out, n_splits)
         if callable(self.scoring):
             _insert_error_scores(out, self.error_score)
         grid = [candidate.params for candidate in candidates]
@@ -282,7 +278,7 @@ class MixupSearchCV(GridSearchCV):
                 learned["best_score_"] = results[f"mean_test_{refit_metric}"][best]
         return learned
 
-    def _tell_failures(
+    def _warn_of_failures(
         self, candidates: list[Candidate], out: list[dict], n_splits: int
     ) -> None:
         failed = [number for number, result in enumerate(out) if result["fit_error"]]
@@ -300,7 +296,7 @@ class MixupSearchCV(GridSearchCV):
             f"{len(failed)} of {len(out)} fits failed and are scored "
             f"error_score={self.error_score}:\n{named}{more}",
             FitFailedWarning,
-            stacklevel=4 + hasattr(type(self).fit, "__wrapped__"),
+            stacklevel=5,  # the line that called fit, through with_callbacks
         )
 
 
@@ -314,7 +310,7 @@ def _refit(estimator: Any, X: Any, y: Any, fit_params: dict) -> dict[str, Any]:
 
 
 def _blank(estimator: Any) -> Any:
-    """Return a copy of an estimator without what scikit-learn's callbacks have noted."""
+    """Return a copy of an estimator without scikit-learn's callbacks."""
     blank = clone(estimator)
     for part in (blank, *blank.get_params().values()):
         if hasattr(part, "_skl_callbacks"):

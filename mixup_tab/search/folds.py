@@ -1,4 +1,4 @@
-"""What the fits of one fold are trained and judged on."""
+"""One cross-validation fold of a search: its rows, before or after a pipeline's steps."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from mixup_tab.estimators.together import Rows
 
 
 @dataclass
-class Fold:
-    """One split of the data, before or after the steps of a pipeline.
+class SearchFold:
+    """One split of the data.
 
     Attributes
     ----------
@@ -31,13 +31,13 @@ class Fold:
     fit_params, score_params : dict
         Arguments for ``fit`` and the scorers, for all rows.
     steps : list of (str, transformer)
-        Fitted steps in front of the net; empty without a pipeline.
-    ready : Rows or None
-        What the steps have made of the training rows; None without a pipeline.
-    made : dict of str to array-like
-        What the fitted steps make of the rows to score, by part, where they can.
+        Fitted steps before the net; empty without a pipeline.
+    transformed_train : Rows or None
+        The training rows behind the steps; None without a pipeline.
+    transformed : dict of str to array-like
+        The rows to score behind the steps, by part, where the steps can transform them.
     seconds : float
-        What fitting the steps took.
+        Time for fitting the steps.
     error : Exception or None
         Why the steps could not be fitted.
     """
@@ -48,61 +48,47 @@ class Fold:
     fit_params: dict[str, Any]
     score_params: dict[str, Any]
     steps: Sequence[tuple[str, Any]] = ()
-    ready: Rows | None = None
-    made: dict[str, Any] = field(default_factory=dict)
+    transformed_train: Rows | None = None
+    transformed: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     error: Exception | None = None
 
-    def training(self, estimator: BaseEstimator, X: Any, y: Any) -> Rows:
-        """Return what the net is fitted on."""
-        if self.ready is not None:
-            return self.ready
+    def training_rows(self, estimator: BaseEstimator, X: Any, y: Any) -> Rows:
+        """Return what the net is fitted on, of all rows."""
+        if self.transformed_train is not None:
+            return self.transformed_train
         X_train, y_train = _safe_split(estimator, X, y, self.train)
         params = _check_method_params(X, params=self.fit_params, indices=self.train)
-        return _rows(estimator, X_train, y_train, params)
+        return _as_rows(estimator, X_train, y_train, params)
 
-    def held_out(self, estimator: BaseEstimator, X: Any, y: Any, part: str) -> tuple:
-        """Return inputs, targets and arguments of a scorer for raw rows.
-
-        Parameters
-        ----------
-        estimator : estimator
-            What is to be scored.
-        X, y : array-like
-            All rows.
-        part : {"train", "test"}
-            Which of them.
-
-        Returns
-        -------
-        tuple (X, y, dict)
-        """
+    def scored_rows(self, estimator: BaseEstimator, X: Any, y: Any, part: str) -> tuple:
+        """Return raw inputs, targets and a scorer's arguments for "train" or "test"."""
         indices = getattr(self, part)
         X_part, y_part = _safe_split(estimator, X, y, indices)
         params = _check_method_params(X, params=self.score_params, indices=indices)
         return X_part, y_part, params
 
 
-class _Catch(BaseEstimator):
-    """Stands for the net at the end of a pipeline and keeps what it would be fitted on."""
+class _KeepRows(BaseEstimator):
+    """Replaces the net at the end of a pipeline and keeps what it would be fitted on."""
 
-    def __init__(self, final: Any) -> None:
-        self.final = final
+    def __init__(self, net: Any) -> None:
+        self.net = net
 
-    def fit(self, X: Any, y: Any = None, **params: Any) -> _Catch:
+    def fit(self, X: Any, y: Any = None, **params: Any) -> _KeepRows:
         """Keep the arguments."""
-        self.caught_ = _rows(self.final, X, y, params)
+        self.rows_ = _as_rows(self.net, X, y, params)
         return self
 
     def get_metadata_routing(self) -> Any:
         """Ask for what the net asks for."""
-        return self.final.get_metadata_routing()
+        return self.net.get_metadata_routing()
 
     def __sklearn_tags__(self) -> Any:
-        return get_tags(self.final)
+        return get_tags(self.net)
 
 
-def _rows(net: Any, X: Any, y: Any, params: dict[str, Any]) -> Rows:
+def _as_rows(net: Any, X: Any, y: Any, params: dict[str, Any]) -> Rows:
     """Return the arguments of the net's ``fit``, if it takes them."""
     try:
         inspect.signature(net.fit).bind(X, y, **params)
@@ -111,33 +97,33 @@ def _rows(net: Any, X: Any, y: Any, params: dict[str, Any]) -> Rows:
     return Rows(X, y, **params)
 
 
-def run_steps(
-    pipeline: Pipeline, X: Any, y: Any, fold: Fold, parts: Sequence[str], strict: bool
-) -> Fold:
-    """Fit the steps in front of the net on the training rows of a fold.
+def fit_steps(
+    pipeline: Pipeline, X: Any, y: Any, fold: SearchFold, parts: Sequence[str], strict: bool
+) -> SearchFold:
+    """Fit a pipeline's steps before the net on the training rows of a fold.
 
     Parameters
     ----------
     pipeline : Pipeline
-        Ends in one of our estimators; stays as it is.
+        Ends in one of our estimators; is not changed.
     X, y : array-like
         All rows.
-    fold : Fold
+    fold : SearchFold
         Which of them to use.
     parts : sequence of {"test", "train"}
         Rows that will be scored.
     strict : bool
-        Whether to raise what a step raises, instead of noting it.
+        Whether to raise the error of a step instead of keeping it in the fold.
 
     Returns
     -------
-    Fold
-        With ``steps``, ``ready``, ``made`` and ``seconds``, or with ``error``.
+    SearchFold
+        With fitted steps, or with ``error``.
     """
     start = time.perf_counter()
     pipeline = clone(pipeline)
-    name, final = pipeline.steps[-1]
-    pipeline.steps[-1] = (name, _Catch(final))
+    name, net = pipeline.steps[-1]
+    pipeline.steps[-1] = (name, _KeepRows(net))
     X_train, y_train = _safe_split(pipeline, X, y, fold.train)
     params = _check_method_params(X, params=fold.fit_params, indices=fold.train)
     try:
@@ -147,18 +133,18 @@ def run_steps(
             raise
         return replace(fold, error=error, fit_params={})
     steps = pipeline[:-1]
-    made = {}
+    transformed = {}
     for part in parts:
         rows, _ = _safe_split(pipeline, X, y, getattr(fold, part))
         try:
-            made[part] = steps.transform(rows) if len(steps) else rows
-        except Exception:  # will come again, and be told, when the rows are scored
+            transformed[part] = steps.transform(rows) if len(steps) else rows
+        except Exception:  # is raised again, and reported, when the rows are scored
             continue
     return replace(
         fold,
         fit_params={},
         steps=steps.steps,
-        ready=pipeline.steps[-1][1].caught_,
-        made=made,
+        transformed_train=pipeline.steps[-1][1].rows_,
+        transformed=transformed,
         seconds=time.perf_counter() - start,
     )

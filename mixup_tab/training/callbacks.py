@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -154,47 +153,6 @@ class KeepBestWeights(Callback):
             if state is not None:
                 load_member_state(net.module_, k, state)
         self.states_ = []
-
-
-class ReadOff(Callback):
-    """Gives nets that would train for fewer epochs what this one has learned by then.
-
-    Only right where the learning rate does not depend on the number of epochs.
-
-    Parameters
-    ----------
-    nets : sequence of MixupNet
-        Initialized nets that differ from this one in ``max_epochs`` alone, which is
-        smaller. Each gets the weights that its own training would end with, and the
-        history.
-    """
-
-    def __init__(self, nets: Sequence[Any]) -> None:
-        self.nets = nets
-
-    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Start waiting."""
-        self.waiting_ = list(self.nets)
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Serve those who wanted this many epochs."""
-        for other in [one for one in self.waiting_ if one.max_epochs == len(net.history)]:
-            self._serve(other, net)
-
-    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Serve those who would have gone on for longer, but would have stopped as well."""
-        for other in list(self.waiting_):
-            self._serve(other, net)
-
-    def _serve(self, other: Any, net: Any) -> None:
-        best = [None] * net.n_members
-        for _, callback in net.callbacks_:
-            if isinstance(callback, KeepBestWeights):
-                best = callback.states_ or best
-        for k, state in enumerate(best):
-            load_member_state(other.module_, k, state or member_state(net.module_, k))
-        other.history_ = copy.deepcopy(net.history_)
-        self.waiting_.remove(other)
 
 
 def member_state(module: torch.nn.Module, k: int) -> dict[str, torch.Tensor]:

@@ -28,7 +28,6 @@ from mixup_tab.training.callbacks import (
     EpochProgress,
     KeepBestWeights,
     LearningRate,
-    ReadOff,
 )
 from mixup_tab.training.device import threads_for
 from mixup_tab.training.net import MixupNet
@@ -45,7 +44,6 @@ _KNOWN_CALLBACKS = (
     EpochTimer,
     LearningRate,
     PrintLog,
-    ReadOff,
     SkorchEarlyStopping,
 )
 

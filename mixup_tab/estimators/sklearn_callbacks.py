@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from skorch.callbacks import Callback
 
+from mixup_tab.training import MixupNet
 from mixup_tab.training.stopping import StopTraining
 
 try:
@@ -18,23 +20,23 @@ except ImportError:  # scikit-learn 1.8
         """Nothing to support."""
 
     def with_callbacks(method: Callable) -> Callable:
-        """Return the method as it is."""
-        return method
+        """Return a method that does the same, as many frames deep as scikit-learn's."""
+
+        @functools.wraps(method)
+        def same(*args: Any, **kwargs: Any) -> Any:
+            return method(*args, **kwargs)
+
+        return same
 
 
-__all__ = ["CallbackSupportMixin", "ReportEpochs", "open_task", "subtask", "with_callbacks"]
+__all__ = ["CallbackSupportMixin", "epoch_tasks", "open_task", "subtask", "with_callbacks"]
 
 
-def open_task(estimator: Any, epochs: int, X: Any, y: Any) -> Any:
-    """Begin the root task of a fit, if anybody has set callbacks.
-
-    Returns
-    -------
-    CallbackContext or None
-    """
+def open_task(estimator: Any, n_subtasks: int, X: Any, y: Any) -> Any:
+    """Begin the root task of a fit; None if no callbacks are set."""
     if not hasattr(estimator, "_init_callback_context"):
         return None
-    context = estimator._init_callback_context(max_subtasks=epochs)
+    context = estimator._init_callback_context(max_subtasks=n_subtasks)
     if not hasattr(estimator, "_skl_callbacks"):
         return None
     return context.call_on_fit_task_begin(estimator=estimator, X=X, y=y)
@@ -70,44 +72,38 @@ def subtask(
     part.call_on_fit_task_end(estimator=estimator, X=X, y=y)
 
 
-class ReportEpochs(Callback):
-    """Tells scikit-learn's callbacks of every epoch, and stops if one of them says so.
+@contextmanager
+def epoch_tasks(estimator: Any, net: MixupNet, X: Any, y: Any) -> Iterator[None]:
+    """Report the epochs of an estimator's net to scikit-learn's callbacks, if there are any."""
+    root = open_task(estimator, net.max_epochs, X, y)
+    if root is None:
+        yield
+        return
+    own = net.callbacks_
+    net.callbacks_ = [*own, ("report", _ReportEpochs(root, estimator, X, y))]
+    yield
+    net.callbacks_ = own
+    root.call_on_fit_task_end(estimator=estimator, X=X, y=y)
 
-    Parameters
-    ----------
-    context : CallbackContext
-        The root task of the fit.
-    estimator : estimator
-        What is being fitted.
-    X, y : array-like
-        What the user passed to ``fit``.
-    attributes : callable
-        Returns what a fitted estimator would have at this point.
-    """
 
-    def __init__(
-        self, context: Any, estimator: Any, X: Any, y: Any, attributes: Callable[[], dict]
-    ) -> None:
-        self.context = context
+class _ReportEpochs(Callback):
+    """Opens and closes a task per epoch, and stops training if a callback says so."""
+
+    def __init__(self, root: Any, estimator: Any, X: Any, y: Any) -> None:
+        self.root = root
         self.estimator = estimator
-        self.X = X
-        self.y = y
-        self.attributes = attributes
+        self.data = {"X": X, "y": y}
 
-    def _settings(self) -> dict[str, Any]:
-        return {
-            "estimator": self.estimator,
-            "X": self.X,
-            "y": self.y,
-            "reconstruction_attributes": self.attributes(),
-        }
+    def _settings(self, net: MixupNet) -> dict[str, Any]:
+        learned = self.estimator._learned(net)
+        return {"estimator": self.estimator, "reconstruction_attributes": learned, **self.data}
 
-    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_begin(self, net: MixupNet, **kwargs: Any) -> None:
         """Open the task of an epoch."""
-        task = self.context.subcontext(task_name="epoch")
-        self.epoch_ = task.call_on_fit_task_begin(**self._settings())
+        task = self.root.subcontext(task_name="epoch")
+        self.epoch_ = task.call_on_fit_task_begin(**self._settings(net))
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_end(self, net: MixupNet, **kwargs: Any) -> None:
         """Close the task of an epoch."""
-        if self.epoch_.call_on_fit_task_end(**self._settings()):
+        if self.epoch_.call_on_fit_task_end(**self._settings(net)):
             raise StopTraining

@@ -1,0 +1,176 @@
+"""Training data and its checks, with messages that name argument, value and remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import _check_sample_weight, validate_data
+from torch import Tensor, nn
+
+from mixup_tab.nets import PreparedNet, RobustScale
+from mixup_tab.training.table import as_tensor
+
+
+@dataclass
+class TrainingData:
+    """Validated training data.
+
+    Attributes
+    ----------
+    X : ndarray of float32, shape (rows, *features)
+    y : ndarray, shape (rows,) of int64 codes or (rows, outputs) of float32
+    weight : ndarray of float32, shape (rows,), mean 1, or None
+    n_outputs : int
+        Width of a net's last layer: the number of classes or of values.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray | None
+    n_outputs: int
+
+    def __post_init__(self) -> None:
+        self._input_layers: dict[Callable, nn.Module] = {}
+
+    def input_layer(self, fit: Callable[[Tensor], nn.Module]) -> nn.Module:
+        """Return the input layer that a function fits to the rows, fitted once."""
+        if fit not in self._input_layers:
+            self._input_layers[fit] = fit(as_tensor(self.X))
+        return self._input_layers[fit]
+
+
+def input_layer_fitter(module: Any) -> Callable[[Tensor], nn.Module] | None:
+    """Return the function that fits a net's input layer to training rows.
+
+    None for nets that take inputs as they are; ``module=None`` is an MLP on scaled columns.
+    """
+    if module is None:
+        return RobustScale.fit
+    return getattr(getattr(module, "func", module), "fit_input_layer", None)
+
+
+def takes_any_shape(module: Any) -> bool:
+    """Whether one input of a net may be more than a row of a table."""
+    return input_layer_fitter(module) is None
+
+
+def input_types(module: Any, *types: type) -> list[type]:
+    """Return the dtypes in which a net takes its inputs.
+
+    Parameters
+    ----------
+    module : class, callable or None
+        The estimator's ``module``.
+    *types : type
+        What every net takes.
+
+    Returns
+    -------
+    list of type
+        A :class:`~mixup_tab.nets.PreparedNet` takes 16-bit integers as well.
+    """
+    kind = getattr(module, "func", module)
+    raw = isinstance(kind, type) and issubclass(kind, PreparedNet)
+    return [*types, np.int16] if raw else list(types)
+
+
+_TABLE_HINT = (
+    "Put skrub.tabular_pipeline(estimator), or a ColumnTransformer with imputation and "
+    "encoding, in front: mixing rows with missing or textual values has no meaning."
+)
+
+
+_HINTS = {
+    "Input X contains NaN": _TABLE_HINT,
+    "could not convert": _TABLE_HINT,
+    "could not be promoted": _TABLE_HINT,
+    "float() argument must be": _TABLE_HINT,
+    "Found array with dim": "Inputs with more than two axes need a net that takes them: give "
+    "its class as module.",
+}
+
+
+def check_X(estimator: Any, X: Any, **options: Any) -> Any:
+    """Validate inputs and perhaps targets, explaining how to handle raw tables.
+
+    Parameters
+    ----------
+    estimator : MixupClassifier or MixupRegressor
+        Gets ``n_features_in_`` and ``feature_names_in_``, or is held against them.
+    X : array-like
+        Inputs.
+    **options
+        Passed to scikit-learn's ``validate_data``: ``reset``, ``y``, ``dtype`` and so on.
+
+    Returns
+    -------
+    ndarray, or a tuple of it and the targets
+    """
+    if _needs_no_check(estimator, X, options):
+        return X
+    if hasattr(X, "tocsr"):
+        raise TypeError(
+            "Sparse input is not supported, because mixed rows are dense. Use X.toarray(), "
+            "or sklearn.decomposition.TruncatedSVD as a first step of a pipeline."
+        )
+    try:
+        with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
+            return validate_data(
+                estimator, X, allow_nd=takes_any_shape(estimator.module), **options
+            )
+    except (ValueError, TypeError) as error:
+        hint = next((hint for part, hint in _HINTS.items() if part in str(error)), None)
+        if hint is None:
+            raise
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{error}\n{hint}") from error
+
+
+def _needs_no_check(estimator: Any, X: Any, options: dict[str, Any]) -> bool:
+    """Whether a few rows to predict are plainly fine.
+
+    For a single row scikit-learn's validation takes longer than the prediction.
+    """
+    return (
+        type(X) is np.ndarray
+        and options.get("reset") is False
+        and "y" not in options
+        and X.ndim == 2
+        and 0 < X.size < 10_000
+        and X.dtype in (np.float32, np.float64)
+        and X.shape[1] == estimator.n_features_in_
+        and not hasattr(estimator, "feature_names_in_")
+        and bool(np.isfinite(X).all())
+    )
+
+
+def check_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray:
+    """Return the weights of rows as float64; None means 1, and all zeros are an error."""
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not weight.any():
+        raise ValueError(
+            "sample_weight is zero for every row: at least two rows need a positive weight."
+        )
+    return weight
+
+
+def make_training_data(
+    X: np.ndarray, y: np.ndarray, weight: np.ndarray, n_outputs: int
+) -> TrainingData:
+    """Drop rows of weight zero and bring the weights to mean 1; equal weights are None."""
+    keep = weight > 0
+    if not keep.any():
+        raise ValueError("No row is left with a positive weight; check class_weight.")
+    if not keep.all():
+        X, y, weight = X[keep], y[keep], weight[keep]
+    if len(X) < 2:
+        raise ValueError(
+            "Found 1 sample (n_samples=1) with a positive weight; at least 2 are needed "
+            "to mix them."
+        )
+    if (weight == weight[0]).all():
+        return TrainingData(X, y, None, n_outputs)
+    return TrainingData(X, y, (weight / weight.mean()).astype(np.float32), n_outputs)

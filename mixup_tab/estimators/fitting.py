@@ -1,0 +1,232 @@
+"""From an estimator and its validated data to the net that is trained."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from numbers import Integral
+from typing import Any, Protocol
+
+import numpy as np
+from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
+from sklearn.utils import check_random_state
+from skorch.callbacks import Callback, LRScheduler
+from skorch.dataset import ValidSplit
+from torch import nn
+
+from mixup_tab.estimators.data import TrainingData, input_layer_fitter, takes_any_shape
+from mixup_tab.mixing import MixingRule, as_rule
+from mixup_tab.nets import MLP
+from mixup_tab.training import KeepBestWeights, LearningRate, MixupNet
+
+
+class MixupEstimator(Protocol):
+    """What the functions here, and those that fit many nets, use of an estimator."""
+
+    _criterion: type
+    alpha: float | str
+    alpha_: float
+    mixing: str | MixingRule
+    hidden_layer_sizes: Sequence[int] | int
+    module: Callable[..., nn.Module] | None
+    n_estimators: int | str
+    learning_rate_init: float
+    weight_decay: float
+    dropout: float
+    batch_size: int | str
+    max_epochs: int | str
+    mixing_span: tuple[float, float]
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    callbacks: Sequence[Callback | tuple[str, Callback]] | None
+    device: str
+    random_state: int | np.random.RandomState | None
+    verbose: int
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters."""
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters."""
+
+    def _validate_params(self) -> None: ...
+
+    def _check_training_data(
+        self, X: Any, y: Any, sample_weight: Any, *, resume: bool
+    ) -> TrainingData: ...
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> Any: ...
+
+    def _row_losses(self, X: np.ndarray, y: np.ndarray) -> np.ndarray: ...
+
+    def _learned(self, net: MixupNet) -> dict[str, Any]: ...
+
+
+def make_net(
+    estimator: MixupEstimator, data: TrainingData, *, partial: bool = False
+) -> MixupNet:
+    """Make the untrained net of an estimator whose ``alpha_`` is set.
+
+    Parameters
+    ----------
+    estimator : MixupClassifier or MixupRegressor
+        Its parameters are valid.
+    data : TrainingData
+        What the net will be trained on.
+    partial : bool, default=False
+        Whether for one epoch of ``partial_fit``, without early stopping.
+
+    Returns
+    -------
+    MixupNet
+        Initialized.
+    """
+    seed = integer_seed(estimator.random_state)
+    rows = len(data.X)
+    rows_per_batch = batch_size(estimator, rows)
+    holds_out = estimator.early_stopping and not partial
+    return MixupNet(
+        criterion=estimator._criterion,
+        alpha=estimator.alpha_,
+        mixing=mixing_rule(estimator),
+        mixing_span=(0.0, 1.0) if partial else estimator.mixing_span,
+        n_outputs=data.n_outputs,
+        n_members=n_members(estimator),
+        random_state=seed,
+        max_epochs=1 if partial else n_epochs(estimator, rows, rows_per_batch),
+        train_split=_validation_split(estimator, data.y, seed) if holds_out else None,
+        lr=estimator.learning_rate_init,
+        optimizer__weight_decay=estimator.weight_decay,
+        batch_size=rows_per_batch,
+        verbose=estimator.verbose,
+        device=estimator.device,
+        **_callback_params(estimator, holds_out),
+        **_module_params(estimator, data),
+    ).initialize()
+
+
+def is_auto(value: Any) -> bool:
+    """Whether the value of a parameter is "auto"; an array may be compared as well."""
+    return isinstance(value, str) and value == "auto"
+
+
+def n_members(estimator: MixupEstimator) -> int:
+    """Return the number of nets that are trained side by side for one estimator."""
+    if isinstance(estimator.n_estimators, str):
+        return 1 if takes_any_shape(estimator.module) else 4
+    return estimator.n_estimators
+
+
+def mixing_rule(estimator: MixupEstimator) -> MixingRule:
+    """Return how examples are mixed."""
+    if not is_auto(estimator.mixing):
+        return as_rule(estimator.mixing)
+    return as_rule("mixup" if takes_any_shape(estimator.module) else "mixup+cutmix")
+
+
+def integer_seed(random_state: Any) -> int:
+    """Return ``random_state`` as an integer, drawing one where it is None or a generator."""
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def batch_size(estimator: MixupEstimator, rows: int) -> int:
+    """Return the number of rows per step; "auto" is a sixteenth, between 16 and 256."""
+    if isinstance(estimator.batch_size, str):
+        return min(max(rows // 16, 16), 256)
+    if estimator.batch_size > rows:
+        warnings.warn(
+            f"batch_size={estimator.batch_size} is larger than the {rows} training rows; every "
+            "batch holds all of them. Lower batch_size, or leave it at 'auto'.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return min(estimator.batch_size, rows)
+
+
+def n_epochs(estimator: MixupEstimator, rows: int, rows_per_batch: int) -> int:
+    """Return the number of passes over the rows.
+
+    "auto" makes 1000 steps on small tables (at most 200 passes), then 40 passes, then 8000
+    steps, and at least 10 passes.
+    """
+    if not isinstance(estimator.max_epochs, str):
+        return estimator.max_epochs
+    steps = -(-rows // rows_per_batch)
+    return min(max(1000 // steps, min(40, 8000 // steps), 10), 200)
+
+
+def count_weights(estimator: MixupEstimator, n_features: int, n_outputs: int) -> int:
+    """Return the number of weights of an estimator's nets, roughly for other modules."""
+    sizes = [n_features, *np.atleast_1d(estimator.hidden_layer_sizes).tolist(), n_outputs]
+    return sum((a + 1) * b for a, b in pairwise(sizes)) * n_members(estimator)
+
+
+def _validation_split(estimator: MixupEstimator, y: np.ndarray, seed: int) -> ValidSplit:
+    """Return the split that holds rows out, of every class where y holds class codes."""
+    share = f"validation_fraction={estimator.validation_fraction!r}"
+    n_valid = max(int(np.ceil(estimator.validation_fraction * len(y))), 1)
+    if n_valid >= len(y):
+        raise ValueError(
+            f"{share} leaves no training rows out of {len(y)}. Lower it, or use "
+            "early_stopping=False."
+        )
+    if y.ndim > 1:
+        return ValidSplit(ShuffleSplit(1, test_size=n_valid, random_state=seed))
+    codes, counts = np.unique(y, return_counts=True)
+    if counts.min() < 2:
+        rare = estimator.classes_[codes[counts.argmin()]]  # type: ignore[attr-defined]
+        raise ValueError(
+            "early_stopping=True holds out rows of every class, but class "
+            f"{np.asarray(rare).item()!r} has a single row. Add rows, or use "
+            "early_stopping=False."
+        )
+    if min(n_valid, len(y) - n_valid) < len(codes):
+        raise ValueError(
+            f"{share} of {len(y)} rows is {n_valid}, which leaves fewer rows than the "
+            f"{len(codes)} classes on one side. Change it, or use early_stopping=False."
+        )
+    split = StratifiedShuffleSplit(1, test_size=n_valid, random_state=seed)
+    return ValidSplit(split)
+
+
+def _callback_params(estimator: MixupEstimator, holds_out: bool) -> dict[str, Any]:
+    callbacks = list(estimator.callbacks or ())
+    plain = [each[1] if isinstance(each, tuple) else each for each in callbacks]
+    params: dict[str, Any] = {}
+    if not estimator.verbose:  # it would make its table all the same
+        params["callbacks__print_log"] = None
+    if any(isinstance(callback, (LearningRate, LRScheduler)) for callback in plain):
+        params["callbacks__learning_rate"] = None
+    if holds_out:
+        callbacks.append(KeepBestWeights(patience=estimator.n_iter_no_change))
+    return {"callbacks": callbacks or None, **params}
+
+
+def _module_params(estimator: MixupEstimator, data: TrainingData) -> dict[str, Any]:
+    """Return the module and those arguments for it that it names."""
+    shape = data.X.shape[1:]
+    offered = {
+        "in_features": shape[0] if len(shape) == 1 else None,
+        "out_features": data.n_outputs,
+        "input_shape": shape,
+        "hidden_layer_sizes": tuple(np.atleast_1d(estimator.hidden_layer_sizes).tolist()),
+        "dropout": estimator.dropout,
+    }
+    module = MLP if estimator.module is None else estimator.module
+    fit_layer = input_layer_fitter(estimator.module)
+    if fit_layer is not None:
+        layer = data.input_layer(fit_layer)
+        offered |= {"in_features": layer.width, "input_layer": layer}
+    accepted = inspect.signature(module).parameters
+    fixed = getattr(module, "keywords", {})  # of a functools.partial
+    params = {
+        f"module__{name}": value
+        for name, value in offered.items()
+        if name in accepted and name not in fixed
+    }
+    return {"module": module, **params}
