@@ -49,6 +49,7 @@ class ProgressBar:
             progress.TextColumn("{task.fields[remark]}"),
             console=console,
             transient=True,
+            redirect_stdout=False,  # what is printed meanwhile may belong in a file
             disable=not console.is_terminal,
         )
         self._task = self._progress.add_task(what, total=total, remark="")

@@ -100,7 +100,7 @@ def test_plain_mixup_is_fine(mixing, two_classes):
 
 @pytest.mark.parametrize("mixing", ["auto", "cutmix", "same_class"])
 def test_other_rules_are_refused(mixing, two_classes):
-    with pytest.raises(ValueError, match=r"estimator mixes by mixing=.*Use mixing='mixup'"):
+    with pytest.raises(ValueError, match=r"estimator has mixing=.*Use mixing='mixup'"):
         RescaledClassifier(small(mixing=mixing)).fit(*two_classes)
 
 

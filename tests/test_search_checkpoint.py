@@ -1,4 +1,4 @@
-"""A search that is written down chunk by chunk, and goes on from there."""
+"""A search that records finished chunks in a file, and is resumed from it."""
 
 import json
 import os
@@ -14,9 +14,8 @@ from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import KFold
 
-import mixup_tab.search.run as cv
 from mixup_tab import MixupClassifier, MixupSearchCV
-from mixup_tab.search.chunk import run_chunk
+from mixup_tab.search import run
 
 NET = MixupClassifier(hidden_layer_sizes=(4,), max_epochs=3, random_state=0)
 # Nets of different shapes are chunks of their own.
@@ -85,61 +84,40 @@ def trained(monkeypatch):
     """Numbers of the chunks that are trained, as they are."""
     numbers = []
 
-    def counting(X, y, chunk, *rest):
+    def counting(chunk, *task):
         numbers.append(chunk)
-        return run_chunk(X, y, chunk, *rest)
+        return real(chunk, *task)
 
-    monkeypatch.setattr(cv, "run_chunk", counting)
+    real = run._numbered
+    monkeypatch.setattr(run, "_numbered", counting)
     return numbers
 
 
 # ------------------------------------------------------------------ nothing is changed
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_a_checkpoint_changes_no_score(path, n_jobs):
-    params = {"return_train_score": True, "n_jobs": n_jobs}
+def test_a_checkpoint_changes_no_score(path):
+    params = {"return_train_score": True, "n_jobs": 2}
+    path.touch()
     assert_same(scores(fit(path, **params)), scores(fit(**params)))
     assert sorted(chunks_in(path)) == list(range(CHUNKS))
 
 
 def test_a_finished_search_is_read_not_trained(path, trained):
-    first = fit(path)
+    first = fit(path, n_jobs=2, refit=True)
     assert sorted(trained) == list(range(CHUNKS))
-    second = fit(path)
+    second = fit(str(path), n_jobs=1, refit=True)
     assert len(trained) == CHUNKS
     assert_same(first.cv_results_, second.cv_results_)
-
-
-def test_only_the_best_is_fitted_again(path, trained):
-    first, second = (fit(path, refit=True) for _ in "ab")
-    assert len(trained) == CHUNKS
-    assert first.best_params_ == second.best_params_
     X, _ = table()
     np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
-
-
-def test_the_number_of_workers_may_change(path, trained):
-    first, second = fit(path, n_jobs=2), fit(path, n_jobs=1)
-    assert len(trained) == CHUNKS
-    assert_same(first.cv_results_, second.cv_results_)
-
-
-def test_path_and_string_are_the_same_file(path, trained):
-    assert_same(fit(str(path)).cv_results_, fit(path).cv_results_)
-    assert len(trained) == CHUNKS
-
-
-def test_an_empty_file_is_a_new_checkpoint(path, plain):
-    path.touch()
-    assert_same(scores(fit(path)), plain)
-    assert sorted(chunks_in(path)) == list(range(CHUNKS))
 
 
 # -------------------------------------------------------------------- ended in the middle
 
 
-def test_a_killed_search_goes_on_where_it_was(path, trained):
+@pytest.mark.slow
+def test_a_killed_search_is_resumed_where_it_was(path, trained):
     code = (
         "import sys\n"
         "from test_search_checkpoint import make_long, table\n"
@@ -162,13 +140,14 @@ def test_a_killed_search_goes_on_where_it_was(path, trained):
 
 
 def test_a_search_that_fails_keeps_what_is_done(path, plain, monkeypatch):
-    def failing(X, y, chunk, *rest):
+    def failing(chunk, *task):
         if chunk == 2:
             raise RuntimeError("no more memory")
-        return run_chunk(X, y, chunk, *rest)
+        return real(chunk, *task)
 
+    real = run._numbered
     with monkeypatch.context() as patch:
-        patch.setattr(cv, "run_chunk", failing)
+        patch.setattr(run, "_numbered", failing)
         with pytest.raises(RuntimeError, match="no more memory"):
             fit(path)
     assert chunks_in(path) == [0, 1]
@@ -176,19 +155,15 @@ def test_a_search_that_fails_keeps_what_is_done(path, plain, monkeypatch):
     assert chunks_in(path) == list(range(CHUNKS))
 
 
-@pytest.mark.parametrize("cut", [1, 2, 100])
-def test_half_a_last_line_is_made_whole(cut, path, finished, plain, trained):
-    path.write_bytes(finished[:-cut])
-    assert_same(scores(fit(path)), plain)
-    assert trained == [CHUNKS - 1]
-    assert chunks_in(path) == list(range(CHUNKS))
-
-
-def test_half_a_first_line_is_made_whole(path, finished, plain):
-    """What a search leaves that ends while it begins the file."""
-    path.write_bytes(finished[:40])
-    assert_same(scores(fit(path)), plain)
-    assert chunks_in(path) == list(range(CHUNKS))
+def test_half_a_line_is_made_whole(path, finished, plain, trained):
+    """What a process leaves that is killed while it writes, in the last line or the first."""
+    cases = [(-1, [CHUNKS - 1]), (-100, [CHUNKS - 1]), (40, [*range(CHUNKS)])]
+    for cut, left in cases:
+        path.write_bytes(finished[:cut])
+        trained.clear()
+        assert_same(scores(fit(path)), plain)
+        assert trained == left
+        assert chunks_in(path) == list(range(CHUNKS))
 
 
 # ------------------------------------------------------------------------ other searches
@@ -238,54 +213,42 @@ def other_error_score(X, y):
     return make(error_score=0.0), (X, y), {}
 
 
-@pytest.mark.parametrize(
-    ("change", "differs"),
-    [
-        (other_rows, "data"),
-        (other_labels, "data"),
-        (weights, "data"),
-        (other_grid, "param_grid"),
-        (more_of_the_grid, "param_grid"),
-        (other_number_of_folds, "folds"),
-        (other_folds, "folds"),
-        (other_estimator, "estimator"),
-        (other_scoring, "scoring"),
-        (more_scores, "scoring"),
-        (other_error_score, "scoring"),
-    ],
-    ids=lambda value: getattr(value, "__name__", value),
-)
-def test_the_checkpoint_of_another_search_is_refused(change, differs, path, finished, trained):
+def test_the_checkpoint_of_another_search_is_refused(path, finished, trained):
+    changes = {
+        "data": [other_rows, other_labels, weights],
+        "param_grid": [other_grid, more_of_the_grid],
+        "folds": [other_number_of_folds, other_folds],
+        "estimator": [other_estimator],
+        "scoring": [other_scoring, more_scores, other_error_score],
+    }
     path.write_bytes(finished)
-    search, data, params = change(*table())
-    with pytest.raises(ValueError, match=f"another search: different .*{differs}") as caught:
-        search.set_params(checkpoint=path).fit(*data, **params)
-    assert path.name in str(caught.value)
-    assert path.read_bytes() == finished
+    for differs, each in changes.items():
+        for change in each:
+            search, data, params = change(*table())
+            message = f"{path.name}.*another search: different .*{differs}"
+            with pytest.raises(ValueError, match=message):
+                search.set_params(checkpoint=path).fit(*data, **params)
+            assert path.read_bytes() == finished
     assert not trained
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"notes of mine",
-        b"notes of mine\nof two lines\n",
-        b"\n",
-        b"{}",
-        b"{}\n",
-        b"[]\n",
-        b"null\n",
-        b'{"alpha": 0.1}\n{"alpha": 0.2}\n',
-        b"a,b\n1,2\n",
-        bytes(range(256)),
-        bytes(100),
-    ],
-)
-def test_a_file_that_is_no_checkpoint_is_refused_and_left_alone(content, path, trained):
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"checkpoint='.*search\.jsonl' (is not|belongs to)"):
-        fit(path)
-    assert path.read_bytes() == content
+def test_a_file_that_is_no_checkpoint_is_refused_and_left_alone(path, trained):
+    contents = [
+        *[
+            b"notes of mine",
+            b"notes of mine\nof two lines\n",
+            b"\n",
+            b"{}\n",
+            b"[]\n",
+            b"null\n",
+        ],
+        *[b'{"alpha": 0.1}\n{"alpha": 0.2}\n', b"a,b\n1,2\n", bytes(range(256)), bytes(100)],
+    ]
+    for content in contents:
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"checkpoint='.*search\.jsonl' (is not|belongs)"):
+            fit(path)
+        assert path.read_bytes() == content
     assert not trained
 
 
@@ -346,16 +309,15 @@ def one_number(estimator, X, y):
     return np.float32(estimator.score(X, y))
 
 
-@pytest.mark.parametrize(
-    "scoring",
-    [one_number, two_numbers, ["accuracy", "neg_log_loss"], {"own": "accuracy"}, None],
-)
-def test_scores_of_every_kind_come_back(scoring, path, trained):
-    params = {"grid": {"alpha": [0, 0.3]}, "scoring": scoring, "return_train_score": True}
-    plain, first, second = (fit(p, **params) for p in (None, path, path))
-    assert len(trained) == 2
-    assert_same(scores(plain), scores(first))
-    assert_same(first.cv_results_, second.cv_results_)
+def test_scores_of_every_kind_come_back(path, trained):
+    for scoring in [one_number, two_numbers, ["accuracy", "neg_log_loss"], None]:
+        params = {"grid": {"alpha": [0.3]}, "scoring": scoring, "return_train_score": True}
+        plain, first, second = (fit(p, **params) for p in (None, path, path))
+        assert len(trained) == 2
+        assert_same(scores(plain), scores(first))
+        assert_same(first.cv_results_, second.cv_results_)
+        trained.clear()
+        path.unlink()
 
 
 HALF_FAILS = {"learning_rate_init": [0.01, 1e30]}
@@ -368,21 +330,15 @@ def fit_in_part(path, **params):
 
 
 def test_failed_fits_come_back(path, trained):
-    plain, first, second = (fit_in_part(p) for p in (None, path, path))
-    assert len(trained) == 2
-    assert np.isnan(first.cv_results_["mean_test_score"]).tolist() == [False, True]
-    assert_same(scores(plain), scores(first))
-    assert_same(first.cv_results_, second.cv_results_)
-
-
-def test_failed_fits_of_several_metrics_come_back(path):
     metrics = ["accuracy", "neg_log_loss"]
     plain, first, second = (fit_in_part(p, scoring=metrics) for p in (None, path, path))
+    assert len(trained) == 2
+    assert np.isnan(first.cv_results_["mean_test_accuracy"]).tolist() == [False, True]
     assert_same(scores(plain), scores(first))
     assert_same(first.cv_results_, second.cv_results_)
 
 
-@pytest.mark.parametrize("error_score", [-1, -0.5, np.float32(-2), np.int64(-3)])
+@pytest.mark.parametrize("error_score", [-0.5, np.float32(-2), np.int64(-3)])
 def test_the_score_of_failed_fits_may_be_any_number(error_score, path):
     for _ in "ab":
         with pytest.warns(FitFailedWarning):
@@ -390,6 +346,7 @@ def test_the_score_of_failed_fits_may_be_any_number(error_score, path):
         assert search.cv_results_["mean_test_score"][1] == error_score
 
 
+@pytest.mark.slow
 def test_a_recipe_with_tensors_is_recognised_in_another_process():
     pytest.importorskip("torchaudio.functional", reason="torchaudio does not work")
     code = (
