@@ -10,15 +10,14 @@ import skrub
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import BaggingClassifier, StackingRegressor, VotingClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, cross_val_predict
+from sklearn.model_selection import HalvingGridSearchCV, cross_val_predict
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
 from mixup_tab import MixupClassifier, MixupRegressor
 
@@ -54,30 +53,11 @@ def test_pipeline(three_classes):
     )
 
 
-def test_column_transformer(raw_table):
-    frame, y = raw_table
-    words = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder())
-    table = ColumnTransformer(
-        [("words", words, ["colour"]), ("numbers", SimpleImputer(), ["size"])]
-    )
-    assert make_pipeline(table, small()).fit(frame, y).score(frame, y) > 0.8
-
-
 def test_skrub_pipeline(raw_table):
     frame, y = raw_table
     model = skrub.tabular_pipeline(small()).fit(frame, y)
     assert model.score(frame, y) > 0.8
     assert model.predict(frame).dtype == y.dtype
-
-
-def test_data_frames_inside_a_pipeline(three_classes):
-    X, y = three_classes
-    frame = pd.DataFrame(X, columns=list("abcd"))
-    model = (
-        make_pipeline(StandardScaler(), small()).set_output(transform="pandas").fit(frame, y)
-    )
-    assert model[-1].feature_names_in_.tolist() == list("abcd")
-    assert_array_equal(model.predict(frame), model[-1].predict(model[:-1].transform(frame)))
 
 
 @pytest.mark.parametrize("output", ["pandas", "polars"])
@@ -94,15 +74,6 @@ def test_set_output_of_a_stack(output, line):
 # ---------------------------------------------------------------------------- searches
 
 
-def test_grid_search(two_classes):
-    grid = {"alpha": [0, 0.2, 1.0], "n_estimators": [1, 2]}
-    search = GridSearchCV(small(max_epochs=3), grid, cv=2, n_jobs=2, error_score="raise")
-    search.fit(*two_classes)
-    assert len(search.cv_results_["params"]) == 6
-    best = small(max_epochs=3, **search.best_params_).fit(*two_classes)
-    assert_array_equal(search.predict_proba(two_classes[0]), best.predict_proba(two_classes[0]))
-
-
 def test_halving_grid_search(two_classes):
     search = HalvingGridSearchCV(
         small(),
@@ -111,18 +82,10 @@ def test_halving_grid_search(two_classes):
         min_resources=2,
         max_resources=6,
         cv=2,
-        n_jobs=2,
         error_score="raise",
     ).fit(*two_classes)
     assert search.n_resources_ == [2, 6]
     assert search.best_estimator_.n_iter_ == 6
-
-
-def test_grid_search_over_a_pipeline_of_raw_columns(raw_table):
-    model = skrub.tabular_pipeline(small(max_epochs=3))
-    grid = {"mixupclassifier__alpha": [0, 0.4]}
-    search = GridSearchCV(model, grid, cv=2, error_score="raise").fit(*raw_table)
-    assert search.best_params_["mixupclassifier__alpha"] in (0, 0.4)
 
 
 def test_cross_val_predict_gives_every_row_once(three_classes):
@@ -135,18 +98,13 @@ def test_cross_val_predict_gives_every_row_once(three_classes):
 # ------------------------------------------------------------------------ ensembles
 
 
-def test_calibration_by_temperature(three_classes):
+def test_calibration(three_classes):
     X, y = three_classes
     model = CalibratedClassifierCV(small(), method="temperature", cv=2).fit(X, y)
     assert_allclose(model.predict_proba(X).sum(1), 1)
     for fitted in model.calibrated_classifiers_:
         assert_array_equal(fitted.predict_proba(X).argmax(1), fitted.estimator.predict(X))
-
-
-@pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
-def test_calibration_by_other_methods(method, two_classes):
-    model = CalibratedClassifierCV(small(), method=method, cv=2).fit(*two_classes)
-    assert model.score(*two_classes) > 0.7
+    assert CalibratedClassifierCV(small(), cv=2).fit(X, y).score(X, y) > 0.7
 
 
 def test_soft_voting_averages(three_classes):
@@ -159,7 +117,7 @@ def test_soft_voting_averages(three_classes):
 
 def test_bagging(three_classes):
     X, y = three_classes
-    bag = BaggingClassifier(small(max_epochs=8), n_estimators=3, random_state=0, n_jobs=2)
+    bag = BaggingClassifier(small(max_epochs=8), n_estimators=3, random_state=0)
     bag.fit(X, y)
     assert bag.score(X, y) > 0.8
     assert len({member.random_state for member in bag.estimators_}) == 3
@@ -196,20 +154,6 @@ def test_weights_are_routed_through_a_pipeline(two_classes, weights):
     scaled = model[0].transform(X)
     expected = small(max_epochs=3).fit(scaled, y, weights)
     assert_array_equal(model.predict_proba(X), expected.predict_proba(scaled))
-
-
-def test_weights_are_routed_through_a_search(two_classes, weights):
-    X, y = two_classes
-    with sklearn.config_context(enable_metadata_routing=True):
-        net = small(max_epochs=3)
-        net.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
-        search = GridSearchCV(net, {"alpha": [0, 0.2]}, cv=2, error_score="raise")
-        search.fit(X, y, sample_weight=weights)
-        unweighted = clone(search).fit(X, y)
-    expected = small(max_epochs=3, **search.best_params_).fit(X, y, weights)
-    assert_array_equal(search.predict_proba(X), expected.predict_proba(X))
-    scores = [result.cv_results_["mean_test_score"] for result in (search, unweighted)]
-    assert np.abs(scores[0] - scores[1]).max() > 0
 
 
 def test_partial_fit_has_routing(two_classes, weights):
@@ -292,31 +236,12 @@ def test_every_epoch_is_a_task(two_classes):
     assert recording.ended == [*epochs, root]
     assert [n_iter for n_iter, _ in recording.scores] == [1, 2, 3, 4]
     assert recording.scores[-1][1] == net.score(X, np.array(["no", "yes"])[y])
-
-
-def test_the_regressor_reports_epochs(line):
-    net = MixupRegressor(**SMALL, max_epochs=3)
-    assert_allclose(recorded(net, *line).scores[-1], (3, net.score(*line)))
-
-
-def test_callbacks_do_not_change_what_is_learned(two_classes):
-    net = small(max_epochs=3)
-    recorded(net, *two_classes)
-    X, y = two_classes
-    assert_array_equal(net.predict_proba(X), small(max_epochs=3).fit(X, y).predict_proba(X))
-
-
-def test_a_callback_can_stop_training(two_classes):
-    net = small(max_epochs=10)
-    recorded(net, *two_classes, stop_after=3)
+    proba = net.predict_proba(X)
+    assert_array_equal(proba, small(max_epochs=4).fit(X, y).predict_proba(X))
+    net.fit(X, y)
+    assert len(recording.scores) == 8
+    recorded(net, X, y, stop_after=3)
     assert net.n_iter_ == 3
-
-
-def test_callbacks_stay_set(two_classes):
-    net = small(max_epochs=2)
-    recording = recorded(net, *two_classes)
-    net.fit(*two_classes)
-    assert len(recording.scores) == 4
 
 
 def monitored(estimator, X, y, scoring):

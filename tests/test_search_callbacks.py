@@ -6,7 +6,7 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mixup_tab import MixupClassifier, MixupRegressor, MixupSearchCV
+from mixup_tab import MixupClassifier, MixupSearchCV
 
 callback = pytest.importorskip(
     "sklearn.callback", reason="scikit-learn has callbacks from 1.9 on"
@@ -52,49 +52,25 @@ def assert_same_scores(first, second):
 
 
 @pytest.mark.parametrize("refit", [True, False])
-def test_a_callback_hears_of_the_search(refit, two_classes):
+def test_a_callback_hears_of_the_search_and_changes_no_result(refit, two_classes):
     recording = Recording()
-    search = make(refit=refit).set_callbacks(recording).fit(*two_classes)
+    grid = {"mixupclassifier__alpha": [0, 0.3]}
+    model = make_pipeline(StandardScaler(), NET)
+    search = make(model, grid, refit=refit).set_callbacks(recording).fit(*two_classes)
     assert recording.told[:2] == ["setup", "begin MixupSearchCV fit"]
     assert recording.told[-2:] == ["end MixupSearchCV fit", "teardown"]
+    begun = [told[6:] for told in recording.told if told.startswith("begin ")]
+    ended = [told[4:] for told in recording.told if told.startswith("end ")]
+    assert sorted(begun) == sorted(ended)
     estimator, X, y = recording.seen[0]
     assert estimator is search
     np.testing.assert_array_equal(X, two_classes[0])
     np.testing.assert_array_equal(y, two_classes[1])
-
-
-def test_every_task_that_begins_ends(two_classes):
-    recording = Recording()
-    make().set_callbacks(recording).fit(*two_classes)
-    begun = [told[6:] for told in recording.told if told.startswith("begin ")]
-    ended = [told[4:] for told in recording.told if told.startswith("end ")]
-    assert sorted(begun) == sorted(ended)
-
-
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_a_callback_changes_no_result(n_jobs, two_classes):
-    watched = make(n_jobs=n_jobs).set_callbacks(Recording()).fit(*two_classes)
-    plain = make(n_jobs=n_jobs).fit(*two_classes)
-    assert_same_scores(watched, plain)
-    X, _ = two_classes
-    np.testing.assert_array_equal(watched.predict_proba(X), plain.predict_proba(X))
-
-
-def test_a_callback_on_a_search_of_pipelines(two_classes):
-    recording = Recording()
-    grid = {"mixupclassifier__alpha": [0, 0.3]}
-    model = make_pipeline(StandardScaler(), NET)
-    watched = make(model, grid).set_callbacks(recording).fit(*two_classes)
-    assert recording.told[-1] == "teardown"
-    assert_same_scores(watched, make(model, grid).fit(*two_classes))
-
-
-def test_a_callback_on_a_search_of_regressors(line):
-    recording = Recording()
-    net = MixupRegressor(hidden_layer_sizes=(4,), max_epochs=3, random_state=0)
-    watched = make(net, {"alpha": [0, 0.3]}, scoring="r2").set_callbacks(recording).fit(*line)
-    assert recording.told[-1] == "teardown"
-    assert_same_scores(watched, make(net, {"alpha": [0, 0.3]}, scoring="r2").fit(*line))
+    assert not [name for name in vars(search) if name.startswith("_callback")]
+    plain = make(model, grid, refit=refit).fit(*two_classes)
+    assert_same_scores(search, plain)
+    if refit:
+        np.testing.assert_array_equal(search.predict_proba(X), plain.predict_proba(X))
 
 
 def test_a_callback_is_torn_down_after_an_error(two_classes):
@@ -109,17 +85,12 @@ def test_a_callback_is_torn_down_after_an_error(two_classes):
 
 def test_callbacks_stay_set_for_the_next_fit_and_for_clones(two_classes):
     recording = Recording()
-    search = make().set_callbacks(recording).fit(*two_classes)
+    search = make(grid={"alpha": [0.3]}).set_callbacks(recording).fit(*two_classes)
     once = list(recording.told)
     search.fit(*two_classes)
     assert recording.told == 2 * once
     clone(search).fit(*two_classes)
     assert recording.told == 3 * once
-
-
-def test_a_fitted_search_keeps_nothing_of_the_task(two_classes):
-    search = make().set_callbacks(Recording()).fit(*two_classes)
-    assert not [name for name in vars(search) if name.startswith("_callback")]
 
 
 def test_progress_bar_of_a_search(two_classes, capsys):
@@ -150,12 +121,6 @@ def test_callbacks_of_the_nets_change_no_result(two_classes):
         np.testing.assert_allclose(
             watched.cv_results_[name], plain.cv_results_[name], rtol=1e-4
         )
-
-
-def test_progress_bars_of_nets_in_threads(two_classes, capsys):
-    net = clone(NET).set_callbacks(callback.ProgressBar())
-    make(net, n_jobs=2).fit(*two_classes)
-    assert "MixupClassifier" in capsys.readouterr().out
 
 
 def test_what_a_callback_has_noted_does_not_make_another_search(two_classes, tmp_path):

@@ -73,6 +73,11 @@ def assert_agree(ours, theirs):
             assert_allclose(ours.cv_results_[key], column, atol=1e-3, err_msg=key)
 
 
+@pytest.fixture
+def weights():
+    return np.random.default_rng(5).uniform(0.1, 4, 60)
+
+
 # ------------------------------------------------------------------------ how often
 
 
@@ -116,36 +121,18 @@ CV = KFold(3, shuffle=True, random_state=0)
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_a_step_is_fitted_once_per_fold_on_its_training_rows(n_jobs, seen, numbered):
-    grid = {"net__alpha": [0, 0.3, 1.0], "net__hidden_layer_sizes": [(4,), (3, 3)]}
-    search = MixupSearchCV(before_a_net(Noted()), grid, cv=CV, refit=False, n_jobs=n_jobs)
-    search.fit(*numbered)
-    assert sorted(rows for _, rows in seen) == sorted(training_rows(CV, *numbered))
-
-
-def test_a_step_is_fitted_once_per_setting_of_its_own(seen, numbered):
-    grid = {"net__alpha": [0, 1.0], "step__shift": [0.0, 1.0, 2.0]}
-    MixupSearchCV(before_a_net(Noted()), grid, cv=CV, refit=False).fit(*numbered)
-    rows = training_rows(CV, *numbered)
-    assert sorted(seen) == sorted((shift, part) for shift in (0.0, 1.0, 2.0) for part in rows)
-
-
-def test_equal_settings_of_several_grids_are_fitted_once(seen, numbered):
+def test_a_step_is_fitted_once_per_fold_and_setting_of_its_own(n_jobs, seen, numbered):
+    """Whatever the settings of the net, and in whichever grids they stand."""
     grid = [
-        {"net__alpha": [0], "step__shift": [1.0]},
+        {"net__alpha": [0, 1.0], "net__hidden_layer_sizes": [(4,), (3, 3)]},
+        {"net": [tiny(n_estimators=2)], "step__shift": [0.0, 1.0]},
         {"step__shift": [1.0], "net__dropout": [0.1]},
-        {"net__alpha": [0.5]},
         {},
     ]
-    MixupSearchCV(before_a_net(Noted()), grid, cv=CV, refit=False).fit(*numbered)
+    search = MixupSearchCV(before_a_net(Noted()), grid, cv=CV, refit=False, n_jobs=n_jobs)
+    search.fit(*numbered)
     rows = training_rows(CV, *numbered)
     assert sorted(seen) == sorted((shift, part) for shift in (0.0, 1.0) for part in rows)
-
-
-def test_replacing_the_net_fits_no_step_again(seen, numbered):
-    grid = {"net": [tiny(), tiny(n_estimators=2)], "net__alpha": [0, 1.0]}
-    MixupSearchCV(before_a_net(Noted()), grid, cv=CV, refit=False).fit(*numbered)
-    assert len(seen) == 3
 
 
 def test_the_last_fit_is_of_the_whole_pipeline_on_all_rows(seen, numbered):
@@ -154,14 +141,6 @@ def test_the_last_fit_is_of_the_whole_pipeline_on_all_rows(seen, numbered):
     assert len(seen) == 4
     best = before_a_net(Noted()).set_params(**search.best_params_).fit(*numbered)
     assert_array_equal(search.predict_proba(numbered[0]), best.predict_proba(numbered[0]))
-
-
-def test_the_pipeline_that_was_given_stays_as_it_is(numbered):
-    pipeline = before_a_net(StandardScaler())
-    MixupSearchCV(pipeline, ALPHAS, cv=2).fit(*numbered)
-    assert not hasattr(pipeline[0], "mean_")
-    assert not hasattr(pipeline[-1], "net_")
-    assert isinstance(pipeline[-1], MixupClassifier)
 
 
 # --------------------------------------------------------------------- what the steps do
@@ -180,9 +159,7 @@ class Flat(TransformerMixin, BaseEstimator):
 
 STEPS = {
     "scaler": [StandardScaler()],
-    "function": [FunctionTransformer(np.abs)],
     "lambda": [FunctionTransformer(lambda X: X**2)],
-    "passthrough": ["passthrough"],
     "none": [None],
     "nothing": [],
     "several": [StandardScaler(), "passthrough", PCA(2, random_state=0)],
@@ -192,25 +169,24 @@ STEPS = {
 
 
 @pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
-def test_steps(steps, three_classes):
-    pipeline = before_a_net(*steps)
-    assert_agree(*both(pipeline, ALPHAS, *three_classes, return_train_score=True))
+def test_steps(steps, three_classes, weights):
+    pipeline, given = before_a_net(*steps), {"net__sample_weight": weights}
+    assert_agree(*both(pipeline, ALPHAS, *three_classes, given, return_train_score=True))
 
 
 GRIDS = {
     "components": {"step__n_components": [1, 3], "net__alpha": [0, 1.0]},
     "another step": {"step": [PCA(2), StandardScaler(), "passthrough", None]},
-    "another net": {"net": [tiny(), tiny(n_estimators=2, hidden_layer_sizes=(3,))]},
-    "another net and its parameters": {"net": [tiny(), tiny(dropout=0.3)], **ALPHAS},
+    "another net and its parameters": {"net": [tiny(), tiny(n_estimators=2)], **ALPHAS},
     "other steps": {"steps": [[("only", tiny())], [("s", PCA(1)), ("net", tiny())]]},
     "a list": [{"step": ["passthrough"], "net__max_epochs": [1, 2]}, {"step__whiten": [True]}],
     "nothing": {},
 }
 
 
-@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
-def test_parameters_of_any_step(grid, three_classes):
-    assert_agree(*both(before_a_net(PCA(2)), grid, *three_classes, refit=True))
+def test_parameters_of_any_step(three_classes):
+    for grid in GRIDS.values():
+        assert_agree(*both(before_a_net(PCA(2)), grid, *three_classes))
 
 
 def test_a_regressor_at_the_end(line):
@@ -237,15 +213,6 @@ def test_attributes_of_a_search_over_a_pipeline(three_classes):
     assert_allclose(ours.score(frame, y), -log_loss(y, ours.predict_proba(frame)))
 
 
-def test_data_frames_between_the_steps(three_classes):
-    X, y = three_classes
-    frame = pd.DataFrame(X, columns=list("abcd"))
-    pipeline = before_a_net(StandardScaler()).set_output(transform="pandas")
-    ours, theirs = both(pipeline, ALPHAS, frame, y, refit=True, return_train_score=True)
-    assert_agree(ours, theirs)
-    assert ours.best_estimator_[-1].feature_names_in_.tolist() == list("abcd")
-
-
 # ------------------------------------------------------------------------- raw columns
 
 
@@ -264,31 +231,12 @@ def raw_table():
 
 def test_a_pipeline_of_skrub(raw_table):
     pipeline = skrub.tabular_pipeline(tiny())
-    ours, theirs = both(pipeline, {"mixupclassifier__alpha": [0, 1.0]}, *raw_table, refit=True)
+    given = {"mixupclassifier__sample_weight": np.linspace(0.1, 5, 60)}
+    grid = {"mixupclassifier__alpha": [0, 1.0]}
+    ours, theirs = both(pipeline, grid, *raw_table, given, refit=True)
     assert_agree(ours, theirs)
     assert set(ours.predict(raw_table[0])) <= {"yes", "no"}
     assert hasattr(ours, "feature_names_in_") == hasattr(theirs, "feature_names_in_")
-
-
-def test_weights_beside_raw_columns(raw_table):
-    weights = np.random.default_rng(0).uniform(0.1, 5, 60)
-    ours, theirs = both(
-        skrub.tabular_pipeline(tiny()),
-        {"mixupclassifier__alpha": [0, 1.0]},
-        *raw_table,
-        fit_params={"mixupclassifier__sample_weight": weights},
-        refit=True,
-    )
-    assert_agree(ours, theirs)
-    assert ours.best_estimator_[-1].loss_curve_ == theirs.best_estimator_[-1].loss_curve_
-
-
-def test_columns_by_name(raw_table):
-    frame, y = raw_table
-    words = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    table = ColumnTransformer([("words", words, ["colour"])])
-    grid = {"step__words__min_frequency": [1, 20], "net__alpha": [0, 1.0]}
-    assert_agree(*both(before_a_net(table), grid, frame, y))
 
 
 def dense(X):
@@ -342,39 +290,6 @@ def test_a_scorer_of_ones_own_sees_the_pipeline_and_raw_rows(several, raw_table)
     assert own.seen == [("Pipeline", steps, list(frame))] * 4
 
 
-def weight_of_first_step(pipeline, X, y):
-    return float(pipeline[0].mean_[0] + pipeline[1].explained_variance_[0])
-
-
-def test_a_scorer_can_look_into_the_fitted_steps(three_classes):
-    pipeline = before_a_net(StandardScaler(), PCA(2))
-    assert_agree(*both(pipeline, ALPHAS, *three_classes, scoring=weight_of_first_step))
-
-
-@pytest.mark.parametrize(
-    "scoring",
-    [
-        None,
-        "roc_auc_ovr",
-        make_scorer(log_loss, greater_is_better=False, response_method="predict_proba"),
-        ["accuracy", LOG_LOSS],
-    ],
-)
-def test_metrics_of_a_pipeline(scoring, three_classes):
-    pipeline = before_a_net(PCA(2)).set_params(net__max_epochs=5)
-    refit = LOG_LOSS if isinstance(scoring, list) else True
-    ours, theirs = both(
-        pipeline,
-        ALPHAS,
-        *three_classes,
-        scoring=scoring,
-        refit=refit,
-        return_train_score=True,
-    )
-    assert_agree(ours, theirs)
-    assert_allclose(ours.score(*three_classes), theirs.score(*three_classes))
-
-
 class Shrinks(TransformerMixin, BaseEstimator):
     """Like a TargetEncoder: what it makes of training rows is not what it makes of others."""
 
@@ -389,7 +304,7 @@ class Shrinks(TransformerMixin, BaseEstimator):
         return X + 1
 
 
-@pytest.mark.parametrize("scoring", [LOG_LOSS, None, ["accuracy", LOG_LOSS]])
+@pytest.mark.parametrize("scoring", [None, ["accuracy", LOG_LOSS]])
 def test_training_rows_are_scored_as_other_rows_are(scoring, three_classes):
     pipeline = before_a_net(Shrinks()).set_params(net__max_epochs=8)
     options = {"scoring": scoring, "return_train_score": True}
@@ -399,29 +314,12 @@ def test_training_rows_are_scored_as_other_rows_are(scoring, three_classes):
 # ---------------------------------------------------------------------- sample weights
 
 
-@pytest.fixture
-def weights():
-    return np.random.default_rng(5).uniform(0.1, 4, 60)
-
-
 def test_weights_of_single_steps(three_classes, weights):
     given = {"net__sample_weight": weights, "step__sample_weight": weights[::-1]}
     ours, theirs = both(before_a_net(StandardScaler()), ALPHAS, *three_classes, given)
     assert_agree(ours, theirs)
     plain, _ = both(before_a_net(StandardScaler()), ALPHAS, *three_classes)
     assert np.abs(ours.best_score_ - plain.best_score_) > 1e-4
-
-
-def test_weights_of_a_pipeline_that_is_nothing_but_a_net(three_classes, weights):
-    given = {"net__sample_weight": weights}
-    assert_agree(*both(before_a_net(), ALPHAS, *three_classes, given))
-
-
-def test_a_scorer_of_ones_own_sees_a_pipeline_that_is_nothing_but_a_net(three_classes):
-    own = NotesWhatItScores()
-    search = MixupSearchCV(before_a_net(), ALPHAS, cv=2, scoring=own, error_score="raise")
-    search.set_params(refit=False, n_jobs=1).fit(*three_classes)
-    assert {(kind, *steps) for kind, steps, _ in own.seen} == {("Pipeline", "net")}
 
 
 @pytest.mark.parametrize("scaler_asks", [False, True])
@@ -464,9 +362,10 @@ def both_warn(estimator, grid, X, y):
 
 
 def test_a_setting_with_which_a_step_fails_is_scored_as_an_error(three_classes):
-    grid = {"step__n_components": [2, 40], "net__alpha": [0, 1.0]}
+    grid = {"step__n_components": [2, 40], "net__learning_rate_init": [0.02, 1e30]}
     ours, theirs, told = both_warn(before_a_net(PCA()), grid, *three_classes)
     assert_agree(ours, theirs)
+    assert "'net__learning_rate_init': 1e+30" in told
     assert "'step__n_components': 40" in told
     assert "n_components" in told.split("fold 0")[1]
 
@@ -496,7 +395,7 @@ def test_whatever_a_step_raises_does_not_stop_the_search(three_classes):
     assert told.count("not on these rows") == 2
 
 
-@pytest.mark.parametrize("scoring", [LOG_LOSS, None, ["accuracy", LOG_LOSS]])
+@pytest.mark.parametrize("scoring", [LOG_LOSS, None])
 def test_test_rows_that_a_step_refuses_are_scored_as_an_error(scoring, three_classes):
     X, y = three_classes
     word = np.where(np.arange(60) == 7, "rare", "usual")  # in one test fold only
@@ -510,17 +409,10 @@ def test_test_rows_that_a_step_refuses_are_scored_as_an_error(scoring, three_cla
     assert_agree(*fitted)
 
 
-def test_nets_that_fail_behind_a_step_are_scored_as_errors(three_classes):
-    grid = {"step__n_components": [1, 2], "net__learning_rate_init": [0.02, 1e30]}
-    ours, theirs, told = both_warn(before_a_net(PCA()), grid, *three_classes)
-    assert_agree(ours, theirs)
-    assert told.count("'net__learning_rate_init': 1e+30") == 4
-
-
 # ---------------------------------------------------------------------- reproducibility
 
 
-@pytest.mark.parametrize("backend", ["threading", "loky"])
+@pytest.mark.parametrize("backend", ["threading", pytest.param("loky", marks=pytest.mark.slow)])
 def test_the_backend_does_not_change_a_bit(backend, three_classes):
     pipeline = before_a_net(StandardScaler(), PCA(random_state=0))
     grid = {"step1__n_components": [1, 3], "net__alpha": [0, 1.0]}
