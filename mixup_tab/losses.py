@@ -75,19 +75,7 @@ class _MixedLoss(nn.Module):
         raise NotImplementedError
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss: mean over the batch, sum over the model axis if there is one.
-
-        Parameters
-        ----------
-        outputs : Tensor, shape (batch, outputs) or (members, batch, outputs)
-            Outputs of the net or nets.
-        targets : Tensor
-            Rows of :meth:`encode`, mixed or not, with the same leading axes.
-
-        Returns
-        -------
-        Tensor, a scalar
-        """
+        """Return the loss: mean over the batch, sum over the model axis if there is one."""
         return self.rows(outputs, targets).mean(-1).sum()
 
 
@@ -135,17 +123,7 @@ class MixedCrossEntropy(_MixedLoss):
         return cross_entropy_rows(outputs, targets)
 
     def gradient(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the gradient of :meth:`forward` by the outputs, without autograd.
-
-        Parameters
-        ----------
-        outputs, targets : Tensor, shape (members, batch, classes)
-            As in :meth:`forward`.
-
-        Returns
-        -------
-        Tensor, shape of ``outputs``
-        """
+        """Return the gradient of :meth:`forward` by the outputs, without autograd."""
         # With p = softmax(outputs), w = Σ_c target_c (the weight) and B rows:
         # ∂/∂output_c of −(1/B) Σ_c target_c log p_c = (w p_c − target_c) / B.
         # The backward pass of log_softmax computes exactly that from −target / B; a target
@@ -191,19 +169,7 @@ class MixedSquaredError(_MixedLoss):
         return squared_error_rows(outputs, targets)
 
     def gradient(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the gradient of :meth:`forward` by the outputs, without autograd.
-
-        Parameters
-        ----------
-        outputs : Tensor, shape (members, batch, outputs)
-            As in :meth:`forward`.
-        targets : Tensor, shape (members, batch, outputs + 1)
-            As in :meth:`forward`.
-
-        Returns
-        -------
-        Tensor, shape of ``outputs``
-        """
+        """Return the gradient of :meth:`forward` by the outputs, without autograd."""
         # ∂/∂f of (1/B) (1/outputs) Σ w (f − y)² = 2 (w f − w y) / (B · outputs). Here the
         # weight is not divided by, so rows of zeros need no care.
         error = outputs * targets[..., -1:] - targets[..., :-1]

@@ -6,7 +6,7 @@ import torch
 from sklearn.model_selection import cross_val_score
 from torch import nn
 
-from mixup_tab import MLP, MixupClassifier, MixupRegressor, MixupSearchCV
+from mixup_tab import MLP, MixupClassifier, MixupNet, MixupRegressor, MixupSearchCV
 from mixup_tab.losses import MixedSquaredError
 from mixup_tab.mixing import CMixup, DirichletMixup, ManifoldMixup, Mixup
 from mixup_tab.nets.stacked import as_stack
@@ -145,8 +145,12 @@ def test_alpha_0_is_plain_training(rows):
 
 def test_mixing_has_a_stream_of_its_own_also_inside_of_a_net(rows):
     rule = ManifoldMixup(DirichletMixup(), layers=("second",))
-    net = MixupClassifier(mixing=rule, alpha=1, module=Blocks, max_epochs=2).fit(*rows)
-    assert not net.net_._uses_noise_  # the net has none, and the mixing is not its
+    net = MixupNet(Blocks, mixing=rule, alpha=1, verbose=0).initialize()
+    state = net._start_training(epochs=1)
+    for batches in net._epochs(*rows, state):
+        step = {"step_fn": net.train_step, "training_state": state}
+        net.run_single_epoch(batches, training=True, prefix="train", **step)
+    assert not state.draws_noise  # the net has none of its own
 
 
 def test_rules_that_look_at_values_get_them():
@@ -206,7 +210,7 @@ class Pair(nn.Module):
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        ("idle", "Layer 'idle' took no part"),
+        ("idle", "Layer 'idle' was not called"),
         ("turned", r"Layer 'turned' gives \(\d+,\) for \d+ examples"),
         ("pair", "Layer 'pair' gives tuple"),
     ],

@@ -1,4 +1,4 @@
-"""A fit that was killed goes on where it was, and ends with the same bits."""
+"""A fit that was killed is resumed where it was, and ends with the same bits."""
 
 import pickle
 from functools import partial
@@ -25,8 +25,8 @@ class KillAfter(Callback):
     def __init__(self, epoch):
         self.epoch = epoch
 
-    def on_epoch_end(self, net, **kwargs):
-        if len(net.history) == self.epoch:
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == self.epoch + 1:
             raise Killed
 
 
@@ -75,11 +75,15 @@ class Shaken(PreparedNet):
 
 
 @pytest.mark.parametrize(
-    "params",
-    [{}, {"module": Small}, {"module": Small, "n_estimators": 2}, {"module": Shaken}],
+    ("params", "epoch"),
+    [
+        ({}, 1),
+        ({"mixing_span": (0.2, 0.7)}, 4),
+        ({"module": Small, "n_estimators": 2}, 4),
+        ({"module": Shaken}, 2),
+    ],
 )
-@pytest.mark.parametrize("epoch", [1, 4])
-def test_a_killed_fit_goes_on_to_the_same_bits(tmp_path, params, epoch):
+def test_a_killed_fit_is_resumed_to_the_same_bits(tmp_path, params, epoch):
     whole = fitted(tmp_path / "whole", **params)
     with pytest.raises(Killed):
         fitted(tmp_path / "part", more=[KillAfter(epoch)], **params)
@@ -98,7 +102,7 @@ def test_a_killed_fit_goes_on_to_the_same_bits(tmp_path, params, epoch):
 
 def test_a_finished_fit_is_not_trained_again(tmp_path):
     first = fitted(tmp_path / "a")
-    again = fitted(tmp_path / "a", more=[KillAfter(EPOCHS)])
+    again = fitted(tmp_path / "a", more=[KillAfter(0)])
     assert torch.equal(numbers(first), numbers(again))
 
 
@@ -107,9 +111,11 @@ def test_only_every_so_many_epochs_and_the_last_are_written(tmp_path):
     kept = []
 
     class Look(Callback):
-        def on_epoch_end(self, net, **kwargs):
+        def on_epoch_begin(self, net, **kwargs):
             if path.exists():
                 kept.append(len(torch.load(path, weights_only=True)["history"]))
+
+        on_train_end = on_epoch_begin
 
     MixupClassifier(
         max_epochs=5, callbacks=[ResumeFile(path, every=2), Look()], random_state=0
@@ -130,6 +136,7 @@ def test_nothing_but_the_file_is_left(tmp_path):
         {"random_state": 4},
         {"dropout": 0.3},
         {"hidden_layer_sizes": 64},
+        {"mixing_span": (0.5, 1)},
         {"mixing": "mixup"},
         {"weight_decay": 0.5},
         {"more": [LearningRate("step", every=2)]},
@@ -137,7 +144,7 @@ def test_nothing_but_the_file_is_left(tmp_path):
 )
 def test_a_file_of_other_training_is_refused(tmp_path, params):
     fitted(tmp_path / "a")
-    with pytest.raises(ValueError, match="is of other training"):
+    with pytest.raises(ValueError, match="is the file of another training"):
         fitted(tmp_path / "a", **params)
 
 
@@ -157,15 +164,15 @@ class Scaled(Small):
 def test_a_file_of_a_net_with_other_settings_is_refused(tmp_path, other):
     fitted(tmp_path / "a", module=partial(Scaled))
     fitted(tmp_path / "a", module=partial(Scaled))
-    with pytest.raises(ValueError, match="is of other training"):
+    with pytest.raises(ValueError, match="is the file of another training"):
         fitted(tmp_path / "a", module=partial(Scaled, **other))
 
 
-def test_a_file_that_went_on_from_a_trained_net_is_not_taken_for_a_fit_from_the_start(tmp_path):
+def test_a_file_of_a_warm_start_is_not_taken_for_a_fit_from_the_start(tmp_path):
     clf = fitted(tmp_path / "a", warm_start=True)
     clf.fit(*table())
     assert clf.n_iter_ == 2 * EPOCHS
-    with pytest.raises(ValueError, match="is of other training"):
+    with pytest.raises(ValueError, match="is the file of another training"):
         fitted(tmp_path / "a")
 
 
@@ -186,7 +193,7 @@ def test_a_file_of_other_rows_is_refused(tmp_path):
     clf = MixupClassifier(
         callbacks=[ResumeFile(tmp_path / "a")], max_epochs=EPOCHS, dropout=0.2, random_state=3
     )
-    with pytest.raises(ValueError, match="is of other training"):
+    with pytest.raises(ValueError, match="is the file of another training"):
         clf.fit(X, y)
 
 
@@ -198,7 +205,7 @@ class Evil:
 @pytest.mark.parametrize("content", [b"", b"nonsense", pickle.dumps(Evil())])
 def test_a_broken_or_foreign_file_is_refused(tmp_path, content, capsys):
     (tmp_path / "a").write_bytes(content)
-    with pytest.raises(ValueError, match="is not a checkpoint of mixup-tab, or is broken"):
+    with pytest.raises(ValueError, match="is not a file of ResumeFile, or is broken"):
         fitted(tmp_path / "a")
     assert capsys.readouterr().out == ""
 
@@ -248,6 +255,6 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder" / "inside").mkdir(parents=True)
     for place in (tmp_path / "folder", tmp_path / "file" / "a"):
-        with pytest.raises(OSError, match=r"cannot be written .* Give another path"):
+        with pytest.raises(OSError, match=r"cannot be written .* another path"):
             fitted(place)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]

@@ -56,22 +56,7 @@ def image_format(
 
 
 def check_smallest(size: Sequence[int], least: int, net: str) -> None:
-    """Refuse images from which the pooling of a net would leave nothing.
-
-    Parameters
-    ----------
-    size : (channels, frequencies, times)
-        As :func:`image_format` returns it.
-    least : int
-        Fewest frequencies and times the net can take.
-    net : str
-        Its name.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer.
-    """
+    """Refuse images from which the pooling of a net would leave nothing."""
     if min(size[1:]) < least:
         raise ValueError(
             f"{net} needs at least {least} frequencies and {least} times, got {size[1]} and "
@@ -80,25 +65,7 @@ def check_smallest(size: Sequence[int], least: int, net: str) -> None:
 
 
 def as_images(x: Tensor, size: tuple[int, int, int]) -> Tensor:
-    """View a batch in any of the shapes of :func:`image_format` as images.
-
-    Parameters
-    ----------
-    x : Tensor, shape (batch, channels, frequencies, times), (batch, frequencies, times) \
-or (batch, values)
-        Examples.
-    size : (channels, frequencies, times)
-        What one example is.
-
-    Returns
-    -------
-    Tensor, shape (batch, channels, frequencies, times)
-
-    Raises
-    ------
-    ValueError
-        If the examples do not have this size.
-    """
+    """View a batch in any of the shapes of :func:`image_format` as images."""
     shape = tuple(x.shape[1:])
     if shape == size:
         return x

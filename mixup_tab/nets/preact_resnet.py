@@ -121,15 +121,5 @@ class PreActResNet18(nn.Module):
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, out_features))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return one column per class.
-
-        Parameters
-        ----------
-        x : Tensor, shape (batch, *input_shape)
-            Images.
-
-        Returns
-        -------
-        Tensor, shape (batch, out_features)
-        """
+        """Return one column per class, shape (batch, out_features)."""
         return self.head(torch.mean(self.features(as_images(x, self.size)), (2, 3)))

@@ -100,15 +100,5 @@ class ResNet10(nn.Module):
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, out_features))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return one column per class.
-
-        Parameters
-        ----------
-        x : Tensor, shape (batch, *input_shape)
-            Spectrograms.
-
-        Returns
-        -------
-        Tensor, shape (batch, out_features)
-        """
+        """Return one column per class, shape (batch, out_features)."""
         return self.head(torch.mean(self.features(as_images(x, self.size)), (2, 3)))

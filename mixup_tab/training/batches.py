@@ -181,14 +181,7 @@ class MixedBatches:
             yield from map(Batch, *(part.unbind(0) for part in block))
 
     def blocks(self) -> Iterator[Batch]:
-        """Yield an epoch in blocks of batches.
-
-        Yields
-        ------
-        Batch
-            Parts of shape (batches, members, batch, ...). The rows that are left over
-            are a block of one smaller batch.
-        """
+        """Yield an epoch in blocks of batches."""
         members = [self._member_blocks(member) for member in range(len(self.streams))]
         if len(members) == 1:
             for block in members[0]:
@@ -251,17 +244,7 @@ class MixedBatches:
 
 
 class PlainBatches:
-    """Chunks of a table in order, unmixed, the same for all members.
-
-    Parameters
-    ----------
-    examples, rows, batch_size
-        As in :class:`MixedBatches`.
-    members : int
-        Length of the model axis.
-    prepare : callable, default=no change
-        Prepares a chunk of shape (batch, *features).
-    """
+    """Chunks of a table in order, unmixed, the same for all members."""
 
     def __init__(
         self,
@@ -288,21 +271,7 @@ class PlainBatches:
 
 
 class LoaderBatches:
-    """Batches of a torch ``DataLoader``, moved to the device and mixed one by one.
-
-    Parameters
-    ----------
-    loader : iterable of (x, y)
-        Batches.
-    encode : callable
-        Makes target rows of ``(y, None)``.
-    device : str
-        Where the batches go.
-    streams : sequence of Streams
-        Random streams; all members see the same rows, each mixed in its own way.
-    prepare : callable, default=no change
-        ``prepare(member, x)`` prepares a batch before it is mixed.
-    """
+    """Batches of a torch ``DataLoader``, moved to the device and mixed one by one."""
 
     def __init__(
         self,

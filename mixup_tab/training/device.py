@@ -89,17 +89,7 @@ WORTH_THREADS = 100_000_000
 
 
 def threads_for(multiplications: int) -> AbstractContextManager[None]:
-    """Use one CPU thread inside for little work, and the usual number for much.
-
-    Parameters
-    ----------
-    multiplications : int
-        Number of multiplications in a step.
-
-    Returns
-    -------
-    context manager
-    """
+    """Use one CPU thread inside for little work, and the usual number for much."""
     if multiplications >= WORTH_THREADS or _limit.is_idle_at_one():
         return nullcontext()
     return _limit.one()
@@ -107,37 +97,14 @@ def threads_for(multiplications: int) -> AbstractContextManager[None]:
 
 @lru_cache
 def has_fast_bfloat16(kind: str) -> bool:
-    """Whether a kind of device multiplies bfloat16 faster than float32.
-
-    Parameters
-    ----------
-    kind : {"cpu", "cuda", "mps"}
-        The kind.
-
-    Returns
-    -------
-    bool
-    """
+    """Whether a kind of device multiplies bfloat16 faster than float32."""
     if kind == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return kind == "cpu" and has_native_bfloat16()
 
 
 def precision_for(net: nn.Module, device: str) -> AbstractContextManager[object]:
-    """Compute a net in mixed precision inside, if it asks for that and the device gains by it.
-
-    Parameters
-    ----------
-    net : nn.Module
-        Asks with an attribute ``mixed_precision`` that is true. Only training is meant:
-        predictions are computed in full precision.
-    device : str
-        Where it is.
-
-    Returns
-    -------
-    context manager
-    """
+    """Train a net in mixed precision inside, if it asks for that and the device gains by it."""
     kind = torch.device(device).type
     wanted = net.training and getattr(net, "mixed_precision", False)
     if not wanted or not has_fast_bfloat16(kind):

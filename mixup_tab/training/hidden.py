@@ -18,19 +18,7 @@ _DRAWN_AT_ONCE = 256
 
 
 class HiddenMixing:
-    """Mixing inside of the nets of all members, for an epoch.
-
-    Parameters
-    ----------
-    rule : ManifoldMixup
-        Names the layers.
-    alphas : sequence of float
-        Parameter of Beta(α, α), one per member.
-    module : nn.Module
-        The net, or the nets, of all members.
-    streams : sequence of Streams
-        Random streams, one per member.
-    """
+    """Mixing inside of the nets of all members, for an epoch."""
 
     def __init__(
         self,
@@ -45,17 +33,7 @@ class HiddenMixing:
         self._layers = [_LayerDraw(names, generator) for generator in self._generators]
 
     def draw(self, targets: Tensor) -> list[HiddenMix]:
-        """Draw what is mixed in one step, for every member.
-
-        Parameters
-        ----------
-        targets : Tensor, shape (members, batch, columns)
-            Target rows of the batch.
-
-        Returns
-        -------
-        list of HiddenMix
-        """
+        """Draw what is mixed in one step, for every member."""
         parts = zip(self._alphas, self._layers, targets, self._generators, strict=True)
         return [
             HiddenMix(self._rule, alpha, layers.next(), part, generator)
@@ -94,21 +72,7 @@ def _chosen_layers(rule: ManifoldMixup, module: nn.Module) -> list[str]:
 
 
 class HiddenMix:
-    """One member's mixing in one step: inputs and targets get the same draw.
-
-    Parameters
-    ----------
-    rule : ManifoldMixup
-        How states are mixed.
-    alpha : float
-        Parameter of Beta(α, α).
-    layer : str
-        Where.
-    targets : Tensor, shape (batch, columns)
-        Target rows of the batch.
-    generator : torch.Generator
-        Source of randomness.
-    """
+    """One member's mixing in one step: inputs and targets get the same draw."""
 
     def __init__(
         self,
@@ -163,15 +127,7 @@ class HiddenMix:
 
 @contextmanager
 def mixed_inside(net: nn.Module, mix: HiddenMix | None) -> Iterator[None]:
-    """Mix the output of a layer of any net, by a hook, inside of the block.
-
-    Parameters
-    ----------
-    net : nn.Module
-        The net of one member.
-    mix : HiddenMix or None
-        What is done to the output of its layer; None and the input are left alone.
-    """
+    """Mix the output of a layer of any net, by a hook, inside of the block."""
     if mix is None or mix.layer == INPUT:
         yield
         return
@@ -184,19 +140,7 @@ def mixed_inside(net: nn.Module, mix: HiddenMix | None) -> Iterator[None]:
 
 
 def mixed_layers(mixes: Sequence[HiddenMix]) -> Any:
-    """Return a function that mixes layers of an MLP; see ``change`` of :meth:`MLP.body`.
-
-    Parameters
-    ----------
-    mixes : sequence of HiddenMix
-        One per member.
-
-    Returns
-    -------
-    callable
-        ``change(k, x)`` mixes the inputs x, shape (members, batch, width), of layer k for
-        the members that are mixed there.
-    """
+    """Return a function that mixes layers of an MLP; see ``change`` of :meth:`MLP.body`."""
 
     def change(k: int, x: Tensor) -> Tensor:
         name = f"layer{k}" if k else INPUT

@@ -426,18 +426,14 @@ class MixupNet(NeuralNet):
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, training_state=training_state, **fit_params)
             size = batch.x.shape[1]
-            total.add_(step["member_losses"].detach(), alpha=size)
+            losses = step.get("member_losses", step["loss"])  # a user's step has the second
+            total.add_(losses.detach(), alpha=size)
             self.notify("on_batch_end", batch=batch, training=training, **step)
             rows, count = rows + size, count + 1
         self._record_epoch(prefix, total, rows, count, training_state)
 
     def uses_manual_backward(self) -> bool:
-        """Whether epochs run without autograd, because nothing would notice the difference.
-
-        Returns
-        -------
-        bool
-        """
+        """Whether epochs run without autograd, because nothing would notice the difference."""
         return (
             as_stack(self.module_).has_manual_backward
             and not as_rule(self.mixing).hidden

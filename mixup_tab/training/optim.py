@@ -142,18 +142,7 @@ class StackAdamW:
         self.step = torch.zeros((), device=self.params[0].device)
 
     def bind(self, settings: Sequence[dict]) -> Callable[[], None]:
-        """Return a function that updates every member.
-
-        Parameters
-        ----------
-        settings : sequence of dict
-            Options of :class:`LeanAdamW`, one per member. Neighbours with equal ones
-            are updated in one call.
-
-        Returns
-        -------
-        callable
-        """
+        """Return a function that updates every member."""
         calls, start = [], 0
         for options, same in groupby(settings, lambda s: tuple(s[name] for name in _OPTIONS)):
             part = slice(start, start + len(list(same)))

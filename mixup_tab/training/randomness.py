@@ -58,19 +58,7 @@ class Streams(NamedTuple):
 
 
 def member_seeds(random_state: Any, n_members: int) -> list[int]:
-    """Return the seeds of the members of a net; member k's does not depend on their number.
-
-    Parameters
-    ----------
-    random_state : int, RandomState, sequence of int, or None
-        As in :class:`~mixup_tab.MixupNet`; a sequence holds the seeds themselves.
-    n_members : int
-        How many.
-
-    Returns
-    -------
-    list of int
-    """
+    """Return the seeds of the members of a net; member k's does not depend on their number."""
     if isinstance(random_state, Sequence):
         if len(random_state) != n_members:
             raise ValueError(

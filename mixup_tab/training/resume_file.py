@@ -65,17 +65,7 @@ class ResumeFile(Callback):
         return self
 
     def resume(self, net: Any, state: TrainingState, X: Any, y: Any) -> None:
-        """Bring a net to where the file says it was, if there is one.
-
-        Parameters
-        ----------
-        net : MixupNet
-            Initialized, about to be trained.
-        state : TrainingState
-            Its random streams are brought there too.
-        X, y : array-like
-            What it is trained on.
-        """
+        """Bring a net to where the file says it was, if there is one."""
         _check_callbacks(net)
         self.fingerprint_ = _fingerprint(net, state, X, y)
         path = Path(self.path)

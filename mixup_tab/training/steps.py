@@ -17,24 +17,7 @@ from mixup_tab.training.state import TrainingState
 
 
 def manual_epoch(net: Any, batches: Any, state: TrainingState) -> tuple[Tensor, int, int]:
-    """Run an epoch in which the module writes its own gradients, block by block.
-
-    Parameters
-    ----------
-    net : MixupNet
-        Whose ``uses_manual_backward()`` is true.
-    batches : MixedBatches or LoaderBatches
-        The training batches.
-    state : TrainingState
-        State of the fit.
-
-    Returns
-    -------
-    total : Tensor, shape (members,)
-        Sum of the losses of all rows.
-    rows, count : int
-        Number of rows and of batches.
-    """
+    """Run an epoch in which the module writes its own gradients, block by block."""
     noise = [stream.noise for stream in state.streams]
     step, update = net.module_.bind(net.criterion_, noise), net.optimizer_.bind()
     total, rows, count = torch.zeros(net.n_members, device=net.device), 0, 0
@@ -51,24 +34,7 @@ def manual_epoch(net: Any, batches: Any, state: TrainingState) -> tuple[Tensor, 
 
 
 def batch_losses(net: Any, batch: Batch, state: TrainingState, **fit_params: Any) -> dict:
-    """Compute the losses of a batch, mixing a hidden layer where the rule does.
-
-    Parameters
-    ----------
-    net : MixupNet
-        The net.
-    batch : Batch
-        Inputs and target rows.
-    state : TrainingState
-        State of the fit.
-    **fit_params
-        Arguments for the module.
-
-    Returns
-    -------
-    dict
-        "loss", which is summed over the members, "member_losses" and "y_pred".
-    """
+    """Compute the losses of a batch, mixing a hidden layer where the rule does."""
     targets, mixes = batch.targets, None
     if state.hidden is not None and net.module_.training:
         mixes = state.hidden.draw(targets)

@@ -42,19 +42,7 @@ def is_array(values: Any) -> bool:
 
 
 def as_arrays(dataset: Any) -> tuple[Any, Any, np.ndarray | None] | None:
-    """Return the arrays behind a skorch dataset and the rows of them that it shows.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        A skorch dataset, or a subset of one.
-
-    Returns
-    -------
-    tuple (X, y, rows) or None
-        ``rows`` is None for all of them; the result is None where the dataset holds
-        anything but arrays or tensors, or changes them on the way.
-    """
+    """Return the arrays behind a skorch dataset and the rows of them that it shows."""
     if isinstance(dataset, Subset):
         arrays = as_arrays(dataset.dataset)
         if arrays is None:
@@ -71,13 +59,6 @@ class Table:
 
     The data is put on the device once if it takes at most half of its free memory;
     otherwise it stays on the host and rows travel in blocks through pinned memory.
-
-    Parameters
-    ----------
-    values : ndarray or Tensor, shape (rows, ...)
-        The data.
-    device : str or torch.device
-        Where batches are wanted.
     """
 
     def __init__(self, values: np.ndarray | Tensor, device: str | torch.device) -> None:
@@ -90,17 +71,7 @@ class Table:
         return len(self.data)
 
     def take(self, rows: Tensor) -> Tensor:
-        """Return the rows at positions of any shape, on the device.
-
-        Parameters
-        ----------
-        rows : Tensor of int64, shape (...)
-            Positions, on the device.
-
-        Returns
-        -------
-        Tensor, shape (..., *row)
-        """
+        """Return the rows at positions of any shape, on the device."""
         picked = self.data.index_select(0, rows.flatten().to(self.data.device))
         if self.streams:
             if self.device.type == "cuda":
@@ -114,19 +85,6 @@ class Examples:
 
     A small table is prepared once; of a large one each block of rows is, which takes no
     memory.
-
-    Parameters
-    ----------
-    x : Table
-        Inputs.
-    y : Table
-        Class codes or values.
-    weight : Table or None
-        Weights of the rows.
-    encode : callable
-        Makes target rows of ``(y, weight)``.
-    prepare : callable, default=no change
-        Map of raw inputs applied before mixing.
     """
 
     def __init__(
@@ -151,18 +109,7 @@ class Examples:
         return len(self._y)
 
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return inputs and target rows at positions of any shape.
-
-        Parameters
-        ----------
-        rows : Tensor of int64, shape (...)
-            Positions, on the device.
-
-        Returns
-        -------
-        x : Tensor, shape (..., *features)
-        targets : Tensor, shape (..., columns)
-        """
+        """Return inputs and target rows at positions of any shape."""
         if self._ready is not None:
             x, targets = self._ready
             return x.take(rows), targets.take(rows)
@@ -200,19 +147,7 @@ def examples_of(
 
 
 class TargetEncoder:
-    """Makes target rows of class codes or values, for a criterion.
-
-    Parameters
-    ----------
-    criterion : nn.Module
-        One with a method ``encode`` decides; others get rows of class probabilities.
-    n_outputs : int
-        Number of classes or values.
-    dtype : torch.dtype
-        Of the target rows.
-    one_column : bool
-        Whether values come as one number per row, without an axis for outputs.
-    """
+    """Makes target rows of class codes or values, for a criterion."""
 
     def __init__(
         self, criterion: nn.Module, n_outputs: int, dtype: torch.dtype, *, one_column: bool

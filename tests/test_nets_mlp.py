@@ -6,10 +6,10 @@ from torch import nn
 
 from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
 from mixup_tab.mixing import Mixup
-from mixup_tab.nets import MLP, Ensemble, RobustScale
+from mixup_tab.nets import MLP, RobustScale
 
 IN, OUT, BATCH = 5, 3, 11
-HIDDEN = [(), (7,), (8, 6), (4, 9, 5)]
+HIDDEN = [(), (7,), (4, 9, 5)]
 CRITERIA = [MixedCrossEntropy(), MixedCrossEntropy(0.1), MixedSquaredError()]
 
 
@@ -109,12 +109,12 @@ def test_dropout_is_active_in_training_only():
     assert torch.equal(mlp.eval()(x), plain)
 
 
-def test_front_is_applied_to_raw_inputs_only():
+def test_the_input_layer_is_applied_to_raw_inputs_only():
     x = normal(BATCH, IN)
-    front = RobustScale.fit(x)
-    mlp = stack(input_layer=front)
-    torch.testing.assert_close(mlp(x), stack()(front(x)))
-    assert torch.equal(mlp.prepare(x), front(x))
+    scale = RobustScale.fit(x)
+    mlp = stack(input_layer=scale)
+    torch.testing.assert_close(mlp(x), stack()(scale(x)))
+    assert torch.equal(mlp.prepare(x), scale(x))
     assert torch.equal(mlp.body(mlp.prepare(x)), mlp(x))
     assert torch.equal(stack().prepare(x), x)
 
@@ -389,7 +389,7 @@ def test_nets_may_join_again():
         torch.testing.assert_close(net(normal(BATCH, IN, dtype=torch.float64)), old + more)
 
 
-def test_a_joined_stack_has_no_front():
+def test_a_joined_stack_has_no_input_layer():
     front = RobustScale.fit(normal(50, IN, dtype=torch.float64))
     net, x = single(0, input_layer=front), normal(BATCH, IN, dtype=torch.float64)
     expected = net(x)
@@ -405,17 +405,3 @@ def test_a_net_of_another_class_joins_a_plain_stack():
 
     nets = [Named(IN, OUT, (4,)), Named(IN, OUT, (4,))]
     assert MLP.join(nets).n_members == 2
-
-
-# ---------------------------------------------------------------------- Ensemble
-
-
-def test_ensemble_is_a_stack_of_any_nets():
-    nets = [nn.Sequential(nn.Linear(IN, 4), nn.Tanh(), nn.Linear(4, OUT)) for _ in range(3)]
-    ensemble, x = Ensemble(nets), normal(BATCH, IN)
-    outputs = ensemble(x)
-    assert ensemble.n_members == 3
-    assert outputs.shape == (3, BATCH, OUT)
-    for member, net in enumerate(nets):
-        assert torch.equal(outputs[member], net(x))
-        assert torch.equal(ensemble.member_tensors(member)["0.weight"], net[0].weight)

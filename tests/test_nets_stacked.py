@@ -1,4 +1,4 @@
-"""Nets in two parts, between which there is mixing; nets in mixed precision."""
+"""Any net behind the interface of a stack: ensembles, nets in two parts, mixed precision."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ import torch
 from sklearn.base import clone
 
 from mixup_tab import MLP, MixupClassifier, MixupNet
-from mixup_tab.nets import PreparedNet
+from mixup_tab.nets import Ensemble, PreparedNet
+from mixup_tab.nets.stacked import as_stack
 from mixup_tab.training.device import has_fast_bfloat16, precision_for
 
 
@@ -160,15 +161,15 @@ def test_a_net_with_an_attribute_called_augments_is_no_prepared_net():
     assert torch.equal(weights(clf), weights(classifier(Plain, early_stopping=True).fit(X, y)))
 
 
-def test_a_front_that_a_function_gives_every_member_is_applied_once():
+def test_an_input_layer_that_a_function_gives_every_member_is_applied_once():
     X, y = table()
 
-    class Front(torch.nn.Module):
+    class Shift(torch.nn.Module):
         def forward(self, x):
             return x / 9 + 1
 
     def make(in_features, out_features):
-        return MLP(in_features, out_features, input_layer=Front())
+        return MLP(in_features, out_features, input_layer=Shift())
 
     pair = classifier(make, n_estimators=2).fit(X, y)
     alone = classifier(make, n_estimators=1).fit(X, y)
@@ -285,17 +286,87 @@ def test_on_cuda_convolutions_are_laid_out_channels_last():
     assert weight.is_contiguous(memory_format=torch.channels_last)
 
 
+# ------------------------------------------------------------------ the interface itself
+
+
+class Convolution(torch.nn.Module):
+    """Uses its weights in many places."""
+
+    def __init__(self, channels=4):
+        super().__init__()
+        self.layer = torch.nn.Conv1d(1, channels, 3, padding=1)
+        self.norm = torch.nn.BatchNorm1d(channels)
+        self.last = torch.nn.Linear(channels, 2)
+
+    def forward(self, x):
+        return self.last(self.norm(self.layer(x.unsqueeze(1))).mean(2))
+
+
+def test_an_ensemble_is_a_stack_of_any_nets():
+    nets = [Plain(3, 2) for _ in range(3)]
+    ensemble, x = Ensemble(nets), torch.randn(5, 3)
+    assert torch.equal(ensemble(x), torch.stack([net(x) for net in nets]))
+    stack = as_stack(ensemble)
+    assert stack.nets() == nets
+    for member, net in enumerate(nets):
+        assert stack.member_tensors(member)["layer.weight"] is not None
+        assert torch.equal(stack.member_tensors(member)["layer.weight"], net.layer.weight)
+        before, after = stack.halves()[member]
+        assert torch.equal(after(before(x)), net(x))
+
+
+def test_members_of_an_mlp_are_the_mlp_itself():
+    net = MLP(3, 2, (4,), n_members=2)
+    assert as_stack(net) is net
+    assert net.nets() == [net, net]
+    assert len(net.halves()) == 1
+    assert net.has_manual_backward
+    assert net.can_join
+
+
+def test_a_prepared_net_is_two_halves():
+    net, x = Squared(3, 2), torch.arange(6).view(2, 3)
+    [(prepare, body)] = as_stack(net).halves()
+    assert torch.equal(body(prepare(x)), net(x))
+    assert torch.equal(as_stack(net).prepare(x), x.float() ** 2)
+    random = as_stack(Jittered(3, 2))
+    assert random.augments
+    assert random.prepare(x) is x  # it is prepared batch by batch
+
+
+FLOAT, DOUBLE, SHORT = torch.float32, torch.float64, torch.int16
+
+
+@pytest.mark.parametrize(
+    ("net", "given", "training", "expected"),
+    [
+        (MLP(3, 2), DOUBLE, True, FLOAT),
+        (MLP(3, 2), DOUBLE, False, DOUBLE),
+        (MLP(3, 2), SHORT, False, FLOAT),
+        (MLP(3, 2).double(), FLOAT, True, DOUBLE),
+        (Plain(3, 2), DOUBLE, False, FLOAT),
+        (Plain(3, 2).double(), FLOAT, True, DOUBLE),
+        (Plain(3, 2), SHORT, True, FLOAT),
+        (Squared(3, 2), SHORT, True, SHORT),
+        (Squared(3, 2), DOUBLE, True, FLOAT),
+        (torch.nn.Identity(), DOUBLE, True, FLOAT),
+    ],
+)
+def test_the_rule_for_dtypes(net, given, training, expected):
+    assert as_stack(net).input_dtype(given, training=training, device="cpu") == expected
+
+
+def test_mps_has_no_double_precision():
+    assert MLP(3, 2).input_dtype(DOUBLE, training=False, device="mps") == FLOAT
+
+
 def test_the_work_of_a_net_is_counted_where_weights_are_shared():
-    class Convolution(torch.nn.Module):
-        def __init__(self, out_features):
-            super().__init__()
-            self.layer = torch.nn.Conv1d(1, 4, 3, padding=1)
-            self.last = torch.nn.Linear(4, out_features)
-
-        def forward(self, x):
-            return self.last(self.layer(x.unsqueeze(1)).mean(2))
-
-    net = MixupNet(Convolution, module__out_features=2, verbose=0, max_epochs=1)
-    X, y = np.zeros((8, 100), dtype=np.float32), np.arange(8) % 2
-    net.fit(X, y)
-    assert net._multiplications(5, X) == 3 * 5 * (100 * 4 * 3 + 4 * 2)
+    net = Convolution().train()
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    for row in (torch.zeros(1, 100), torch.zeros(1, 100, dtype=torch.float64)):
+        assert as_stack(net).multiplications(row) == 100 * 4 * 3 + 4 * 2
+    assert as_stack(net).multiplications(None) == sum(p.numel() for p in net.parameters())
+    assert net.training
+    assert all(torch.equal(before[name], t) for name, t in net.state_dict().items())
+    mlp = MLP(3, 2, (4,), n_members=2)
+    assert mlp.multiplications(None) == 2 * (3 * 4 + 4 + 4 * 2 + 2)
