@@ -1,40 +1,70 @@
 """Small nets trained with mixup behind scikit-learn's interface.
 
-Nothing is computed here and nothing heavy is imported: the public names below are
-loaded on first use.
+Importing this module is cheap: the public names are loaded on first use.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # What type checkers and editors see; a test keeps it in step with _HOMES.
+    from mixup_tab.estimators import (
+        MixupClassifier,
+        MixupEnsembleClassifier,
+        MixupRegressor,
+        RescaledClassifier,
+        RescaledRegressor,
+    )
+    from mixup_tab.mixing import (
+        CMixup,
+        CutMix,
+        Cutout,
+        DirichletMixup,
+        FeatMix,
+        ManifoldMixup,
+        Mixup,
+        MixupCutMix,
+        RegMixup,
+        Remix,
+    )
+    from mixup_tab.nets import MLP, VGG11, BCResNet, BinnedMLP, LeNet, PreActResNet18, ResNet10
+    from mixup_tab.sampling import VicinalSampler
+    from mixup_tab.search import MixupSearchCV
+    from mixup_tab.training import MixupNet
 
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
-    "BCResNet": "mixup_tab.nets",
-    "BinnedMLP": "mixup_tab.nets",
-    "CMixup": "mixup_tab.mixing",
-    "CutMix": "mixup_tab.mixing",
-    "Cutout": "mixup_tab.mixing",
-    "DirichletMixup": "mixup_tab.mixing",
-    "FeatMix": "mixup_tab.mixing",
-    "LeNet": "mixup_tab.nets",
-    "ManifoldMixup": "mixup_tab.mixing",
-    "Mixup": "mixup_tab.mixing",
-    "MixupClassifier": "mixup_tab.estimators",
-    "MixupEnsembleClassifier": "mixup_tab.estimators",
-    "MixupCutMix": "mixup_tab.mixing",
-    "MixupNet": "mixup_tab.training",
-    "MixupRegressor": "mixup_tab.estimators",
-    "MixupSearchCV": "mixup_tab.search",
-    "MLP": "mixup_tab.nets",
-    "OffAtEnd": "mixup_tab.mixing",
-    "RegMixup": "mixup_tab.mixing",
-    "PreActResNet18": "mixup_tab.nets",
-    "Remix": "mixup_tab.mixing",
-    "RescaledClassifier": "mixup_tab.estimators",
-    "RescaledRegressor": "mixup_tab.estimators",
-    "ResNet10": "mixup_tab.nets",
-    "VGG11": "mixup_tab.nets",
-    "VicinalSampler": "mixup_tab.sampling",
+    "mixup_tab.estimators": (
+        "MixupClassifier",
+        "MixupEnsembleClassifier",
+        "MixupRegressor",
+        "RescaledClassifier",
+        "RescaledRegressor",
+    ),
+    "mixup_tab.mixing": (
+        "CMixup",
+        "CutMix",
+        "Cutout",
+        "DirichletMixup",
+        "FeatMix",
+        "ManifoldMixup",
+        "Mixup",
+        "MixupCutMix",
+        "RegMixup",
+        "Remix",
+    ),
+    "mixup_tab.nets": (
+        "MLP",
+        "VGG11",
+        "BCResNet",
+        "BinnedMLP",
+        "LeNet",
+        "PreActResNet18",
+        "ResNet10",
+    ),
+    "mixup_tab.sampling": ("VicinalSampler",),
+    "mixup_tab.search": ("MixupSearchCV",),
+    "mixup_tab.training": ("MixupNet",),
 }
 
 __all__ = [
@@ -56,7 +86,6 @@ __all__ = [
     "MixupNet",
     "MixupRegressor",
     "MixupSearchCV",
-    "OffAtEnd",
     "PreActResNet18",
     "RegMixup",
     "Remix",
@@ -68,13 +97,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        for module, names in _HOMES.items():
+            if name in names:
+                globals()[name] = value = getattr(import_module(module), name)
+                return value
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
 
-
-def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+    def __dir__() -> list[str]:
+        return sorted(set(globals()) | set(__all__))
