@@ -46,7 +46,7 @@ for row, (table, (X, y)) in zip(axes, tables.items(), strict=True):
         loss = log_loss(y_test, net.predict_proba(test))
         nets[f"{name}\ntest error {error:.1%}, log-loss {loss:.2f}"] = net
         print(f"{table}, {name}: test error {error:.1%}, log-loss {loss:.3f}")
-    MixupBoundaryDisplay.from_estimators(nets, train, y_train, axes=row)
+    MixupBoundaryDisplay.from_estimators(nets, train, y_train, ax=row)
     for axis in row[1:]:
         axis.set_ylabel("")
 plt.show()

@@ -21,9 +21,12 @@ from sklearn.model_selection import train_test_split
 
 from mixup_tab import MixupClassifier
 from mixup_tab.displays import ReliabilityDisplay
-from mixup_tab.displays.calibration_bands import calibration_error_interval
 from mixup_tab.estimators import RescaledClassifier
-from mixup_tab.metrics import calibration_bins, classification_scores
+from mixup_tab.metrics import (
+    calibration_bins,
+    calibration_error_interval,
+    classification_scores,
+)
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(

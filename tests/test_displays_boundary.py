@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
+from mixup_tab.displays.class_colors import class_colors
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -13,7 +14,6 @@ from sklearn.svm import LinearSVC
 
 from mixup_tab import MixupClassifier
 from mixup_tab.displays.boundary import MixupBoundaryDisplay
-from mixup_tab.displays.class_colors import class_colors
 
 X, CODES = make_blobs(60, centers=3, random_state=0)
 Y3 = np.array(["red", "green", "blue"])[CODES]

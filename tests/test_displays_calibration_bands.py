@@ -1,12 +1,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm
-
 from mixup_tab.displays.calibration_bands import (
     accuracy_intervals,
     calibration_error_interval,
 )
+from scipy.stats import norm
+
 from mixup_tab.metrics import calibration_bins, expected_calibration_error
 
 

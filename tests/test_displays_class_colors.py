@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-
 from mixup_tab.displays.class_colors import class_colors, label_colors
 
 

@@ -1,9 +1,8 @@
 import pytest
+from mixup_tab.displays.fitted_classifiers import check_classifiers
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
-
-from mixup_tab.displays.fitted_classifiers import check_classifiers
 
 X, Y = [[0], [1]], [0, 1]
 

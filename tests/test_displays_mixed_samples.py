@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.figure import Figure
+from mixup_tab.displays.class_colors import label_colors
 
 from mixup_tab import Mixup
-from mixup_tab.displays.class_colors import label_colors
 from mixup_tab.displays.mixed_samples import MixedSamplesDisplay
 from mixup_tab.mixing import RULES
 

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from mixup_tab.displays.calibration_bands import accuracy_intervals
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -9,7 +10,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from mixup_tab.displays import ReliabilityDisplay
-from mixup_tab.displays.calibration_bands import accuracy_intervals
 from mixup_tab.metrics import calibration_bins, expected_calibration_error
 
 
