@@ -188,7 +188,8 @@ class AlphaCurveDisplay(ValidationCurveDisplay):
         AlphaCurveDisplay
         """
         ax = get_axes(ax)
-        style = {"score_type": "test", "line_kw": {"marker": "o"}, **kwargs}
+        look = {"line_kw": {"marker": "o"}, "fill_between_kw": {"alpha": 0.2}}
+        style = {"score_type": "test", **look, **kwargs}
         super().plot(ax, **style)
         if style["score_type"] == "test":
             (curve,) = self.lines_ or self.errorbar_
@@ -199,7 +200,8 @@ class AlphaCurveDisplay(ValidationCurveDisplay):
         if np.isfinite(plain).any():
             line = {"color": "0.4", "linestyle": "--", "linewidth": 1}
             self.plain_ = ax.axhline(plain[0], label="plain training (α = 0)", **line)
-        ax.set_xticks(self.param_range[: len(self.alphas)], [f"{a:g}" for a in self.alphas])
+        ax.set_xticks(range(len(self.alphas)), [f"{alpha:g}" for alpha in self.alphas])
+        ax.set_xlim(-0.5, len(self.alphas) - 0.5)
         ax.legend()
         return self
 
