@@ -108,31 +108,23 @@ class AlphaCurveDisplay(ValidationCurveDisplay):
         ValueError
             If α was not searched, ``"auto"`` is among its values, or there is no such metric.
         """
-        tried, rows, key, score_name = _best_settings(search, metric, param_name)
-        (param_name,) = tried
-        alphas = [search.cv_results_["params"][row][param_name] for row in rows]
+        (param_name,), rows, key, score_name = _best_settings(search, metric, param_name)
+        results = search.cv_results_
+        alphas = [results["params"][row][param_name] for row in rows]
         if "auto" in alphas:
             raise ValueError(
                 f"{param_name} must hold numbers to be drawn, got {alphas}. Leave 'auto' out."
             )
         rows = [row for _, row in sorted(zip(alphas, rows, strict=True))]
-        validation, training = (
-            np.array([search.cv_results_[f"split{k}_{part}_{key}"][rows] for k in folds]).T
-            for part, folds in (
-                ("test", range(search.n_splits_)),
-                (
-                    "train",
-                    range(
-                        search.n_splits_ if getattr(search, "return_train_score", False) else 0
-                    ),
-                ),
-            )
-        )
+
+        def scores(part: str) -> np.ndarray | None:
+            if f"split0_{part}_{key}" not in results:
+                return None
+            folds = [f"split{k}_{part}_{key}" for k in range(search.n_splits_)]
+            return np.array([results[fold][rows] for fold in folds]).T
+
         curve = cls(
-            sorted(alphas),
-            validation,
-            train_scores=training if training.size else None,
-            score_name=score_name,
+            sorted(alphas), scores("test"), train_scores=scores("train"), score_name=score_name
         )
         return curve.plot(**kwargs)
 
@@ -350,7 +342,7 @@ class SearchHeatMapDisplay:
         for axis, values, label in zip(
             (ax.xaxis, ax.yaxis), (self.x_values, self.y_values), self.names, strict=True
         ):
-            axis.set_ticks(range(len(values)), [_text(value) for value in values])
+            axis.set_ticks(range(len(values)), [str(value) for value in values])
             short = label.rpartition("__")[2]
             axis.set_label_text("α" if short == "alpha" else short.replace("_", " "))
         return self
@@ -383,7 +375,8 @@ def _best_settings(
         return repr(sorted((k, v) for k, v in settings[row].items() if k not in full))
 
     same = [row for row in rows if others(row) == others(best)]
-    return full, same, key, key if key != "score" else _score_name(search)
+    scoring = search.scoring if isinstance(search.scoring, str) else "score"
+    return full, same, key, scoring if key == "score" else key
 
 
 def _full_name(name: str, settings: list[dict[str, Any]]) -> str:
@@ -412,22 +405,8 @@ def _metric_key(search: Any, metric: str | None) -> str:
     return metric
 
 
-def _score_name(search: Any) -> str:
-    """Return what the score of a search with one metric is called."""
-    if isinstance(search.scoring, str):
-        return search.scoring
-    if search.scoring is not None:
-        return getattr(search.scoring, "__name__", "score")
-    return "accuracy" if hasattr(search.estimator, "predict_proba") else "R²"
-
-
 def _values(tried: list[Any]) -> list[Any]:
     """Return each value once: numbers rising, others in the order they were tried."""
     once = [value for k, value in enumerate(tried) if value not in tried[:k]]
     numbers = all(isinstance(value, int | float | np.number) for value in once)
     return sorted(once) if numbers else once
-
-
-def _text(value: Any) -> str:
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    return f"{value:g}" if number else str(value)
