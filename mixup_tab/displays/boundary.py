@@ -142,21 +142,20 @@ class MixupBoundaryDisplay:
             )
         named = named_classifiers(estimators)
         points, labels = check_plane(X, y)
-        codes, classes = None, None
-        for key, one in named.items():
-            codes = class_codes(one, labels, key)
-            classes = one.classes_ if classes is None else classes
-            if not np.array_equal(one.classes_, classes):
+        codes = [class_codes(one, labels, key) for key, one in named.items()]
+        classes = [one.classes_ for one in named.values()]
+        for key, own in zip(named, classes, strict=True):
+            if not np.array_equal(own, classes[0]):
                 raise ValueError(
                     "estimators must know the same classes, but these differ: "
-                    f"{classes.tolist()} and {one.classes_.tolist()} ({key}). Fit them on the "
-                    "same rows."
+                    f"{classes[0].tolist()} and {own.tolist()} ({key}). Fit them on the same "
+                    "rows."
                 )
         corners = _corners(X, points)
         boundaries = {
             key: _boundary(one, corners, grid_resolution) for key, one in named.items()
         }
-        return cls(boundaries, points, codes, classes).plot(**kwargs)
+        return cls(boundaries, points, codes[0], classes[0]).plot(**kwargs)
 
     def plot(
         self, ax: Any = None, *, name: str | None = None, **kwargs: Any

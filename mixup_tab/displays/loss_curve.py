@@ -110,20 +110,22 @@ class LossCurveDisplay:
         # The dashed line runs below the solid one, so that there is no gap between them.
         unmixed = np.array([]) if self.mixed.all() else self.training
         curves = {
-            "unmixed": (unmixed, "training, not mixed", {"linestyle": "--"}),
-            "mixed": (mixed, "training, mixed examples", {}),
-            "validation": (self.validation, "validation, not mixed", {}),
+            "unmixed": (unmixed, "training, not mixed"),
+            "mixed": (mixed, "training, mixed examples"),
+            "validation": (self.validation, "validation, not mixed"),
         }
-        color, self.lines_ = None, {}
-        for key, (losses, label, style) in curves.items():
+        self.lines_: dict[str, Any] = {}
+        for key, (losses, label) in curves.items():
             if np.isfinite(losses).any():
-                label = label if name is None else f"{name}: {label}"
-                style = {"marker": "." if len(losses) < 3 else None, "label": label, **style}
-                if key == "mixed":
-                    style["color"] = color  # that of the dashed part
+                style = {
+                    "linestyle": "--" if key == "unmixed" else "-",
+                    "marker": "." if len(losses) < 3 else None,
+                    "label": label if name is None else f"{name}: {label}",
+                }
+                if key == "mixed" and "unmixed" in self.lines_:
+                    style["color"] = self.lines_["unmixed"].get_color()
                 places = np.arange(1, len(losses) + 1)
                 (self.lines_[key],) = ax.plot(places, losses, **{**style, **kwargs})
-                color = self.lines_[key].get_color()
         ax.set(xlabel="epoch", ylabel="loss")
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.legend()

@@ -117,15 +117,12 @@ class AlphaCurveDisplay(ValidationCurveDisplay):
             )
         rows = [row for _, row in sorted(zip(alphas, rows, strict=True))]
 
-        def scores(part: str) -> np.ndarray | None:
-            if f"split0_{part}_{key}" not in results:
-                return None
+        def scores(part: str) -> np.ndarray:
             folds = [f"split{k}_{part}_{key}" for k in range(search.n_splits_)]
             return np.array([results[fold][rows] for fold in folds]).T
 
-        curve = cls(
-            sorted(alphas), scores("test"), train_scores=scores("train"), score_name=score_name
-        )
+        train = scores("train") if f"split0_train_{key}" in results else None
+        curve = cls(sorted(alphas), scores("test"), train_scores=train, score_name=score_name)
         return curve.plot(**kwargs)
 
     @classmethod
