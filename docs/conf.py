@@ -34,6 +34,7 @@ exclude_patterns = ["_build", "_templates"]
 html_math_renderer = "mathml"
 templates_path = ["_templates"]
 smartquotes = False
+suppress_warnings = ["ref.term"]  # of scikit-learn's glossary, in what we inherit
 
 # Links to other projects need a network, and a build must not.
 if os.environ.get("DOCS_INTERSPHINX"):

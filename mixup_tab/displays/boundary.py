@@ -122,7 +122,7 @@ class MixupBoundaryDisplay:
         grid_resolution : int, default=200
             Number of grid points along each axis, ≥ 2.
         **kwargs
-            ``ax``, ``name`` and what else :meth:`plot` takes.
+            Passed to :meth:`plot`, such as ``ax`` and ``name``.
 
         Returns
         -------

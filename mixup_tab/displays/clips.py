@@ -75,7 +75,7 @@ class SpectrogramDisplay:
         transformer : Spectrogram
             A :class:`~mixup_tab.audio.Spectrogram`, fitted or not; it is not changed.
         **kwargs
-            ``ax``, ``name`` and what else :meth:`plot` takes.
+            Passed to :meth:`plot`, such as ``ax`` and ``name``.
 
         Returns
         -------
@@ -196,7 +196,7 @@ class MixedPairDisplay:
         lam : float
             Weight of the first, in [0, 1].
         **kwargs
-            ``ax``, ``name`` and what else :meth:`plot` takes.
+            Passed to :meth:`plot`, such as ``ax`` and ``name``.
 
         Returns
         -------
@@ -238,7 +238,7 @@ class MixedPairDisplay:
         random_state : int, RandomState instance or None, default=0
             Seed of the draw. Draws that leave the first example unchanged are skipped.
         **kwargs
-            ``ax``, ``name`` and what else :meth:`plot` takes.
+            Passed to :meth:`plot`, such as ``ax`` and ``name``.
 
         Returns
         -------

@@ -77,7 +77,7 @@ class LambdaDisplay:
         random_state : int, RandomState instance or None, default=0
             Seed of the draws.
         **kwargs
-            ``ax``, ``name`` and what else :meth:`plot` takes.
+            Passed to :meth:`plot`, such as ``ax`` and ``name``.
 
         Returns
         -------

@@ -59,7 +59,7 @@ class LossCurveDisplay:
         estimator : MixupClassifier, MixupRegressor, or Pipeline that ends in one
             Fitted.
         **kwargs
-            ``ax``, ``name`` and what else :meth:`plot` takes.
+            Passed to :meth:`plot`, such as ``ax`` and ``name``.
 
         Returns
         -------

@@ -104,7 +104,7 @@ class MixedSamplesDisplay:
         random_state : int, RandomState instance or None, default=0
             Seed of the draw.
         **kwargs
-            ``ax``, ``name`` and what else :meth:`plot` takes.
+            Passed to :meth:`plot`, such as ``ax`` and ``name``.
 
         Returns
         -------

@@ -93,7 +93,7 @@ class ReliabilityDisplay:
         n_bins : int, default=15
             Number of bins of equal width, ≥ 1.
         **kwargs
-            ``ax``, ``name`` and what else :meth:`plot` takes.
+            Passed to :meth:`plot`, such as ``ax`` and ``name``.
 
         Returns
         -------
@@ -132,7 +132,7 @@ class ReliabilityDisplay:
         n_bins : int, default=15
             Number of bins of equal width, ≥ 1.
         **kwargs
-            ``ax``, ``name`` and what else :meth:`plot` takes.
+            Passed to :meth:`plot`, such as ``ax`` and ``name``.
 
         Returns
         -------
@@ -156,7 +156,7 @@ class ReliabilityDisplay:
             Bins from :func:`~mixup_tab.metrics.calibration_bins`; a mapping names several
             methods.
         **kwargs
-            ``ax``, ``name`` and what else :meth:`plot` takes.
+            Passed to :meth:`plot`, such as ``ax`` and ``name``.
 
         Returns
         -------

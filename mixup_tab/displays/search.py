@@ -96,7 +96,7 @@ class AlphaCurveDisplay(ValidationCurveDisplay):
         metric : str, default=None
             Which of several metrics to draw; by default that of ``refit``.
         **kwargs
-            ``ax``, ``name`` and what else :meth:`plot` takes. Training scores
+            Passed to :meth:`plot`, such as ``ax`` and ``name``. Training scores
             (``score_type="both"``) need a search with ``return_train_score=True``.
 
         Returns
@@ -134,7 +134,7 @@ class AlphaCurveDisplay(ValidationCurveDisplay):
         estimator : MixupClassifier or MixupRegressor
             Fitted with ``alpha="auto"``.
         **kwargs
-            ``ax``, ``name`` and what else :meth:`plot` takes.
+            Passed to :meth:`plot`, such as ``ax`` and ``name``.
 
         Returns
         -------
@@ -274,7 +274,7 @@ class SearchHeatMapDisplay:
         metric : str, default=None
             Which of several metrics to draw; by default that of ``refit``.
         **kwargs
-            ``ax``, ``name`` and what else :meth:`plot` takes.
+            Passed to :meth:`plot`, such as ``ax`` and ``name``.
 
         Returns
         -------
