@@ -67,7 +67,7 @@ def classification_scores(y: ArrayLike, proba: ArrayLike) -> dict[str, float]:
     Raises
     ------
     ValueError
-        If ``y`` or ``proba`` is not as described here.
+        If ``proba`` holds no probabilities, or ``y`` no column numbers of it.
 
     Examples
     --------
@@ -111,7 +111,7 @@ def calibration_bins(y: ArrayLike, proba: ArrayLike, n_bins: int = 15) -> pd.Dat
     Raises
     ------
     ValueError
-        If an argument is not as described here.
+        If ``n_bins`` is below 1, or ``y`` and ``proba`` do not fit each other.
 
     Examples
     --------
@@ -236,7 +236,7 @@ def calibration_error_interval(
     Raises
     ------
     ValueError
-        If ``level``, ``n_resamples`` or a column of the bins is not as described here.
+        If ``level`` or ``n_resamples`` is out of range, or the bins lack a column.
 
     Examples
     --------
@@ -290,7 +290,7 @@ def accuracy_intervals(bins: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If ``level`` or a column of the bins is not as described here.
+        If ``level`` is out of range, or the bins lack a column.
 
     Examples
     --------
@@ -340,7 +340,7 @@ def resampled_interval(
     Raises
     ------
     ValueError
-        If an argument is not as described here.
+        If there are no scores, or ``test_share`` or ``level`` is out of range.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -99,9 +99,7 @@ class SpectrogramDisplay:
         display = cls(spectrogram, hop_seconds=transformer.hop_seconds, step_hertz=step)
         return display.plot(**kwargs)
 
-    def plot(
-        self, ax: Any = None, *, name: str | None = None, **kwargs: Any
-    ) -> SpectrogramDisplay:
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
         """Draw the spectrogram.
 
         Parameters
@@ -261,9 +259,7 @@ class MixedPairDisplay:
             f"{_MOST_DRAWS} draws. Raise alpha, or use another rule."
         )
 
-    def plot(
-        self, ax: Any = None, *, name: str | None = None, **kwargs: Any
-    ) -> MixedPairDisplay:
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
         """Draw the two examples and their mixture, on one scale.
 
         Parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -86,7 +86,7 @@ class LambdaDisplay:
         Raises
         ------
         ValueError
-            If an argument is not as described here.
+            If an α is not above 0 and finite, or ``n_draws`` is not an integer of at least 0.
         """
         if not isinstance(n_draws, Integral) or n_draws < 0:
             raise ValueError(f"n_draws must be an integer of at least 0, got {n_draws!r}.")
@@ -98,7 +98,7 @@ class LambdaDisplay:
             )
         return display.plot(**kwargs)
 
-    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> LambdaDisplay:
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
         """Draw densities as lines, and draws as histograms.
 
         Parameters

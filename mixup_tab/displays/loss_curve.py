@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -86,9 +86,7 @@ class LossCurveDisplay:
         curves = cls(net.loss_curve_, validation, mixed=mixed)
         return curves.plot(**kwargs)
 
-    def plot(
-        self, ax: Any = None, *, name: str | None = None, **kwargs: Any
-    ) -> LossCurveDisplay:
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
         """Draw the curves; training without mixing is dashed.
 
         Parameters

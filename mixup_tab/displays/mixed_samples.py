@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -113,7 +113,8 @@ class MixedSamplesDisplay:
         Raises
         ------
         ValueError
-            If an argument is not as described here.
+            If X has other than two columns, y fewer than two classes, or the rule mixes no
+            inputs or is for regression.
         """
         points, names = check_plane(X, y)
         classes, codes = np.unique(names, return_inverse=True)
@@ -136,9 +137,7 @@ class MixedSamplesDisplay:
         )
         return display.plot(**kwargs)
 
-    def plot(
-        self, ax: Any = None, *, name: str | None = None, **kwargs: Any
-    ) -> MixedSamplesDisplay:
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
         """Draw the mixed points as dots and the original ones as circles.
 
         Parameters

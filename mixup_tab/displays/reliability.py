@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -172,7 +172,7 @@ class ReliabilityDisplay:
         name: str | None = None,
         level: float | None = 0.95,
         **kwargs: Any,
-    ) -> ReliabilityDisplay:
+    ) -> Self:
         """Draw curves, bands and shares of rows.
 
         Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -156,9 +156,7 @@ class AlphaCurveDisplay(ValidationCurveDisplay):
         curve = cls(list(scores), list(scores.values()), score_name=f"minus the {loss}")
         return curve.plot(**kwargs)
 
-    def plot(
-        self, ax: Any = None, *, name: str | None = None, **kwargs: Any
-    ) -> AlphaCurveDisplay:
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
         """Draw the curve.
 
         Parameters
@@ -304,7 +302,7 @@ class SearchHeatMapDisplay:
         name: str | None = None,
         values_format: str = ".3f",
         **kwargs: Any,
-    ) -> SearchHeatMapDisplay:
+    ) -> Self:
         """Draw the map.
 
         Parameters
