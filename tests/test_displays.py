@@ -547,7 +547,7 @@ def test_lines_are_densities_and_histograms_of_the_real_draw_follow_them():
 
 
 def test_the_curves_are_those_of_the_estimator():
-    net = MixupClassifier(alpha=0.3, warmup_epochs=2, early_stopping=True, **SMALL)
+    net = MixupClassifier(alpha=0.3, mixing_span=(0.5, 1), early_stopping=True, **SMALL)
     pipeline = make_pipeline(StandardScaler(), net).fit(X, Y2)
     net = pipeline[-1]
     display = LossCurveDisplay.from_estimator(pipeline, name="net")

@@ -10,6 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from mixup_tab.displays._plotting import get_axes
+from mixup_tab.training.state import mixed_epochs
 
 
 class LossCurveDisplay:
@@ -77,8 +78,9 @@ class LossCurveDisplay:
                 f"estimator={type(net).__name__} has no loss_curve_. Pass a fitted "
                 "MixupClassifier or MixupRegressor, or a Pipeline that ends in one."
             )
-        epochs = np.arange(len(net.loss_curve_))
-        mixed = (epochs >= getattr(net, "warmup_epochs", 0)) & (getattr(net, "alpha_", 0) > 0)
+        mixed = np.zeros(len(net.loss_curve_), dtype=bool)
+        if getattr(net, "alpha_", 0) > 0:  # a warm start goes through the span in every fit
+            mixed = np.resize(mixed_epochs(net.mixing_span, net.net_.max_epochs), len(mixed))
         validation = getattr(net, "validation_loss_curve_", None)
         if validation is None:  # a callback may have scored held-out rows
             history = getattr(getattr(net, "net_", None), "history", ())
