@@ -1,4 +1,4 @@
-"""Whether all links of a built site lead somewhere, and nothing is loaded from elsewhere.
+"""Check that all links of a built site lead somewhere and that it loads nothing from others.
 
 ``python docs/check_links.py docs/_build/html`` needs no network.
 """
@@ -18,13 +18,7 @@ _IN_STYLE = re.compile(r"url\(\s*['\"]?([^'\")]+)")
 
 
 class Page(HTMLParser):
-    """Anchors and links of one page.
-
-    Parameters
-    ----------
-    path : Path
-        The HTML file.
-    """
+    """Anchors and links of one HTML file."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -44,30 +38,17 @@ class Page(HTMLParser):
 
 
 def faults(root: Path) -> Iterator[str]:
-    """Yield a line for everything that is wrong with a site.
-
-    Parameters
-    ----------
-    root : Path
-        Folder of the built pages.
-
-    Yields
-    ------
-    str
-        Page, link, and what is wrong.
-    """
+    """Yield a line for every bad link: page, link, and what is wrong."""
+    root = root.resolve()
     files = (path for path in sorted(root.rglob("*.html")) if "_static" not in path.parts)
-    pages = {path.resolve(): Page(path) for path in files}
-    for path, page in pages.items():
-        for tag, link in page.links:
-            fault = _fault(path, tag, link, root.resolve(), pages)
-            if fault:
-                yield f"{path.relative_to(root.resolve())}: {link}: {fault}"
+    pages = {path: Page(path) for path in files}
+    links = [(path, tag, link) for path, page in pages.items() for tag, link in page.links]
     for path in sorted(root.rglob("*.css")):
-        for link in _IN_STYLE.findall(path.read_text(encoding="utf-8")):
-            fault = _fault(path.resolve(), "link", link, root.resolve(), pages)
-            if fault:
-                yield f"{path.relative_to(root)}: {link}: {fault}"
+        styles = _IN_STYLE.findall(path.read_text(encoding="utf-8"))
+        links += [(path, "link", link) for link in styles]
+    for path, tag, link in links:
+        if fault := _fault(path, tag, link, root, pages):
+            yield f"{path.relative_to(root)}: {link}: {fault}"
 
 
 def _fault(path: Path, tag: str, link: str, root: Path, pages: dict[Path, Page]) -> str | None:
@@ -89,25 +70,9 @@ def _fault(path: Path, tag: str, link: str, root: Path, pages: dict[Path, Page])
     return None
 
 
-def main(folder: str) -> int:
-    """Print the faults of a site.
-
-    Parameters
-    ----------
-    folder : str
-        The built pages.
-
-    Returns
-    -------
-    int
-        1 if there are any, or no pages at all.
-    """
-    root = Path(folder)
-    found = list(faults(root)) if any(root.rglob("*.html")) else [f"{folder}: no pages"]
-    print(*found, sep="\n", end="\n" if found else "")
-    print(f"{len(found)} faults in {sum(1 for _ in root.rglob('*.html'))} pages")
-    return int(bool(found))
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "docs/_build/html"))
+    site = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/_build/html")
+    count = sum(1 for _ in site.rglob("*.html"))
+    found = list(faults(site)) if count else [f"{site}: no pages"]
+    print(*found, f"{len(found)} faults in {count} pages", sep="\n")
+    sys.exit(bool(found))

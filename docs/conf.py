@@ -28,14 +28,13 @@ extensions = [
     "numpydoc",
     "myst_parser",
     "sphinx_gallery.gen_gallery",
-    "extensions.docstrings",
-    "extensions.mathml",
-    "extensions.public_names",
-    "extensions.run_code",
+    "site_extension",
 ]
-exclude_patterns = ["_build", "_templates", "extensions"]
+exclude_patterns = ["_build", "_templates"]
+html_math_renderer = "mathml"
 templates_path = ["_templates"]
 smartquotes = False
+suppress_warnings = ["ref.term"]  # of scikit-learn's glossary, in what we inherit
 
 # Links to other projects need a network, and a build must not.
 if os.environ.get("DOCS_INTERSPHINX"):
@@ -58,13 +57,12 @@ myst_heading_anchors = 3
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
-    "image_scrapers": ("extensions.own_figures.scrape", "matplotlib"),
     "abort_on_example_error": True,
     "doc_module": ("mixup_tab",),
     "backreferences_dir": "api/generated/backreferences",
     "download_all_examples": False,
     "default_thumb_file": str(DOCS / "_static" / "logo.svg"),
-    "within_subsection_order": "extensions.order.Reading",
+    "within_subsection_order": "site_extension.reading_order",
     "show_signature": False,
     # That page loads scripts from elsewhere; every example says how long it took.
     "write_computation_times": False,

@@ -2,8 +2,8 @@
 What mixup changes: decision boundaries and probabilities
 =========================================================
 
-Nets trained plainly (ERM) are sure of themselves everywhere but on a thin line. Trained with
-mixup they have seen labels between the classes, and go from one class to another slowly.
+A net from plain training is confident everywhere but on a thin line. A net trained with mixup
+has seen labels between the classes, and its probabilities change slowly from one to the other.
 """
 
 # %%
@@ -25,12 +25,12 @@ tables = {
         iris.target_names[iris.target],
     ),
 }
-alphas = {"ERM": 0, "mixup, α = 0.2": 0.2, "mixup, α = 1": 1}
+alphas = {"plain training": 0, "mixup, α = 0.2": 0.2, "mixup, α = 1": 1}
 
 # %%
 # ``mixing="mixup"`` is mixup alone; by default half of the examples are mixed by CutMix, which
 # is good for tables of many columns and poor in a plane. The points are the training rows. The
-# line is where the prediction changes; full colour is a probability of one.
+# line is where the prediction changes; full color is a probability of 1.
 figure, axes = plt.subplots(
     2, 3, figsize=(12, 7), sharex="row", sharey="row", layout="constrained"
 )
@@ -46,14 +46,14 @@ for row, (table, (X, y)) in zip(axes, tables.items(), strict=True):
         loss = log_loss(y_test, net.predict_proba(test))
         nets[f"{name}\ntest error {error:.1%}, log-loss {loss:.2f}"] = net
         print(f"{table}, {name}: test error {error:.1%}, log-loss {loss:.3f}")
-    MixupBoundaryDisplay.from_estimators(nets, train, y_train, axes=row)
+    MixupBoundaryDisplay.from_estimators(nets, train, y_train, ax=row)
     for axis in row[1:]:
         axis.set_ylabel("")
 plt.show()
 
 # %%
-# What differs most is how far around the lines the net is unsure. On the moons the classes
-# overlap: plain training bends its line around single points and is sure even where it is
-# wrong, which the log-loss punishes, and mixup has the lower one. In the two columns of iris
+# What differs most is the width of the uncertain region around the lines. On the moons the
+# classes overlap: plain training bends its line around single points and is confident even
+# where it is wrong, so its log-loss is higher than with mixup. In the two columns of iris
 # the classes hardly overlap and lie in a row: mixup's labels are wrong in the middle one, and
 # it does worse.

@@ -1,18 +1,18 @@
 """
-How far probabilities can be believed: mixup, a temperature, rescaled predictions
-==================================================================================
+How far probabilities can be trusted: mixup, a temperature, rescaled predictions
+=================================================================================
 
-A net that says "80 %" should be right in four of five such cases. Nets trained plainly on few
-rows tend to be too sure of themselves, nets trained with mixup not sure enough, because their
-training labels were mixed. Both can be mended after training. Here 200 digits are trained on,
-and the other 1,597 show what probabilities are worth.
+A net that says "80 %" should be right in four of five such cases. Plain training on few rows
+tends to make nets overconfident; mixup tends to make them underconfident, because their
+training labels were mixed. Both can be corrected after training. Here nets are trained on 200
+digits and their probabilities are checked on the other 1,597.
 """
 
 # %%
 # A temperature T divides the logits of a fitted net; scikit-learn chooses it by
 # cross-validation inside the training rows. T > 1 takes confidence away, T < 1 gives more. The
-# most probable class stays what it was. Give labels 0, 1, 2, … or strings: with other numbers
-# scikit-learn 1.9 fits a wrong temperature without a word.
+# most probable class stays the same. Labels must be 0, 1, 2, … or strings: with other numbers
+# scikit-learn 1.9 silently fits a wrong temperature.
 import matplotlib.pyplot as plt
 import pandas as pd
 from sklearn.calibration import CalibratedClassifierCV
@@ -21,9 +21,12 @@ from sklearn.model_selection import train_test_split
 
 from mixup_tab import MixupClassifier
 from mixup_tab.displays import ReliabilityDisplay
-from mixup_tab.displays.calibration_bands import calibration_error_interval
 from mixup_tab.estimators import RescaledClassifier
-from mixup_tab.metrics import calibration_bins, classification_scores
+from mixup_tab.metrics import (
+    calibration_bins,
+    calibration_error_interval,
+    classification_scores,
+)
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(
@@ -35,28 +38,28 @@ def tempered(net):
     return CalibratedClassifierCV(net, method="temperature", cv=5, ensemble=False)
 
 
-erm = MixupClassifier(alpha=0, random_state=0)
+plain = MixupClassifier(alpha=0, random_state=0)
 mixup = MixupClassifier(alpha=0.2, mixing="mixup", random_state=0)
 models = {
-    "ERM": erm,
+    "plain": plain,
     "mixup": mixup,
-    "ERM, temperature": tempered(erm),
+    "plain, temperature": tempered(plain),
     "mixup, temperature": tempered(mixup),
     "mixup, rescaled": RescaledClassifier(mixup),
 }
 for model in models.values():
     model.fit(X_train, y_train)
 
-for name in ("ERM", "mixup"):
+for name in ("plain", "mixup"):
     (inner,) = models[f"{name}, temperature"].calibrated_classifiers_
     # beta_ is 1 / T for three classes or more, but 1 / (2 T) for two.
     print(f"temperature of {name}: {1 / inner.calibrators[0].beta_:.2f}")
 
 # %%
-# The expected calibration error (ECE) is the mean distance of confidence and accuracy; its
-# interval says what other test rows could have made of it. A rescaled prediction asks the net
-# about a row moved towards the mean of the training rows, as mixing moves them on average, and
-# moves the answer back (Carratino et al. 2020).
+# The expected calibration error (ECE) is the mean distance between confidence and
+# accuracy; its interval covers the choice of test rows. A rescaled prediction moves a row
+# towards the mean of the training rows, as mixing does on average, and moves the net's output
+# back (Carratino et al. 2020).
 rows = {}
 for name, model in models.items():
     proba = model.predict_proba(X_test)
@@ -75,14 +78,14 @@ print(pd.DataFrame.from_dict(rows, orient="index").to_string())
 # 95 % intervals of the accuracy in each bin.
 figure, axes = plt.subplots(1, 2, figsize=(10, 5), layout="constrained", sharey=True)
 for axis, after in zip(axes, ("", ", temperature"), strict=True):
-    named = {name + after: models[name + after] for name in ("ERM", "mixup")}
+    named = {name + after: models[name + after] for name in ("plain", "mixup")}
     ReliabilityDisplay.from_estimator(named, X_test, y_test, n_bins=10, ax=axis)
 axes[1].set_ylabel("")
 figure.suptitle("Digits, 200 training rows")
 plt.show()
 
 # %%
-# On these rows mixup alone did not improve calibration: it exchanged too much confidence for
-# too little. A temperature mends both nets, and mixup keeps its better log-loss. Rescaling
-# hardly changes anything at this small α. One table proves nothing: the benchmark
-# ``mixup-tab benchmark uci --protocol calibration`` asks the same of all UCI tables.
+# On these rows mixup alone did not improve calibration: it replaced too much confidence by
+# too little. A temperature corrects both nets, and mixup keeps its better log-loss. Rescaling
+# hardly changes anything at this small α. One table proves nothing:
+# :doc:`/results/calibration` compares them on the raw UCI tables.

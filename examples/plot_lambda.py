@@ -17,8 +17,7 @@ from mixup_tab.displays import LambdaDisplay
 
 alphas = [0.1, 0.2, 0.4, 1, 8]
 figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")
-display = LambdaDisplay.from_alphas(alphas, n_draws=100_000, ax=axis)
-axis.set_title("λ ~ Beta(α, α)")
+display = LambdaDisplay.from_alphas(alphas, n_draws=100_000, ax=axis, name="λ ~ Beta(α, α)")
 plt.show()
 
 # %%

@@ -17,14 +17,15 @@ from sklearn.model_selection import RepeatedStratifiedKFold
 
 from mixup_tab import MixupClassifier, MixupSearchCV
 from mixup_tab.displays import MixedSamplesDisplay
-from mixup_tab.evaluation.statistics import resampled_interval
+from mixup_tab.metrics import resampled_interval
 
 figure, axes = plt.subplots(1, 3, figsize=(12.5, 3.8), layout="constrained")
 moons = make_moons(200, noise=0.08, random_state=0)
 rules = {"same_class": "within a class", "mixup": "any two examples"}
 for axis, (mixing, title) in zip(axes, rules.items(), strict=False):
-    display = MixedSamplesDisplay.from_rule(*moons, mixing, alpha=1, ax=axis)
-    axis.set_title(f"{title}, α = 1")
+    display = MixedSamplesDisplay.from_rule(
+        *moons, mixing, alpha=1, ax=axis, name=f"{title}, α = 1"
+    )
     display.legend_.remove()
 # sphinx_gallery_defer_figures
 

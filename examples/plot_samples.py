@@ -28,8 +28,9 @@ figure, axes = plt.subplots(
 )
 displays = {}
 for axis, (name, (mixing, alpha)) in zip(axes.flat, settings.items(), strict=True):
-    displays[name] = MixedSamplesDisplay.from_rule(X, y, mixing, alpha=alpha, ax=axis)
-    axis.set_title(name)
+    displays[name] = MixedSamplesDisplay.from_rule(
+        X, y, mixing, alpha=alpha, ax=axis, name=name
+    )
     if axis is not axes[0, 1]:
         displays[name].legend_.remove()
 plt.show()

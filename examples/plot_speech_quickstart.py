@@ -91,10 +91,11 @@ figure, axes = plt.subplots(2, 3, figsize=(13, 7), layout="constrained")
 pair = [train[0], train[words[train] != words[train[0]]][0]]
 waveforms = read_clips(paths[pair]).waveforms
 MixedPairDisplay.from_pair(
-    *Spectrogram().fit_transform(waveforms), lam=0.6, labels=words[pair], axes=axes[0]
+    *Spectrogram().fit_transform(waveforms), lam=0.6, labels=words[pair], ax=axes[0]
 )
-SpectrogramDisplay.from_waveform(waveforms[0], ax=axes[1, 0])
-axes[1, 0].set_title(words[pair[0]])
+SpectrogramDisplay.from_waveform(
+    waveforms[0], Spectrogram(), ax=axes[1, 0], name=words[pair[0]]
+)
 LossCurveDisplay.from_estimator(model, ax=axes[1, 1])
 ConfusionMatrixDisplay.from_estimator(
     model, paths[test], words[test], ax=axes[1, 2], colorbar=False, cmap="Blues"

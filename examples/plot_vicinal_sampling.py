@@ -24,7 +24,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import LabelEncoder, StandardScaler
 
 from mixup_tab.datasets import fetch_uci
-from mixup_tab.evaluation.statistics import resampled_interval
+from mixup_tab.metrics import resampled_interval
 from mixup_tab.sampling import VicinalSampler
 
 NAMES = [

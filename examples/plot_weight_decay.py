@@ -30,10 +30,9 @@ folds = StratifiedKFold(4, shuffle=True, random_state=0)
 figure, axes = plt.subplots(1, 2, figsize=(12.5, 3.6), layout="constrained")
 for axis, (table, (X, y)) in zip(axes, tables.items(), strict=True):
     search = MixupSearchCV(net, grid, scoring="neg_log_loss", cv=folds, refit=False).fit(X, y)
-    display = SearchHeatMapDisplay.from_search(search, ax=axis)
+    display = SearchHeatMapDisplay.from_search(search, ax=axis, name=table)
     best = display.scores.argmax(axis=1)
     axis.scatter(best + 0.36, np.arange(len(best)) + 0.3, color="#d55e00", s=30)
-    axis.set_title(table)
     print(table)
     for alpha, column, row in zip(grid["alpha"], best, display.scores, strict=True):
         decay = grid["weight_decay"][column]

@@ -1,6 +1,7 @@
-"""What tests share: small tables, a net of a user's, a browser."""
+"""What tests share: small tables, a net of a user's, a browser, closed figures."""
 
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -22,6 +23,14 @@ class NoisyNet(nn.Module):
 
     def forward(self, x):
         return self.body(x)
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    """Close what displays have opened: matplotlib warns about more than 20 figures."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture

@@ -66,13 +66,12 @@ def test_the_reference_lists_every_public_room():
     assert set(re.findall(r"^   mixup_tab\.(\w+)$", text, re.MULTILINE)) == public
 
 
-def test_every_example_is_listed_and_has_its_place_in_the_gallery():
-    examples = {path.name for path in (ROOT / "examples").glob("*.py")}
+def test_every_example_is_listed():
+    examples = [path.name for path in (ROOT / "examples").glob("*.py")]
     listed = re.findall(
         r"^\| `(\w+\.py)", (ROOT / "examples" / "README.md").read_text(encoding="utf-8"), re.M
     )
     assert sorted(listed) == sorted(examples)
-    assert set(load(DOCS / "extensions" / "order.py").ORDER) == examples
 
 
 def load(path):
@@ -82,34 +81,28 @@ def load(path):
     return module
 
 
-@pytest.mark.parametrize(
-    ("link", "fault"),
-    [
-        ('<a href="other.html#there">', None),
-        ('<a href="https://example.org">', None),
-        ('<a href="mailto:a@example.org">', None),
-        ('<a href="#here">', None),
-        ('<a href="other.html#nowhere">', "no such place"),
-        ('<a href="gone.html">', "no such file"),
-        ('<img src="gone.png">', "no such file"),
-        ('<img srcset="gone.png 2x" src="data:,">', "no such file"),
-        ('<a href="../outside.html">', "no such file"),
-        ('<script src="https://example.org/a.js">', "from elsewhere"),
-        ('<link href="//example.org/a.css">', "from elsewhere"),
-        ('<a href="file:///home/somebody/page.html">', "one machine"),
-    ],
-)
-def test_the_checker_of_links_finds_what_is_broken(link, fault, tmp_path):
-    site = tmp_path / "site"
+def test_the_checker_of_links_finds_what_is_broken(tmp_path):
+    expected = {
+        '<a href="other.html#there">': None,
+        '<a href="https://example.org">': None,
+        '<a href="mailto:a@example.org">': None,
+        '<a href="#here">': None,
+        '<a href="other.html#nowhere">': "no such place",
+        '<a href="gone.html">': "no such file",
+        '<img src="gone.png">': "no such file",
+        '<img srcset="gone.png 2x" src="data:,">': "no such file",
+        '<a href="../outside.html">': "no such file",
+        '<script src="https://example.org/a.js">': "from elsewhere",
+        '<link href="//example.org/a.css">': "from elsewhere",
+        '<a href="file:///home/somebody/page.html">': "one machine",
+    }
+    site, faults = tmp_path / "site", load(DOCS / "check_links.py").faults
     site.mkdir()
     (tmp_path / "outside.html").write_text("")
     (site / "other.html").write_text('<p id="there">')
-    (site / "page.html").write_text(f'<p id="here">{link}')
-    found = list(load(DOCS / "check_links.py").faults(site))
-    assert [fault in line for line in found] == ([] if fault is None else [True])
-
-
-def test_the_checker_looks_into_styles(tmp_path):
-    (tmp_path / "index.html").write_text("")
-    (tmp_path / "a.css").write_text("@font-face {src: url('https://example.org/a.woff2')}")
-    assert "from elsewhere" in next(load(DOCS / "check_links.py").faults(tmp_path))
+    for link, fault in expected.items():
+        (site / "page.html").write_text(f'<p id="here">{link}')
+        assert [fault in line for line in faults(site)] == [True] * bool(fault), link
+    (site / "page.html").write_text("")
+    (site / "a.css").write_text("@font-face {src: url('https://example.org/a.woff2')}")
+    assert ["from elsewhere" in line for line in faults(site)] == [True]

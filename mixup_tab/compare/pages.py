@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
@@ -15,8 +16,7 @@ from mixup_tab.compare.comparing import Comparison
 from mixup_tab.compare.nested import ERM, MIXUP
 from mixup_tab.compare.question import Question
 from mixup_tab.compare.verdict import differences, signed
-from mixup_tab.displays.alpha_curve import AlphaCurveDisplay
-from mixup_tab.displays.reliability import ReliabilityDisplay
+from mixup_tab.displays import AlphaCurveDisplay, ReliabilityDisplay
 from mixup_tab.page import Page
 from mixup_tab.page import Table as PageTable
 
@@ -200,7 +200,7 @@ def _add_pictures(page: Page, comparison: Comparison) -> None:
     name = "minus the log-loss" if comparison.bins else "minus the squared error"
     page.add_picture(
         "How much to mix",
-        AlphaCurveDisplay(curve.index, curve.to_numpy(), score_name=name).plot(),
+        AlphaCurveDisplay(curve.index, curve.to_numpy(), score_name=name).plot(_axes()),
         name="alpha",
         alt="Score inside the training rows by α.",
         caption="Scores inside the training rows, by which α was chosen; higher is better.",
@@ -208,11 +208,16 @@ def _add_pictures(page: Page, comparison: Comparison) -> None:
     if comparison.bins:
         page.add_picture(
             "Can the probabilities be believed?",
-            ReliabilityDisplay.from_bins(comparison.bins),
+            ReliabilityDisplay.from_bins(comparison.bins, ax=_axes()),
             name="reliability",
             alt="Accuracy by confidence for every method.",
             caption="On the diagonal a method is right as often as it says.",
         )
+
+
+def _axes() -> Axes:
+    """Axes of a figure that pyplot does not keep open."""
+    return Figure(figsize=(5.8, 4.4), layout="constrained").subplots()
 
 
 def difference_figure(comparison: Comparison) -> Figure:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixup_tab.compare.nested import ERM, MIXUP
-from mixup_tab.evaluation.statistics import Interval, resampled_interval
+from mixup_tab.metrics import Interval, resampled_interval
 
 SCORES = {
     "classification": ("error", "log_loss", "brier", "ece"),
@@ -63,7 +63,7 @@ def judge(results: pd.DataFrame, test_share: float) -> Verdict:
     """Say whether mixup helps.
 
     The interval is the corrected resampled one of Nadeau and Bengio; see
-    :func:`~mixup_tab.evaluation.statistics.resampled_interval`.
+    :func:`~mixup_tab.metrics.resampled_interval`.
 
     Parameters
     ----------

@@ -1,14 +1,18 @@
-"""Pictures, made as scikit-learn's displays are."""
+"""Pictures of searches, boundaries, calibration and mixed examples, as scikit-learn's displays.
 
-from mixup_tab.displays.alpha_curve import AlphaCurveDisplay
+Every display has a constructor that computes and draws (``from_estimator``,
+``from_predictions``, ``from_search``, …) and ``plot(ax=None, *, name=None, **kwargs)``, which
+draws again. They draw through pyplot, so they appear in a notebook. They need the extra
+``plots``.
+"""
+
 from mixup_tab.displays.boundary import MixupBoundaryDisplay
-from mixup_tab.displays.heat_map import SearchHeatMapDisplay
+from mixup_tab.displays.clips import MixedPairDisplay, SpectrogramDisplay
 from mixup_tab.displays.lambda_display import LambdaDisplay
 from mixup_tab.displays.loss_curve import LossCurveDisplay
-from mixup_tab.displays.mixed_pair import MixedPairDisplay
 from mixup_tab.displays.mixed_samples import MixedSamplesDisplay
 from mixup_tab.displays.reliability import ReliabilityDisplay
-from mixup_tab.displays.spectrogram_display import SpectrogramDisplay
+from mixup_tab.displays.search import AlphaCurveDisplay, SearchHeatMapDisplay
 
 __all__ = [
     "AlphaCurveDisplay",

@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.inspection import DecisionBoundaryDisplay
-from sklearn.pipeline import Pipeline
+from sklearn.utils import check_X_y
 
-from mixup_tab.displays.class_colors import class_colors
-from mixup_tab.displays.fitted_classifiers import check_classifiers
-from mixup_tab.displays.mixed_samples import check_plane, column_names
+from mixup_tab._extras import import_extra
+from mixup_tab.displays._plotting import (
+    class_codes,
+    class_colors,
+    column_names,
+    get_axes_row,
+    named_classifiers,
+)
 
 _MARGIN = 0.1  # of the range of a column, to either side
-_MOST_COLUMNS = 4
 
 
 class MixupBoundaryDisplay:
-    """Decision boundaries of several classifiers, on the same points and colour scale.
+    """Decision boundaries of several classifiers, on the same points and color scale.
 
-    Full colour is a probability of one, white one that is the same for all classes; the
-    black line is where the prediction changes. Drawn by scikit-learn's
-    ``DecisionBoundaryDisplay``.
+    Full color is a probability of 1, white an equal probability of all classes; the black line
+    is where the prediction changes. Every panel is a
+    :class:`~sklearn.inspection.DecisionBoundaryDisplay` of scikit-learn.
 
     Parameters
     ----------
     boundaries : mapping of str to DecisionBoundaryDisplay
         Probabilities on a grid, by name of the classifier.
-    X : array-like of shape (rows, 2)
+    X : array-like of shape (n_samples, 2)
         Points to draw.
-    y : array-like of int of shape (rows,)
+    y : array-like of int of shape (n_samples,)
         Their classes, as positions in ``classes``.
     classes : sequence
         Names of the classes.
@@ -41,7 +45,7 @@ class MixupBoundaryDisplay:
     axes_ : ndarray of matplotlib Axes, shape (n_classifiers,)
     figure_ : matplotlib Figure
     colorbar_ : matplotlib Colorbar or None
-        Probability of the second class, of two; None where there are more.
+        Probability of the second class of two; None for more classes.
 
     Examples
     --------
@@ -60,36 +64,65 @@ class MixupBoundaryDisplay:
         boundaries: Mapping[str, DecisionBoundaryDisplay],
         X: ArrayLike,
         y: ArrayLike,
-        classes: Sequence,
+        classes: Sequence[Any],
     ) -> None:
         self.boundaries = dict(boundaries)
         self.X, self.y = np.asarray(X), np.asarray(y)
         self.classes = list(classes)
 
     @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> MixupBoundaryDisplay:
+        """Draw the boundary of one fitted classifier.
+
+        Parameters
+        ----------
+        estimator : classifier with predict_proba
+            Fitted.
+        X, y
+            See :meth:`from_estimators`.
+        name : str, default=None
+            Title; by default the name of the class.
+        **kwargs
+            See :meth:`from_estimators`.
+
+        Returns
+        -------
+        MixupBoundaryDisplay
+        """
+        return cls.from_estimators(named_classifiers(estimator, name), X, y, **kwargs)
+
+    @classmethod
     def from_estimators(
         cls,
-        estimators: Mapping[str, Any] | Sequence[Any],
+        estimators: Mapping[str, Any],
         X: ArrayLike,
         y: ArrayLike,
         *,
         grid_resolution: int = 200,
-        axes: Any = None,
+        **kwargs: Any,
     ) -> MixupBoundaryDisplay:
-        """Draw the boundaries of fitted classifiers.
+        """Draw the boundaries of fitted classifiers side by side.
 
         Parameters
         ----------
-        estimators : mapping of str to classifier, or sequence of classifiers
-            Fitted, with ``predict_proba``. A mapping names them.
-        X : array-like of shape (rows, 2)
-            Points to draw; their range, and a tenth of it to either side, is shown.
-        y : array-like of shape (rows,)
+        estimators : mapping of str to classifier
+            Fitted, with ``predict_proba``, by name.
+        X : array-like of shape (n_samples, 2)
+            Points to draw; their range is shown, and a tenth of it to either side.
+        y : array-like of shape (n_samples,)
             Their classes.
         grid_resolution : int, default=200
-            Number of grid points along each axis.
-        axes : sequence of matplotlib Axes, default=None
-            Where to draw, one for each classifier; None makes a figure.
+            Number of grid points along each axis, ≥ 2.
+        **kwargs
+            Passed to :meth:`plot`, such as ``ax`` and ``name``.
 
         Returns
         -------
@@ -100,46 +133,58 @@ class MixupBoundaryDisplay:
         ValueError
             If X has other than two columns, or classifiers and y differ in their classes.
         TypeError
-            If a classifier has no ``predict_proba``, or only one is given by itself.
+            If the estimators are not in a mapping, or one has no ``predict_proba``.
         """
-        points, _, _ = check_plane(X, y)
-        named = _named(estimators)
-        classes = _common_classes(named, y)
+        if not isinstance(estimators, Mapping):
+            raise TypeError(
+                "estimators must be a dict of fitted classifiers by name, got "
+                f"{type(estimators).__name__}. Pass a single one to from_estimator."
+            )
+        named = named_classifiers(estimators)
+        points, labels = check_plane(X, y)
+        codes = [class_codes(one, labels, key) for key, one in named.items()]
+        classes = [one.classes_ for one in named.values()]
+        for key, own in zip(named, classes, strict=True):
+            if not np.array_equal(own, classes[0]):
+                raise ValueError(
+                    "estimators must know the same classes, but these differ: "
+                    f"{classes[0].tolist()} and {own.tolist()} ({key}). Fit them on the same "
+                    "rows."
+                )
         corners = _corners(X, points)
         boundaries = {
-            name: _boundary(estimator, corners, grid_resolution, column_names(X))
-            for name, estimator in named.items()
+            key: _boundary(one, corners, grid_resolution) for key, one in named.items()
         }
-        codes = np.searchsorted(classes, np.asarray(y))
-        return cls(boundaries, points, codes, classes).plot(axes)
+        return cls(boundaries, points, codes[0], classes[0]).plot(**kwargs)
 
-    def plot(self, axes: Any = None) -> MixupBoundaryDisplay:
-        """Draw.
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
+        """Draw probabilities, boundaries and points.
 
         Parameters
         ----------
-        axes : sequence of matplotlib Axes, default=None
-            Where to draw, one for each classifier; None makes a figure.
+        ax : array-like of matplotlib Axes, default=None
+            Where to draw, one for each classifier; by default a new figure.
+        name : str, default=None
+            Title of a new figure.
+        **kwargs
+            Passed to matplotlib's ``pcolormesh``, which draws the probabilities.
 
         Returns
         -------
         MixupBoundaryDisplay
         """
-        n, given = len(self.boundaries), axes is not None
-        axes = axes if given else _new_axes(n)
-        self.axes_ = np.asarray(axes, dtype=object).ravel()
-        if len(self.axes_) != n:
-            raise ValueError(f"axes must be {n} matplotlib Axes, got {len(self.axes_)}.")
+        self.axes_ = get_axes_row(ax, len(self.boundaries), name)
         self.figure_ = self.axes_[0].figure
-        parts = zip(self.axes_, self.boundaries.items(), strict=True)
-        for ax, (name, boundary) in parts:
-            self._shade(boundary, ax)
-            self._scatter(ax)
-            ax.set_title(name)
-            if not given:
-                ax.label_outer()
-        corner = _emptiest_corner(self.X)
-        self.axes_[-1].legend(title="class", framealpha=0.9, edgecolor="none", loc=corner)
+        colors = class_colors(len(self.classes))
+        for axes, (key, boundary) in zip(self.axes_, self.boundaries.items(), strict=True):
+            _shade(boundary, axes, colors, kwargs)
+            for code, (label, color) in enumerate(zip(self.classes, colors, strict=True)):
+                own = self.X[self.y == code]
+                axes.scatter(*own.T, color=color, edgecolor="white", s=18, lw=0.5, label=label)
+            axes.set_title(key)
+            if ax is None:
+                axes.label_outer()
+        self.axes_[-1].legend(title="class", loc=_emptiest_corner(self.X))
         self.colorbar_ = None
         if len(self.classes) == 2:
             self.colorbar_ = self.figure_.colorbar(
@@ -149,103 +194,51 @@ class MixupBoundaryDisplay:
             )
         return self
 
-    def _shade(self, boundary: DecisionBoundaryDisplay, ax: Any) -> None:
-        """Draw probabilities and the line where the prediction changes."""
-        from matplotlib.colors import LinearSegmentedColormap
 
-        n = len(self.classes)
-        style = {"plot_method": "pcolormesh", "vmax": 1, "alpha": 0.75, "rasterized": True}
-        colors = class_colors(n)
-        if n == 2:
-            between = LinearSegmentedColormap.from_list("two", [colors[0], "white", colors[1]])
-            boundary.plot(ax=ax, cmap=between, vmin=0, **style)
-            best, levels = boundary.response, [0.5]
-        else:
-            boundary.multiclass_colors = [tuple(color) for color in colors]
-            boundary.plot(ax=ax, vmin=1 / n, **style)
-            best, levels = boundary.response.argmax(axis=2), np.arange(n - 1) + 0.5
-        if best.min() < levels[-1] and best.max() > levels[0]:
-            ax.contour(
-                boundary.xx0, boundary.xx1, best, levels=levels, colors="black", linewidths=1
-            )
-
-    def _scatter(self, ax: Any) -> None:
-        colors = class_colors(len(self.classes))
-        for code, (name, color) in enumerate(zip(self.classes, colors, strict=True)):
-            own = self.X[self.y == code]
-            ax.scatter(
-                *own.T, color=color, edgecolor="white", s=18, linewidth=0.5, label=str(name)
-            )
+def check_plane(X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Return points in a plane as float32, and their labels, of at least two classes."""
+    points, labels = check_X_y(X, y, dtype=np.float32)
+    if points.shape[1] != 2:
+        raise ValueError(
+            f"X must have two columns to be drawn, got {points.shape[1]}. Choose two, or "
+            "reduce X with PCA(2)."
+        )
+    if len(np.unique(labels)) < 2:
+        raise ValueError(f"y must hold at least two classes, got only {labels.tolist()[0]!r}.")
+    return points, labels
 
 
-def _new_axes(n: int) -> np.ndarray:
-    from matplotlib.figure import Figure
-
-    columns = min(n, _MOST_COLUMNS)
-    rows = -(-n // columns)
-    figure = Figure(figsize=(4 * columns, 3.6 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for ax in axes[n:]:
-        ax.remove()
-    return axes[:n]
+def _shade(
+    boundary: DecisionBoundaryDisplay, ax: Any, colors: np.ndarray, kwargs: dict[str, Any]
+) -> None:
+    """Draw probabilities, and the line where the prediction changes."""
+    n = len(colors)
+    style = {"vmin": 0 if n == 2 else 1 / n, "vmax": 1, "alpha": 0.75, "rasterized": True}
+    if n == 2:
+        maps = import_extra("matplotlib.colors", "plots").LinearSegmentedColormap
+        style["cmap"] = maps.from_list("two classes", [colors[0], "white", colors[1]])
+        best, levels = boundary.response, np.array([0.5])
+    else:
+        boundary.multiclass_colors = [tuple(color) for color in colors]
+        best, levels = boundary.response.argmax(axis=2), np.arange(n - 1) + 0.5
+    boundary.plot("pcolormesh", ax, **{**style, **kwargs})
+    if best.min() < levels[-1] and best.max() > levels[0]:  # else there is no line
+        ax.contour(boundary.xx0, boundary.xx1, best, levels, colors="black", linewidths=1)
 
 
 def _emptiest_corner(X: np.ndarray) -> str:
-    """Say where a legend hides fewest points; matplotlib's own search is slow on meshes."""
-    low, high = X.min(axis=0), X.max(axis=0)
-    right, up = ((X - low) / np.where(high > low, high - low, 1)).T
-    hidden = {
-        f"{vertical} {horizontal}": np.sum((across < 0.35) & (along < 0.35))
-        for vertical, along in (("upper", 1 - up), ("lower", up))
-        for horizontal, across in (("right", 1 - right), ("left", right))
+    """Return the quarter with the fewest points; loc="best" takes seconds on a mesh."""
+    right, up = ((X.min(axis=0) + X.max(axis=0)) / 2 < X).T
+    counts = {
+        f"{vertical} {horizontal}": np.sum((up == high) & (right == far))
+        for vertical, high in (("upper", True), ("lower", False))
+        for horizontal, far in (("right", True), ("left", False))
     }
-    return min(hidden, key=hidden.get)
-
-
-def _named(estimators: Mapping[str, Any] | Sequence[Any]) -> dict[str, Any]:
-    """Return fitted classifiers by name."""
-    if not isinstance(estimators, Mapping | Sequence):
-        raise TypeError(
-            "estimators must be fitted classifiers in a dict, by name, or in a list, got "
-            f"{type(estimators).__name__}."
-        )
-    if isinstance(estimators, Mapping):
-        named = {str(name): estimator for name, estimator in estimators.items()}
-    else:
-        named = {}
-        for estimator in estimators:
-            name = _name(estimator)
-            named[name if name not in named else f"{len(named) + 1}: {name}"] = estimator
-    check_classifiers(named, "estimators")
-    return named
-
-
-def _name(estimator: Any) -> str:
-    last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-    alpha = getattr(last, "alpha_", None)
-    return type(last).__name__ + ("" if alpha is None else f", α = {alpha:g}")
-
-
-def _common_classes(named: dict[str, Any], y: ArrayLike) -> np.ndarray:
-    """Return the classes of all classifiers, or say which differ."""
-    (first, classes), *others = ((name, e.classes_) for name, e in named.items())
-    for name, own in others:
-        if not np.array_equal(own, classes):
-            raise ValueError(
-                f"All classifiers must know the same classes, but {first} has "
-                f"{classes.tolist()} and {name} has {own.tolist()}. Fit them on the same rows."
-            )
-    unknown = sorted(set(np.unique(y).tolist()) - set(classes.tolist()), key=str)
-    if unknown:
-        raise ValueError(
-            f"y holds classes that {first} does not know: {unknown}. It was fitted with "
-            f"{classes.tolist()}."
-        )
-    return classes
+    return min(counts, key=lambda corner: counts[corner])
 
 
 def _corners(X: Any, points: np.ndarray) -> Any:
-    """Return two opposite corners of what is shown, as rows of the same kind as X."""
+    """Return two opposite corners of the region shown, in the type of X."""
     low, high = points.min(axis=0), points.max(axis=0)
     margin = np.where(high > low, _MARGIN * (high - low), 1)
     corners = np.stack([low - margin, high + margin])
@@ -254,13 +247,11 @@ def _corners(X: Any, points: np.ndarray) -> Any:
     return type(X)(dict(zip(X.columns, corners.T, strict=True)))
 
 
-def _boundary(
-    estimator: Any, corners: Any, grid_resolution: int, names: tuple[str, str]
-) -> DecisionBoundaryDisplay:
+def _boundary(estimator: Any, corners: Any, grid_resolution: int) -> DecisionBoundaryDisplay:
     """Compute probabilities on a grid between two corners."""
-    from matplotlib.figure import Figure
-
-    # scikit-learn computes and draws in one step; what it draws here is thrown away.
+    # scikit-learn computes and draws in one step; this drawing is thrown away.
+    scratch = import_extra("matplotlib.figure", "plots").Figure().subplots()
+    names = column_names(corners)
     return DecisionBoundaryDisplay.from_estimator(
         estimator,
         corners,
@@ -270,5 +261,5 @@ def _boundary(
         plot_method="pcolormesh",
         xlabel=names[0],
         ylabel=names[1],
-        ax=Figure().subplots(),
+        ax=scratch,
     )

@@ -1,40 +1,40 @@
-"""A picture of how a net has learned."""
+"""A picture of how the loss falls during training."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from mixup_tab.displays._plotting import get_axes
 from mixup_tab.training.state import mixed_epochs
 
 
 class LossCurveDisplay:
-    """Loss against epochs: on mixed training examples, and on rows that were held out.
+    """Loss against epochs: on mixed training examples, and on held-out rows.
 
-    There is no training accuracy: under mixup it is taken on mixed examples and says nothing.
-    For the same reason the training loss may lie above the validation loss all along.
+    There is no training accuracy: under mixup it is taken on mixed examples and is not
+    meaningful. For the same reason the training loss may stay above the validation loss.
 
     Parameters
     ----------
-    training : sequence of float
-        Mean loss on the mixed training examples, by epoch.
-    validation : sequence of float, default=()
-        Mean loss on unmixed rows that were held out, by epoch; empty where none were.
-    mixed : bool or sequence of bool, default=True
-        Whether the training examples were mixed, in all epochs or in each; the curve is
-        dashed where they were not.
+    training : array-like of shape (n_epochs,)
+        Mean loss on the training examples, by epoch.
+    validation : array-like of shape (n_epochs,), default=()
+        Mean loss on unmixed held-out rows, by epoch; empty without such rows.
+    mixed : bool or array-like of bool of shape (n_epochs,), default=True
+        Whether the training examples were mixed, by epoch.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     lines_ : dict of str to matplotlib Line2D
-        Curves by name: "training", "plain" where some epochs were not mixed, and
-        "validation" where rows were held out.
+        Curves by name: "mixed" and "unmixed" (training, as far as there are such epochs) and
+        "validation".
 
     Examples
     --------
@@ -45,26 +45,22 @@ class LossCurveDisplay:
     """
 
     def __init__(
-        self,
-        training: Sequence[float],
-        validation: Sequence[float] = (),
-        *,
-        mixed: bool | Sequence[bool] = True,
+        self, training: ArrayLike, validation: ArrayLike = (), *, mixed: ArrayLike = True
     ) -> None:
         self.training = np.asarray(training, dtype=float)
         self.validation = np.asarray(validation, dtype=float)
-        self.mixed = mixed
+        self.mixed = np.broadcast_to(np.asarray(mixed, dtype=bool), self.training.shape)
 
     @classmethod
-    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> LossCurveDisplay:
+    def from_estimator(cls, estimator: Any, **kwargs: Any) -> LossCurveDisplay:
         """Draw the curves of a fitted estimator.
 
         Parameters
         ----------
         estimator : MixupClassifier, MixupRegressor, or Pipeline that ends in one
             Fitted.
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+        **kwargs
+            Passed to :meth:`plot`, such as ``ax`` and ``name``.
 
         Returns
         -------
@@ -79,65 +75,58 @@ class LossCurveDisplay:
         check_is_fitted(net)
         if not hasattr(net, "loss_curve_"):
             raise TypeError(
-                f"estimator={type(net).__name__} has no loss_curve_. Give a fitted "
+                f"estimator={type(net).__name__} has no loss_curve_. Pass a fitted "
                 "MixupClassifier or MixupRegressor, or a Pipeline that ends in one."
             )
         mixed = np.zeros(len(net.loss_curve_), dtype=bool)
         if getattr(net, "alpha_", 0) > 0:  # a warm start goes through the span in every fit
             mixed = np.resize(mixed_epochs(net.mixing_span, net.net_.max_epochs), len(mixed))
-        curves = cls(net.loss_curve_, getattr(net, "validation_loss_curve_", ()), mixed=mixed)
-        return curves.plot(ax)
+        validation = getattr(net, "validation_loss_curve_", None)
+        if validation is None:  # a callback may have scored held-out rows
+            history = getattr(getattr(net, "net_", None), "history", ())
+            validation = [row["valid_loss"] for row in history if "valid_loss" in row]
+        curves = cls(net.loss_curve_, validation, mixed=mixed)
+        return curves.plot(**kwargs)
 
-    def plot(self, ax: Any = None) -> LossCurveDisplay:
-        """Draw.
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
+        """Draw the curves; training without mixing is dashed.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Where to draw; by default a new figure.
+        name : str, default=None
+            First word of the labels in the legend.
+        **kwargs
+            Passed to matplotlib's ``plot`` for every curve.
 
         Returns
         -------
         LossCurveDisplay
         """
-        if ax is None:
-            from matplotlib.figure import Figure
-
-            ax = Figure(figsize=(5.5, 3.5), layout="constrained").subplots()
-        self.ax_, self.figure_, self.lines_ = ax, ax.figure, {}
-        epochs = np.arange(1, len(self.training) + 1)
-        mixed = np.broadcast_to(np.asarray(self.mixed, dtype=bool), epochs.shape)
-        label = "training, mixed examples" if mixed.any() else "training (α = 0, not mixed)"
-        style = {"color": "C0", "marker": "." if len(epochs) < 3 else None}
-        plain = ~mixed & mixed.any()
-        if plain.any():
-            self._draw("plain", _with_next(plain), "training, not mixed", "--", style)
-        self._draw("training", _with_next(~plain), label, "-", style)
-        if len(self.validation):
-            style = {**style, "color": "C1"}
-            (self.lines_["validation"],) = ax.plot(
-                np.arange(1, len(self.validation) + 1),
-                self.validation,
-                label="validation, not mixed",
-                **style,
-            )
-        loss = "loss (training: on mixed examples)" if mixed.any() else "loss"
-        ax.set(xlabel="epoch", ylabel=loss, xlim=(0.5, max(len(epochs), 1) + 0.5))
+        self.ax_ = ax = get_axes(ax)
+        self.figure_ = ax.figure
+        mixed = np.where(self.mixed, self.training, np.nan)
+        # The dashed line runs below the solid one, so that there is no gap between them.
+        unmixed = np.array([]) if self.mixed.all() else self.training
+        curves = {
+            "unmixed": (unmixed, "training, not mixed"),
+            "mixed": (mixed, "training, mixed examples"),
+            "validation": (self.validation, "validation, not mixed"),
+        }
+        self.lines_: dict[str, Any] = {}
+        for key, (losses, label) in curves.items():
+            if np.isfinite(losses).any():
+                style = {
+                    "linestyle": "--" if key == "unmixed" else "-",
+                    "marker": "." if len(losses) < 3 else None,
+                    "label": label if name is None else f"{name}: {label}",
+                }
+                if key == "mixed" and "unmixed" in self.lines_:
+                    style["color"] = self.lines_["unmixed"].get_color()
+                places = np.arange(1, len(losses) + 1)
+                (self.lines_[key],) = ax.plot(places, losses, **{**style, **kwargs})
+        ax.set(xlabel="epoch", ylabel="loss")
         ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.grid(axis="y", alpha=0.3)
-        ax.legend(framealpha=0.8, edgecolor="none")
+        ax.legend()
         return self
-
-    def _draw(self, name: str, shown: np.ndarray, label: str, line: str, style: dict) -> None:
-        """Draw the training curve in some epochs."""
-        losses = np.where(shown, self.training, np.nan)
-        epochs = np.arange(1, len(losses) + 1)
-        (self.lines_[name],) = self.ax_.plot(
-            epochs, losses, linestyle=line, label=label, **style
-        )
-
-
-def _with_next(epochs: np.ndarray) -> np.ndarray:
-    """Add the epoch after each, so that curves of neighbouring epochs meet."""
-    return epochs | np.concatenate([[False], epochs[:-1]])

@@ -1,51 +1,53 @@
-"""A picture of how far probabilities can be believed."""
+"""A picture of how far probabilities can be trusted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from mixup_tab.displays.calibration_bands import accuracy_intervals
-from mixup_tab.displays.fitted_classifiers import check_classifiers
+from mixup_tab._extras import import_extra
+from mixup_tab.displays._plotting import class_codes, named_classifiers
 from mixup_tab.metrics import (
+    accuracy_intervals,
     calibration_bins,
     expected_calibration_error,
     pool_bins,
 )
 
-_MOST_INSIDE = 3  # methods whose legend and bands leave the curves free
+_MOST_INSIDE = 3  # methods whose bands and legend leave the curves readable
 
 
 class ReliabilityDisplay:
-    """Accuracy against confidence, with the share of rows in each bin below.
+    """Accuracy against confidence for any number of classes, with error bands.
 
     The confidence is the largest probability of a row; on the diagonal it equals the accuracy
-    (Guo et al. 2017, arXiv 1706.04599, figure 1). Bands are confidence intervals of the
-    accuracy in each bin
-    (:func:`~mixup_tab.displays.calibration_bands.accuracy_intervals`): where a band crosses
-    the diagonal, the rows of the bin do not show a lack of calibration.
+    (Guo et al. 2017, arXiv 1706.04599, figure 1). Below is the share of rows in each bin. The
+    bands are confidence intervals of the accuracy in each bin
+    (:func:`~mixup_tab.metrics.accuracy_intervals`): where a band crosses the diagonal, the rows
+    of that bin do not show a lack of calibration. For one class of two without bands, see
+    scikit-learn's :class:`~sklearn.calibration.CalibrationDisplay`.
 
     Parameters
     ----------
     bins : mapping of str to DataFrame
-        Bins of :func:`~mixup_tab.metrics.calibration_bins` by method; those of
-        several tables may be below each other.
+        Bins from :func:`~mixup_tab.metrics.calibration_bins` by method; those of several tables
+        may be concatenated.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        With the curves.
+        Axes of the curves.
     histogram_ax_ : matplotlib Axes
-        With the shares of rows.
+        Axes of the shares of rows.
     figure_ : matplotlib Figure
     lines_ : dict of str to matplotlib Line2D
         The curve of every method, over the bins that hold rows.
     bands_ : dict of str to matplotlib PolyCollection
-        The band of every method, where bands are drawn.
+        The band of every method; empty if no bands are drawn.
 
     Raises
     ------
@@ -69,40 +71,6 @@ class ReliabilityDisplay:
         self.bins = {str(name): pool_bins(part) for name, part in bins.items()}
 
     @classmethod
-    def from_predictions(
-        cls,
-        y: ArrayLike,
-        proba: ArrayLike | Mapping[str, ArrayLike],
-        *,
-        n_bins: int = 15,
-        level: float | None = 0.95,
-        ax: Any = None,
-    ) -> ReliabilityDisplay:
-        """Draw the predictions of one method or of several.
-
-        Parameters
-        ----------
-        y : array-like of int of shape (rows,)
-            Classes as column numbers of ``proba``.
-        proba : array-like of shape (rows, classes), or mapping of str to such
-            Predicted probabilities, by method where there are several.
-        n_bins : int, default=15
-            Number of bins of equal width.
-        level : float or None, default=0.95
-            Confidence level of the bands, drawn for at most three methods: more would hide
-            each other. None draws none.
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
-
-        Returns
-        -------
-        ReliabilityDisplay
-        """
-        parts = proba if isinstance(proba, Mapping) else {"predictions": proba}
-        bins = {name: calibration_bins(y, part, n_bins) for name, part in parts.items()}
-        return cls(bins).plot(ax, level=level)
-
-    @classmethod
     def from_estimator(
         cls,
         estimator: Any,
@@ -110,26 +78,22 @@ class ReliabilityDisplay:
         y: ArrayLike,
         *,
         n_bins: int = 15,
-        level: float | None = 0.95,
-        ax: Any = None,
+        **kwargs: Any,
     ) -> ReliabilityDisplay:
-        """Draw what one fitted classifier or several predict.
+        """Draw the predictions of one fitted classifier, or of several.
 
         Parameters
         ----------
         estimator : classifier with predict_proba, or mapping of str to such
-            Fitted; by name where there are several.
-        X : array-like of shape (rows, features)
-            Rows that no classifier has seen.
-        y : array-like of shape (rows,)
+            Fitted; a mapping names several.
+        X : array-like of shape (n_samples, n_features)
+            Rows that no classifier was fitted on.
+        y : array-like of shape (n_samples,)
             Their labels.
         n_bins : int, default=15
-            Number of bins of equal width.
-        level : float or None, default=0.95
-            Confidence level of the bands, drawn for at most three methods: more would hide
-            each other. None draws none.
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Number of bins of equal width, ≥ 1.
+        **kwargs
+            Passed to :meth:`plot`, such as ``ax`` and ``name``.
 
         Returns
         -------
@@ -138,134 +102,154 @@ class ReliabilityDisplay:
         Raises
         ------
         ValueError
-            If ``y`` holds a label that a classifier does not know, or there is no classifier.
+            If there is no classifier, or ``y`` holds a label that one does not know.
         TypeError
             If a classifier has no ``predict_proba``.
         """
-        named = estimator if isinstance(estimator, Mapping) else {_name(estimator): estimator}
-        check_classifiers(named, "estimator")
         bins = {
-            name: calibration_bins(_codes(one, y), one.predict_proba(X), n_bins)
-            for name, one in named.items()
+            key: calibration_bins(class_codes(one, y, key), one.predict_proba(X), n_bins)
+            for key, one in named_classifiers(estimator).items()
         }
-        return cls(bins).plot(ax, level=level)
+        return cls(bins).plot(**kwargs)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y: ArrayLike,
+        proba: ArrayLike | Mapping[str, ArrayLike],
+        *,
+        n_bins: int = 15,
+        **kwargs: Any,
+    ) -> ReliabilityDisplay:
+        """Draw the predictions of one method, or of several.
+
+        Parameters
+        ----------
+        y : array-like of int of shape (n_samples,)
+            Classes as column numbers of ``proba``.
+        proba : array-like of shape (n_samples, n_classes), or mapping of str to such
+            Predicted probabilities; a mapping names several methods.
+        n_bins : int, default=15
+            Number of bins of equal width, ≥ 1.
+        **kwargs
+            Passed to :meth:`plot`, such as ``ax`` and ``name``.
+
+        Returns
+        -------
+        ReliabilityDisplay
+        """
+        parts = proba if isinstance(proba, Mapping) else {"predictions": proba}
+        bins = {key: calibration_bins(y, part, n_bins) for key, part in parts.items()}
+        return cls(bins).plot(**kwargs)
 
     @classmethod
     def from_bins(
         cls,
         bins: pd.DataFrame | Mapping[str, pd.DataFrame],
-        *,
-        level: float | None = 0.95,
-        ax: Any = None,
+        **kwargs: Any,
     ) -> ReliabilityDisplay:
         """Draw bins that were counted before.
 
         Parameters
         ----------
         bins : DataFrame or mapping of str to DataFrame
-            See :class:`ReliabilityDisplay`; a DataFrame alone is one method.
-        level : float or None, default=0.95
-            Confidence level of the bands, drawn for at most three methods: more would hide
-            each other. None draws none.
-        ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Bins from :func:`~mixup_tab.metrics.calibration_bins`; a mapping names several
+            methods.
+        **kwargs
+            Passed to :meth:`plot`, such as ``ax`` and ``name``.
 
         Returns
         -------
         ReliabilityDisplay
         """
         named = bins if isinstance(bins, Mapping) else {"predictions": bins}
-        return cls(named).plot(ax, level=level)
+        return cls(named).plot(**kwargs)
 
-    def plot(self, ax: Any = None, *, level: float | None = 0.95) -> ReliabilityDisplay:
-        """Draw.
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        name: str | None = None,
+        level: float | None = 0.95,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw curves, bands and shares of rows.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure. The shares of rows go into its lower quarter, or
-            below it where it is no subplot.
+            Where to draw; by default a new figure. The shares of rows take the lowest quarter
+            of a subplot, and the space below other axes.
+        name : str, default=None
+            Label of the curve; title if there are several.
         level : float or None, default=0.95
-            Confidence level of the bands, drawn for at most three methods: more would hide
-            each other. None draws none.
+            Confidence level of the bands. They are drawn for at most three methods, because
+            more would hide each other; None draws no bands.
+        **kwargs
+            Passed to matplotlib's ``plot`` for the curves.
 
         Returns
         -------
         ReliabilityDisplay
         """
-        if ax is None:
-            from matplotlib.figure import Figure
-
-            width = 5.5 if len(self.bins) <= _MOST_INSIDE else 8
-            figure = Figure(figsize=(width, 5.5), layout="constrained")
-            ax, below = figure.subplots(2, sharex=True, height_ratios=(3, 1))
-        else:
-            below = _divide(ax)
-            ax.tick_params(labelbottom=False)
-        self.ax_, self.histogram_ax_, self.figure_ = ax, below, ax.figure
+        few = len(self.bins) <= _MOST_INSIDE
+        self.ax_, self.histogram_ax_ = ax, _ = _two_axes(ax, width=5.5 if few else 8)
+        self.figure_ = ax.figure
         ax.plot([0, 1], [0, 1], color="0.4", linestyle="--", linewidth=1, label="calibrated")
-        self.lines_ = {name: self._draw(name, part) for name, part in self.bins.items()}
-        banded = level is not None and len(self.bins) <= _MOST_INSIDE
-        self.bands_ = {name: self._band(name, level) for name in self.bins} if banded else {}
+        own = name if len(self.bins) == 1 else None
+        self.lines_ = {
+            key: self._draw(own or key, part, kwargs) for key, part in self.bins.items()
+        }
+        self.bands_ = {key: self._band(key, level) for key in self.bins if few and level}
+        if name is not None and own is None:
+            ax.set_title(name)
         ax.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
         self.histogram_ax_.set(xlabel="confidence", ylabel="rows %", ylim=(0, None))
-        for axes in (ax, self.histogram_ax_):
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.grid(alpha=0.3)
-        # Beside the curves where it would cover them.
-        beside = {} if len(self.bins) <= _MOST_INSIDE else {"bbox_to_anchor": (1.02, 1)}
-        ax.legend(loc="upper left", framealpha=0.8, edgecolor="none", **beside)
+        ax.legend(loc="upper left", **({} if few else {"bbox_to_anchor": (1.02, 1)}))
         return self
 
-    def _draw(self, name: str, bins: pd.DataFrame) -> Any:
-        held = bins[bins["count"] > 0]
+    def _draw(self, label: str, bins: pd.DataFrame, style: dict[str, Any]) -> Any:
+        """Draw one curve, and its steps in the lower axes."""
+        filled = bins[bins["count"] > 0]
+        label = f"{label}, ECE {expected_calibration_error(bins):.3f}"
         (line,) = self.ax_.plot(
-            held["confidence"] / held["count"],
-            held["correct"] / held["count"],
-            marker="o",
-            markersize=4,
-            label=f"{name}, ECE {expected_calibration_error(bins):.3f}",
+            filled["confidence"] / filled["count"],
+            filled["correct"] / filled["count"],
+            **{"marker": "o", "markersize": 4, "label": label, **style},
         )
         share = 100 * bins["count"] / max(bins["count"].sum(), 1)
         edges = np.append(bins["low"], bins["high"].iloc[-1:])
         self.histogram_ax_.stairs(share, edges, color=line.get_color(), linewidth=1.5)
         return line
 
-    def _band(self, name: str, level: float) -> Any:
-        bands = accuracy_intervals(self.bins[name], level)
+    def _band(self, key: str, level: float) -> Any:
+        bands = accuracy_intervals(self.bins[key], level)
         return self.ax_.fill_between(
             bands["confidence"],
             bands["low"],
             bands["high"],
-            color=self.lines_[name].get_color(),
+            color=self.lines_[key].get_color(),
             alpha=0.15,
             linewidth=0,
         )
 
 
-def _divide(ax: Any) -> Any:
-    """Make room below axes and return axes that fill it."""
+def _two_axes(ax: Any, width: float) -> tuple[Any, Any]:
+    """Return axes for curves, and axes below them with the same confidences."""
+    if ax is None:
+        pyplot = import_extra("matplotlib.pyplot", "plots")
+        _, (ax, below) = pyplot.subplots(
+            2,
+            figsize=(width, 5.5),
+            layout="constrained",
+            sharex=True,
+            height_ratios=(3, 1),
+        )
+        return ax, below
+    ax.tick_params(labelbottom=False)
     place = ax.get_subplotspec()
     if place is None:
-        return ax.inset_axes([0, -0.36, 1, 0.3], sharex=ax)
+        return ax, ax.inset_axes([0, -0.36, 1, 0.3], sharex=ax)
     upper, lower = place.subgridspec(2, 1, height_ratios=(3, 1))
     ax.set_subplotspec(upper)
-    return ax.figure.add_subplot(lower, sharex=ax)
-
-
-def _name(estimator: Any) -> str:
-    """Name of a classifier's class; of the last step for a pipeline."""
-    steps = getattr(estimator, "steps", None)
-    return type(steps[-1][1] if steps else estimator).__name__
-
-
-def _codes(estimator: Any, y: ArrayLike) -> np.ndarray:
-    """Labels as column numbers of what a classifier predicts."""
-    y, classes = np.asarray(y), np.asarray(estimator.classes_)
-    unknown = y[~np.isin(y, classes)]
-    if len(unknown):
-        raise ValueError(
-            f"y holds {unknown.tolist()[0]!r}, which {_name(estimator)} has not seen in "
-            "training. Leave such rows out, or train on all classes."
-        )
-    return np.searchsorted(classes, y)
+    return ax, ax.figure.add_subplot(lower, sharex=ax)

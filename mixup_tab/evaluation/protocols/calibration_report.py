@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mixup_tab.displays.calibration_bands import calibration_error_interval
-from mixup_tab.displays.reliability import ReliabilityDisplay
+from mixup_tab.displays import ReliabilityDisplay
 from mixup_tab.evaluation.protocols.calibration import BEFORE, NETS, TEMPERED
 from mixup_tab.evaluation.protocols.scores import (
     Report,
@@ -18,7 +17,7 @@ from mixup_tab.evaluation.protocols.scores import (
 )
 from mixup_tab.evaluation.session import Session
 from mixup_tab.evaluation.statistics import holm, paired_tests
-from mixup_tab.metrics import expected_calibration_error
+from mixup_tab.metrics import calibration_error_interval, expected_calibration_error
 from mixup_tab.page import Page
 
 FORMATS = {

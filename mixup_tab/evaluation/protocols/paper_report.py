@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mixup_tab.displays.alpha_curve import AlphaCurveDisplay
+from mixup_tab.displays import AlphaCurveDisplay
 from mixup_tab.evaluation.protocols.paper import CHOSEN, ERM, PUBLISHED, TEST_SHARE
 from mixup_tab.evaluation.protocols.scores import Report, Shown, facts_of, set_details
 from mixup_tab.evaluation.session import Session

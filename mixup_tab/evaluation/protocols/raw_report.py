@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mixup_tab.displays.reliability import ReliabilityDisplay
+from mixup_tab.displays import ReliabilityDisplay
 from mixup_tab.evaluation.critical_difference import CriticalDifferenceDisplay
 from mixup_tab.evaluation.protocols.contestants import BEST_EFFORT, OURS
 from mixup_tab.evaluation.protocols.scores import (

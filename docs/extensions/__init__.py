@@ -1,1 +1,0 @@
-"""Small extensions of Sphinx for this site."""
