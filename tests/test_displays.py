@@ -37,7 +37,7 @@ from mixup_tab.displays import (
 )
 from mixup_tab.displays._plotting import class_colors, label_colors
 from mixup_tab.metrics import accuracy_intervals, calibration_bins, expected_calibration_error
-from mixup_tab.mixing import RULES
+from mixup_tab.mixing._names import RULES
 
 X, CODES = make_blobs(60, centers=3, cluster_std=2, random_state=0)
 Y2, Y3 = CODES > 0, np.array(["red", "green", "blue"])[CODES]
@@ -496,7 +496,7 @@ def test_rules_mix_as_they_say():
 def test_every_rule_that_mixes_inputs_of_a_classification_can_be_drawn():
     rows = set(map(tuple, X.astype(np.float32)))
     for name, make in RULES.items():
-        if not make().hidden and make().kind != "values":
+        if not make().mixes_hidden and make().task != "regression":
             display = MixedSamplesDisplay.from_rule(X, Y3, name, alpha=1, n_samples=70)
             assert display.mixed.shape == (70, 2), name
             np.testing.assert_allclose(display.labels.sum(axis=1), 1, atol=1e-5)
@@ -622,12 +622,12 @@ def test_rules_show_the_weight_that_they_drew():
 
 @dataclass(frozen=True)
 class OfHiddenLayers(Mixup):
-    hidden = True
+    mixes_hidden = True
 
 
 @dataclass(frozen=True)
 class OfValues(Mixup):
-    kind = "values"
+    task = "regression"
 
 
 def test_bad_input_of_searches():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from test_imports import FLOORS
 
-from mixup_tab.mixing import RULES
+from mixup_tab.mixing._names import RULES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -8,10 +8,11 @@ from torch import nn
 
 from mixup_tab import MLP, MixupClassifier, MixupNet, MixupRegressor, MixupSearchCV
 from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
-from mixup_tab.mixing import RULES, RegMixup, as_rule
+from mixup_tab.mixing import CMixup, RegMixup
+from mixup_tab.mixing._names import RULES, as_rule
 
-FOR_CLASSES = [name for name in RULES if as_rule(name).kind != "values"]
-FOR_VALUES = [name for name in RULES if as_rule(name).kind != "classes"]
+FOR_CLASSES = [name for name in RULES if as_rule(name).task != "regression"]
+FOR_VALUES = [name for name in RULES if as_rule(name).task != "classification"]
 
 
 @pytest.fixture(scope="module")
@@ -57,16 +58,16 @@ def test_a_regressor_learns_with_it(name, table):
         assert fitted.score(X, targets) > 0.5
 
 
-@pytest.mark.parametrize("kind", ["classes", "values"])
-def test_rules_for_the_other_kind_of_target_are_refused(kind, table):
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_rules_for_the_other_task_are_refused(task, table):
     X, y = table
-    estimator = MixupClassifier() if kind == "values" else MixupRegressor()
-    names = [name for name in RULES if as_rule(name).kind == kind]
+    estimator = MixupClassifier() if task == "regression" else MixupRegressor()
+    names = [name for name in RULES if as_rule(name).task == task]
     assert names
     for name in names:
         estimator.set_params(mixing=name)
         with pytest.raises(ValueError, match=f"mixing='{name}'"):
-            estimator.fit(X, y if kind == "values" else X[:, 0])
+            estimator.fit(X, y if task == "regression" else X[:, 0])
 
 
 @pytest.mark.parametrize("name", ["remix", "cmixup"])
@@ -77,7 +78,7 @@ def test_a_net_refuses_them_by_its_criterion(name, table):
     ]
     y = X[:, :1] if values else (X[:, 0] > 0).astype("int64")
     one = MixupNet(MLP, kind, mixing=name, module__in_features=4, module__out_features=1)
-    with pytest.raises(ValueError, match=f"mixing='{name}' looks at .*criterion="):
+    with pytest.raises(ValueError, match=f"mixing='{name}' is for .*criterion="):
         one.fit(X, y)
 
 
@@ -156,3 +157,36 @@ def test_batches_that_grow_work_with_what_a_fit_can_have(table):
     ).fit(X, y, sample_weight=weight)
     assert fitted.score(X, y) > 0.6
     assert clone(fitted).mixing == rule
+
+
+def test_auto_is_both_for_tables_and_mixup_for_own_modules(two_classes, noisy_net):
+    X, y = two_classes
+    quick = {"max_epochs": 2, "random_state": 0}
+    auto = MixupClassifier(**quick).fit(X, y)
+    named = MixupClassifier(mixing="mixup+cutmix", n_estimators=4, **quick).fit(X, y)
+    assert np.array_equal(auto.predict_proba(X), named.predict_proba(X))
+    own = MixupClassifier(module=noisy_net, **quick).fit(X, y)
+    named = MixupClassifier(module=noisy_net, mixing="mixup", n_estimators=1, **quick).fit(X, y)
+    assert np.array_equal(own.predict_proba(X), named.predict_proba(X))
+
+
+def test_cmixup_has_the_same_effect_in_any_unit_of_the_values(line):
+    X, y = line
+    rule = CMixup(0.3)
+    fitted, scaled = (
+        MixupRegressor(mixing=rule, alpha=2.0, max_epochs=20, random_state=0).fit(X, unit * y)
+        for unit in (1, 1024)
+    )
+    assert np.allclose(scaled.predict(X), 1024 * fitted.predict(X), rtol=1e-3)
+
+
+def test_remix_finds_more_of_a_rare_class():
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], [400, 40])
+    X = (rng.normal(size=(440, 2)) + 1.5 * y[:, None]).astype(np.float32)
+    small = {"hidden_layer_sizes": (16,), "learning_rate_init": 0.02, "random_state": 0}
+    plain, remix = (
+        MixupClassifier(**small, mixing=mixing, alpha=1.0, max_epochs=20).fit(X, y).predict(X)
+        for mixing in ("mixup", "remix")
+    )
+    assert remix[y == 1].mean() > plain[y == 1].mean() + 0.1

@@ -13,7 +13,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from mixup_tab._extras import import_extra
-from mixup_tab.mixing import MixingRule, as_rule
+from mixup_tab.mixing import MixingRule
+from mixup_tab.mixing._names import as_rule
 
 # Okabe and Ito's colors for color-blind readers, without yellow, which is faint on white.
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
@@ -114,12 +115,12 @@ def seeded_generator(random_state: Any) -> torch.Generator:
 def visible_rule(mixing: str | MixingRule) -> MixingRule:
     """Return the rule if it mixes inputs of a classification."""
     rule = as_rule(mixing)
-    if rule.hidden:
+    if rule.mixes_hidden:
         raise ValueError(
             f"mixing={mixing!r} mixes a hidden layer and leaves inputs unchanged. Use a rule "
             "that mixes inputs, such as 'mixup'."
         )
-    if rule.kind == "values":
+    if rule.task == "regression":
         raise ValueError(
             f"mixing={mixing!r} is for regression. Use a rule that mixes classes, such as "
             "'mixup'."
@@ -131,7 +132,7 @@ def mix_batch(
     rule: MixingRule, alpha: float, x: torch.Tensor, y: torch.Tensor, source: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Mix all rows once, as one batch; return mixed inputs and soft labels."""
-    rule = rule.learn(lambda rows: x[rows], y)
+    rule = rule.fit(lambda rows: x[rows], y)
     labels = y if rule.needs_labels else None
     mix = rule.draw(alpha, (len(x),), features=x.shape[1:], generator=source, labels=labels)
     onehot = torch.eye(int(y.max()) + 1)[y]

@@ -55,7 +55,7 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
 
     _criterion: type
     # The kind of rules that are for these targets, and one to propose instead of others.
-    _kind: str
+    _task: str
     _proposal: str
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -102,7 +102,7 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
         _check_layers(self.hidden_layer_sizes)
         _check_module(self.module)
         _check_callbacks(self.callbacks)
-        if mixing_rule(self).kind not in ("any", self._kind):
+        if mixing_rule(self).task not in ("any", self._task):
             raise ValueError(
                 f"mixing={self.mixing!r} is not for the targets of {type(self).__name__}. Use "
                 f"'mixup', or {self._proposal}."

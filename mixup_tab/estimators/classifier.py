@@ -151,7 +151,7 @@ class MixupClassifier(LabelsMixin, BaseMixup):
     """
 
     _criterion = MixedCrossEntropy
-    _kind = "classes"
+    _task = "classification"
     _proposal = "'same_class' for partners of the same class"
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMixup._parameter_constraints,

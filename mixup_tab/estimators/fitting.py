@@ -17,7 +17,8 @@ from skorch.dataset import ValidSplit
 from torch import nn
 
 from mixup_tab.estimators.data import TrainingData, input_layer_fitter, takes_any_shape
-from mixup_tab.mixing import MixingRule, as_rule
+from mixup_tab.mixing import MixingRule
+from mixup_tab.mixing._names import as_rule
 from mixup_tab.nets import MLP
 from mixup_tab.training import KeepBestWeights, LearningRate, MixupNet
 

@@ -111,7 +111,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
     """
 
     _criterion = MixedSquaredError
-    _kind = "values"
+    _task = "regression"
     _proposal = "'cmixup' for partners with similar values"
 
     def __init__(

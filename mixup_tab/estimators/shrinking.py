@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.special import betainc
 
-from mixup_tab.mixing.draw import check_alpha
+from mixup_tab.mixing._draw import check_alpha
 from mixup_tab.nets.stacked import as_stack
 from mixup_tab.training import MixupNet
 

@@ -18,7 +18,7 @@ from mixup_tab.estimators import MixupClassifier
 from mixup_tab.evaluation.runs import Plan, Task, Trial, execute
 from mixup_tab.evaluation.statistics import resampled_interval
 from mixup_tab.evaluation.tables import check_names, load
-from mixup_tab.mixing.draw import check_alpha
+from mixup_tab.mixing._draw import check_alpha
 from mixup_tab.training.device import pick_device
 
 TEST_SHARE = 0.25

@@ -1,27 +1,19 @@
-"""What mixes: the draw (λ, partners) and its application to inputs and targets.
+"""Mixing rules: how two training examples become one.
 
-Everything here is pure torch on any device and dtype. Randomness comes only from the
-``torch.Generator`` that is passed in, nothing is changed in place, and nothing waits
-for the device.
+Pass a rule, or its name, as ``mixing=`` to an estimator. Rules are pure PyTorch: they run on
+any device and in any dtype, draw random numbers from the given ``torch.Generator`` only, change
+nothing in place, and never wait for the device. For a rule of your own, subclass
+:class:`MixingRule`.
 """
 
-from mixup_tab.mixing.both import MixupCutMix
-from mixup_tab.mixing.cmixup import CMixup
-from mixup_tab.mixing.cutmix import CutMix
-from mixup_tab.mixing.cutout import Cutout
-from mixup_tab.mixing.dirichlet import DirichletMixup
-from mixup_tab.mixing.draw import beta, partners
+from mixup_tab.mixing.cutmix import CutMix, Cutout, MixupCutMix
 from mixup_tab.mixing.featmix import FeatMix
-from mixup_tab.mixing.manifold import ManifoldMixup
-from mixup_tab.mixing.mixup import Mixup
-from mixup_tab.mixing.regmixup import RegMixup
-from mixup_tab.mixing.remix import Remix
+from mixup_tab.mixing.mixup import DirichletMixup, Mixup
 from mixup_tab.mixing.rule import Mix, MixingRule
-from mixup_tab.mixing.rules import RULES, as_rule
-from mixup_tab.mixing.wrapper import Wrapper
+from mixup_tab.mixing.target_aware import CMixup, Remix
+from mixup_tab.mixing.wrapping import ManifoldMixup, RegMixup
 
 __all__ = [
-    "RULES",
     "CMixup",
     "CutMix",
     "Cutout",
@@ -34,8 +26,4 @@ __all__ = [
     "MixupCutMix",
     "RegMixup",
     "Remix",
-    "Wrapper",
-    "as_rule",
-    "beta",
-    "partners",
 ]

@@ -1,35 +1,40 @@
-"""Feat-Mix: CutMix whose labels are weighed by what the kept features tell."""
+"""Feat-Mix: CutMix whose labels are weighted by the information of the features kept."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from mixup_tab.mixing.constants import shares_on_device
 from mixup_tab.mixing.cutmix import Cut, CutMix
-from mixup_tab.mixing.information import information_of
+
+# Estimating the information reads at most MAX_ROWS rows and at most MAX_VALUES values, but
+# always MIN_ROWS rows.
+MAX_ROWS = 10_000
+MAX_VALUES = 1 << 24
+MIN_ROWS = 1_000
+_VALUES_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)
 class FeatMix(CutMix):
-    """Swapped columns or boxes, weighed by the information that is kept.
+    """Swaps columns or boxes as CutMix, and weights labels by the information kept.
 
-    Examples are mixed as by :class:`CutMix`, and ỹ = λ y_i + (1 − λ) y_j where λ is the
-    share of mutual information with the target, Σ I(kept) / Σ I(all), instead of the share
-    of columns: swapping a column that tells nothing leaves the label as it is. Feat-Mix of
-    ExcelFormer (Chen et al. 2023, arXiv 2301.02819). In images λ is the information of the
-    values outside of the box.
+    ỹ = λ y_i + (1 − λ) y_j, where λ is not the share of columns kept but their share of the
+    mutual information with the target, Σ I(kept) / Σ I(all): swapping a column that is
+    independent of the label leaves the label as it is. Feat-Mix of ExcelFormer (Chen et al.
+    2023, arXiv 2301.02819). In images, λ is the share of information outside of the box.
 
     Parameters
     ----------
     information : tuple of float, default=None
-        Mutual information of every feature with the target, at least 0, of one example
-        flattened. None lets training estimate it, from the rows that it trains on only.
-        Where all of it is 0, every feature counts the same.
+        Mutual information of every feature with the target, at least 0, of one flattened
+        example. None estimates it from the training rows in ``fit``. If all are 0, every
+        feature counts the same.
     axes : {"both", "time", "frequency"}, default="both"
         Axes along which a box ends, as in :class:`CutMix`.
 
@@ -49,31 +54,19 @@ class FeatMix(CutMix):
         super().__post_init__()
         if self.information is None:
             return
-        object.__setattr__(self, "information", tuple(map(float, self.information)))
-        if not all(math.isfinite(one) and one >= 0 for one in self.information):
+        information = tuple(map(float, self.information))
+        object.__setattr__(self, "information", information)
+        if not all(math.isfinite(one) and one >= 0 for one in information):
             raise ValueError(
                 "information must hold finite numbers of at least 0, one for every feature, "
-                f"got {self.information!r}."
+                f"got {information!r}."
             )
 
-    def learn(self, take: Callable[[Tensor], Tensor], y: Tensor) -> FeatMix:
-        """Return the rule with the information of the training rows.
-
-        Parameters
-        ----------
-        take : callable
-            Gives the inputs, as they are mixed, at positions of training rows.
-        y : Tensor, shape (rows,) or (rows, outputs)
-            Class codes, or values.
-
-        Returns
-        -------
-        FeatMix
-            The rule itself where ``information`` is given.
-        """
+    def fit(self, take: Callable[[Tensor], Tensor], labels: Tensor) -> FeatMix:
+        """Return the rule with the information of the features; see :meth:`MixingRule.fit`."""
         if self.information is not None:
             return self
-        return replace(self, information=tuple(information_of(take, y).tolist()))
+        return replace(self, information=tuple(information_of_rows(take, labels).tolist()))
 
     def draw(
         self,
@@ -84,39 +77,114 @@ class FeatMix(CutMix):
         generator: torch.Generator,
         labels: Tensor | None = None,
     ) -> Cut:
-        """Draw partners and what is kept.
-
-        Parameters
-        ----------
-        alpha, shape, features, generator, labels
-            As in :meth:`CutMix.draw`.
-
-        Returns
-        -------
-        Cut
-            ``lam`` is the share of information that is kept.
-
-        Raises
-        ------
-        ValueError
-            If the information is not known, or is that of other features.
-        """
+        """Draw partners and the values to keep; see :meth:`MixingRule.draw`."""
         cut = super().draw(alpha, shape, features=features, generator=generator)
-        # Boxes are the same in all channels.
+        # A box is the same in all channels, so their information is added.
         places = tuple(features) if len(features) == 1 else tuple(features)[-2:]
         share = self._shares(features, cut.lam.device).view(-1, math.prod(places)).sum(0)
-        gone = (~cut.keep).reshape(*cut.lam.shape, -1).to(share.dtype)
-        return cut._replace(lam=(1 - gone @ share).clamp(0, 1))
+        lost = (~cut.keep).reshape(*cut.lam.shape, -1).to(share.dtype)
+        return cut._replace(lam=(1 - lost @ share).clamp(0, 1))
 
     def _shares(self, features: Sequence[int], device: torch.device) -> Tensor:
         if self.information is None:
             raise ValueError(
-                "FeatMix does not know the information of the features yet. fit learns it from "
-                "a table; elsewhere call learn, or pass FeatMix(information=...)."
+                "FeatMix does not know the information of the features yet. Call its fit, or "
+                "pass FeatMix(information=...)."
             )
         if len(self.information) != math.prod(features):
             raise ValueError(
                 f"information must hold {math.prod(features)} numbers, one for every feature, "
                 f"got {len(self.information)}."
             )
-        return shares_on_device(self.information, device)
+        return _shares_on_device(self.information, device)
+
+
+@lru_cache(maxsize=16)  # copying them again in every step would wait for the device
+@torch.inference_mode(False)
+def _shares_on_device(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Return values divided by their sum; equal shares if all of them are 0."""
+    numbers = torch.tensor(values, dtype=torch.float64)
+    numbers = numbers if numbers.any() else torch.ones_like(numbers)
+    return (numbers / numbers.sum()).to(device, torch.float32)
+
+
+def information_of_rows(take: Callable[[Tensor], Tensor], labels: Tensor) -> Tensor:
+    """Estimate the mutual information from training rows, evenly spaced if there are many."""
+    features = take(torch.zeros(1, dtype=torch.int64, device=labels.device)).numel()
+    most = min(MAX_ROWS, max(MAX_VALUES // max(features, 1), MIN_ROWS))
+    count = min(len(labels), most)
+    rows = torch.arange(count, device=labels.device) * len(labels) // count
+    return mutual_information(take(rows).flatten(1), labels[rows])
+
+
+def mutual_information(x: Tensor, y: Tensor, *, bins: int = 8) -> Tensor:
+    """Estimate the mutual information of every feature with the target, in nats.
+
+    I = Σ p(a, b) log(p(a, b) / (p(a) p(b))) over bins a of the feature (:func:`quantile_codes`)
+    and classes b, with shares of rows for p. Independent features get slightly more than 0,
+    about (bins − 1)(classes − 1) / (2 rows).
+
+    Parameters
+    ----------
+    x : Tensor, shape (rows, features)
+        Inputs.
+    y : Tensor of int, shape (rows,), or of float, shape (rows,) or (rows, outputs)
+        Class codes; or values, which are cut into bins too. The information with several
+        outputs is averaged.
+    bins : int, default=8
+        As in :func:`quantile_codes`.
+
+    Returns
+    -------
+    Tensor of float64, shape (features,), on the CPU
+        At least 0.
+    """
+    targets = y.reshape(len(y), -1).T
+    targets = quantile_codes(targets, bins) if y.is_floating_point() else targets
+    n_cells = 2 * bins * (int(targets.max()) + 1)  # of one feature, at most
+    found = []
+    for part in x.T.split(max(_VALUES_AT_ONCE // max(len(x), n_cells), 1)):
+        codes = quantile_codes(part, bins)
+        found.append(torch.stack([_information(codes, one) for one in targets]).mean(0))
+    return torch.cat(found)
+
+
+def quantile_codes(x: Tensor, bins: int = 8) -> Tensor:
+    """Cut every feature of ``x``, shape (features, rows), into bins of about equal size.
+
+    The bounds are halfway between neighbours at the k/bins quantiles. A value that so many
+    rows share that a bound falls on it gets a bin of its own, so that categories stay apart.
+
+    Returns
+    -------
+    Tensor of int64, shape (features, rows)
+        Codes in [0, 2 · bins − 2], larger for larger values.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from mixup_tab.mixing.featmix import quantile_codes
+    >>> quantile_codes(torch.tensor([[3.0, 1.0, 2.0, 4.0], [0.0, 0.0, 0.0, 9.0]]), bins=2)
+    tensor([[2, 0, 0, 2],
+            [1, 1, 1, 2]])
+    """
+    x = x.contiguous()
+    rows = x.shape[1]
+    place = torch.arange(1, bins, device=x.device) * rows // bins
+    ordered = x.sort(1).values
+    bounds = torch.lerp(ordered[:, (place - 1).clamp(min=0)], ordered[:, place], 0.5)
+    # Values below, on and above bound k get the codes 2k, 2k + 1 and 2k + 2.
+    below = torch.searchsorted(bounds, x)
+    return below + torch.searchsorted(bounds, x, right=True)
+
+
+def _information(codes: Tensor, y: Tensor) -> Tensor:
+    """Mutual information of codes, shape (features, rows), with those of the target."""
+    features, (n_codes, n_classes) = len(codes), (int(part.max()) + 1 for part in (codes, y))
+    first = torch.arange(features, device=codes.device).unsqueeze(1) * n_codes
+    cells = ((first + codes) * n_classes + y.to(codes)).flatten()
+    counts = torch.bincount(cells, minlength=features * n_codes * n_classes)
+    joint = counts.view(features, n_codes, n_classes).cpu().double() / len(y)
+    independent = joint.sum(2, keepdim=True) * joint.sum(1, keepdim=True)
+    terms = torch.where(joint > 0, joint * (joint / independent.clamp(min=1e-300)).log(), 0.0)
+    return terms.sum((1, 2)).clamp(min=0)

@@ -1,23 +1,23 @@
-"""The interface of a mixing rule: draw parameters, apply them to x, apply them to y."""
+"""The base class of mixing rules, and how two examples are blended."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 
 class Mix(NamedTuple):
-    """What one draw decided for a number of batches.
+    """The random decisions of one draw.
 
     Attributes
     ----------
     lam : Tensor, shape (..., batch)
-        Weight of the example itself; its partner gets ``1 - lam``.
+        λ in [0, 1]: weight of the example itself; its partner gets 1 − λ.
     partner : Tensor of int64, shape (..., batch)
         Position of the partner in the same batch.
     """
@@ -27,44 +27,73 @@ class Mix(NamedTuple):
 
 
 class MixingRule(ABC):
-    """How examples are mixed.
+    """Base class of mixing rules, also for your own.
 
-    A rule is a value without state: :meth:`draw` makes the random decisions, the two
-    other methods apply them. Subclasses are frozen dataclasses that compare by their fields.
+    :meth:`draw` makes all random decisions, :meth:`mix_x` and :meth:`mix_y` apply them to
+    inputs and targets. A rule of your own needs :meth:`draw` alone if it returns a
+    :class:`Mix`: both are then mixed by λ.
 
-    Attributes
-    ----------
-    needs_labels : bool
-        Whether :meth:`draw` looks at the targets of the examples: class codes, or values
-        where ``kind`` is "values".
-    kind : {"any", "classes", "values"}
-        What targets the rule is for; "classes" rules it out for regression and "values" for
-        classification.
-    hidden : bool
-        Whether inputs are left alone and a hidden layer of the net is mixed.
-    grows : bool
-        Whether a mixed batch has more examples than the batch it was made of.
+    Rules have no state: subclasses are frozen dataclasses that compare by their fields. All
+    methods work on several batches at once (any leading axes), on any device, change nothing
+    in place, and draw from the given generator only.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> import torch
+    >>> from mixup_tab.mixing import MixingRule, Mixup
+    >>> @dataclass(frozen=True)
+    ... class Halfway(MixingRule):
+    ...     def draw(self, alpha, shape, *, features=(), generator, labels=None):
+    ...         mix = Mixup().draw(alpha, shape, generator=generator)
+    ...         return mix._replace(lam=torch.full_like(mix.lam, 0.5))
+    >>> rule = Halfway()
+    >>> mix = rule.draw(1.0, (3,), generator=torch.Generator().manual_seed(0))
+    >>> mix.partner
+    tensor([1, 2, 0])
+    >>> rule.mix_x(torch.tensor([[0.0, 2.0], [2.0, 4.0], [4.0, 0.0]]), mix)
+    tensor([[1., 3.],
+            [3., 2.],
+            [2., 1.]])
     """
 
-    needs_labels: bool = False
-    kind: str = "any"
-    hidden: bool = False
-    grows: bool = False
+    # What training asks a rule. A subclass sets its answers as class attributes.
 
-    def learn(self, take: Callable[[Tensor], Tensor], y: Tensor) -> MixingRule:
-        """Return the rule with what it must know of the training rows.
+    @property
+    def needs_labels(self) -> bool:
+        """Whether :meth:`draw` must get ``labels``."""
+        return False
+
+    @property
+    def task(self) -> str:
+        """What the rule is for: "any", "classification" or "regression"."""
+        return "any"
+
+    @property
+    def mixes_hidden(self) -> bool:
+        """Whether a hidden layer of the net is mixed instead of the inputs."""
+        return False
+
+    @property
+    def enlarges_batch(self) -> bool:
+        """Whether a mixed batch has more examples than the batch that it is made from."""
+        return False
+
+    def fit(self, take: Callable[[Tensor], Tensor], labels: Tensor) -> MixingRule:
+        """Return the rule with what it must know about the training rows.
 
         Parameters
         ----------
         take : callable
-            Gives the inputs, as they are mixed, at positions of training rows.
-        y : Tensor, shape (rows,) or (rows, outputs)
-            Class codes, or values.
+            Returns the inputs, shape (n, *features), at positions of training rows, shape
+            (n,): as the net sees them, before mixing.
+        labels : Tensor, shape (rows,) or (rows, outputs)
+            Class codes (int64), or values of a regression (float).
 
         Returns
         -------
         MixingRule
-            The rule itself where there is nothing to know.
+            By default the rule itself.
         """
         return self
 
@@ -77,58 +106,87 @@ class MixingRule(ABC):
         features: Sequence[int] = (),
         generator: torch.Generator,
         labels: Tensor | None = None,
-    ) -> Mix:
-        """Draw weights and partners for batches of shape ``(..., batch, *features)``."""
+    ) -> Any:
+        """Draw λ and partners for batches of examples.
 
-    @abstractmethod
-    def mix_x(self, x: Tensor, mix: Mix) -> Tensor:
-        """Mix inputs of shape ``(..., batch, *features)``."""
+        Parameters
+        ----------
+        alpha : float
+            Strength of mixing, 0 ≤ α < ∞: the parameter of Beta(α, α). With 0 every example
+            stays as it is.
+        shape : sequence of int
+            ``(..., batch)``: any number of batches of one size, 1 included.
+        features : sequence of int, default=()
+            Shape of one example, such as ``(columns,)`` or ``(channels, height, width)``.
+        generator : torch.Generator
+            Source of randomness; the results are on its device.
+        labels : Tensor, shape ``shape`` or (*shape, outputs), default=None
+            Class codes (int64), or values of a regression (float), of the examples.
 
-    @abstractmethod
-    def mix_y(self, y: Tensor, mix: Mix) -> Tensor:
-        """Mix targets of shape ``(..., batch, outputs)``: one-hot rows or values."""
+        Returns
+        -------
+        Mix or another NamedTuple of tensors
+            For :meth:`mix_x` and :meth:`mix_y`.
+
+        Raises
+        ------
+        ValueError
+            If ``alpha`` is negative or not finite, labels are missing, or the rule cannot mix
+            examples of this shape.
+        """
+
+    def mix_x(self, x: Tensor, mix: Any) -> Tensor:
+        """Mix inputs.
+
+        Parameters
+        ----------
+        x : Tensor, shape (..., batch, *features)
+            Inputs.
+        mix : Mix or another NamedTuple of tensors
+            The result of :meth:`draw`.
+
+        Returns
+        -------
+        Tensor, shape of ``x``
+            Twice as many examples if the rule enlarges batches.
+        """
+        return mix_pairs(x, mix.partner, mix.lam)
+
+    def mix_y(self, y: Tensor, mix: Any) -> Tensor:
+        """Mix targets.
+
+        Parameters
+        ----------
+        y : Tensor, shape (..., batch, outputs)
+            One-hot or soft labels, or values of a regression.
+        mix : Mix or another NamedTuple of tensors
+            The result of :meth:`draw`.
+
+        Returns
+        -------
+        Tensor, shape of ``y``
+            Twice as many examples if the rule enlarges batches.
+        """
+        return mix_pairs(y, mix.partner, mix.lam)
+
+
+def mix_pairs(x: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
+    """Return λ x_i + (1 − λ) x_j, exactly x_i where λ is 1."""
+    weight = lam.to(x.dtype).reshape(lam.shape + (1,) * (x.dim() - lam.dim()))
+    return torch.lerp(take_partners(x, partner), x, weight)
 
 
 def take_partners(x: Tensor, partner: Tensor) -> Tensor:
-    """Return the partner of every example.
-
-    Parameters
-    ----------
-    x : Tensor, shape (..., batch, *rest)
-        Examples.
-    partner : Tensor of int64, shape (..., batch)
-        Positions along the batch axis.
-
-    Returns
-    -------
-    Tensor, shape of ``x``
-    """
+    """Return the partner of every example: ``x`` at positions along the batch axis."""
     batch = partner.shape[-1]
+    # One index_select over all batches is several times as fast as a gather.
     rows = partner.reshape(-1, batch) + _starts(partner.numel(), batch, partner.device)
     flat = x.reshape(-1, *x.shape[partner.dim() :])
     return flat.index_select(0, rows.flatten()).view(x.shape)
 
 
 @lru_cache(maxsize=16)
-@torch.inference_mode(False)
+@torch.inference_mode(False)  # the cached tensor must also be usable where gradients are needed
 def _starts(total: int, batch: int, device: torch.device) -> Tensor:
-    """Positions of the first example of every batch, as a column."""
+    """Positions of the first example of every batch, shape (batches, 1)."""
     return torch.arange(0, total, max(batch, 1), device=device).unsqueeze(1)
-
-
-def blend(own: Tensor, other: Tensor, lam: Tensor) -> Tensor:
-    """Return ``lam * own + (1 - lam) * other``, exactly ``own`` where ``lam`` is 1.
-
-    Parameters
-    ----------
-    own, other : Tensor, shape (..., batch, *rest)
-        What is mixed.
-    lam : Tensor, shape (..., batch)
-        Weights in [0, 1].
-
-    Returns
-    -------
-    Tensor, shape of ``own``
-    """
-    weight = lam.to(own.dtype).reshape(lam.shape + (1,) * (own.dim() - lam.dim()))
-    return torch.lerp(other, own, weight)

@@ -1,4 +1,4 @@
-"""The vicinal distribution as a table: drawn rows for any scikit-learn estimator."""
+"""Mixed rows as a table, for any scikit-learn estimator."""
 
 from mixup_tab.sampling.sampler import VicinalSampler
 

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
-from mixup_tab.mixing import MixingRule, as_rule
-from mixup_tab.mixing.draw import check_alpha
+from mixup_tab.mixing import MixingRule
+from mixup_tab.mixing._draw import check_alpha
+from mixup_tab.mixing._names import as_rule
 from mixup_tab.training.randomness import Streams, drawing_from
 from mixup_tab.training.table import Examples
 
@@ -35,13 +36,12 @@ class Batch(NamedTuple):
 
 
 def rule_for(mixing: str | MixingRule, criterion: nn.Module) -> MixingRule:
-    """Return the mixing rule, unless it is for the other kind of target."""
+    """Return the mixing rule, unless it is for the other task."""
     rule, name = as_rule(mixing), type(criterion).__name__
-    others = {"classes": MixedSquaredError, "values": MixedCrossEntropy}
-    if isinstance(criterion, others.get(rule.kind, ())):
+    others = {"classification": MixedSquaredError, "regression": MixedCrossEntropy}
+    if isinstance(criterion, others.get(rule.task, ())):
         raise ValueError(
-            f"mixing={mixing!r} looks at {rule.kind}, but the targets of criterion={name} are "
-            "none. Use 'mixup'."
+            f"mixing={mixing!r} is for {rule.task}, but criterion={name} is not. Use 'mixup'."
         )
     return rule
 
@@ -77,7 +77,7 @@ class Mixing:
         """
         alpha, rule = self.alphas[member], self.rule
         # Members whose batches grow must all have batches of one size.
-        if rule.hidden or not (alpha or (rule.grows and any(self.alphas))):
+        if rule.mixes_hidden or not (alpha or (rule.enlarges_batch and any(self.alphas))):
             return x, targets
         labels = labels if rule.needs_labels else None
         mix = rule.draw(
@@ -174,7 +174,7 @@ class MixedBatches:
             finally:
                 generator.set_state(state)
 
-        return rule.learn(take, self.examples.labels(rows))
+        return rule.fit(take, self.examples.labels(rows))
 
     def __iter__(self) -> Iterator[Batch]:
         for block in self.blocks():

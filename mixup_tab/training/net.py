@@ -15,7 +15,8 @@ from skorch.callbacks import Callback, EpochScoring, EpochTimer, PrintLog
 from torch import Tensor, nn
 
 from mixup_tab.losses import MixedCrossEntropy
-from mixup_tab.mixing import MixingRule, as_rule
+from mixup_tab.mixing import MixingRule
+from mixup_tab.mixing._names import as_rule
 from mixup_tab.nets import MLP, Ensemble
 from mixup_tab.nets.stacked import as_stack, weights_dtype
 from mixup_tab.training.batches import (
@@ -388,7 +389,7 @@ class MixupNet(NeuralNet):
                 state.rule = batches.fit_rule(rule_for(self.mixing, self.criterion_))
             mixing = Mixing(state.rule, member_alphas(self.alpha, self.n_members))
         batches.mixing, state.hidden = mixing, None
-        if mixing is not None and mixing.rule.hidden:
+        if mixing is not None and mixing.rule.mixes_hidden:
             state.hidden = HiddenMixing(mixing.rule, mixing.alphas, self.module_, state.streams)
 
     def run_single_epoch(
@@ -436,7 +437,7 @@ class MixupNet(NeuralNet):
         """Whether epochs run without autograd, because nothing would notice the difference."""
         return (
             as_stack(self.module_).has_manual_backward
-            and not as_rule(self.mixing).hidden
+            and not as_rule(self.mixing).mixes_hidden
             and isinstance(self.optimizer_, LeanAdamW)
             and hasattr(self.criterion_, "gradient")
             and not _overrides(self, MixupNet, *_STEP_METHODS, *_BATCH_HOOKS)

@@ -14,7 +14,8 @@ from skorch.callbacks import Callback, LRScheduler
 from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from torch import nn
 
-from mixup_tab.mixing import MixingRule, as_rule
+from mixup_tab.mixing import MixingRule
+from mixup_tab.mixing._names import as_rule
 from mixup_tab.training.callbacks import KeepBestWeights, LearningRate
 from mixup_tab.training.state import TrainingState
 from mixup_tab.training.table import as_tensor, is_array

@@ -21,7 +21,7 @@ from skorch.dataset import Dataset
 from torch import Tensor
 
 from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
-from mixup_tab.mixing import as_rule
+from mixup_tab.mixing._names import as_rule
 from mixup_tab.nets.stacked import weights_dtype
 from mixup_tab.training.batches import Batch
 from mixup_tab.training.callbacks import (
@@ -125,7 +125,7 @@ def _can_be_stacked(net: MixupNet) -> bool:
         type(net) is MixupNet
         and net.uses_manual_backward()
         and net.module_.can_join
-        and not as_rule(net.mixing).grows  # nor are its batches of one size
+        and not as_rule(net.mixing).enlarges_batch  # nor are its batches of one size
         and not len(net.history)  # nor do moments of its optimizer have to be taken over
         and type(net.optimizer_) is LeanAdamW
         and len(net.optimizer_.param_groups) == 1

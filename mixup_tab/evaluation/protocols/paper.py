@@ -25,7 +25,7 @@ from mixup_tab.evaluation.protocols.options import (
 from mixup_tab.evaluation.protocols.raw import load_raw
 from mixup_tab.evaluation.protocols.splits import repeat_of
 from mixup_tab.evaluation.runs import Plan, Task, Trial
-from mixup_tab.mixing.draw import check_alpha
+from mixup_tab.mixing._draw import check_alpha
 from mixup_tab.search import MixupSearchCV
 from mixup_tab.training.device import pick_device
 

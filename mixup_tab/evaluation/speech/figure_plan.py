@@ -16,7 +16,7 @@ from mixup_tab.audio.parts import Parts, split_clips
 from mixup_tab.audio.recipe import NETS
 from mixup_tab.evaluation.protocols.options import check_count, check_home, check_seed
 from mixup_tab.evaluation.runs import Task
-from mixup_tab.mixing.draw import check_alpha
+from mixup_tab.mixing._draw import check_alpha
 from mixup_tab.training import LearningRate
 from mixup_tab.training.device import pick_device
 

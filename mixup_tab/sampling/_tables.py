@@ -1,4 +1,4 @@
-"""Tables in and out: what rows and targets may be, and drawn rows in the same container."""
+"""Validation of tables and targets, mixed rows, and the way back to the user's container."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import validate_data
 
 _ENCODE = (
-    "Encode and impute first, with skrub.TableVectorizer or a ColumnTransformer of "
-    "OneHotEncoder and SimpleImputer in front of the sampler: mixing text, dates or missing "
-    "values has no meaning."
+    "Text, dates and missing values cannot be mixed. Encode and impute them first, with "
+    "skrub.TableVectorizer or a ColumnTransformer of OneHotEncoder and SimpleImputer in front "
+    "of the sampler."
 )
 _ONE_KIND = (
-    "The labels in y must be of one kind. Turn them all into strings or all into numbers, and "
-    "drop rows without a label."
+    "The labels in y must all be strings or all be numbers. Convert them, and drop rows "
+    "without a label."
 )
 _SEVERAL = (
     "Multilabel and multioutput targets are not supported. Give y one label per row, or use "
@@ -26,9 +26,10 @@ _SEVERAL = (
 )
 _NO_LABELS = {
     "unknown": _ONE_KIND,
-    "continuous": "y holds fractions. Use labels='values' to mix them as numbers, or put them "
+    "continuous": "y holds fractions. Use labels='values' to mix them as numbers, or bin them "
     "into classes.",
 }
+# What scikit-learn says, and what to do about it.
 _HINTS = {
     "X contains NaN": _ENCODE,
     "could not convert": _ENCODE,
@@ -40,28 +41,9 @@ _HINTS = {
 
 
 def check_rows(sampler: Any, X: Any, y: Any) -> tuple[Any, Any]:
-    """Validate a table, explaining what to do with columns that are not numbers.
+    """Return a table of floats and its targets, dense or CSR, or say what to do first.
 
-    Parameters
-    ----------
-    sampler : VicinalSampler
-        Gets ``n_features_in_`` and ``feature_names_in_``.
-    X : array-like or sparse matrix, shape (rows, features)
-        Numbers.
-    y : array-like, shape (rows,) or (rows, outputs)
-        Targets.
-
-    Returns
-    -------
-    X : ndarray or CSR matrix of float64 or float32
-    y : ndarray or CSR matrix
-
-    Raises
-    ------
-    TypeError
-        If columns hold categories or dates.
-    ValueError
-        For text, missing and infinite values, and shapes that do not fit.
+    Sets ``n_features_in_`` and ``feature_names_in_`` of the sampler.
     """
     bad = _columns_to_encode(X)
     if bad:
@@ -78,43 +60,26 @@ def check_rows(sampler: Any, X: Any, y: Any) -> tuple[Any, Any]:
 
 
 def _columns_to_encode(X: Any) -> list:
-    """Columns whose values scikit-learn might silently take for numbers."""
+    """Names of columns that scikit-learn might silently convert to numbers."""
     if hasattr(X, "schema"):  # polars
-        return [name for name, kind in X.schema.items() if kind.is_temporal()]
+        return [name for name, dtype in X.schema.items() if dtype.is_temporal()]
     if not isinstance(X, pd.DataFrame):
         return []
     return [
         name
-        for name, kind in zip(X.columns, X.dtypes, strict=True)
-        if isinstance(kind, pd.CategoricalDtype) or kind.kind in "mM"
+        for name, dtype in zip(X.columns, X.dtypes, strict=True)
+        if isinstance(dtype, pd.CategoricalDtype) or dtype.kind in "mM"
     ]
 
 
 def check_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Number the classes of labels.
+    """Return the classes in order, and the position of every label among them.
 
-    Parameters
-    ----------
-    y : ndarray of shape (rows,) or (rows, 1), or one-hot rows of shape (rows, classes)
-        Labels of any kind; one-hot rows may be a sparse matrix.
-
-    Returns
-    -------
-    classes : ndarray of shape (classes,)
-        The distinct labels, in order; numbers of columns for one-hot rows.
-    codes : ndarray of int64, shape (rows,)
-        Position of each label in ``classes``.
-
-    Raises
-    ------
-    ValueError
-        For fractions, several labels per row, and a single class.
-    TypeError
-        For labels that cannot be compared with each other.
+    ``y`` may also hold one-hot rows, dense or sparse; their classes are column numbers.
     """
     try:
         kind = type_of_target(y, input_name="y")
-    except TypeError as error:  # they are compared with each other, or are bytes
+    except TypeError as error:  # labels that cannot be sorted, or bytes
         raise TypeError(f"{error} {_ONE_KIND}") from error
     if kind == "multilabel-indicator" and (np.asarray(y.sum(axis=1)) == 1).all():
         y = np.asarray(y.argmax(axis=1)).ravel()
@@ -129,57 +94,34 @@ def check_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check_values(y: Any) -> np.ndarray:
-    """Return targets of a regression as floats.
-
-    Parameters
-    ----------
-    y : ndarray of shape (rows,) or (rows, outputs)
-        Numbers.
-
-    Returns
-    -------
-    ndarray of float64 or float32, shape of ``y``
-
-    Raises
-    ------
-    TypeError
-        If they are not numbers.
-    """
+    """Return the targets of a regression as floats."""
     if issparse(y) or y.dtype.kind not in "fiu":
         raise TypeError(
-            "labels='values' needs numbers in y, dense and without missing ones. Use "
+            "labels='values' needs a dense y of numbers without missing ones. Use "
             "labels='unmixed' for classes."
         )
     return y if y.dtype.kind == "f" else y.astype(np.float64)
 
 
 def mix_rows(table: Any, rows: np.ndarray, weights: np.ndarray) -> Any:
-    """Return sums of rows of a table.
-
-    Columns in which all rows of a sum have the same value keep it to the last bit, so that
-    mixing puts no noise into them that a tree might split on.
+    """Return weighted sums of rows of a table.
 
     Parameters
     ----------
     table : ndarray of shape (rows,) or (rows, columns), or CSR matrix
         Numbers.
     rows : ndarray of int64, shape (count, k)
-        Positions of the rows that are mixed.
+        Positions of the rows in each sum.
     weights : ndarray of float64, shape (count, k)
         Weights; every row sums to 1.
 
     Returns
     -------
-    ndarray of shape (count,) or (count, columns), or CSR matrix, of the dtype of ``table``
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from mixup_tab.sampling.tables import mix_rows
-    >>> table = np.array([[0.0, 1.0], [4.0, 1.0]])
-    >>> mix_rows(table, np.array([[0, 1]]), np.array([[0.75, 0.25]]))
-    array([[1., 1.]])
+    ndarray of shape (count,) or (count, columns), or CSR matrix
+        In the dtype of ``table``.
     """
+    # Own row + Σ weight · (other − own): columns in which all rows agree keep their value to
+    # the last bit, so that there is no rounding noise for a tree to split on.
     own = mixed = table[rows[:, 0]]
     column = (-1,) + (1,) * (table.ndim - 1)
     for other, share in zip(rows.T[1:], weights.T[1:].astype(table.dtype), strict=True):
@@ -189,54 +131,22 @@ def mix_rows(table: Any, rows: np.ndarray, weights: np.ndarray) -> Any:
 
 
 def stack(parts: list) -> Any:
-    """Return arrays or sparse matrices below each other.
-
-    Parameters
-    ----------
-    parts : list of ndarray or of CSR matrix
-        With the same number of columns.
-
-    Returns
-    -------
-    ndarray or CSR matrix
-    """
+    """Stack arrays or sparse matrices vertically."""
     return vstack(parts, format="csr") if issparse(parts[0]) else np.concatenate(parts)
 
 
 def take(original: Any, rows: np.ndarray) -> Any:
-    """Return rows of a target in its own container, numbered from 0.
-
-    Parameters
-    ----------
-    original : array-like
-        Target as the user gave it.
-    rows : ndarray of int64
-        Positions.
-
-    Returns
-    -------
-    As ``original``
-    """
+    """Return rows of a target in its own container; pandas objects get a new index."""
     taken = _safe_indexing(original, rows)
     pandas = isinstance(taken, pd.Series | pd.DataFrame)
     return taken.reset_index(drop=True) if pandas else taken
 
 
 def like(original: Any, values: Any) -> Any:
-    """Return mixed values in the container that a table came in.
+    """Return mixed values in the container of the original table or target.
 
-    Parameters
-    ----------
-    original : array-like
-        Table or target as the user gave it.
-    values : ndarray or CSR matrix
-        Mixed values, with as many columns.
-
-    Returns
-    -------
-    As ``original``
-        Columns of floats keep their type, others become float64. Index of a pandas object:
-        0, 1, ….
+    Columns of floats keep their dtype, all others become float64; pandas objects get a new
+    index.
     """
     if isinstance(original, list):
         return values.tolist()
@@ -245,7 +155,7 @@ def like(original: Any, values: Any) -> Any:
     if isinstance(original, pd.Series):
         return pd.Series(values, name=original.name)
     if hasattr(original, "columns"):  # polars
-        floats = {name: kind for name, kind in original.schema.items() if kind.is_float()}
+        floats = {name: dtype for name, dtype in original.schema.items() if dtype.is_float()}
         return type(original)(values, schema=original.columns).cast(floats)
     sparse = issparse(original) and issparse(values)
     return values.asformat(original.format) if sparse else values
@@ -256,5 +166,5 @@ def _frame(original: pd.DataFrame, values: Any) -> pd.DataFrame:
     frame = make(values, columns=original.columns)
     if not frame.columns.is_unique:
         return frame
-    floats = original.dtypes[[pd.api.types.is_float_dtype(kind) for kind in original.dtypes]]
+    floats = original.dtypes[[pd.api.types.is_float_dtype(dtype) for dtype in original.dtypes]]
     return frame.astype(floats.to_dict())

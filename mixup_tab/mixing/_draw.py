@@ -8,28 +8,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mixup_tab._torch_private import standard_gamma
+
 PARTNERS = ("any", "same_class", "other_class")
 
 
 def check_alpha(alpha: float) -> float:
-    """Return ``alpha`` as a float, or say what is wrong with it.
-
-    Parameters
-    ----------
-    alpha : float
-        Parameter of the Beta(α, α) distribution, 0 ≤ α < ∞.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    TypeError
-        If it is not a number.
-    ValueError
-        If it is negative, NaN or infinite.
-    """
+    """Return ``alpha`` as a float; raise TypeError or ValueError if it is not in [0, ∞)."""
     if isinstance(alpha, bool | str) or not hasattr(alpha, "__float__"):
         raise TypeError(
             f"alpha must be a number of at least 0 (0 turns mixing off), got {alpha!r}."
@@ -42,57 +27,31 @@ def check_alpha(alpha: float) -> float:
     return value
 
 
-def beta(
+def draw_lam(
     alpha: float,
     shape: Sequence[int],
     *,
     generator: torch.Generator,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Draw mixing weights λ ~ Beta(α, α).
+    """Draw λ ~ Beta(α, α) on the generator's device; with α = 0 every λ is exactly 1.
 
-    With E exponential and V uniform on (0, 1), c = cos(2πV) and p = c² (e^{E/α} − 1),
+    With E exponential, V uniform on (0, 1), c = cos(2πV) and p = c² (e^{E/α} − 1),
 
     λ = ½ + ½ sign(c) / √(1 + 1/p)
 
     has exactly this distribution for every α > 0 (Devroye 1996, "Random variate generation
-    in one line of code", after Ulrich 1984). Nothing is rejected, and the smaller of λ and
-    1 − λ is computed as ½ / (1 + p + √(p (p + 1))), which keeps its digits however small.
+    in one line of code", after Ulrich 1984). The smaller of λ and 1 − λ is computed as
+    ½ / (1 + p + √(p (p + 1))), which stays accurate however small it is.
 
-    Parameters
-    ----------
-    alpha : float
-        Parameter of the distribution, 0 ≤ α < ∞. With 0 every λ is exactly 1: no
-        mixing (empirical risk minimisation).
-    shape : sequence of int
-        Shape of the result.
-    generator : torch.Generator
-        Source of randomness; the result lies on its device.
-    dtype : torch.dtype, default=torch.float32
-        A floating point type.
-
-    Returns
-    -------
-    Tensor of the given shape, values in [0, 1]
-
-    Raises
-    ------
-    ValueError
-        If ``alpha`` is negative, NaN or infinite.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from mixup_tab.mixing import beta
-    >>> lam = beta(0.2, (1000,), generator=torch.Generator().manual_seed(0))
-    >>> bool(((lam >= 0) & (lam <= 1)).all())
-    True
+    PyTorch's own Beta sampler takes no generator, rejects (which waits for the device), and
+    returns nan for small α.
     """
     alpha = check_alpha(alpha)
     device = generator.device
     if alpha == 0:
         return torch.ones(tuple(shape), dtype=dtype, device=device)
-    # Half precision is too coarse on the way; the result is rounded at the end.
+    # Half precision is too coarse for what follows; the result is rounded at the end.
     work = dtype if dtype in (torch.float32, torch.float64) else torch.float32
     p = torch.empty(tuple(shape), dtype=work, device=device)
     p.exponential_(generator=generator).mul_(1 / alpha).expm1_()
@@ -103,57 +62,55 @@ def beta(
     return torch.where(cosine < 0, smaller, 1 - smaller).to(dtype)
 
 
-def partners(
+def draw_weights(alpha: float, shape: Sequence[int], *, generator: torch.Generator) -> Tensor:
+    """Draw weights from Dirichlet(α, …, α) that sum to 1 along the first axis.
+
+    With α = 0 the first weight is exactly 1. The weights are normalised Gamma(α) variables,
+    with Gamma(α) = Gamma(α + 1) · U^(1/α) for a uniform U (Marsaglia and Tsang 2000), in
+    logarithms so that they do not underflow for small α.
+    """
+    alpha, device = check_alpha(alpha), generator.device
+    if alpha == 0:
+        weights = torch.zeros(tuple(shape), device=device)
+        weights[0] = 1
+        return weights
+    # Further out nothing changes (one weight is 1, or all are equal), but floats overflow.
+    alpha = min(max(alpha, 1e-30), 1e18)
+    gamma = standard_gamma(torch.full(tuple(shape), alpha + 1, device=device), generator)
+    # −log U is exponential.
+    waiting = torch.empty(tuple(shape), device=device).exponential_(generator=generator)
+    return torch.softmax(gamma.log() - waiting / alpha, 0)
+
+
+def draw_partners(
     shape: Sequence[int],
     *,
     generator: torch.Generator,
-    kind: str = "any",
+    partners: str = "any",
     labels: Tensor | None = None,
 ) -> Tensor:
-    """Draw for every example the position of its mixing partner in the same batch.
+    """Draw for every example of ``(..., batch)`` the position of a partner in its batch.
 
-    Parameters
-    ----------
-    shape : sequence of int
-        ``(..., batch)``: any number of batches, each of any size, 1 included.
-    generator : torch.Generator
-        Source of randomness; the result lies on its device.
-    kind : {"any", "same_class", "other_class"}, default="any"
-        - "any": a uniform random permutation of the batch.
-        - "same_class": a uniform random permutation within each class.
-        - "other_class": uniform over the examples of all other classes; an example
-          whose batch holds only its own class is its own partner.
-    labels : Tensor of int, shape ``shape``, default=None
-        Class of each example, needed for all kinds but "any".
-
-    Returns
-    -------
-    Tensor of int64, shape ``shape``
-        Positions along the last axis.
-
-    Raises
-    ------
-    ValueError
-        For an unknown ``kind``, or labels that are missing.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from mixup_tab.mixing import partners
-    >>> sorted(partners((5,), generator=torch.Generator().manual_seed(0)).tolist())
-    [0, 1, 2, 3, 4]
+    "any" is a uniform permutation of the batch, "same_class" one within each class.
+    "other_class" is uniform over the examples of all other classes; if there are none, the
+    example is its own partner. The last two need labels, class codes of the same shape.
     """
-    if kind not in PARTNERS:
-        raise ValueError(f"partners must be one of {list(PARTNERS)}, got {kind!r}.")
-    if kind == "any":
+    check_partners(partners)
+    if partners == "any":
         noise = torch.rand(tuple(shape), device=generator.device, generator=generator)
         return noise.argsort(-1)
     if labels is None:
-        raise ValueError(f"partners={kind!r} needs class labels; use 'any' for regression.")
+        raise ValueError(f"partners={partners!r} needs class labels; use 'any' for regression.")
     labels = labels.to(generator.device)
-    if kind == "same_class":
+    if partners == "same_class":
         return _same_class(labels, generator)
     return _other_class(labels, generator)
+
+
+def check_partners(partners: str) -> None:
+    """Raise ValueError for an unknown choice of partners."""
+    if partners not in PARTNERS:
+        raise ValueError(f"partners must be one of {list(PARTNERS)}, got {partners!r}.")
 
 
 def _grouped_order(labels: Tensor, generator: torch.Generator) -> Tensor:
@@ -165,11 +122,14 @@ def _grouped_order(labels: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _same_class(labels: Tensor, generator: torch.Generator) -> Tensor:
+    # Two random orders, both sorted by class: what stands at the same place has the same class.
     one, other = _grouped_order(labels, generator), _grouped_order(labels, generator)
     return torch.empty_like(one).scatter_(-1, one, other)
 
 
 def _other_class(labels: Tensor, generator: torch.Generator) -> Tensor:
+    # Sorted by class, an example's own class fills the places start … start + own − 1. A
+    # uniform rank among the others skips these.
     order = _grouped_order(labels, generator)
     labels = labels.contiguous()
     ordered = labels.gather(-1, order)
