@@ -1,11 +1,7 @@
-"""How a classifier takes wrong labels in training and adversarial examples in use."""
+"""Tests of a classifier on wrong training labels and on adversarial examples."""
 
-from mixup_tab.robustness.adversarial import (
-    adversarial_examples,
-    evaluate_adversarial,
-)
-from mixup_tab.robustness.corruption import evaluate_corruption
-from mixup_tab.robustness.wrong_labels import corrupt_labels
+from mixup_tab.robustness.adversarial import adversarial_examples, evaluate_adversarial
+from mixup_tab.robustness.corruption import corrupt_labels, evaluate_corruption
 
 __all__ = [
     "adversarial_examples",

@@ -1,4 +1,4 @@
-"""Adversarial examples: small changes of inputs that are made to mislead a classifier."""
+"""Adversarial examples: small changes of the inputs that mislead a classifier."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from mixup_tab.estimators.data import check_X, input_types
-from mixup_tab.robustness.gradients import differentiable, loss_direction
-from mixup_tab.sampling.tables import like
+from mixup_tab.robustness._gradients import differentiable, loss_direction
+from mixup_tab.sampling._tables import like
 
 ATTACKS = ("fgsm", "ifgsm")
 
@@ -29,54 +29,54 @@ def adversarial_examples(
     n_steps: int = 10,
     clip: tuple[Any, Any] | None = None,
 ) -> np.ndarray:
-    r"""Change inputs by at most eps so that a classifier is less sure of their labels.
+    r"""Change inputs by at most ε so that a classifier gets their labels wrong.
 
-    The fast gradient sign method (Goodfellow et al. 2015, arXiv 1412.6572) makes one step,
+    The fast gradient sign method (FGSM, Goodfellow et al. 2015, arXiv 1412.6572) takes one
+    step,
 
     .. math:: x' = x + \epsilon\,\mathrm{sign}\,\nabla_x\bigl(-\log p(y \mid x)\bigr),
 
-    and its iterative form (Kurakin et al. 2017, arXiv 1607.02533) ``n_steps`` smaller ones of
-    ε / ``n_steps``, each in the direction at the point that was reached. p is what
-    ``predict_proba`` returns: of an ensemble, the mean over its members.
+    and its iterative form (I-FGSM, Kurakin et al. 2017, arXiv 1607.02533) ``n_steps`` steps of
+    ε / ``n_steps``, each along the gradient at the current point. p is the probability that
+    ``predict_proba`` returns: for an ensemble, the mean over its members.
 
     Parameters
     ----------
     estimator : MixupClassifier or MixupEnsembleClassifier
-        Fitted, with any ``module`` that lets gradients through to its inputs; or a fitted
-        search for one.
+        Fitted, with a ``module`` through which gradients reach the inputs; or a fitted search
+        for one.
     X : array-like of float of shape (n_samples, *features)
         Inputs.
     y : array-like of shape (n_samples,)
-        Their right labels.
+        Their true labels.
     eps : float
-        Largest change of every feature, ≥ 0, in the units of ``X``. One ε for all features
-        only makes sense where these are on a common scale.
+        Largest change of every feature, ≥ 0, in the unit of ``X``. Features should have a
+        common scale.
     attack : {"fgsm", "ifgsm"}, default="fgsm"
-        One step, or several.
+        "fgsm" takes one step, "ifgsm" several.
     n_steps : int, default=10
-        Steps of "ifgsm", ≥ 1.
+        Number of steps of "ifgsm", ≥ 1.
     clip : tuple (low, high), default=None
-        Range of valid inputs, as numbers or one per feature. None is no limit.
+        Range of valid inputs, as numbers or as one number per feature. None does not clip.
 
     Returns
     -------
     ndarray or DataFrame of shape (n_samples, *features)
-        A DataFrame with the same columns if ``X`` is one. In float32 if ``X`` is, else in
-        float64.
+        The changed inputs: a DataFrame with the same columns if ``X`` is one; float32 if ``X``
+        is, else float64.
 
     Raises
     ------
     TypeError
-        For an estimator without gradients; of a pipeline, attack the last step.
+        If the estimator has no gradients. In a pipeline, attack the last step.
     ValueError
-        For arguments that are not as described here, labels that the estimator has not seen,
-        or a net whose gradients do not reach the inputs.
+        If an argument is not as described here, the estimator was not trained on a label, or
+        no gradient reaches the inputs.
 
     Notes
     -----
-    Where the output is flat or bends within ε, as behind the narrow bins of
-    :class:`~mixup_tab.BinnedMLP`, one step follows a direction that soon is no longer right:
-    robustness against "fgsm" alone then says little.
+    If the output bends within ε, as with the narrow bins of :class:`~mixup_tab.BinnedMLP`, the
+    direction of a single step is soon wrong: robustness against "fgsm" alone then says little.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def adversarial_examples(
     changed = X
     for _ in range(steps if eps else 0):
         changed = changed + eps / steps * loss_direction(estimator, changed, codes)
-        changed = np.clip(changed, X - eps, X + eps)  # rounding
+        changed = np.clip(changed, X - eps, X + eps)  # n_steps · (ε / n_steps) may exceed ε
         if clip is not None:
             changed = np.clip(changed, *clip)
         changed = changed.astype(X.dtype, copy=False)
@@ -116,28 +116,27 @@ def evaluate_adversarial(
     n_steps: int = 10,
     clip: tuple[Any, Any] | None = None,
 ) -> pd.DataFrame:
-    """Test a classifier on examples that are made to mislead it.
+    """Measure the error of a classifier on adversarial examples.
 
     The experiment of section 3.5 of the mixup paper (Zhang et al. 2017, arXiv 1710.09412).
-    Errors of two classifiers should only be compared where their clean errors are about the
-    same.
+    Compare classifiers only if their clean errors are about the same.
 
     Parameters
     ----------
     estimator : classifier
-        Fitted. Without ``source`` it must have gradients, as in :func:`adversarial_examples`;
-        with one, any classifier will do.
+        Fitted. Any classifier if ``source`` is given; otherwise it must have gradients, as in
+        :func:`adversarial_examples`.
     X : array-like of float of shape (n_samples, *features)
         Test rows.
     y : array-like of shape (n_samples,)
         Their labels.
     eps : float or sequence of float
-        Largest change of every feature, ≥ 0, in the units of ``X``.
+        Largest change of every feature, ≥ 0, in the unit of ``X``.
     attack : {"fgsm", "ifgsm"}, default="fgsm"
-        How examples are made; see :func:`adversarial_examples`.
+        As in :func:`adversarial_examples`.
     source : estimator, default=None
-        Another fitted classifier, on which the examples are made: a black-box attack, by
-        somebody who does not have ``estimator``. None is a white-box attack on itself.
+        Another fitted classifier on which the examples are made: a black-box attack, without
+        access to ``estimator``. None makes them on ``estimator`` itself, a white-box attack.
     n_steps, clip
         As in :func:`adversarial_examples`.
 
@@ -166,7 +165,7 @@ def evaluate_adversarial(
     made_on = differentiable(*((estimator,) if source is None else (source, "source")))
     amounts = [_check_eps(one) for one in np.atleast_1d(eps).tolist()]
     if not amounts:
-        raise ValueError(f"eps={eps!r} holds no number. Give one at least, such as 0.1.")
+        raise ValueError(f"eps must hold at least one number, such as 0.1, got {eps!r}.")
     checked, _, _ = _check(made_on, X, y, attack, n_steps, clip)
     X, y = X if hasattr(X, "columns") else checked, column_or_1d(y)
     clean = float(np.mean(estimator.predict(X) != y))
@@ -196,16 +195,15 @@ def _check_eps(eps: float) -> float:
 def _check(
     estimator: Any, X: ArrayLike, y: ArrayLike, attack: str, n_steps: int, clip: Any
 ) -> tuple[np.ndarray, np.ndarray, Any]:
-    """Return inputs as floats, positions of the labels, and the range of inputs."""
+    """Return inputs as floats, positions of the labels in classes_, and the valid range."""
     if attack not in ATTACKS:
         raise ValueError(f"attack must be one of {list(ATTACKS)}, got {attack!r}.")
     if not isinstance(n_steps, Integral) or n_steps < 1:
-        raise ValueError(f"n_steps must be a whole number of at least 1, got {n_steps!r}.")
+        raise ValueError(f"n_steps must be an integer of at least 1, got {n_steps!r}.")
     scales = np.int16 in input_types(estimator.module)
     if scales and (kind := np.asarray(X).dtype).kind in "iu":
         raise ValueError(
-            f"X holds whole numbers ({kind}), which the net scales by itself. Give the same "
-            "inputs as floats in the range that it is used to."
+            f"X must hold floats in the range that the net scales integers to, got {kind}."
         )
     X = check_X(estimator, X, reset=False, dtype=(np.float64, np.float32))
     y = column_or_1d(y)
@@ -214,8 +212,8 @@ def _check(
     codes = np.searchsorted(classes, y).clip(max=len(classes) - 1)
     if unknown := np.unique(y[classes[codes] != y]).tolist():
         raise ValueError(
-            f"y holds {unknown[0]!r}, a label that the net has not seen in training; there is "
-            "no probability of it to lower. Leave such rows out."
+            f"y must hold labels of the training rows only, got {unknown[0]!r}. Leave out rows "
+            "with other labels."
         )
     return X, codes, None if clip is None else _check_clip(X, clip)
 
@@ -223,15 +221,14 @@ def _check(
 def _check_clip(X: np.ndarray, clip: Any) -> tuple[np.ndarray, np.ndarray]:
     try:
         low, high = (np.asarray(end, dtype=X.dtype) for end in clip)
-        outside = not (np.all(low <= X) and np.all(high >= X))  # of NaN neither is true
+        outside = not (np.all(low <= X) and np.all(high >= X))  # NaN fails both
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"clip={clip!r} must be a pair of the lowest and the highest valid input, as "
-            "numbers or one per feature."
+            "clip must be a pair of the lowest and the highest valid input, as numbers or one "
+            f"per feature, got {clip!r}."
         ) from error
     if outside:
         raise ValueError(
-            f"clip={clip!r} leaves out values of X, which run from {X.min():g} to {X.max():g}. "
-            "Give the range of all valid inputs."
+            f"clip must include all values of X, from {X.min():g} to {X.max():g}, got {clip!r}."
         )
     return low, high

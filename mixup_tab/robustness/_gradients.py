@@ -1,4 +1,4 @@
-"""Which way to move inputs so that a classifier is less sure of their labels."""
+"""The direction in which inputs must move so that a classifier trusts their labels less."""
 
 from __future__ import annotations
 
@@ -16,53 +16,30 @@ from mixup_tab.nets.stacked import as_stack
 
 # Rows that go through a net and back at once.
 _CHUNK = 1024
-# The logarithm of the least double: a class that a net has never seen.
+# log p of a class that a net of an ensemble was not trained on: that of the smallest double.
 _NEVER = -708.0
 
 
 def differentiable(estimator: Any, argument: str = "estimator") -> Any:
-    """Return the classifier whose gradients are meant, or say why there are none.
-
-    Parameters
-    ----------
-    estimator : MixupClassifier, MixupEnsembleClassifier, or a fitted search for one
-        What is to be attacked.
-    argument : str, default="estimator"
-        Its name, for messages.
-
-    Returns
-    -------
-    MixupClassifier or MixupEnsembleClassifier
-
-    Raises
-    ------
-    TypeError
-        If it is something else.
-    NotFittedError
-        If it is not fitted.
-    """
+    """Return the classifier to differentiate, the best one of a search, or raise TypeError."""
     check_is_fitted(estimator)
     estimator = getattr(estimator, "best_estimator_", estimator)
     if isinstance(estimator, Pipeline):
         raise TypeError(
-            f"{argument} is a Pipeline: it is not said whether eps counts before or after its "
-            "first steps. Attack what the net sees: give pipeline[-1], and "
-            "pipeline[:-1].transform(X) for X."
+            f"{argument} is a Pipeline, so eps could be meant before or after its first steps. "
+            "Attack the inputs of the net: pass pipeline[-1], and pipeline[:-1].transform(X) "
+            "for X."
         )
     if not isinstance(estimator, (MixupClassifier, MixupEnsembleClassifier)):
         raise TypeError(
-            f"{argument}={type(estimator).__name__} has no gradients that are known here. Give "
-            "a fitted MixupClassifier or MixupEnsembleClassifier."
+            f"{argument} must be a fitted MixupClassifier or MixupEnsembleClassifier, or a "
+            f"search for one, to have gradients, got {type(estimator).__name__}."
         )
     return estimator
 
 
 def loss_direction(estimator: Any, X: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Return the sign of the gradient of the log-loss with respect to inputs.
-
-    What is differentiated is log((1 − p) / p) for the probability p of the label, which rises
-    with the log-loss −log p: the gradients have the same sign everywhere. But where a net is
-    sure of itself, the gradient of the log-loss is rounded to zero, and this one is not.
+    """Return the sign of the gradient of the log-loss with respect to the inputs.
 
     Parameters
     ----------
@@ -75,8 +52,8 @@ def loss_direction(estimator: Any, X: np.ndarray, codes: np.ndarray) -> np.ndarr
 
     Returns
     -------
-    ndarray of shape (n_samples, *features), -1, 0 or 1
-        In the type of ``X``.
+    ndarray of shape (n_samples, *features)
+        -1, 0 or 1, in the dtype of ``X``.
 
     Raises
     ------
@@ -93,9 +70,9 @@ def loss_direction(estimator: Any, X: np.ndarray, codes: np.ndarray) -> np.ndarr
             signs[part] = _gradient(odds, x).sign().numpy()
     if len(X) and not signs.any():
         raise ValueError(
-            "The gradient with respect to the inputs is zero for every row, so that there is "
-            "no direction to attack in: the net rounds its inputs or does not look at them. "
-            "Make examples on another net and give it as source."
+            "The gradient with respect to the inputs is zero for every row, so there is no "
+            "direction to attack in: the net rounds its inputs or ignores them. Make examples "
+            "on another net and pass it as source."
         )
     return signs
 
@@ -105,13 +82,17 @@ def _gradient(odds: Tensor, x: Tensor) -> Tensor:
         return torch.autograd.grad(odds.sum(), x)[0]
     except RuntimeError as error:
         raise ValueError(
-            f"No gradient gets from the outputs of the net to its inputs ({error}). Its module "
-            "must not detach them; or make examples on another net and give it as source."
+            f"No gradient reaches the inputs of the net ({error}). Its module must not detach "
+            "them; or make examples on another net and pass it as source."
         ) from error
 
 
 def _log_odds_against(log_proba: Tensor, codes: Tensor) -> Tensor:
-    """Return log((1 - p) / p) of the labels, shape (rows,)."""
+    """Return log((1 - p) / p) of the labels, shape (rows,).
+
+    It increases with the log-loss −log p, so both gradients have the same sign. But that of the
+    log-loss underflows to 0 where a net is very sure, and this one does not.
+    """
     label = torch.nn.functional.one_hot(codes, log_proba.shape[1]).bool()
     others = log_proba.masked_fill(label, -math.inf).logsumexp(1)
     return others - log_proba[label]
@@ -125,8 +106,8 @@ def _log_proba(estimator: Any, x: Tensor) -> Tensor:
     weights = estimator.weights_[estimator.weights_ > 0]
     parts = []
     for weight, nets in zip(weights, estimator.estimators_, strict=True):
-        for net in nets:  # which has seen some of the classes, by their numbers
-            seen = torch.from_numpy(np.asarray(net.classes_))
+        for net in nets:
+            seen = torch.from_numpy(np.asarray(net.classes_))  # some of the classes, as codes
             columns = [_NEVER] * len(estimator.classes_)
             part = torch.tensor(columns, dtype=torch.float64).expand(len(x), -1)
             part = part.index_copy(1, seen, _log_proba(net, x))
