@@ -32,11 +32,11 @@ def test_a_page_of_a_table_is_written_and_named(table, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--x", "height"), "x='height' is a column, but of what? Give --table too."),
-        (("--random-state", "-1"), "random_state must be a whole number from 0"),
+        (("--x", "height"), "x='height' is a column, but no table is given."),
+        (("--seed", "-1"), "random_state must be an integer from 0"),
         (("--alphas", "1e999"), "alpha must be a finite number of at least 0"),
-        (("--output", "."), "output='.' is a folder. Give the name of a file"),
-        (("--output", "page.csv"), "output='page.csv' must end in .html"),
+        (("--output", "."), "output must be a file that ends in .html, got '.'"),
+        (("--output", "page.csv"), "output must be a file that ends in .html, got 'page.csv'"),
         (("--table", "gone.csv", *COLUMNS), "'gone.csv' does not"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The interactive page: a slider moves α, and what mixup does is redrawn."""
+"""An interactive page with a slider for α that shows what mixup does."""
 
 from mixup_tab.playground.page import write_playground
 

@@ -1,4 +1,4 @@
-// What all panels are drawn with: colours of the page, axes, marks.
+// Colours, axes and marks for all panels.
 
 const probe = document.createElement("span");
 probe.hidden = true;
@@ -53,7 +53,7 @@ function niceTicks([low, high], count) {
   return ticks;
 }
 
-// As short as it can be written and still differ from its neighbours.
+// As short as possible while different from the neighbouring labels.
 function label(value, ticks) {
   const largest = Math.max(...ticks.map(Math.abs));
   const step = Math.abs(ticks[1] - ticks[0]) || largest;
@@ -116,7 +116,7 @@ function inside(context, area, draw) {
   context.restore();
 }
 
-// Corners of the marks; a class is told by its shape as well as by its colour.
+// Corners of the marks: classes differ by shape as well as by colour.
 const SHAPES = [
   null,
   [[-1.15, 0.85], [1.15, 0.85], [0, -1.2]],

@@ -41,9 +41,9 @@ function drawAll() {
   drawSmall();
 }
 
-// Goes to another α: in words and small panels at once, in the large ones on a short way.
+// Shows another α: texts and small panels at once, large panels with a short animation.
 function go() {
-  tell();
+  showTexts();
   drawSmall();
   cancelAnimationFrame(moving);
   const [from, to] = [view, viewAt(position())];
@@ -66,14 +66,14 @@ function go() {
   moving = requestAnimationFrame(frame);
 }
 
-// ------------------------------------------------------------------------ in words
+// ---------------------------------------------------------------------------- texts
 
-function tell() {
+function showTexts() {
   const place = position();
   const alpha = data.alphas[place];
   byId("value").textContent = alpha;
   slider.setAttribute("aria-valuetext", alpha);
-  tellStatus(alpha, place);
+  showStatus(alpha, place);
   const texts = {
     boundary: wordsOfBoundary(place),
     samples: wordsOfSamples(alpha, place),
@@ -88,7 +88,7 @@ function tell() {
   }
 }
 
-function tellStatus(alpha, place) {
+function showStatus(alpha, place) {
   const { error, log_loss, ece } = scene.scores;
   const parts = [
     ["error", percent(error[place], 1), percent(error[0], 1)],
@@ -104,28 +104,28 @@ function tellStatus(alpha, place) {
   });
   const first = document.createElement("span");
   first.textContent = `α = ${alpha}`;
-  first.className = "unseen"; // it stands beside the slider already
+  first.className = "unseen"; // for screen readers; it is next to the slider
   spoken.replaceChildren(first, ...parts);
 }
 
 function wordsOfBoundary(place) {
   const sure = (k) => percent(shareAbove(planeOf(scene, k), 0.9));
   const plain = place ? `; at α = 0, in ${sure(0)}` : "";
-  return `The net is more than 90 % sure in ${sure(place)} of this plane${plain}. The marks are its ${scene.points.x.length} training rows.`;
+  return `The net is more than 90 % confident in ${sure(place)} of this plane${plain}. The marks are its ${scene.points.x.length} training rows.`;
 }
 
 function wordsOfSamples(alpha, place) {
   const lam = scene.samples.lam[place];
-  if (!alpha) return `${lam.length} examples of plain training: the training rows themselves.`;
+  if (!alpha) return `${lam.length} training rows, unchanged: this is plain training.`;
   const smaller = lam.reduce((sum, l) => sum + Math.min(l, 1 - l), 0) / lam.length;
-  return `${lam.length} examples that mixup makes, each on the line between two training rows. The smaller part weighs ${percent(smaller)} on average.`;
+  return `${lam.length} mixed examples, each on the line between two training rows. The smaller weight is ${percent(smaller)} on average.`;
 }
 
 function wordsOfDensity(alpha) {
   if (!alpha) return "α = 0: nothing is mixed. This is plain training.";
   const where =
-    alpha < 1 ? "most weights are close to 0 or 1, so one of the two examples prevails" :
-    alpha > 1 ? "most weights are around ½, so both examples count alike" :
+    alpha < 1 ? "most weights are close to 0 or 1, so one of the two examples dominates" :
+    alpha > 1 ? "most weights are around ½, so both examples count about equally" :
     "every weight is equally likely";
   return `λ is drawn from Beta(${alpha}, ${alpha}): ${where}.`;
 }
@@ -134,7 +134,7 @@ function wordsOfCalibration(place) {
   const bins = scene.bins[place];
   const mean = (values) =>
     percent(values.reduce((sum, value, k) => sum + value * bins.count[k], 0) / scene.heldOut, 1);
-  return `On average the net is ${mean(bins.confidence)} sure and ${mean(bins.accuracy)} right. On the dashed line it is right as often as it says; below it, it is too sure. Every dot stands for 10 rows or more, a larger one for more. Grey: α = 0.`;
+  return `Mean confidence ${mean(bins.confidence)}, accuracy ${mean(bins.accuracy)}. On the dashed line, the net is right as often as it says; below it, it is overconfident. Every dot stands for at least 10 rows, larger dots for more. Grey: α = 0.`;
 }
 
 function wordsOfScores(place) {
@@ -144,7 +144,7 @@ function wordsOfScores(place) {
     return low === high ? "the same at every α" : `lowest at α = ${data.alphas[values.indexOf(low)]}`;
   };
   const spread = Math.sqrt((error[place] * (1 - error[place])) / scene.heldOut);
-  return `On ${scene.heldOut.toLocaleString("en")} rows that no net has seen: the error is ${lowest(error)}, the log-loss ${lowest(log_loss)}. Other rows would move an error by some ${(100 * spread).toFixed(1)} points either way. A click moves α.`;
+  return `On ${scene.heldOut.toLocaleString("en")} held-out rows, the error is ${lowest(error)}, the log-loss ${lowest(log_loss)}. The standard error of the error is ${(100 * spread).toFixed(1)} percentage points. Click to set α.`;
 }
 
 function showLegend() {
@@ -193,7 +193,7 @@ function resume() {
 function redraw() {
   readColours();
   showLegend();
-  tell();
+  showTexts();
   drawAll();
 }
 

@@ -1,4 +1,4 @@
-"""The playground as one HTML file that needs nothing else."""
+"""The playground as one HTML file that works offline."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from functools import cache
 from importlib.resources import files
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
+from mixup_tab._extras import import_extra
 from mixup_tab._files import check_writable, write_whole
-from mixup_tab.mixing.draw import check_alpha
+from mixup_tab.mixing._draw import check_alpha
 from mixup_tab.playground.measuring import ALPHAS, describe, fit_scenes, log_norms
 from mixup_tab.playground.scenes import Scene, table_scene, toy_scenes
 
@@ -34,35 +32,34 @@ def write_playground(
     alphas: Sequence[float] = ALPHAS,
     random_state: int = 0,
 ) -> Path:
-    """Write a page on which a slider moves α and all that depends on it is redrawn.
+    """Write an interactive page that shows what mixup does for every α.
 
-    It shows the net's decision boundary, samples that mixup generates, the density of λ, and
-    on held-out rows the reliability curve, the error and the log-loss. A net was trained for
-    every α, all of them at once as one stack: :class:`~mixup_tab.MixupClassifier` with its
-    defaults, but one net and ``mixing="mixup"``. The file works offline: style, script and
-    numbers are inside, and its content policy forbids everything else.
+    A slider moves α. The page shows the decision boundary of a net, the mixed examples, the
+    density of λ, and, on held-out rows, the reliability curve, the error and the log-loss. One
+    net is trained for every α, all at once as one stack: :class:`~mixup_tab.MixupClassifier`
+    with its defaults, but ``n_estimators=1`` and ``mixing="mixup"``. The file works offline;
+    its content policy forbids loading anything else.
 
     Parameters
     ----------
     output : str or path-like
-        File to write, of ending ``.html``. It appears, or replaces an older one, when it is
-        complete.
+        File to write, with the ending ``.html``. It is replaced only when the page is complete.
     table : str or path-like, default=None
         A table in a file: CSV, TSV, Parquet, Feather or JSON lines. None shows two moons and
         circles.
     x, y : str, default=None
-        Two columns of numbers of the table.
+        Two columns of numbers in the table.
     target : str, default=None
-        Its column of classes, 2 to 10.
+        Its column of classes, 2 to 10 of them.
     alphas : sequence of float, default=0, 0.05, … 32
-        Values of α on the slider, at most 25; 0 is there in any case.
+        Values of α on the slider, at most 25; 0 is always included.
     random_state : int, default=0
-        Seed of data, nets and samples. The same seed gives the same page.
+        Seed of data, nets and mixed examples. The same seed gives the same page.
 
     Returns
     -------
     Path
-        The page.
+        Path of the page.
 
     Raises
     ------
@@ -70,6 +67,8 @@ def write_playground(
         If an argument or the table is not as described here.
     OSError
         If the file cannot be written.
+    ImportError
+        If the extra ``cli`` is not installed.
 
     Examples
     --------
@@ -83,7 +82,7 @@ def write_playground(
     output = Path(output)
     _check_arguments(output, table, {"x": x, "y": y, "target": target}, random_state)
     alphas = _check_alphas(alphas)
-    if table is None:
+    if table is None or x is None or y is None or target is None:
         scenes = toy_scenes(random_state)
     else:
         scenes = [table_scene(table, x, y, target, random_state)]
@@ -95,25 +94,19 @@ def write_playground(
 def _check_arguments(
     output: Path, table: Any, columns: dict[str, str | None], random_state: int
 ) -> None:
-    if output.is_dir():
-        raise ValueError(
-            f"output={str(output)!r} is a folder. Give the name of a file, such as page.html."
-        )
-    if output.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(
-            f"output={str(output)!r} must end in .html, or a browser will not open it."
-        )
+    if output.is_dir() or output.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"output must be a file that ends in .html, got {str(output)!r}.")
     for name, value in columns.items():
         if table is None and value is not None:
-            raise ValueError(f"{name}={value!r} is a column, but of what? Give --table too.")
+            raise ValueError(f"{name}={value!r} is a column, but no table is given.")
         if table is not None and value is None:
             raise ValueError(
-                f"table={str(table)!r} is given without --{name}. Give --x, --y and --target."
+                f"table={str(table)!r} needs x, y and target, but {name} is missing."
             )
     whole = isinstance(random_state, Integral) and not isinstance(random_state, bool)
     if not whole or not 0 <= random_state < 2**32:
         raise ValueError(
-            f"random_state must be a whole number from 0 to {2**32 - 1}, got {random_state!r}."
+            f"random_state must be an integer from 0 to {2**32 - 1}, got {random_state!r}."
         )
 
 
@@ -121,29 +114,14 @@ def _check_alphas(alphas: Sequence[float]) -> list[float]:
     rising = sorted({0.0, *map(check_alpha, alphas)})
     if not 2 <= len(rising) <= _MOST_ALPHAS:
         raise ValueError(
-            f"alphas must hold 1 to {_MOST_ALPHAS - 1} different values beside 0, got "
+            f"alphas must hold 1 to {_MOST_ALPHAS - 1} different values above 0, got "
             f"{len(rising) - 1}."
         )
     return rising
 
 
 def make_page(scenes: Sequence[Scene], alphas: Sequence[float], random_state: int = 0) -> str:
-    """Train the nets and return the page.
-
-    Parameters
-    ----------
-    scenes : sequence of Scene
-        What can be looked at.
-    alphas : sequence of float
-        Values of α in rising order, 0 first.
-    random_state : int, default=0
-        Seed of nets and samples.
-
-    Returns
-    -------
-    str
-        HTML.
-    """
+    """Train the nets and return the page as HTML; ``alphas`` rise from 0."""
     nets = fit_scenes(scenes, alphas, random_state)
     data = {
         "alphas": list(alphas),
@@ -155,41 +133,9 @@ def make_page(scenes: Sequence[Scene], alphas: Sequence[float], random_state: in
     }
     script = "\n".join(['"use strict";', *map(_source, _SCRIPTS)])
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return _template().render(
-        data=data,
-        json=_inside_a_script(data),
-        script=script,
-        digest=digest,
-        start=min(range(len(alphas)), key=lambda k: abs(alphas[k] - 0.2)),
-        facts=_facts(scenes, nets[0][0], random_state),
-    )
-
-
-def _source(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _inside_a_script(data: Any) -> str:
-    """Return JSON in which nothing can end the script that it stands in."""
+    # Without "<", no text of the user's can end the script element that holds the data.
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c")
-
-
-def _facts(scenes: Sequence[Scene], net: Any, random_state: int) -> dict[str, str]:
-    from mixup_tab import __version__
-
-    first = scenes[0]
-    return {
-        "Nets": "MixupClassifier with its defaults, but one net and mixing='mixup'; "
-        f"{net.n_iter_} epochs",
-        "Rows": f"{len(first.y):,} for training, {len(first.y_held_out):,} held out",
-        "Seed": str(random_state),
-        "mixup-tab": __version__,
-    }
-
-
-@cache
-def _template() -> jinja2.Template:
+    jinja2 = import_extra("jinja2", "cli")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mixup_tab.playground", "."),
         autoescape=True,
@@ -197,4 +143,28 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("playground.html")
+    return environment.get_template("playground.html").render(
+        data=data,
+        json=text.replace("<", "\\u003c"),
+        script=script,
+        digest=digest,
+        start=min(range(len(alphas)), key=lambda k: abs(alphas[k] - 0.2)),
+        facts=_facts(scenes[0], nets[0][0], random_state),
+    )
+
+
+def _source(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _facts(scene: Scene, net: Any, random_state: int) -> dict[str, str]:
+    """Return the settings that the foot of the page lists."""
+    from mixup_tab import __version__
+
+    return {
+        "Nets": "MixupClassifier with its defaults, but n_estimators=1 and mixing='mixup'; "
+        f"{net.n_iter_} epochs",
+        "Rows": f"{len(scene.y):,} for training, {len(scene.y_held_out):,} held out",
+        "Seed": str(random_state),
+        "mixup-tab": __version__,
+    }

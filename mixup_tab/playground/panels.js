@@ -1,4 +1,4 @@
-// The five panels. Each gets a canvas, the scene and a view: what is true at one α.
+// The five panels. Each gets a canvas, the scene, and a view of it at one α.
 
 // Probabilities over the plane, for the scene's α number `position`, class by class.
 function planeOf(scene, position) {
@@ -22,7 +22,7 @@ function blendPlanes(one, other, share) {
   return one.map((plane, code) => plane.map((p, k) => p + share * (other[code][k] - p)));
 }
 
-// Lines between classes. With two classes one of them tells all.
+// Boundaries between classes. With two classes there is one.
 function boundaries(planes, size) {
   const lines = [];
   for (let code = 0; code < (planes.length === 2 ? 1 : planes.length); code++) {
@@ -202,8 +202,8 @@ function drawCalibration(canvas, scene, position) {
   axes(context, area, {
     xTicks: percent(niceTicks([least, 1], 5)),
     yTicks: percent(niceTicks([0, 1], 5)),
-    xName: "how sure the net is, %",
-    yName: "how often it is right, %",
+    xName: "confidence, %",
+    yName: "accuracy, %",
   });
   inside(context, area, () => {
     context.setLineDash([5, 4]);

@@ -1,4 +1,4 @@
-"""What the playground draws: points of a plane with classes, some of them held out."""
+"""The data of the playground: points of a plane with classes, some of them held out."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mixup_tab.compare.question import class_name
 from mixup_tab.compare.reading import read_table
 from mixup_tab.compare.refusals import check_target
 
-# As many as there are colours that can be told apart.
+# As many as there are colours to distinguish.
 MOST_CLASSES = 10
-# Of a user's table; one half trains, the other half judges.
+# Of a table; half of them are held out.
 MOST_ROWS = 2000
 _LEAST_ROWS = 20
-# Whose squares single precision still holds.
+# Larger values overflow when squared in single precision.
 _MOST = 1e18
-# Few enough rows for plain training to be too sure of itself.
+# Few enough training rows for plain training to be overconfident.
 _TOY_ROWS, _TOY_HELD_OUT = 100, 1000
 
 
@@ -33,7 +33,7 @@ class Scene:
     Attributes
     ----------
     name : str
-        What the user chooses it by.
+        Name on the page.
     columns : tuple of str
         Names of the two columns.
     classes : tuple of str
@@ -41,13 +41,13 @@ class Scene:
     X : ndarray of float32 of shape (rows, 2)
         Training rows, in random order.
     y : ndarray of int64 of shape (rows,)
-        Their classes, as codes.
+        Class codes.
     X_held_out, y_held_out : ndarray
-        Rows that the nets are judged by and never trained on.
+        Rows for scoring.
     target : str
-        Name of the column of classes; empty where there is none.
+        Name of the column of classes, or empty.
     notes : tuple of str
-        What the reader should know about how the rows were chosen.
+        Sentences for the page about how the rows were chosen.
     """
 
     name: str
@@ -62,24 +62,7 @@ class Scene:
 
 
 def toy_scenes(random_state: int = 0) -> list[Scene]:
-    """Draw two moons and two circles.
-
-    Parameters
-    ----------
-    random_state : int, default=0
-        Seed of the draw.
-
-    Returns
-    -------
-    list of Scene
-        With 100 training rows and 1,000 held-out rows each.
-
-    Examples
-    --------
-    >>> from mixup_tab.playground.scenes import toy_scenes
-    >>> [scene.name for scene in toy_scenes()]
-    ['two moons', 'circles']
-    """
+    """Draw two moons and two circles, with 100 training and 1,000 held-out rows each."""
     rows = _TOY_ROWS + _TOY_HELD_OUT
     drawn = {
         "two moons": make_moons(rows, noise=0.3, random_state=random_state),
@@ -96,30 +79,10 @@ def toy_scenes(random_state: int = 0) -> list[Scene]:
 def table_scene(
     path: str | os.PathLike, x: str, y: str, target: str, random_state: int = 0
 ) -> Scene:
-    """Read two columns and a target of classes from a table.
+    """Read two columns of numbers and a column of 2 to 10 classes from a file.
 
-    Rows with a missing value are left out. Of the others, at most 2,000 are drawn at random
-    with the classes' shares kept; every class is halved into training and held-out rows.
-
-    Parameters
-    ----------
-    path : str or path-like
-        A table, as :func:`~mixup_tab.compare.reading.read_table` takes it.
-    x, y : str
-        Columns of numbers.
-    target : str
-        Column of classes, 2 to 10.
-    random_state : int, default=0
-        Seed of the draw.
-
-    Returns
-    -------
-    Scene
-
-    Raises
-    ------
-    ValueError
-        If the table cannot be read or the columns are not as described here.
+    Rows with a missing value are left out. Of the others, at most about 2,000 are drawn,
+    stratified by class; half of each class is held out.
     """
     frame = read_table(path).rename(columns=str)
     roles = {"x": x, "y": y, "target": target}
@@ -144,20 +107,18 @@ def _check_names(frame: pd.DataFrame, roles: dict[str, str]) -> None:
     for role, name in roles.items():
         if name not in names:
             shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-            raise ValueError(f"{role}={name!r} is no column. Give one of: {shown}.")
+            raise ValueError(f"{role} must be one of the columns {shown}, got {name!r}.")
         twice = [other for other in roles if other != role and roles[other] == name]
         if twice:
-            raise ValueError(
-                f"{role}={name!r} is also given as --{twice[0]}. Give three columns."
-            )
+            raise ValueError(f"{role}={name!r} is the same column as {twice[0]}. Give three.")
 
 
 def _check_rows(count: int, path: str | os.PathLike, roles: dict[str, str]) -> None:
     if count < _LEAST_ROWS:
         x, y, target = roles.values()
         raise ValueError(
-            f"file {str(path)!r} has {count} rows with a value of {x!r}, {y!r} and {target!r}; "
-            f"the page needs at least {_LEAST_ROWS}. Add rows."
+            f"file {str(path)!r} must have at least {_LEAST_ROWS} rows with a value of {x!r}, "
+            f"{y!r} and {target!r}, got {count}. Add rows."
         )
 
 
@@ -174,13 +135,12 @@ def _check_values(column: pd.Series, role: str) -> None:
     most = column.abs().max()
     if most > _MOST:
         raise ValueError(
-            f"{role}={column.name!r} holds values as large as {most:.3g}, beyond what a net "
-            "computes with. Give a column of smaller numbers, such as its logarithm."
+            f"{role}={column.name!r} holds values up to {most:.3g}, too large for a net. Give "
+            "a column of smaller numbers, such as its logarithm."
         )
     if column.astype(np.float32).nunique() == 1:
         raise ValueError(
-            f"{role}={column.name!r} is {column.iloc[0]:g} in every row. Give a column that "
-            "varies."
+            f"{role}={column.name!r} is {column.iloc[0]:g} in every row. Give another column."
         )
 
 
@@ -204,7 +164,7 @@ def _encode(target: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def _halves(codes: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return positions of training and held-out rows, half of every class each."""
+    """Return positions of training and of held-out rows, each with half of every class."""
     order = np.random.default_rng(seed).permutation(len(codes))
     counts = np.bincount(codes)
     rank = np.empty_like(order)  # of a row among those of its class
