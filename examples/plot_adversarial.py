@@ -1,17 +1,16 @@
 """
-Adversarial examples: how far inputs can be pushed
-==================================================
+Adversarial examples: small changes that mislead a net
+======================================================
 
-A change of every pixel that is too small to matter to a reader can mislead a net, if it goes
-in the direction in which the loss rises. The mixup paper (section 3.5) found nets trained with
-mixup harder to mislead than plainly trained ones; here is the same comparison on small images
-of digits.
+A change of every pixel that is too small to matter to a reader can mislead a net if it goes in
+the direction of rising loss. The mixup paper (section 3.5) found that nets trained with mixup
+are harder to mislead than plainly trained ones. This is the same comparison on small images of
+digits.
 """
 
 # %%
-# Pixels lie between 0 and 1, which ``module=MLP`` takes as they are: the attack changes what
-# the net sees, by at most ε. The third net is the one of somebody who does not have the other
-# two.
+# Pixels are between 0 and 1, and ``module=MLP`` does not scale them: the attack changes the
+# inputs of the net by at most ε. A third net is for attacks without access to the other two.
 import matplotlib.pyplot as plt
 import pandas as pd
 from sklearn.datasets import load_digits
@@ -39,13 +38,13 @@ def train(alpha, random_state=0):
     return net.fit(X_train, y_train)
 
 
-nets = {"ERM": train(0), "mixup, α = 1": train(1)}
+nets = {"plain training": train(0), "mixup, α = 1": train(1)}
 source = train(0, random_state=1)
 
 # %%
-# White box: examples are made on the net that is tested. Black box: they are made on the third
-# net, and the same for both. FGSM makes one step, I-FGSM ten smaller ones. Errors should only
-# be compared where the clean ones, at ε = 0, are about the same.
+# White box: examples are made on the tested net. Black box: they are made on the third net, the
+# same for both. FGSM takes one step, I-FGSM ten smaller ones. Compare errors only if the clean
+# ones, at ε = 0, are about the same.
 attacks = {
     "white box, FGSM": ("fgsm", None),
     "white box, I-FGSM": ("ifgsm", None),
@@ -53,23 +52,23 @@ attacks = {
 }
 eps = [0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15]
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained", sharey=True)
-told = []
+tables = []
 for axis, (title, (attack, made_on)) in zip(axes, attacks.items(), strict=True):
     for name, net in nets.items():
         results = evaluate_adversarial(net, X_test, y_test, eps, attack, made_on, clip=(0, 1))
         axis.plot(results["eps"], 100 * results["adversarial_error"], marker=".", label=name)
-        told.append(results.assign(net=name, attack=title))
+        tables.append(results.assign(net=name, attack=title))
     axis.set(title=title, xlabel="ε, largest change of a pixel")
 axes[0].set_ylabel("test error %")
 axes[0].legend()
 plt.show()
 
 # %%
-# Here small changes mislead the net trained with mixup less often. Larger ones in the white box
-# no longer do: it is not robust, only harder to mislead by a little. One split and one seed are
-# an example and no evidence; ``mixup-tab benchmark robustness`` compares over several, with
-# intervals.
-table = pd.concat(told).pivot(
+# Here, small changes mislead the net trained with mixup less often; with larger ones in the
+# white box, the advantage is gone. It is not robust, only slightly harder to mislead. One split
+# and one seed are an example, not evidence; ``mixup-tab benchmark robustness`` compares over
+# several, with intervals.
+table = pd.concat(tables).pivot(
     index=["attack", "eps"], columns="net", values="adversarial_error"
 )
 print((100 * table).round(1).to_string())

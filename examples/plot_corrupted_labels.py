@@ -2,16 +2,16 @@
 Wrong labels: what a net memorises
 ==================================
 
-A net that is large enough and trained for long enough believes every label, also the wrong
-ones. Here half of the training labels of a table of digits are wrong, and three nets that
-differ in nothing else are trained on them: plainly (ERM), with dropout, and with mixup at a
-large α. It is the experiment of table 2 of the mixup paper, on a small table.
+A large net that is trained for long memorises every label, even wrong ones. Here, half of the
+training labels of a table of digits are wrong, and three otherwise equal nets are trained on
+them: plainly, with dropout, and with mixup at a large α. This is the experiment of table 2 of
+the mixup paper, on a small table.
 """
 
 # %%
-# ``evaluate_corruption`` changes labels of the training rows only; test rows keep theirs. With
-# the same ``random_state`` every net gets the same wrong labels. ``return_curves`` gives the
-# test error of every epoch.
+# ``evaluate_corruption`` changes labels of the training rows only. With the same
+# ``random_state``, every net gets the same wrong labels. ``return_curves=True`` also returns
+# the test error of every epoch.
 import matplotlib.pyplot as plt
 import pandas as pd
 from sklearn.datasets import load_digits
@@ -32,7 +32,7 @@ net = MixupClassifier(
     random_state=0,
 )
 settings = {
-    "ERM": {"alpha": 0},
+    "plain training": {"alpha": 0},
     "dropout 0.5": {"alpha": 0, "dropout": 0.5},
     "mixup, α = 32": {"alpha": 32},
 }
@@ -49,10 +49,10 @@ for name, params in settings.items():
     )
 
 # %%
-# The honest figure is the last error. The best one belongs to an epoch that only the test rows
-# could have picked; the distance between the two is what memorising costs. The two columns on
-# the right are errors on the training rows: with right labels, and with wrong ones against
-# these wrong labels. A net that has no error on wrong labels has memorised them all.
+# The honest figure is the last error: the best epoch can only be chosen with the test rows. The
+# difference between the two is the cost of memorising. The two columns on the right are errors
+# on training rows: on those with right labels, and on those with wrong labels, measured against
+# these. A net without errors on wrong labels has memorised them all.
 table = pd.concat(results).droplevel(1)
 columns = ["best_test_error", "last_test_error", "train_error_real", "train_error_corrupted"]
 print((100 * table[columns]).round(1).rename(columns=lambda name: f"{name} %").to_string())

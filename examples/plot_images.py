@@ -1,15 +1,15 @@
 """
-Images: ERM, mixup, Cutout and CutMix with a PreAct ResNet-18
-=============================================================
+Images: plain training, mixup, Cutout and CutMix with a PreAct ResNet-18
+========================================================================
 
-Any net for images works through ``module=``. Here it is the PreAct ResNet-18 of the mixup
-paper, narrow, on scikit-learn's images of digits. On CIFAR-10 or CIFAR-100, where you have
-them, it is trained as in the paper: ``python examples/plot_images.py --cifar FOLDER``.
+Any net for images works through ``module=``. Here it is a narrow version of the mixup paper's
+PreAct ResNet-18 on scikit-learn's images of digits. With the files of CIFAR-10 or CIFAR-100, it
+is trained as in the paper: ``python examples/plot_images.py --cifar FOLDER``.
 """
 
 # %%
-# ``mixing=`` takes the name of a rule. For all of them λ ~ Beta(1, 1), what the papers on mixup
-# and CutMix take for CIFAR; of an image Cutout blanks at most half.
+# ``mixing=`` takes the name of a rule. All of them use λ ~ Beta(1, 1), as the papers on mixup
+# and CutMix do for CIFAR. Cutout blanks at most half of an image.
 import argparse
 from functools import partial
 
@@ -27,7 +27,7 @@ from mixup_tab.datasets import load_cifar
 from mixup_tab.mixing import CutMix, Cutout, Mixup
 from mixup_tab.nets import PreActResNet18, PreparedNet
 
-parser = argparse.ArgumentParser(description="ERM, mixup, Cutout and CutMix on images.")
+parser = argparse.ArgumentParser(description="Mixing rules and plain training on images.")
 parser.add_argument("--cifar", metavar="FOLDER", help="binary version of CIFAR-10 or -100")
 parser.add_argument("--name", default="cifar10", choices=["cifar10", "cifar100"])
 parser.add_argument("--seeds", type=int, help="runs of each rule: 3 on digits, 1 on CIFAR")
@@ -36,7 +36,7 @@ parser.add_argument("--width", type=int, help="channels of the net: 8 on digits,
 args = parser.parse_args()
 
 RULES = {
-    "ERM": {"alpha": 0, "mixing": "mixup"},
+    "plain": {"alpha": 0, "mixing": "mixup"},
     "mixup": {"alpha": 1, "mixing": "mixup"},
     "Cutout": {"alpha": 1, "mixing": "cutout"},
     "CutMix": {"alpha": 1, "mixing": "cutmix"},
@@ -64,10 +64,10 @@ def digits_model(seed: int, **rule: object) -> MixupClassifier:
 
 
 # %%
-# CIFAR: a :class:`~mixup_tab.nets.PreparedNet` crops and flips at random before images are
-# mixed, and takes them as 16-bit integers. The paper trains with SGD at a rate of 0.1 that is
-# divided by ten after half and three quarters of 200 epochs, weight decay 0.0001 and batches
-# of 128; for another optimizer than Adam there is the skorch net, ``MixupNet``.
+# CIFAR: a :class:`~mixup_tab.nets.PreparedNet` takes images as 16-bit integers, and crops and
+# flips them at random before they are mixed. The paper trains with SGD at a learning rate of
+# 0.1, divided by ten after half and three quarters of 200 epochs, weight decay 0.0001 and
+# batches of 128; optimizers other than Adam need the skorch net, ``MixupNet``.
 class CroppedAndFlipped(PreparedNet):
     augments = True
     mixed_precision = True
@@ -127,7 +127,7 @@ def cifar_model(seed: int, **rule: object) -> MixupNet:
 
 
 # %%
-# Every run trains the four nets from the same weights on the same images.
+# In each run, the four nets start from the same weights and see the same images.
 load, make = (cifar, cifar_model) if args.cifar else (digits, digits_model)
 n_runs = args.seeds or (1 if args.cifar else 3)
 errors: dict[str, list[float]] = {name: [] for name in RULES}
@@ -142,12 +142,12 @@ for name, values in errors.items():
     print(f"{name:7} {np.mean(values):6.2f}   runs: {' '.join(f'{v:.2f}' for v in values)}")
 
 # %%
-# What the nets were shown, and how often they were wrong on images as they are.
+# Left: training images. Right: errors on test images, which are not mixed.
 figure = plt.figure(figsize=(11, 4.2), layout="constrained")
 left, right = figure.subfigures(1, 2, width_ratios=[1.2, 1])
 axes = left.subplots(4, 6)
 few = torch.as_tensor(X_train[:6] / np.float32(X_train.max())).unsqueeze(0)
-rules = {"ERM": None, "mixup": Mixup(), "Cutout": Cutout(), "CutMix": CutMix()}
+rules = {"plain": None, "mixup": Mixup(), "Cutout": Cutout(), "CutMix": CutMix()}
 for line, (name, rule) in zip(axes, rules.items(), strict=True):
     shown, generator = few, torch.Generator().manual_seed(1)
     if rule is not None:
@@ -168,7 +168,7 @@ axis.set(
 plt.show()
 
 # %%
-# Three runs tell little. In ten, ``python examples/plot_images.py --seeds 10``, the mean errors
-# are 3.04 % (ERM), 2.65 % (mixup), 3.28 % (Cutout) and 2.99 % (CutMix), and those of one rule
-# are up to two points apart: on digits of 8 × 8 pixels no rule is clearly better or worse.
-# What the papers report is for CIFAR and ImageNet.
+# Three runs say little. In ten (``python examples/plot_images.py --seeds 10``), the mean errors
+# are 3.04 % (plain), 2.65 % (mixup), 3.28 % (Cutout) and 2.99 % (CutMix), and the errors of one
+# rule differ by up to two points: on digits of 8 × 8 pixels, no rule is clearly better or
+# worse. The papers report results on CIFAR and ImageNet.

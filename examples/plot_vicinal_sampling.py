@@ -1,17 +1,18 @@
 """
-Mixup for any classifier: drawing the vicinal distribution
-==========================================================
+Mixup for any classifier: VicinalSampler
+========================================
 
-Mixup is a distribution of training rows, and nothing about it needs a net.
-:class:`~mixup_tab.sampling.VicinalSampler` draws rows of it, so that any estimator can be
-trained on them. Here logistic regression, gradient boosting and k-nearest neighbours learn
-from the rows of a table, and from mixed rows in their place, on the same folds.
+Mixup is a distribution of training rows; it does not need a net.
+:class:`~mixup_tab.sampling.VicinalSampler` draws rows from it, so that any estimator can be
+trained on them. Here, logistic regression, gradient boosting and k-nearest neighbours are
+trained on the rows of a table, and on mixed rows instead, on the same folds.
 """
 
 # %%
-# Ten tables of the UCI archive: of those with numbers only, nothing missing, 100 to 1000 rows,
-# at most 100 columns and five rows of every class, the first ten by name. They are taken from
-# the data folder (``MIXUP_TAB_DATA``); without them it is the four that scikit-learn carries.
+# Ten tables of the UCI archive: the first ten by name that hold only numbers, no missing
+# values, 100 to 1000 rows, at most 100 columns and at least five rows of every class. They are
+# read from the data folder (``MIXUP_TAB_DATA``); without them, the four that scikit-learn
+# carries are used.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
@@ -59,10 +60,10 @@ except (OSError, ValueError):
 print(f"{len(tables)} tables: {', '.join(tables)}")
 
 # %%
-# All of it is set beforehand: α = 0.2, the default, and four mixed rows for every row of the
-# table. For neighbours it is one, since four draws that start from the same row would be most
-# of the five neighbours that vote. Every row has one label ("unmixed"), which costs nothing:
-# the expected loss is that of mixed labels.
+# The settings are chosen beforehand: α = 0.2, the default, and four mixed rows for every row of
+# the table. For nearest neighbours it is one, because four draws from the same row would be
+# most of the five neighbours that vote. Labels are "unmixed": the expected loss is the same as
+# with mixed labels.
 learners = {
     "logistic regression": (LogisticRegression(max_iter=1000), 4.0),
     "gradient boosting": (
@@ -102,8 +103,8 @@ results = {
 }
 
 # %%
-# The difference that the sampler makes, with its 95 % interval: for a table over the folds,
-# which share rows (Nadeau and Bengio 2003), and for the mean over the tables.
+# The effect of the sampler with its 95 % interval: for each table over the folds, which share
+# rows (Nadeau and Bengio 2003), and for the mean over the tables.
 MEASURES = ("test error, points", "Brier score")
 figure, axes = plt.subplots(1, 2, figsize=(11, 5), sharey=True, layout="constrained")
 places = np.arange(len(tables) + 1)
@@ -132,18 +133,18 @@ figure.legend(handles, names, loc="outside upper center", ncols=3, frameon=False
 plt.show()
 
 # %%
-# Left of the dashed line the sampler helps. On the ten tables it does not: all three learners
-# do slightly worse on average, in error and in Brier score, though no interval of a mean leaves
-# out 0; on the four tables a worse Brier score can be shown for two of the three. These
-# learners have other means against overfitting (a penalty, few leaves, five neighbours), and
-# rows drawn once are not the stream of new ones that a net sees.
+# Left of the dashed line, the sampler helps. On the ten tables it does not: all three learners
+# are slightly worse on average, in error and in Brier score, although all intervals of the
+# means include 0; on the four tables, the intervals show a worse Brier score for two of the
+# three. These learners have other means against overfitting (a penalty, few leaves, five
+# neighbours), and rows drawn once are less than the new rows that a net gets in every epoch.
 #
-# Rare classes are what samplers are mostly used for, such as the eights among ten digits. With
-# ``balance=True`` all classes are drawn equally often; imbalanced-learn's SMOTE mixes rows of
-# the rare class with their neighbours until there are as many. Both find more eights, and both
-# spoil the probabilities, since eights are not frequent outside the rows drawn. Calibration on
-# rows that were not drawn mends much of it, and gives up what was won: to find more rows of a
-# rare class, a lower threshold is the better way (``TunedThresholdClassifierCV``).
+# Samplers are mostly used for rare classes, such as the eights among ten digits. With
+# ``balance=True``, all classes are drawn equally often; imbalanced-learn's SMOTE adds mixtures
+# of neighbours in the rare class until it is as large as the other one. Both find more eights,
+# and both spoil the probabilities, because eights are rare outside the rows drawn. Calibration
+# on rows that were not drawn repairs most of it, but finds fewer eights again: to find more
+# rows of a rare class, lower the threshold instead (``TunedThresholdClassifierCV``).
 try:
     from imblearn.over_sampling import SMOTE
     from imblearn.pipeline import make_pipeline
