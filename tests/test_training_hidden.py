@@ -146,6 +146,7 @@ def test_alpha_0_is_plain_training(rows):
 def test_mixing_has_a_stream_of_its_own_also_inside_of_a_net(rows):
     rule = ManifoldMixup(DirichletMixup(), layers=("second",))
     net = MixupNet(Blocks, mixing=rule, alpha=1, verbose=0).initialize()
+    net.notify("on_train_begin", X=rows[0], y=rows[1])
     state = net._start_training(epochs=1)
     for batches in net._epochs(*rows, state):
         step = {"step_fn": net.train_step, "training_state": state}

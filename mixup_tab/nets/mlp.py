@@ -16,7 +16,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from mixup_tab._torch_private import relu_backward_
+from mixup_tab._torch_private import own_parameters, relu_backward_
 from mixup_tab.nets.stacked import Halves, StackedNet
 
 # Values per chunk of rows in prediction: hidden layers of a chunk stay in the cache.
@@ -101,7 +101,7 @@ class MLP(nn.Module, StackedNet):
     def layers(self) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
         """Iterate over (weight, bias), shapes (members, out, in) and (members, 1, out)."""
         # The dict itself: nn.Module looks names up slowly, and this is called for every step.
-        parameters = iter(self._parameters.values())
+        parameters = iter(own_parameters(self).values())
         return zip(parameters, parameters, strict=True)
 
     @torch.no_grad()
@@ -299,18 +299,18 @@ class MLP(nn.Module, StackedNet):
         stack.n_members = sum(net.n_members for net in nets)
         stack.width, stack.input_layer = nets[0].width, None
         stack.dropout = [net.dropout for net in nets for _ in range(net.n_members)]
-        for name in nets[0]._parameters:
-            data = torch.cat([net._parameters[name].detach() for net in nets])
+        for name in own_parameters(nets[0]):
+            data = torch.cat([own_parameters(net)[name].detach() for net in nets])
             stack.register_parameter(name, nn.Parameter(data))
             parts = data.split([net.n_members for net in nets])
             for net, part in zip(nets, parts, strict=True):
                 # The Parameter object stays, because optimizers know a parameter by it.
-                net._parameters[name].data = part
+                own_parameters(net)[name].data = part
         return stack
 
     def leave(self) -> None:
         """Give the parameters memory of their own again after :meth:`join`."""
-        for parameter in self._parameters.values():
+        for parameter in own_parameters(self).values():
             parameter.data = parameter.detach().clone()
 
     @property
@@ -325,7 +325,7 @@ class MLP(nn.Module, StackedNet):
     def has_manual_backward(self) -> bool:
         """Whether :meth:`bind` computes what :meth:`body` does, for all parameters."""
         own_body = type(self).body is not MLP.body and type(self).bind is MLP.bind
-        return not own_body and all(p.requires_grad for p in self._parameters.values())
+        return not own_body and all(p.requires_grad for p in own_parameters(self).values())
 
     def nets(self) -> list[nn.Module]:
         """Return the stack once for every member."""
@@ -347,7 +347,7 @@ class MLP(nn.Module, StackedNet):
 
     def member_tensors(self, member: int) -> dict[str, Tensor]:
         """Return views of one member's parameters by name."""
-        return {name: p.detach()[member] for name, p in self._parameters.items()}
+        return {name: p.detach()[member] for name, p in own_parameters(self).items()}
 
     def rows_per_chunk(self, batch_size: int) -> int:
         """Return how many rows leave a hidden layer of all members in the cache."""
@@ -355,11 +355,11 @@ class MLP(nn.Module, StackedNet):
 
     def multiplications(self, row: Tensor | None) -> int:
         """Return the number of weights: each multiplies once."""
-        return sum(parameter.numel() for parameter in self._parameters.values())
+        return sum(parameter.numel() for parameter in own_parameters(self).values())
 
     def hidden_layers(self) -> list[str]:
         """Return "layer1", "layer2", …: the outputs of hidden layers after ReLU."""
-        return [f"layer{k}" for k in range(1, len(self._parameters) // 2)]
+        return [f"layer{k}" for k in range(1, len(own_parameters(self)) // 2)]
 
     def blocks(self) -> list[str]:
         """Return all hidden layers."""
