@@ -177,26 +177,20 @@ CLASSES_ONLY = {
     ],
     "label smoothing": [{"criterion__label_smoothing": share} for share in (0.0, 0.2, 0.0)],
 }
-CASES = [(name, kind, part) for kind in KINDS for name, part in DIFFERENCES.items()]
-CASES += [(name, "classes", part) for name, part in CLASSES_ONLY.items()]
+CASES = {**DIFFERENCES, **CLASSES_ONLY}
 
 
-@pytest.mark.parametrize(
-    ("kind", "settings"),
-    [case[1:] for case in CASES],
-    ids=[f"{name}, {kind}" for name, kind, _ in CASES],
-)
-def test_nets_that_differ_equal_the_nets_alone(kind, settings):
-    assert_equal_alone(settings, kind=kind)
+@pytest.mark.parametrize("settings", CASES.values(), ids=CASES)
+def test_nets_that_differ_equal_the_nets_alone(settings):
+    assert_equal_alone(settings)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_nets_on_bins_equal_the_nets_alone(kind):
-    front = PiecewiseLinear.fit(torch.from_numpy(table(kind)[0]))
-    bins = {"module__input_layer": front, "module__in_features": front.width}
+def test_nets_on_bins_equal_the_nets_alone():
+    layer = PiecewiseLinear.fit(torch.from_numpy(table()[0]))
+    bins = {"module__input_layer": layer, "module__in_features": layer.width}
     settings = [{**bins, "alpha": 0.3}, {**bins, "mixing": "cutmix", "alpha": 0.5}, {}]
-    nets = assert_equal_alone(settings, kind=kind)
-    assert nets[0].module_.weight0.shape[-1] == front.width
+    nets = assert_equal_alone(settings)
+    assert nets[0].module_.weight0.shape[-1] == layer.width
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -211,8 +205,9 @@ def test_sample_weights_are_those_of_each_net(kind):
 FOLDS = [slice(None), slice(0, 48), slice(3, 36), slice(5, 22), slice(20, 50)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("setting", [{}, {"module__dropout": 0.3, "n_members": 2}], ids=str)
+@pytest.mark.parametrize(
+    ("kind", "setting"), [("classes", {"module__dropout": 0.3, "n_members": 2}), ("values", {})]
+)
 def test_folds_may_differ_in_size_and_in_the_number_of_steps(kind, setting, stacks):
     settings = [{**setting, "random_state": k} for k in range(len(FOLDS))]
     assert_equal_alone(settings, *(table(kind, rows) for rows in FOLDS), kind=kind)
@@ -226,18 +221,18 @@ def test_everything_may_differ_at_once(kind):
     assert_equal_alone(settings, *folds, kind=kind)
 
 
-def test_every_net_scales_its_rows_with_its_own_front():
+def test_every_net_scales_its_rows_with_its_own_input_layer():
     folds = [table(rows=rows) for rows in FOLDS[1:4]]
-    fronts = [RobustScale.fit(torch.from_numpy(10 * X)) for X, _ in folds]
-    settings = [{"module__input_layer": front} for front in fronts]
+    layers = [RobustScale.fit(torch.from_numpy(10 * X)) for X, _ in folds]
+    settings = [{"module__input_layer": layer} for layer in layers]
     nets = assert_equal_alone([*settings, {}], *folds, folds[0])
     assert losses(nets[0]) != losses(nets[3])
 
 
-def test_nets_may_share_the_rows_and_differ_in_the_front():
+def test_nets_may_share_the_rows_and_differ_in_the_input_layer():
     X, y = table()
-    fronts = [RobustScale.fit(torch.from_numpy(part)) for part in (X, 10 * X[:20])]
-    assert_equal_alone([{"module__input_layer": front} for front in fronts], (X, y))
+    layers = [RobustScale.fit(torch.from_numpy(part)) for part in (X, 10 * X[:20])]
+    assert_equal_alone([{"module__input_layer": layer} for layer in layers], (X, y))
 
 
 def test_tables_may_differ_in_their_columns():
@@ -253,14 +248,6 @@ def test_in_single_precision_probabilities_agree():
     for net, other in zip(*fit_both_ways(settings, data), strict=True):
         found, expected = net.predict_proba(data[0]), other.predict_proba(data[0])
         np.testing.assert_allclose(found, expected, atol=1e-3)
-
-
-def test_the_same_stack_gives_the_same_bits_twice():
-    settings = [part[0] for part in DIFFERENCES.values()]
-    first, second = ([NetFit(make(**part), *table()) for part in settings] for _ in range(2))
-    assert fit_stacked(first) == fit_stacked(second)
-    for one, other in zip(first, second, strict=True):
-        assert_same_bits(one.net, other.net)
 
 
 def test_criteria_that_differ_in_what_a_user_added_are_kept_apart():
@@ -343,16 +330,17 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("callback", CHANGES.values(), ids=CHANGES)
-def test_what_a_callback_changes_between_two_epochs_counts(callback):
-    nets = assert_equal_alone([{**CONSTANT, "callbacks": [callback]}, CONSTANT])
-    assert losses(nets[0]) != losses(nets[1])
+def test_what_a_callback_changes_between_two_epochs_counts():
+    settings = [{**CONSTANT, "callbacks": [callback]} for callback in CHANGES.values()]
+    *changed, plain = assert_equal_alone([*settings, CONSTANT])
+    for name, net in zip(CHANGES, changed, strict=True):
+        assert losses(net) != losses(plain), name
 
 
-@pytest.mark.parametrize("epochs", [0, 1])
-def test_hardly_any_epochs(epochs):
-    nets = assert_equal_alone([{"max_epochs": epochs}, {}])
-    assert len(nets[0].history) == epochs
+def test_hardly_any_epochs_and_no_nets():
+    nets = assert_equal_alone([{"max_epochs": 0}, {"max_epochs": 1}, {}])
+    assert [len(net.history) for net in nets] == [0, 1, 5]
+    assert fit_stacked([]) == []
 
 
 def test_nets_stop_at_different_epochs():
@@ -360,10 +348,6 @@ def test_nets_stop_at_different_epochs():
     epochs = [len(net.history) for net in nets]
     assert epochs == sorted(set(epochs))
     assert epochs[-1] < 25
-
-
-def test_no_tasks():
-    assert fit_stacked([]) == []
 
 
 # ------------------------------------------------------------------- who shares a stack
@@ -423,12 +407,11 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
-def test_a_net_that_fails_is_named_and_the_others_go_on(failure, kind):
+def test_a_net_that_fails_is_named_and_the_others_are_trained_to_the_end(failure):
     settings = [{}, failure, {"batch_size": 14}, {"n_members": 2, "module__dropout": 0.2}]
     stacked, alone = (
-        [NetFit(make(kind, **setting), *table(kind)) for setting in settings] for _ in range(2)
+        [NetFit(make(**setting), *table()) for setting in settings] for _ in range(2)
     )
     errors, expected = fit_stacked(stacked), [fit_alone(task) for task in alone]
     assert [type(error) for error in errors] == [type(None), ValueError, *[type(None)] * 2]
@@ -579,7 +562,7 @@ def test_a_hook_for_batches_sees_every_batch():
     assert dict(net.callbacks_)["sees"].seen == 5 * 4
 
 
-def test_a_net_that_has_been_trained_before_goes_on(stacks):
+def test_a_net_that_has_been_trained_before_is_trained_further(stacks):
     trained = make().partial_fit(*table())
     expected = copy.deepcopy(trained).partial_fit(*table())
     assert fit_stacked([NetFit(make(), *table()), NetFit(trained, *table())]) == [None, None]
@@ -621,7 +604,7 @@ def test_a_net_that_failed_owns_its_parameters():
         assert task.net.module_.weight0.untyped_storage().nbytes() == size
 
 
-def test_training_one_on_leaves_the_others_alone(trained):
+def test_further_training_of_one_leaves_the_others_alone(trained):
     before = [weights(net) for net in trained]
     trained[1].partial_fit(*table())
     for k, (net, old) in enumerate(zip(trained, before, strict=True)):
@@ -629,20 +612,15 @@ def test_training_one_on_leaves_the_others_alone(trained):
         assert all(same) == (k != 1)
 
 
-def through_pickle(net):
-    return pickle.loads(pickle.dumps(net))
-
-
-@pytest.mark.parametrize("copied", [copy.deepcopy, through_pickle])
-def test_a_copy_goes_on_like_the_net(trained, copied):
-    net, other = trained[0], copied(trained[0])
+def test_a_copy_is_trained_further_like_the_net(trained):
+    net, other = trained[0], pickle.loads(pickle.dumps(trained[0]))
     assert len(pickle.dumps(net)) < 1.2 * len(pickle.dumps(make().partial_fit(*table())))
     for one in (net, other):
         one.partial_fit(*table())
     assert_same_bits(net, other)
 
 
-def test_going_on_starts_with_fresh_moments(trained):
+def test_further_training_starts_with_fresh_moments(trained):
     expected = make()
     expected.module_.load_state_dict(trained[0].module_.state_dict())
     expected.history_ = copy.deepcopy(trained[0].history_)
