@@ -187,17 +187,22 @@ def test_ctrl_c_keeps_the_net_and_a_second_fit_works(hook, epoch, complete, two_
     assert_allclose(net.predict_proba(X), undisturbed.predict_proba(X), rtol=1e-4)
 
 
+class CtrlCSoon(Callback):
+    """Presses Ctrl-C some time after the first epoch, wherever training is then."""
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == 1:
+            press = partial(signal.pthread_kill, threading.main_thread().ident, signal.SIGINT)
+            threading.Timer(0.1, press).start()
+
+
 @pytest.mark.parametrize("n_estimators", [1, 3])
 def test_ctrl_c_at_any_moment(n_estimators, two_classes):
     X, y = two_classes
-    MixupClassifier(**SMALL).fit(X, y)  # whatever is slow the first time is done
-    press = partial(signal.pthread_kill, threading.main_thread().ident, signal.SIGINT)
-    timer = threading.Timer(0.3, press)
-    timer.start()
-    net = MixupClassifier(**{**SMALL, "max_epochs": 10**6}, n_estimators=n_estimators)
+    params = {**SMALL, "max_epochs": 10**6, "n_estimators": n_estimators}
+    net = MixupClassifier(**params, callbacks=[CtrlCSoon()])
     with pytest.warns(RuntimeWarning, match="interrupted after"):
         net.fit(X, y)
-    timer.join()
     assert 0 < net.n_iter_ == len(net.loss_curve_) < 10**6
     assert np.isfinite(net.predict_proba(X)).all()
 

@@ -28,7 +28,8 @@ def as_tensor(values: np.ndarray | Tensor) -> Tensor:
         return values
     array = np.asarray(values)
     if any(step < 0 for step in array.strides) or not array.dtype.isnative:
-        array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+        # A copy by name: numpy calls a single row contiguous whatever its strides.
+        array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
     if array.flags.writeable:
         return torch.from_numpy(array)
     with warnings.catch_warnings():  # Nothing here writes to it.
