@@ -103,9 +103,9 @@ class FeatMix(CutMix):
 @torch.inference_mode(False)
 def _shares_on_device(values: tuple[float, ...], device: torch.device) -> Tensor:
     """Return values divided by their sum; equal shares if all of them are 0."""
-    numbers = torch.tensor(values, dtype=torch.float64)
-    numbers = numbers if numbers.any() else torch.ones_like(numbers)
-    return (numbers / numbers.sum()).to(device, torch.float32)
+    total = math.fsum(values)
+    shares = [value / total if total else 1 / len(values) for value in values]
+    return torch.tensor(shares, dtype=torch.float32, device=device)
 
 
 def information_of_rows(take: Callable[[Tensor], Tensor], labels: Tensor) -> Tensor:
