@@ -361,20 +361,16 @@ PREDICTIONS = {
 
 
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
-@pytest.mark.parametrize("method", ["predict", "predict_proba"])
-@cases(PREDICTIONS)
-def test_prediction(case, method):
-    net = MixupClassifier(**SMALL).fit(NAMED, Y)
-    before, outputs = state_of(net), outputs_of(net)
-    raises(case, getattr(net, method), case.X)
-    assert state_of(net) == before
-    assert_array_equal(outputs_of(net), outputs)
-
-
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
-def test_prediction_before_fit(method):
+def test_prediction(method):
     with pytest.raises(NotFittedError, match="not fitted yet"):
         getattr(MixupClassifier(), method)(X)
+    net = MixupClassifier(**SMALL).fit(NAMED, Y)
+    before, outputs = state_of(net), outputs_of(net)
+    for case in PREDICTIONS.values():
+        raises(case, getattr(net, method), case.X)
+    assert state_of(net) == before
+    assert_array_equal(outputs_of(net), outputs)
 
 
 # ---------------------------------------------------------------- odd, but not an error

@@ -21,7 +21,6 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from mixup_tab import MixupClassifier, MixupRegressor, MixupSearchCV
-from mixup_tab.training import LearningRate
 
 TINY = {
     "hidden_layer_sizes": (8,),
@@ -123,43 +122,22 @@ GRIDS = {
     "a list of nothing": grid(ValueError, "param_grid|[Nn]o fits|candidates", []),
     "no values": grid(ValueError, "'alpha'.*non-empty", {"alpha": []}),
     "a value outside a list": grid(TypeError, "'alpha'.*list.*0.2", {"alpha": 0.2}),
-    "a text outside a list": grid(TypeError, "'mixing'.*list.*'mixup'", {"mixing": "mixup"}),
-    "values in two axes": grid(ValueError, "'alpha'.*one-dim", {"alpha": np.ones((2, 2))}),
     "no dict": grid(ValueError, "param_grid", "alpha"),
-    "a list of names": grid(TypeError, "'alpha'", ["alpha"]),
     "unknown name": grid(ValueError, "'alhpa'.*Valid parameters", {"alhpa": [0.2]}),
-    "name of a step": grid(ValueError, "'net'.*Valid parameters", {"net__alpha": [0.2]}),
     "alpha as text": grid((ValueError, TypeError), "alpha.*'much'", {"alpha": [0.2, "much"]}),
-    "alpha None": grid(ValueError, "alpha.*None", {"alpha": [None]}),
     "alpha negative": grid(ValueError, "alpha.*-1", {"alpha": [0.2, -1]}),
-    "alpha infinite": grid(ValueError, "alpha.*Got inf", {"alpha": [float("inf")]}),
-    "dropout of 1": grid(ValueError, r"dropout.*1\.0\).*1.5", {"dropout": [0.1, 1.5]}),
-    "no epochs": grid(ValueError, "max_epochs.*Got 0", {"max_epochs": [3, 0]}),
-    "layers as text": grid(
-        ValueError, "hidden_layer_sizes.*'8'", {"hidden_layer_sizes": ["8"]}
-    ),
     "unknown mixing": grid(ValueError, "mixing.*'cutmax'", {"mixing": ["mixup", "cutmax"]}),
     "a module's instance": grid(TypeError, "module.*class", {"module": [None, Own(4, 3)]}),
-    "a callback outside a list": grid(
-        ValueError, "callbacks.*list", {"callbacks": [LearningRate("constant")]}
-    ),
 }
 
 ARGUMENTS = {
     "another estimator": wrong(
         TypeError, "estimator.*LogisticRegression.*GridSearchCV", estimator=LogisticRegression()
     ),
-    "a class": wrong(TypeError, "estimator.*GridSearchCV", estimator=MixupClassifier),
-    "none": wrong(TypeError, "estimator.*None.*GridSearchCV", estimator=None),
     "a pipeline with another end": wrong(
         TypeError,
         "estimator.*Pipeline.*GridSearchCV",
         estimator=make_pipeline(StandardScaler(), LogisticRegression()),
-    ),
-    "a pipeline that ends in nothing": wrong(
-        TypeError,
-        "estimator.*Pipeline.*GridSearchCV",
-        estimator=Pipeline([("net", tiny()), ("end", "passthrough")]),
     ),
     "the net replaced by another estimator": wrong(
         TypeError,
@@ -167,21 +145,8 @@ ARGUMENTS = {
         estimator=Pipeline([("net", tiny())]),
         param_grid={"net": [tiny(), LogisticRegression()]},
     ),
-    "the net's parameter unknown": wrong(
-        ValueError,
-        "'alhpa'.*Valid parameters",
-        estimator=Pipeline([("net", tiny())]),
-        param_grid={"net__alhpa": [1]},
-    ),
     "unknown scoring": wrong(ValueError, "scoring.*'acuracy'", scoring="acuracy"),
-    "scoring a number": wrong(ValueError, "scoring.*3", scoring=3),
-    "unknown scoring in a list": wrong(
-        ValueError, "'acuracy'", scoring=["accuracy", "acuracy"], refit="accuracy"
-    ),
     "no scoring": wrong(ValueError, "[Ee]mpty|scoring", scoring=[], refit=False),
-    "two metrics of one name": wrong(
-        ValueError, "[Dd]uplicate|unique", scoring=["accuracy", "accuracy"], refit="accuracy"
-    ),
     "several metrics and none to refit": wrong(
         ValueError, "refit.*True", scoring=["accuracy", LOG_LOSS], refit=True
     ),
@@ -194,18 +159,10 @@ ARGUMENTS = {
     "refit a number": wrong(ValueError, "refit.*3", refit=3),
     "one fold": wrong(ValueError, "cv.*2.*1 instead", cv=1),
     "more folds than rows": wrong(ValueError, "n_splits=100", cv=100),
-    "cv a fraction": wrong(ValueError, "cv.*0.5", cv=0.5),
-    "cv text": wrong(ValueError, "cv.*'three'", cv="three"),
     "no pairs": wrong(ValueError, "cv|[Nn]o fits", cv=[]),
     "groups missing": wrong(ValueError, "'groups'", cv=GroupKFold(2)),
     "error_score text": wrong(ValueError, "error_score.*'ignore'", error_score="ignore"),
-    "error_score None": wrong(ValueError, "error_score.*None", error_score=None),
-    "return_train_score text": wrong(
-        ValueError, "return_train_score.*'yes'", return_train_score="yes"
-    ),
     "no jobs": wrong(ValueError, "n_jobs *== *0", n_jobs=0),
-    "jobs as text": wrong(ValueError, "n_jobs.*'all'", n_jobs="all"),
-    "verbose text": wrong(ValueError, "verbose.*'loud'", verbose="loud"),
 }
 
 
@@ -246,14 +203,8 @@ DATA = {
     "y missing": Case(ValueError, r"requires y|\by\b", y=None),
     "NaN": Case(ValueError, "X contains NaN.*skrub", X=changed(X, slice(None), np.nan)),
     "X longer than y": Case(ValueError, r"inconsistent.*\[60, 59\]", y=Y[:59]),
-    "y longer than X": Case(ValueError, r"inconsistent.*\[59, 60\]", X=X[:59]),
     "no rows": Case(ValueError, "0|n_samples|n_splits", X=X[:0], y=Y[:0]),
-    "one axis": Case(ValueError, "2D array", X=X[:, 0]),
-    "three axes": Case(ValueError, "dim 3.*module", X=X[..., None]),
-    "words": Case(ValueError, "convert string.*skrub", X=np.full((60, 2), "red")),
-    "a number": Case(TypeError, "Input.*scalar", X=3.0),
     "one class": Case(ValueError, "only one class", y=0 * Y),
-    "continuous": Case(ValueError, "continuous", y=VALUES),
     "None among labels": Case(
         (TypeError, ValueError), r"\by\b|label", y=np.array(["a", None, "b"] * 20, dtype=object)
     ),
@@ -262,9 +213,6 @@ DATA = {
     ),
     "weights negative": Case(
         ValueError, "Negative values.*sample_weight", fit_params={"sample_weight": -np.ones(60)}
-    ),
-    "weights zero": Case(
-        ValueError, "[Ss]ample.weight.*zero", fit_params={"sample_weight": np.zeros(60)}
     ),
     "unknown argument": Case(
         (TypeError, ValueError), r"fit.*'wieght'", fit_params={"wieght": np.ones(60)}
@@ -323,7 +271,7 @@ def test_a_fold_with_a_single_class_is_scored_as_an_error():
 RATES = {"learning_rate_init": [0.02, TOO_FAST, 0.05], "dropout": [0, 0.3]}
 
 
-@pytest.mark.parametrize("options", [{}, {"early_stopping": True}, {"n_estimators": 2}])
+@pytest.mark.parametrize("options", [{}, {"early_stopping": True, "n_estimators": 2}])
 def test_nets_whose_loss_is_not_finite_leave_the_others_as_they_are(options):
     net = tiny(max_epochs=4, **options)
     found, told = fit_with_failures(grid=RATES, estimator=net, cv=3)
@@ -338,25 +286,6 @@ def test_nets_whose_loss_is_not_finite_leave_the_others_as_they_are(options):
     assert found.best_params_ == without.best_params_
 
 
-def test_a_few_of_many_failures_are_named():
-    grid = {"learning_rate_init": [TOO_FAST], "random_state": list(range(6))}
-    found, told = fit_with_failures(grid=[{}, grid])
-    message = str(told[0].message)
-    assert "12 of 14 fits" in message
-    assert message.count("fold") == 10
-    assert "and 2 more" in message
-    assert found.best_params_ == {}
-
-
-def test_failures_without_a_score_are_nan_and_come_last():
-    grid = {"learning_rate_init": [TOO_FAST, 0.02]}
-    found, told = fit_with_failures(grid=grid, error_score=np.nan)
-    assert np.isnan(split_scores(found)[0]).all()
-    assert_array_equal(found.cv_results_["rank_test_score"], [2, 1])
-    assert [warning.category for warning in told] == [FitFailedWarning, UserWarning]
-    assert "non-finite" in str(told[1].message)
-
-
 def two_metrics(net, X, y):
     return {"a": float(net.score(X, y)), "b": 1.0}
 
@@ -364,7 +293,7 @@ def two_metrics(net, X, y):
 @pytest.mark.parametrize(
     "scoring", [two_metrics, {"a": "accuracy", "b": LOG_LOSS}], ids=["function", "dict"]
 )
-@pytest.mark.parametrize("rates", [(TOO_FAST, 0.02), (0.02, TOO_FAST)], ids=["first", "last"])
+@pytest.mark.parametrize("rates", [(TOO_FAST, 0.02)], ids=["first"])
 def test_failures_get_the_error_score_for_every_metric(scoring, rates):
     options = {"scoring": scoring, "refit": "a", "return_train_score": True}
     found, _ = fit_with_failures(grid={"learning_rate_init": list(rates)}, **options)
@@ -391,36 +320,11 @@ def test_the_first_failure_is_raised_if_asked_to():
     assert state_of(unfitted) == before
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_after_an_error_the_search_can_be_fitted(n_jobs):
-    found = search({"learning_rate_init": [TOO_FAST]}, error_score="raise", n_jobs=n_jobs)
-    refuses(found, Case(ValueError, "Lower"))
-    found.set_params(param_grid=ALPHAS).fit(X, Y)
-    assert_array_equal(found.predict(X), search().fit(X, Y).predict(X))
-
-
 class Breaks(nn.Linear):
     """A user's module that cannot take the rows."""
 
     def __init__(self, in_features, out_features):
         super().__init__(in_features + 1, out_features)
-
-
-class Undecided(nn.Linear):
-    """A user's module that raises an error without a text."""
-
-    def __init__(self, in_features, out_features):
-        super().__init__(in_features, out_features)
-
-    def forward(self, x):
-        raise ValueError
-
-
-class NeedsMore(nn.Linear):
-    """A user's module that wants an argument that nobody gives."""
-
-    def __init__(self, in_features, out_features, depth):
-        super().__init__(in_features, out_features)
 
 
 class LooksUp(nn.Linear):
@@ -431,7 +335,7 @@ class LooksUp(nn.Linear):
         raise KeyError(in_features)
 
 
-@pytest.mark.parametrize("module", [Breaks, Undecided, NeedsMore, LooksUp])
+@pytest.mark.parametrize("module", [Breaks, LooksUp])
 def test_whatever_a_module_of_ones_own_raises_does_not_stop_the_search(module):
     grid = {"module": [None, module]}
     found, told = fit_with_failures(grid=grid)
@@ -440,13 +344,6 @@ def test_whatever_a_module_of_ones_own_raises_does_not_stop_the_search(module):
     assert_allclose(split_scores(found), split_scores(theirs), atol=1e-3)
     assert [warning.category for warning in told] == [FitFailedWarning]
     assert "2 of 4 fits" in str(told[0].message)
-
-
-def test_a_refit_that_fails_leaves_the_search_as_it_was():
-    rows = np.arange(1, 60)
-    cv = list(KFold(2).split(rows))
-    case = Case(ValueError, "X contains NaN", {"cv": [(a + 1, b + 1) for a, b in cv]})
-    stays_unfitted(case._replace(X=changed(X, 0, np.nan)))
 
 
 def test_a_refit_that_fails_leaves_what_was_learned_before(fitted):
@@ -469,21 +366,10 @@ def test_a_scorer_that_fails_is_scored_as_an_error():
     assert "ZeroDivisionError" in str(told[0].message)
 
 
-def test_one_scorer_of_several_that_fails_leaves_the_others():
-    options = {"scoring": {"own": divides, "a": "accuracy"}, "refit": "own"}
-    found, _ = fit_with_failures(**options)
-    assert_array_equal(split_scores(found, "own"), [[-9.0, -9.0], [1.0, 1.0]])
-    assert (split_scores(found, "a") >= 0).all()
-
-
 @pytest.mark.parametrize("scoring", [divides, {"own": divides}], ids=["alone", "in a dict"])
 def test_a_scorer_that_fails_raises_if_asked_to(scoring):
     unfitted = search(scoring=scoring, refit=False, error_score="raise")
     refuses(unfitted, Case(ZeroDivisionError, "division"))
-
-
-def test_a_score_that_is_no_number():
-    refuses(search(scoring=lambda net, X, y: "good"), Case(ValueError, "number.*good"))
 
 
 def test_training_rows_that_lack_a_class_make_a_metric_of_probabilities_fail():

@@ -17,10 +17,8 @@ import pytest
 import sklearn
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import clone
-from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
+from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.metrics import (
-    accuracy_score,
     log_loss,
     make_scorer,
 )
@@ -31,7 +29,6 @@ from sklearn.model_selection import (
     RepeatedStratifiedKFold,
     cross_val_score,
 )
-from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback, EpochScoring
 from torch import nn
 
@@ -217,20 +214,6 @@ def test_every_parameter_of_a_regressor(line):
     weights = {"sample_weight": np.linspace(0.1, 2, 60)}
     options = {"scoring": "neg_mean_squared_error", "fit_params": weights}
     assert_agree(*both(tiny_regressor(), grids, *line, **options))
-
-
-def net_with(activation):
-    class Net(nn.Sequential):
-        def __init__(self, in_features, out_features):
-            super().__init__(nn.Linear(in_features, 6), activation, nn.Linear(6, out_features))
-
-    return Net
-
-
-def test_modules_that_share_a_name_are_not_mistaken_for_each_other(three_classes):
-    grid = {"module": [net_with(nn.ReLU()), net_with(nn.Tanh())]}
-    net = tiny(callbacks=CONSTANT[0])
-    assert_agree(*both(net, grid, *three_classes, scoring=LOG_LOSS))
 
 
 def test_inputs_with_three_axes(three_classes):
@@ -546,14 +529,6 @@ def test_global_random_states_and_threads_stay_as_they_are():
     assert states() == before
 
 
-def test_without_a_seed_every_fit_differs(two_classes):
-    grid = {"alpha": [0.2], "warm_start": [False, True]}
-    found = search(tiny(random_state=None), grid, scoring=LOG_LOSS).fit(*two_classes)
-    scores = found.cv_results_["mean_test_score"]
-    assert np.isfinite(scores).all()
-    assert scores[0] != scores[1]
-
-
 def test_a_random_state_is_copied_for_every_fit(two_classes):
     state = np.random.RandomState(3)
     before = pickle.dumps(state)
@@ -565,26 +540,6 @@ def test_a_random_state_is_copied_for_every_fit(two_classes):
 
 
 # ------------------------------------------------------------------------ as an estimator
-
-
-def test_a_clone_is_not_fitted(two_classes):
-    found = search().fit(*two_classes)
-    copy = clone(found)
-    assert copy.get_params(deep=False).keys() == found.get_params(deep=False).keys()
-    with pytest.raises(NotFittedError):
-        check_is_fitted(copy)
-    assert_array_equal(
-        copy.fit(*two_classes).predict_proba(two_classes[0]),
-        found.predict_proba(two_classes[0]),
-    )
-
-
-def test_parameters_of_the_net_can_be_got_and_set(two_classes):
-    found = search().set_params(estimator__max_epochs=2, cv=3, estimator__dropout=0.1)
-    assert found.get_params()["estimator__dropout"] == 0.1
-    found.fit(*two_classes)
-    assert found.n_splits_ == 3
-    assert found.best_estimator_.n_iter_ == 2
 
 
 def test_the_arguments_stay_as_they_were(two_classes):
@@ -633,18 +588,3 @@ def test_inside_a_grid_search(two_classes):
     outer.fit(*two_classes)
     assert outer.best_estimator_.n_splits_ == outer.best_params_["cv"]
     assert np.isfinite(outer.cv_results_["mean_test_score"]).all()
-
-
-def test_html(two_classes):
-    assert "MixupClassifier" in search()._repr_html_()
-    assert "best_estimator_" in search().fit(*two_classes)._repr_html_()
-
-
-def test_the_score_of_a_fold_is_that_of_a_net_trained_on_it(three_classes):
-    X, y = three_classes
-    train, test = UNEQUAL[1]
-    found = search(cv=UNEQUAL, scoring="accuracy", grid={"alpha": [0.3]}).fit(X, y)
-    alone = tiny(alpha=0.3).fit(X[train], y[train])
-    assert found.cv_results_["split1_test_score"] == accuracy_score(
-        y[test], alone.predict(X[test])
-    )

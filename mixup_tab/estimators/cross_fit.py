@@ -22,22 +22,7 @@ FOLDS = 5
 
 
 def assign_folds(y: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """Assign every row at random to the fold that leaves it out.
-
-    Parameters
-    ----------
-    y : ndarray
-        Class codes of shape (rows,), which are spread evenly, or values of shape
-        (rows, outputs).
-    folds : int
-        How many.
-    seed : int
-        Decides which rows.
-
-    Returns
-    -------
-    ndarray of int, shape (rows,)
-    """
+    """Assign every row at random to the fold that leaves it out, each class evenly."""
     order = np.random.default_rng(seed).permutation(len(y))
     if y.ndim == 1:
         order = order[np.argsort(y[order], kind="stable")]
@@ -55,32 +40,11 @@ def cross_fit(
     n_jobs: int | None = None,
     on_epochs: Callable[[int], None] | None = None,
 ) -> list[Any]:
-    """Fit each estimator without the rows of one fold.
+    """Fit estimators, each without the rows of one fold, and score them on these.
 
-    Parameters
-    ----------
-    jobs : sequence of (MixupClassifier or MixupRegressor, int)
-        Estimators, none twice, and the fold that each must not see.
-    data : TrainingData
-        All rows.
-    fold_of : ndarray of int, shape (rows,)
-        The fold of each row.
-    score : callable
-        Called with a fitted estimator and the rows left out.
-    n_jobs : int, default=None
-        Stacks trained at a time, by threads; None is the number of threads of torch.
-    on_epochs : callable, default=None
-        Called with the number of epochs finished since the last call; may raise.
-
-    Returns
-    -------
-    list
-        What ``score`` returned, job by job.
-
-    Raises
-    ------
-    ValueError
-        If a fit fails.
+    ``jobs`` are estimators, none twice, and the fold that each must not see. Returns what
+    ``score(estimator, rows left out)`` returned, job by job. ``n_jobs`` stacks are trained at
+    a time, by threads. An error of a fit is raised.
     """
     kept = {fold: _select(data, fold_of != fold) for fold in {fold for _, fold in jobs}}
     sizes = [count_weights(one, _width(one, data), data.n_outputs) for one, _ in jobs]
@@ -113,27 +77,8 @@ def score_alphas(
 ) -> dict[float, np.ndarray]:
     """Cross-validate the values of α, all nets side by side.
 
-    Parameters
-    ----------
-    estimator : MixupClassifier or MixupRegressor
-        The estimator whose α is wanted.
-    data : TrainingData
-        Its training data.
-    seed : int
-        Decides the folds and every net.
-    on_epochs : callable, default=None
-        Called with the number of epochs finished since the last call; may raise.
-
-    Returns
-    -------
-    dict of float to ndarray of shape (folds,)
-        For each α and fold the score of the rows left out, higher is better: minus the
-        mean log-loss of a classifier, minus the mean squared error of a regressor.
-
-    Raises
-    ------
-    ValueError
-        If a fit fails.
+    Returns for each α and fold the score of the rows left out, higher is better: minus the
+    mean log-loss of a classifier, minus the mean squared error of a regressor.
     """
     fold_of = assign_folds(data.y, min(FOLDS, len(data.X)), seed)
     folds = range(fold_of.max() + 1)

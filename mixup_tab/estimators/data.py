@@ -58,20 +58,7 @@ def takes_any_shape(module: Any) -> bool:
 
 
 def input_types(module: Any, *types: type) -> list[type]:
-    """Return the dtypes in which a net takes its inputs.
-
-    Parameters
-    ----------
-    module : class, callable or None
-        The estimator's ``module``.
-    *types : type
-        What every net takes.
-
-    Returns
-    -------
-    list of type
-        A :class:`~mixup_tab.nets.PreparedNet` takes 16-bit integers as well.
-    """
+    """Return dtypes that a net takes; a PreparedNet takes 16-bit integers as well."""
     kind = getattr(module, "func", module)
     raw = isinstance(kind, type) and issubclass(kind, PreparedNet)
     return [*types, np.int16] if raw else list(types)
@@ -94,21 +81,7 @@ _HINTS = {
 
 
 def check_X(estimator: Any, X: Any, **options: Any) -> Any:
-    """Validate inputs and perhaps targets, explaining how to handle raw tables.
-
-    Parameters
-    ----------
-    estimator : MixupClassifier or MixupRegressor
-        Gets ``n_features_in_`` and ``feature_names_in_``, or is held against them.
-    X : array-like
-        Inputs.
-    **options
-        Passed to scikit-learn's ``validate_data``: ``reset``, ``y``, ``dtype`` and so on.
-
-    Returns
-    -------
-    ndarray, or a tuple of it and the targets
-    """
+    """Validate inputs and perhaps targets, explaining how to handle raw tables."""
     if _needs_no_check(estimator, X, options):
         return X
     if hasattr(X, "tocsr"):

@@ -71,19 +71,7 @@ def make_net(
 ) -> MixupNet:
     """Make the untrained net of an estimator whose ``alpha_`` is set.
 
-    Parameters
-    ----------
-    estimator : MixupClassifier or MixupRegressor
-        Its parameters are valid.
-    data : TrainingData
-        What the net will be trained on.
-    partial : bool, default=False
-        Whether for one epoch of ``partial_fit``, without early stopping.
-
-    Returns
-    -------
-    MixupNet
-        Initialized.
+    With ``partial`` for one epoch of ``partial_fit``, always mixed and without early stopping.
     """
     seed = integer_seed(estimator.random_state)
     rows = len(data.X)

@@ -12,19 +12,7 @@ _TEMPERATURES = (0.25, 4.0)
 
 
 def log_losses(proba: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
-    """Return the mean log-loss of each model.
-
-    Parameters
-    ----------
-    proba : ndarray of shape (..., rows)
-        Probabilities of the true classes.
-    weight : ndarray of shape (rows,), default=None
-        Weights of the rows.
-
-    Returns
-    -------
-    ndarray of shape (...)
-    """
+    """Return the mean log-loss of each model."""
     return -np.average(np.log(np.clip(proba, _LEAST, 1)), axis=-1, weights=weight)
 
 
@@ -71,19 +59,7 @@ def select_greedily(
 
 
 def temper(proba: np.ndarray, temperature: float) -> np.ndarray:
-    """Return probabilities proportional to ``proba ** (1 / temperature)``.
-
-    Parameters
-    ----------
-    proba : ndarray of shape (rows, classes)
-        Probabilities.
-    temperature : float
-        Above 1 lowers confidence, below 1 raises it.
-
-    Returns
-    -------
-    ndarray of shape (rows, classes)
-    """
+    """Return probabilities proportional to ``proba ** (1 / temperature)``."""
     logits = np.log(np.clip(proba, _LEAST, 1)) / temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
@@ -95,19 +71,6 @@ def fit_temperature(
     """Return the temperature with the lowest log-loss, between ¼ and 4.
 
     Guo et al. 2017, arXiv 1706.04599, section 4.2.
-
-    Parameters
-    ----------
-    proba : ndarray of shape (rows, classes)
-        Probabilities, for rows that the model has not seen.
-    codes : ndarray of int of shape (rows,)
-        The true classes.
-    weight : ndarray of shape (rows,), default=None
-        Weights of the rows.
-
-    Returns
-    -------
-    float
     """
     rows = np.arange(len(codes))
 

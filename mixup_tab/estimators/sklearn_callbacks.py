@@ -48,18 +48,7 @@ def subtask(
 ) -> Iterator[None]:
     """Open a part of a fit for scikit-learn's callbacks, if there are any.
 
-    Parameters
-    ----------
-    root : CallbackContext or None
-        The task of the whole fit.
-    name : str
-        Name of the part.
-    estimator : estimator
-        What is being fitted.
-    X, y : array-like
-        What the user passed to ``fit``.
-    inner : estimator, default=None
-        An estimator that is fitted inside and reports to the same callbacks.
+    ``inner`` is an estimator that is fitted inside and reports to the same callbacks.
     """
     if root is None:
         yield

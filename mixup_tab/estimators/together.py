@@ -31,23 +31,12 @@ def fit_together(
 ) -> list[Exception | None]:
     """Fit estimators side by side; each ends as its own ``fit`` would leave it.
 
-    Data is checked once per object, not per estimator, and nets that can be are trained
-    as stacks.
+    Nets that can be are trained as stacks. Estimators that share data share the ``Rows``
+    object, which is checked once; none may share a callback. Returns the error that ended
+    the fit of each, if one did; that estimator stays as it was.
 
-    Parameters
-    ----------
-    estimators : sequence of MixupClassifier or MixupRegressor
-        What to fit. No two may share a callback object.
-    rows : sequence of Rows
-        Training data of each; those that share data share the object.
-    on_epochs : callable, default=no action
-        Called with the number of epochs that have been finished since the last call. A
-        TrainingAborted or KeyboardInterrupt that it raises ends everything.
-
-    Returns
-    -------
-    list of Exception or None
-        The error that ended the fit of each, if one did; that estimator is not fitted.
+    ``on_epochs`` is called with the number of epochs that have been finished since the last
+    call. A TrainingAborted or KeyboardInterrupt that it raises ends everything.
     """
     errors: list[Exception | None] = [None] * len(estimators)
     fits: dict[int, NetFit] = {}
@@ -115,18 +104,6 @@ def plan_chunks(n_weights: Sequence[int], device: str = "cpu") -> list[list[int]
 
     The plan depends on nothing but the fits, so that results do not depend on the number
     of workers.
-
-    Parameters
-    ----------
-    n_weights : sequence of int
-        Number of weights that each fit trains, in an order that keeps like with like.
-    device : str, default="cpu"
-        Where: stacks fit a CPU's cache, or a share of a GPU's memory.
-
-    Returns
-    -------
-    list of list of int
-        Positions of the fits of each chunk.
     """
     count = len(n_weights)
     if not count:

@@ -91,20 +91,6 @@ def make_chunks(
 
     The fits of a chunk have the steps before the net in common, and layers and batches of the
     same sizes. The plan does not depend on the number of workers, so neither do the results.
-
-    Parameters
-    ----------
-    candidates : sequence of Candidate
-        Settings to try on every fold.
-    n_folds : int
-        Number of folds.
-    n_features, n_outputs : int
-        Size of the nets' inputs and outputs.
-
-    Yields
-    ------
-    list of CandidateFit
-        Chunks of candidates with the same steps come one after the other.
     """
     groups: dict[str, dict[Any, list[CandidateFit]]] = {}
     for position, candidate in enumerate(candidates):
@@ -182,28 +168,7 @@ def run_chunk(
     monitor: Monitor,
     one_thread: bool,
 ) -> list[tuple[int, dict]]:
-    """Train and score the fits of a chunk.
-
-    Parameters
-    ----------
-    X, y : array-like
-        All rows.
-    fits : list of CandidateFit
-        What to fit.
-    folds : dict of int to SearchFold
-        The folds that they use.
-    scoring : Scoring
-        How to score.
-    monitor : Monitor
-        That of the search.
-    one_thread : bool
-        Whether other chunks run at the same time.
-
-    Returns
-    -------
-    list of (int, dict)
-        For each fit its number and what scikit-learn's searches record of a fit.
-    """
+    """Train and score the fits of a chunk."""
     nets = [clone(fit.net) for fit in fits]  # fitted nets must not outlive the chunk
     sharing = {number: sum(fit.fold == number for fit in fits) for number in folds}
     start = time.perf_counter()

@@ -100,25 +100,9 @@ def _as_rows(net: Any, X: Any, y: Any, params: dict[str, Any]) -> Rows:
 def fit_steps(
     pipeline: Pipeline, X: Any, y: Any, fold: SearchFold, parts: Sequence[str], strict: bool
 ) -> SearchFold:
-    """Fit a pipeline's steps before the net on the training rows of a fold.
+    """Return a fold with a pipeline's steps, fitted on its training rows.
 
-    Parameters
-    ----------
-    pipeline : Pipeline
-        Ends in one of our estimators; is not changed.
-    X, y : array-like
-        All rows.
-    fold : SearchFold
-        Which of them to use.
-    parts : sequence of {"test", "train"}
-        Rows that will be scored.
-    strict : bool
-        Whether to raise the error of a step instead of keeping it in the fold.
-
-    Returns
-    -------
-    SearchFold
-        With fitted steps, or with ``error``.
+    An error of a step is kept in the fold, or raised if ``strict``.
     """
     start = time.perf_counter()
     pipeline = clone(pipeline)

@@ -30,21 +30,6 @@ class SearchRun:
 
     Candidates that share the steps before the net form a wave: the steps are fitted on every
     fold, then the chunks of the wave are run, then the next wave begins.
-
-    Attributes
-    ----------
-    X, y : array-like
-        All rows.
-    candidates : sequence of Candidate
-        Settings to try.
-    folds : sequence of SearchFold
-        Splits to try them on.
-    scoring : Scoring
-        How to score.
-    n_jobs, pre_dispatch
-        As in ``MixupSearchCV``.
-    checkpoint : Checkpoint or None
-        Where finished chunks are recorded.
     """
 
     X: Any
@@ -67,20 +52,8 @@ class SearchRun:
     def results(self, verbose: bool) -> list[dict[str, Any]]:
         """Run the chunks that are not in the checkpoint.
 
-        Parameters
-        ----------
-        verbose : bool
-            Whether to show a progress bar.
-
-        Returns
-        -------
-        list of dict
-            What scikit-learn's searches record of a fit, candidate by candidate.
-
-        Raises
-        ------
-        KeyboardInterrupt
-            At Ctrl-C, with a message that says how many fits are done.
+        Returns what scikit-learn's searches record of a fit, candidate by candidate. The
+        message of a KeyboardInterrupt says how many fits are done.
         """
         done: dict[int, dict] = {}
         monitor = Monitor()
