@@ -282,7 +282,7 @@ def test_an_error_stops_all_tasks_and_waits_for_them(error):
             ended.append(True)
 
     other = Monitor()
-    with pytest.raises(error), Monitor() as monitor:
+    with pytest.raises(error), Monitor() as monitor:  # noqa: PT012
         threading.Thread(target=work).start()
         begun.wait()
         raise error
