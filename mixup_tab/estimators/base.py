@@ -80,10 +80,8 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
     }
 
     @abstractmethod
-    def _check_training_data(
-        self, X: Any, y: Any, sample_weight: Any, *, resume: bool, **options: Any
-    ) -> TrainingData:
-        """Validate data and set the attributes that describe it."""
+    def _check_training_data(self, *args: Any, **kwargs: Any) -> TrainingData:
+        """Validate X, y and weights, and set the attributes that describe them."""
 
     @abstractmethod
     def _row_losses(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:

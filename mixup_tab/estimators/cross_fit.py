@@ -124,4 +124,5 @@ def _select(data: TrainingData, rows: np.ndarray) -> Rows:
 def _width(estimator: MixupEstimator, data: TrainingData) -> int:
     """Return the number of inputs of an estimator's net."""
     fit_layer = input_layer_fitter(estimator.module)
-    return data.X[0].size if fit_layer is None else int(data.input_layer(fit_layer).width)
+    layer: Any = None if fit_layer is None else data.input_layer(fit_layer)
+    return data.X[0].size if layer is None else layer.width

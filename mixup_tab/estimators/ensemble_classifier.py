@@ -182,7 +182,7 @@ class MixupEnsembleClassifier(LabelsMixin, BaseEstimator):
             for params in self.candidates_
             for fold in folds
         ]
-        total = sum(net.max_epochs for net, _ in jobs)
+        total = sum(int(net.max_epochs) for net, _ in jobs)
         with ProgressBar("epochs of nets", total, show=bool(self.verbose)) as bar:
             parts = cross_fit(
                 jobs,

@@ -22,6 +22,8 @@ from mixup_tab.estimators.data import (
 class LabelsMixin(ClassifierMixin):
     """Labels of a classifier with the parameters ``module`` and ``class_weight``."""
 
+    classes_: np.ndarray
+
     def _check_training_data(
         self, X: Any, y: Any, sample_weight: Any, *, resume: bool, classes: Any = None
     ) -> TrainingData:
