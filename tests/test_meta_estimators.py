@@ -228,14 +228,14 @@ def recorded(estimator, X, y, **params):
 
 
 def test_every_epoch_is_a_task(two_classes):
-    X, y = two_classes
+    X, y = two_classes[0], np.array(["no", "yes"])[two_classes[1]]
     net = small(max_epochs=4)
-    recording = recorded(net, X, np.array(["no", "yes"])[y])
+    recording = recorded(net, X, y)
     root, epochs = ("fit", 0, 4), [("epoch", k, 0) for k in range(4)]
     assert recording.begun == [root, *epochs]
     assert recording.ended == [*epochs, root]
     assert [n_iter for n_iter, _ in recording.scores] == [1, 2, 3, 4]
-    assert recording.scores[-1][1] == net.score(X, np.array(["no", "yes"])[y])
+    assert recording.scores[-1][1] == net.score(X, y)
     proba = net.predict_proba(X)
     assert_array_equal(proba, small(max_epochs=4).fit(X, y).predict_proba(X))
     net.fit(X, y)

@@ -132,6 +132,7 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
                 net.callbacks_ = [*own, ("progress", EpochProgress(on_epochs))]
             net.partial_fit(data.X, data.y, sample_weight=data.weight)
             net.callbacks_ = own
+        self.__dict__.pop("validation_loss_curve_", None)
         self.__dict__.update(self._learned(net))
         return self
 
