@@ -21,6 +21,7 @@ from mixup_tab.estimators.data import TrainingData, check_X, input_types, takes_
 from mixup_tab.estimators.fitting import integer_seed, is_auto, make_net, mixing_rule
 from mixup_tab.estimators.sklearn_callbacks import (
     CallbackSupportMixin,
+    Method,
     epoch_tasks,
     with_callbacks,
 )
@@ -34,7 +35,7 @@ _FROM_0 = Interval(Real, 0, np.inf, closed="left")
 _FROM_1 = Interval(Integral, 1, None, closed="left")
 
 
-def restore_on_error(fit: Callable) -> Callable:
+def restore_on_error(fit: Method) -> Method:
     """Decorate a fit: after an error or Ctrl-C the estimator is as it was before."""
 
     @functools.wraps(fit)
@@ -47,7 +48,7 @@ def restore_on_error(fit: Callable) -> Callable:
             vars(self).update(before)
             raise
 
-    return all_or_nothing
+    return all_or_nothing  # type: ignore[return-value]
 
 
 class BaseMixup(CallbackSupportMixin, BaseEstimator):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 from skorch.callbacks import Callback
 
@@ -13,13 +13,14 @@ from mixup_tab.training import MixupNet
 from mixup_tab.training.stopping import StopTraining
 
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback import with_callbacks as _with_callbacks
 except ImportError:  # scikit-learn 1.8
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Nothing to support."""
 
-    def with_callbacks(method: Callable) -> Callable:
+    def _with_callbacks(method: Callable) -> Callable:
         """Return a method that does the same, as many frames deep as scikit-learn's."""
 
         @functools.wraps(method)
@@ -30,6 +31,13 @@ except ImportError:  # scikit-learn 1.8
 
 
 __all__ = ["CallbackSupportMixin", "epoch_tasks", "open_task", "subtask", "with_callbacks"]
+
+Method = TypeVar("Method", bound=Callable)
+
+
+def with_callbacks(method: Method) -> Method:
+    """Decorate a fit with scikit-learn's decorator, keeping its type."""
+    return _with_callbacks(method)
 
 
 def open_task(estimator: Any, n_subtasks: int, X: Any, y: Any) -> Any:
