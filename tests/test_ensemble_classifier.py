@@ -347,7 +347,7 @@ def test_ctrl_c_leaves_nothing_half_built(module, n_jobs, two_classes):
         model.fit(X, y)
     for thread in set(threading.enumerate()) - threads - {press}:
         thread.join(20)
-        assert not thread.is_alive(), "training goes on"
+        assert not thread.is_alive(), "training continues"
     model.set_params(candidates=before["candidates"], n_jobs=before["n_jobs"])
     assert vars(model) == before
     assert_array_equal(model.predict_proba(X), proba)

@@ -127,7 +127,7 @@ def test_alpha_zero_is_training_without_mixing(line):
     assert np.abs(plain - predicted(*line, alpha=0.2)).max() > 1e-4
 
 
-def test_partial_fit_goes_on_in_the_units_of_the_first_call(line):
+def test_partial_fit_continues_in_the_units_of_the_first_call(line):
     X, y = line
     net = MixupRegressor(**QUICK)
     for _ in range(30):
@@ -139,7 +139,7 @@ def test_partial_fit_goes_on_in_the_units_of_the_first_call(line):
     assert net.score(X, y) > 0.7
 
 
-def test_warm_start_goes_on(line):
+def test_warm_start_continues(line):
     X, y = line
     net = small(learning_rate_init=1e-9, warm_start=True).fit(X, y)
     before = net.predict(X)

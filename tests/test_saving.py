@@ -125,7 +125,7 @@ def test_an_unfitted_copy_fits_the_same(copied, two_classes):
 
 
 @all_copies
-def test_a_copy_goes_on_like_the_original(copied, two_classes):
+def test_a_copy_continues_like_the_original(copied, two_classes):
     X, y = two_classes
     fitted = MixupClassifier(**SMALL).fit(X, y)
     before = fitted.predict_proba(X)

@@ -21,7 +21,7 @@ def make(net=NET, grid=GRID, **params):
 
 
 class Recording:
-    """A FitCallback that notes what it is told."""
+    """A FitCallback that notes its calls."""
 
     def __init__(self):
         self.told, self.seen = [], []

@@ -112,7 +112,7 @@ def test_every_fit_is_counted(monkeypatch, tmp_path):
 def wait_for_threads(before):
     deadline = time.monotonic() + 60
     while set(threading.enumerate()) - before:
-        assert time.monotonic() < deadline, "threads go on after a minute"
+        assert time.monotonic() < deadline, "threads run after a minute"
         time.sleep(0.01)
 
 
@@ -133,7 +133,7 @@ def press_ctrl_c():
 
 @pytest.fixture
 def press_in(monkeypatch, ctrl_c):
-    """A function that has Ctrl-C pressed, once, when so many chunks have begun to train."""
+    """A function that has Ctrl-C pressed, once, when the given number of chunks have begun."""
 
     def have_pressed(number):
         left = [number]
@@ -151,7 +151,7 @@ def press_in(monkeypatch, ctrl_c):
 
 
 class Press(Callback):
-    """Presses Ctrl-C once, after the second epoch of a net with so many rows."""
+    """Presses Ctrl-C once, after the second epoch of a net with the given number of rows."""
 
     waits: ClassVar[list] = []
     epochs: ClassVar[list] = []
@@ -253,7 +253,7 @@ def test_threads_stop_soon_after_ctrl_c(alpha):
     assert len(Press.epochs) < 200
 
 
-def test_an_error_ends_the_search_and_a_search_beside_it_goes_on():
+def test_an_error_ends_the_search_and_a_search_beside_it_continues():
     def fails(estimator, X, y):
         raise RuntimeError("no score")
 

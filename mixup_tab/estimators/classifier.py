@@ -38,19 +38,19 @@ class MixupClassifier(LabelsMixin, BaseMixup):
     Parameters
     ----------
     alpha : float or "auto", default=0.2
-        Parameter of Beta(α, α), 0 ≤ α < ∞. With 0 nothing is mixed (empirical risk
-        minimisation); larger values mix more. "auto" takes one of 0, 0.1, 0.3 and 1 by
-        5-fold cross-validation of the log-loss on the training rows. Not the L2 penalty
-        that the parameter of this name is in ``MLPClassifier``; that is ``weight_decay``.
+        Parameter of Beta(α, α), 0 ≤ α < ∞. 0 is plain training, without mixing; larger
+        values mix more. "auto" takes one of 0, 0.1, 0.3 and 1 by 5-fold cross-validation of
+        the log-loss on the training rows. In ``MLPClassifier`` a parameter of this name is
+        the L2 penalty, which is ``weight_decay`` here.
     mixing : str or MixingRule, default="auto"
         How examples are mixed:
 
         - "mixup", "folded" (λ ≥ ½), "same_class" (partners of the same class);
         - "cutmix" (columns of a table, or boxes of images, are swapped), "mixup+cutmix" (each
-          for half of the examples), "featmix" (columns count by what they tell);
+          for half of the examples), "featmix" (columns weighted by their information);
         - "cutout" (columns or boxes are set to zero, labels stay);
-        - "dirichlet" (three examples), "manifold" (a hidden layer), "regmixup" (beside the
-          batch as it is), "remix" (labels lean to rare classes);
+        - "dirichlet" (three examples), "manifold" (a hidden layer), "regmixup" (mixed and
+          unmixed batch), "remix" (labels lean to rare classes);
         - or a rule such as ``Mixup(folded=True)``; see :mod:`mixup_tab.mixing`.
 
         "auto" is "mixup+cutmix", and "mixup" for a ``module`` of your own.
@@ -137,7 +137,7 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         \frac1B \sum_i \lambda_i w_i\,\mathrm{CE}(f(\tilde x_i), y_i)
             + (1 - \lambda_i) w_j\,\mathrm{CE}(f(\tilde x_i), y_j),
 
-    so both weights only matter relative to each other. Rows of weight zero take no part.
+    so both weights only matter relative to each other. Rows of weight zero are left out.
 
     Examples
     --------
@@ -284,8 +284,7 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         y : array-like of shape (n_samples,)
             Labels.
         classes : array-like of shape (n_classes,), default=None
-            All labels that will ever come, needed in the first call if its ``y`` does
-            not hold them all.
+            All labels, needed in the first call if its ``y`` does not hold them all.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights, at least 0.
 

@@ -177,8 +177,9 @@ class MixupEnsembleClassifier(LabelsMixin, BaseEstimator):
         fold_of = assign_folds(data.y, min(self.cv, len(data.X)), seed)
         folds = range(fold_of.max() + 1)
         _check_folds(data.y, fold_of)
+        rows = len(fold_of) - np.bincount(fold_of)
         jobs = [
-            (self._make_net(params, int((fold_of != fold).sum()), (seed + fold) % 2**32), fold)
+            (self._make_member(params, int(rows[fold]), seed + fold), fold)
             for params in self.candidates_
             for fold in folds
         ]
@@ -210,7 +211,7 @@ class MixupEnsembleClassifier(LabelsMixin, BaseEstimator):
         tempered = temper(mean, self.temperature_)
         self.log_loss_ = float(log_losses(tempered[rows, data.y], data.weight))
 
-    def _make_net(self, params: dict, rows: int, seed: int) -> MixupClassifier:
+    def _make_member(self, params: dict, rows: int, seed: int) -> MixupClassifier:
         """Make an untrained net; the weights of its rows will hold those of the classes."""
         params = {"n_estimators": 1, **params}
         long = params.get("max_epochs") == "long"
@@ -218,7 +219,7 @@ class MixupEnsembleClassifier(LabelsMixin, BaseEstimator):
             params["max_epochs"] = "auto"
         if "batch_size" in params and params["batch_size"] != "auto":
             params["batch_size"] = min(params["batch_size"], rows)
-        net = MixupClassifier(**params, device=self.device, random_state=seed)
+        net = MixupClassifier(**params, device=self.device, random_state=seed % 2**32)
         net = clone(net)  # nets must not share callbacks
         epochs = n_epochs(net, rows, batch_size(net, rows))
         return net.set_params(max_epochs=round(_LONG * epochs) if long else epochs)
