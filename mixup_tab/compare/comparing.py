@@ -30,7 +30,7 @@ from mixup_tab.compare.question import Question, Roles, ask
 from mixup_tab.compare.refusals import check_folds
 from mixup_tab.compare.sample import sample_rows
 from mixup_tab.compare.verdict import SCORES, Verdict, judge, summarize
-from mixup_tab.estimators.alpha import ALPHAS
+from mixup_tab.estimators.cross_fit import ALPHAS
 from mixup_tab.mixing._draw import check_alpha
 from mixup_tab.training.device import pick_device
 from mixup_tab.training.stopping import propagate_interrupt
