@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from mixup_tab._extras import import_extra
@@ -171,7 +173,14 @@ def _table(table: Table) -> dict[str, Any]:
 def _usual_format(column: pd.Series) -> str:
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return "{}"
-    return "{:,.4g}" if pd.api.types.is_float_dtype(column) else "{:,}"
+    return f"{{:,.{decimals(column)}f}}" if pd.api.types.is_float_dtype(column) else "{:,}"
+
+
+def decimals(column: pd.Series) -> int:
+    """Return the digits after the point that show the largest number with four digits."""
+    numbers = column[np.isfinite(column.astype(float))]
+    largest = max(float(numbers.abs().max()), 1e-12) if len(numbers) else 1.0
+    return 0 if (numbers % 1 == 0).all() else max(3 - math.floor(math.log10(largest)), 0)
 
 
 def _draw_all(pictures: Iterable[Picture]) -> dict[str, tuple[bytes, bytes]]:

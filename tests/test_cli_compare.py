@@ -192,7 +192,7 @@ def test_ctrl_c_leaves_nothing_half_written(jobs, tmp_path):
 def test_a_raw_table_of_uci(tmp_path):
     result = call(
         *("compare", SHARED / "credit-approval.csv.gz", "--target", "target"),
-        *(*SMALL, "--output", tmp_path, "--save", tmp_path / "model"),
+        *(*SMALL, "--max-rows", "300", "--output", tmp_path, "--save", tmp_path / "model"),
     )
     assert result.exit_code == 0, result.output
     error = pd.read_csv(tmp_path / "results.csv").groupby("method")["error"].mean()

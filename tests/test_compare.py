@@ -147,11 +147,12 @@ def test_regression():
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_result_in_processes(classes, split, monkeypatch):
+def test_the_same_seed_gives_the_same_result_in_processes(monkeypatch):
     monkeypatch.setattr(fitting, "MixupClassifier", MixupClassifier)  # as in other processes
-    setting = Setting((1.0,), seed=5)
-    (here,) = fit_splits(classes, [split], setting)
-    (apart,) = fit_splits(classes, [split], setting, n_jobs=2)
+    task = prepare(table(40)[["size", "bought"]], Columns("bought"))
+    splits, setting = make_splits(task, 2, 1, seed=0)[:1], Setting((1.0,), seed=5)
+    (here,) = fit_splits(task, splits, setting)
+    (apart,) = fit_splits(task, splits, setting, n_jobs=2)
     left, right = (
         pd.DataFrame(result.rows).drop(columns="fit_seconds") for result in (here, apart)
     )

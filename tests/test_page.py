@@ -76,7 +76,7 @@ def test_cells_are_shown_as_their_column_says(tmp_path):
     shown = re.findall(r"<t[hd]>(.*?)</t[hd]>", html)
     assert shown[:5] == ["set", "share", "rows", "score", "long"]
     assert shown[5:10] == ["a", "12.3%", "1500", "1,235", "x" * 300]
-    assert shown[10:] == ["b", "", "20", "0.25", ""]
+    assert shown[10:] == ["b", "", "20", "0", ""]
     right = re.search(r"<style>(#table.*?)</style>", html)[1]
     assert re.findall(r"nth-child\((\d)\)", right) == ["2", "3", "4"]
 
@@ -293,10 +293,8 @@ def test_only_tables_and_pictures_scroll_sideways(opened):
 
 @pytest.mark.slow
 def test_numbers_stand_right_and_words_left(opened):
-    row = opened.find_element("css selector", "tbody tr")
-    ways = [
-        td.value_of_css_property("text-align") for td in row.find_elements("tag name", "td")
-    ]
+    cells = opened.find_elements("css selector", "tbody td")[:3]
+    ways = [cell.value_of_css_property("text-align") for cell in cells]
     assert ways == ["left", "right", "left"]
 
 

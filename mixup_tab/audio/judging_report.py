@@ -14,7 +14,7 @@ from rich.console import Console
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from mixup_tab._files import check_writable, write_whole
-from mixup_tab._page import Picture, Table, write_page
+from mixup_tab._page import Parts, Picture, Table, write_page
 from mixup_tab._terminal import list_skipped, terminal_table
 from mixup_tab.audio.judging import Judgement, judge
 
@@ -165,7 +165,7 @@ def _report(
         "Counts of clips by true word (rows) and predicted word (columns).",
     )
     caption = "Rows are the words spoken, columns the words predicted."
-    sections = {
+    sections: dict[str, Parts] = {
         "Clips": notes,
         "Word by word": [Table(judgement.by_word(), formats=_FORMATS)],
         "Confusion matrix": [picture],

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from mixup_tab.audio import speech_classifier
+from mixup_tab.audio.recipe import speech_classifier
 from mixup_tab.persistence import is_model, read_model, write_model
 from mixup_tab.training.device import pick_device
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +85,7 @@ class Experiment:
     splits: list[Split]
     setting: Setting
 
-    def run(self, n_jobs: int = 1) -> Iterator[SplitResult]:
+    def run(self, n_jobs: int = 1) -> Generator[SplitResult, None, None]:
         """Run the splits and yield their results as they are ready."""
         return fit_splits(self.task, self.splits, self.setting, n_jobs)
 

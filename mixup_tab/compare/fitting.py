@@ -6,7 +6,7 @@ import os
 import signal
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -231,7 +231,7 @@ def _fit_and_score(task: Task, split: Split, method: _Method, result: SplitResul
 
 def fit_splits(
     task: Task, splits: Sequence[Split], setting: Setting, n_jobs: int = 1
-) -> Iterator[SplitResult]:
+) -> Generator[SplitResult, None, None]:
     """Run splits in processes and yield their results as they are ready, in no order."""
     pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
     fit = joblib.delayed(_fit_in_process)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mixup_tab._page import Picture, Table, write_page
+from mixup_tab._page import Picture, Table, decimals, write_page
 from mixup_tab._terminal import terminal_table
 from mixup_tab.compare.comparison import Comparison
 from mixup_tab.compare.fitting import MIXUP, PLAIN
@@ -50,7 +50,7 @@ def shown_summary(comparison: Comparison, *, short: bool = False) -> pd.DataFram
         if score not in summary:
             continue
         if digits is None:
-            digits = _digits(summary[score])
+            digits = decimals(summary[score])
         columns[name] = _with_half(summary, score, scale, digits)
         if score in ("error", "rmse"):
             shown = _with_half(summary, f"{score}_diff", scale, digits, sign=True)
@@ -60,12 +60,6 @@ def shown_summary(comparison: Comparison, *, short: bool = False) -> pd.DataFram
     if not short:
         columns["seconds"] = [f"{seconds:.1f}" for seconds in summary["fit_seconds"]]
     return pd.DataFrame(columns)
-
-
-def _digits(values: pd.Series) -> int:
-    """Return the digits after the point that show the largest value with four digits."""
-    largest = max(float(values.abs().max()), 1e-12)
-    return int(np.clip(3 - np.floor(np.log10(largest)), 0, 12))
 
 
 def _with_half(
@@ -101,7 +95,7 @@ def write_report(
     caption = _CAPTION.format(splits=_n_splits(comparison)) + _SECONDS
     method = [text.format(alphas=alphas, folds=_folds(task)) for text in _METHOD]
     splits = results.assign(repeat=results["repeat"] + 1, fold=results["fold"] + 1)
-    formats = {"alpha": "{:g}", "n_train": "{:,}", "n_test": "{:,}", "fit_seconds": "{:.2f}"}
+    formats = {"alpha": "{:g}", "fit_seconds": "{:.2f}"}
     sentence = comparison.verdict.sentence
     return write_page(
         folder,

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -132,7 +132,9 @@ def _predict(pipeline: Pipeline, card: Card, frame: pd.DataFrame) -> pd.DataFram
         {name: as_dtype(frame[name], d, formats.get(name)) for name, d in card.dtypes.items()}
     )
     parts = [X.iloc[start : start + _CHUNK] for start in range(0, len(X), _CHUNK)]
-    named = {card.id: frame[card.id]} if card.id in frame else {}
+    named: dict[str, Any] = {}
+    if card.id is not None and card.id in frame:
+        named[card.id] = frame[card.id]
     if not card.classes:
         values = np.concatenate([pipeline.predict(part) for part in parts])
         return pd.DataFrame({**named, "prediction": values})

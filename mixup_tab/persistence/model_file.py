@@ -33,7 +33,7 @@ from mixup_tab._extras import import_extra
 from mixup_tab._files import write_whole
 from mixup_tab.estimators.base import BaseMixup
 from mixup_tab.estimators.checks import TrainingData
-from mixup_tab.persistence import pipelines
+from mixup_tab.persistence.pipelines import foreign_types, from_bytes, to_bytes
 
 FORMAT = "mixup-tab model 1"
 _ABOUT, _WEIGHTS, _PIPELINE = "model.json", "net.safetensors", "pipeline.skops"
@@ -90,7 +90,7 @@ def write_model(
     head = {"format": FORMAT, "kind": kind, "versions": _versions(), "about": dict(about)}
     members = {_ABOUT: json.dumps(head, indent=1, ensure_ascii=False).encode()}
     if store_pipeline:
-        members[_PIPELINE] = pipelines.to_bytes(pipeline)
+        members[_PIPELINE] = to_bytes(pipeline)
     weights = pipeline[-1].net_.module_.state_dict()
     members[_WEIGHTS] = safetensors.save({k: v.cpu().contiguous() for k, v in weights.items()})
     content = io.BytesIO()
@@ -138,13 +138,13 @@ class ModelFile:
         """Return the stored pipeline, its net still missing."""
         if self._pipeline is None:
             raise ValueError("it holds no pipeline")
-        return pipelines.from_bytes(self._pipeline)
+        return from_bytes(self._pipeline)
 
     def restore_net(self, estimator: BaseMixup, dtype: type = np.float32) -> None:
         """Give an estimator the net it had; ``dtype`` is that of its rows."""
         safetensors = import_extra("safetensors.torch", "models")
         rows = 1 if estimator.batch_size == "auto" else estimator.batch_size
-        X = np.zeros((rows, estimator.n_features_in_), dtype)
+        X: np.ndarray = np.zeros((rows, estimator.n_features_in_), dtype)
         if is_classifier(estimator):
             y = np.zeros(rows, np.int64)
         else:
@@ -183,7 +183,7 @@ def read_model(path: str | os.PathLike, kind: str) -> ModelFile:
         )
     try:
         found, model = _read(path)
-        foreign = pipelines.foreign_types(model._pipeline) if model._pipeline else []
+        foreign = foreign_types(model._pipeline) if model._pipeline else []
     except _BROKEN as error:
         raise ValueError(
             f"model {path.name!r} is not a model of mixup-tab, or is broken. Give a file that "
