@@ -43,8 +43,7 @@ from mixup_tab.compare.report import (
 from mixup_tab.compare.saving import load_model, predict_file, save_model
 from mixup_tab.compare.task import Task, prepare
 from mixup_tab.compare.verdict import differences, judge, signed, summarize
-from mixup_tab.evaluation.statistics import resampled_interval
-from mixup_tab.metrics import calibration_bins
+from mixup_tab.metrics import calibration_bins, resampled_interval
 
 # What every net of this file is, to be quick.
 SMALL = {"hidden_layer_sizes": (8,), "max_epochs": 4, "n_estimators": 1}

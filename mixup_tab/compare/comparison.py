@@ -24,10 +24,10 @@ from mixup_tab.compare.fitting import (
 from mixup_tab.compare.folds import Split, check_folds, make_splits, sample_rows
 from mixup_tab.compare.task import Task, prepare
 from mixup_tab.compare.verdict import SCORES, Verdict, judge, summarize
-from mixup_tab.estimators.alpha import ALPHAS
+from mixup_tab.estimators.cross_fit import ALPHAS
 from mixup_tab.mixing._draw import check_alpha
 from mixup_tab.training.device import pick_device
-from mixup_tab.training.net import interrupts_pass
+from mixup_tab.training.stopping import propagate_interrupt
 
 
 @dataclass
@@ -106,7 +106,7 @@ class Experiment:
 
     def refit(self, n_jobs: int = 1) -> tuple[Pipeline, float]:
         """Choose α (0 included) on the rows of the comparison, then fit on all rows."""
-        with interrupts_pass(), warnings.catch_warnings():
+        with propagate_interrupt(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the comparison has shown them
             net = make_net(self.task, self.setting)
             alphas = (0.0, *self.setting.alphas)

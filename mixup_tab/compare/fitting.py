@@ -25,7 +25,7 @@ from mixup_tab.compare.task import Task
 from mixup_tab.estimators import MixupClassifier, MixupRegressor
 from mixup_tab.metrics import calibration_bins, classification_scores
 from mixup_tab.search import MixupSearchCV
-from mixup_tab.training.net import interrupts_pass
+from mixup_tab.training.stopping import propagate_interrupt
 
 PLAIN, MIXUP, REFERENCE = "plain training", "mixup", "HistGradientBoosting"
 _INNER_FOLDS = 5
@@ -172,7 +172,7 @@ def fit_split(task: Task, split: Split, setting: Setting) -> SplitResult:
     Plain training and mixup see the same rows, prepared once, and have the same seed.
     """
     result = SplitResult()
-    with warnings.catch_warnings(record=True) as caught, interrupts_pass():
+    with warnings.catch_warnings(record=True) as caught, propagate_interrupt():
         warnings.simplefilter("always")
         for method in _methods(task, split, setting, result.curve):
             _fit_and_score(task, split, method, result)

@@ -16,8 +16,7 @@ from mixup_tab.compare.comparison import Comparison
 from mixup_tab.compare.fitting import MIXUP, PLAIN
 from mixup_tab.compare.task import Task
 from mixup_tab.compare.verdict import differences, signed
-from mixup_tab.displays.alpha_curve import AlphaCurveDisplay
-from mixup_tab.displays.reliability import ReliabilityDisplay
+from mixup_tab.displays import AlphaCurveDisplay, ReliabilityDisplay
 
 # By score, its name in tables, its factor, and its digits after the point.
 _SHOWN: dict[str, tuple[str, int, int | None]] = {

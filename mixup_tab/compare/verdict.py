@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixup_tab.compare.fitting import MIXUP, PLAIN
-from mixup_tab.evaluation.statistics import Interval, resampled_interval
+from mixup_tab.metrics import Interval, resampled_interval
 
 # Columns of scores, first those of classification, then those of regression.
 SCORES = ("error", "log_loss", "brier", "ece", "rmse", "r2")

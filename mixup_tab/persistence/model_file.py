@@ -32,7 +32,8 @@ from sklearn.pipeline import Pipeline
 from mixup_tab._extras import import_extra
 from mixup_tab._files import write_whole
 from mixup_tab.estimators.base import BaseMixup
-from mixup_tab.estimators.checks import TrainingData
+from mixup_tab.estimators.data import TrainingData
+from mixup_tab.estimators.fitting import make_net
 from mixup_tab.persistence.pipelines import foreign_types, from_bytes, to_bytes
 
 FORMAT = "mixup-tab model 1"
@@ -145,11 +146,10 @@ class ModelFile:
         safetensors = import_extra("safetensors.torch", "models")
         rows = 1 if estimator.batch_size == "auto" else estimator.batch_size
         X: np.ndarray = np.zeros((rows, estimator.n_features_in_), dtype)
-        if is_classifier(estimator):
-            y = np.zeros(rows, np.int64)
-        else:
-            y = np.zeros((rows, len(estimator.target_mean_)), np.float32)
-        net = estimator._make_net(TrainingData(X, y, None), partial=True)
+        outputs = estimator.classes_ if is_classifier(estimator) else estimator.target_mean_
+        # Enough of a table to make the net from; partial, as there is nothing to hold out.
+        data = TrainingData(X, np.zeros((rows, len(outputs)), np.float32), None, len(outputs))
+        net = make_net(estimator, data, partial=True)
         net.module_.load_state_dict(safetensors.load(self._weights))
         estimator.net_ = net
 
