@@ -1,6 +1,7 @@
 """From a file to a task: reading, typed columns, checks, folds, samples."""
 
 import gzip
+import sys
 
 import numpy as np
 import pandas as pd
@@ -157,6 +158,12 @@ def test_converting_to_a_dtype():
             as_dtype(pd.Series(values, name="c"), dtype, "%d/%m/%Y")
 
 
+def test_without_skrub_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "skrub", None)
+    with pytest.raises(ImportError, match=r"needs skrub.*mixup-tab\[cli\]"):
+        clean(pd.DataFrame({"t": ["a", "b"]}))
+
+
 # ----------------------------------------------------------------------------------- task
 
 
@@ -238,86 +245,74 @@ def test_row_numbers_are_pointed_at():
     assert any("--id customer_id" in note for note in prepare(frame, Columns("bought")).notes)
 
 
-REFUSED = {
-    "no such column": (lambda f: f, Columns("Bougth"), "Did you mean 'bought'"),
-    "other case": (lambda f: f.rename(columns=str.upper), Columns("bought"), "'BOUGHT'"),
-    "nothing close": (lambda f: f, Columns("zzz"), "There are: size, color"),
-    "drop": (lambda f: f, Columns("bought", drop=("coolor",)), "drop='coolor' is no column"),
-    "two purposes": (lambda f: f, Columns("bought", id="bought"), "also given as --id"),
-    "groups and time": (
-        lambda f: f,
-        Columns("bought", groups="shop", time="day"),
-        "cannot both shape the folds",
-    ),
-    "no rows": (lambda f: f.iloc[:0], Columns("bought"), "has 0 rows and 8 columns"),
-    "target only": (lambda f: f[["bought"]], Columns("bought"), "no column is left"),
-    "same name twice": (
-        lambda f: pd.concat([f, f[["size"]]], axis=1),
-        Columns("bought"),
-        "more than one column called 'size'",
-    ),
-    "all missing": (lambda f: f.assign(bought=None), Columns("bought"), "missing in every row"),
-    "constant": (lambda f: f.assign(bought="no"), Columns("bought"), "'no' in all 60 rows"),
-    "codes": (
-        lambda f: f,
-        Columns("code"),
-        "60 different values in 60 rows and looks like an ID",
-    ),
-    "row numbers": (
-        lambda f: f.assign(n=np.random.default_rng(0).permutation(60) + 7),
-        Columns("n"),
-        "looks like an ID",
-    ),
-    "named like an ID": (
-        lambda f: f.assign(user_id=np.random.default_rng(0).choice(10**6, 60, replace=False)),
-        Columns("user_id"),
-        "looks like an ID",
-    ),
-    "dates": (lambda f: f.assign(day=pd.to_datetime(f["day"])), Columns("day"), "type 'date'"),
-    "infinite": (
-        lambda f: f.assign(price=f["price"].where(f.index != 4, np.inf)),
-        Columns("price"),
-        "infinite",
-    ),
-    "lists": (lambda f: f.assign(size=[[1]] * 60), Columns("bought"), "column 'size' holds"),
-    "the target again": (
-        lambda f: f.assign(again=f["bought"]),
-        Columns("bought"),
-        "column 'again' gives the target 'bought' away.*--drop again",
-    ),
-    "in other words": (
-        lambda f: f.assign(word=f["level"].map({0: "low", 1: "mid", 2: "high"})),
-        Columns("level"),
-        "column 'word' gives the target",
-    ),
-    "in other units": (
-        lambda f: f.assign(cents=100 * f["price"] + 3),
-        Columns("price"),
-        "column 'cents' gives the target",
-    ),
-    "upside down": (
-        lambda f: f.assign(discount=-np.exp(f["price"])),
-        Columns("price"),
-        "column 'discount' gives the target",
-    ),
-    "times missing": (
-        lambda f: f.assign(day=f["day"].where(f.index != 4)),
-        Columns("bought", time="day"),
-        "1 rows do not",
-    ),
-    "no times": (lambda f: f, Columns("bought", time="color"), "time='color' must hold a numb"),
-    "groups missing": (
-        lambda f: f.assign(shop=f["shop"].where(f.index > 4)),
-        Columns("bought", groups="shop"),
-        "groups='shop' is missing in 5 rows",
-    ),
-}
+def permuted(f):
+    return np.random.default_rng(0).permutation(60) + 7
 
 
-@pytest.mark.parametrize(("change", "columns", "message"), REFUSED.values(), ids=REFUSED)
-def test_tables_that_are_refused(change, columns, message):
+def drawn(f):
+    return np.random.default_rng(0).choice(10**6, 60, replace=False)
+
+
+def words_of(f):
+    return f["level"].map({0: "low", 1: "mid", 2: "high"})
+
+
+BOUGHT = Columns("bought")
+
+
+@pytest.mark.parametrize(
+    ("columns", "change", "message"),
+    [
+        (Columns("Bougth"), {}, "Did you mean 'bought'"),
+        (Columns("BOUGHT"), {}, "Did you mean 'bought'"),
+        (Columns("zzz"), {}, "There are: size, color"),
+        (Columns("bought", drop=("coolor",)), {}, "drop='coolor' is no column"),
+        (Columns("bought", id="bought"), {}, "also given as --id"),
+        (Columns("bought", groups="shop", time="day"), {}, "cannot both shape the folds"),
+        (BOUGHT, {"bought": None}, "missing in every row"),
+        (BOUGHT, {"bought": "no"}, "'no' in all 60 rows"),
+        (Columns("code"), {}, "60 different values in 60 rows and looks like an ID"),
+        (Columns("n"), {"n": permuted}, "looks like an ID"),
+        (Columns("user_id"), {"user_id": drawn}, "looks like an ID"),
+        (Columns("day"), {"day": lambda f: pd.to_datetime(f["day"])}, "type 'date'"),
+        (
+            Columns("price"),
+            {"price": lambda f: f["price"].where(f.index > 0, np.inf)},
+            "infinite",
+        ),
+        (BOUGHT, {"size": [[1]] * 60}, "column 'size' holds"),
+        # The target again, in other words, in other units, upside down.
+        (BOUGHT, {"a": lambda f: f["bought"]}, "'a' gives the target 'bought' away.*--drop a"),
+        (Columns("level"), {"a": words_of}, "'a' gives the target"),
+        (Columns("price"), {"a": lambda f: 100 * f["price"] + 3}, "'a' gives the target"),
+        (Columns("price"), {"a": lambda f: -np.exp(f["price"])}, "'a' gives the target"),
+        (
+            Columns("bought", time="day"),
+            {"day": lambda f: f["day"].where(f.index != 4)},
+            "1 rows do not",
+        ),
+        (Columns("bought", time="color"), {}, "time='color' must hold a number"),
+        (
+            Columns("bought", groups="shop"),
+            {"shop": lambda f: f["shop"].where(f.index > 4)},
+            "groups='shop' is missing in 5 rows",
+        ),
+    ],
+)
+def test_tables_that_are_refused(columns, change, message):
     with pytest.raises(ValueError, match=message):
-        prepare(change(table()), columns)
+        prepare(table().assign(**change), columns)
+
+
+def test_tables_without_rows_or_features_or_with_a_name_twice_are_refused():
+    frame = table()
+    for wrong, message in [
+        (frame.iloc[:0], "has 0 rows and 8 columns"),
+        (frame[["bought"]], "no column is left"),
+        (pd.concat([frame, frame[["size"]]], axis=1), "more than one column called 'size'"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            prepare(wrong, BOUGHT)
 
 
 def test_tasks_that_do_not_fit_the_target():

@@ -163,7 +163,7 @@ def test_a_model_that_does_not_fit_this_installation_says_what_made_it(saved, tm
         model.restore_net(model.pipeline()[-1])
 
 
-def test_a_failed_save_leaves_the_old_file(saved, tmp_path, monkeypatch):
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     old = tmp_path / "model"
     old.write_bytes(b"old")
 
@@ -172,6 +172,6 @@ def test_a_failed_save_leaves_the_old_file(saved, tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match=r"cannot be written \(full\)"):
-        write_model(old, "table", {}, saved[1], store_pipeline=True)
+        write_model(old, "table", {}, fitted(batch_size=16), store_pipeline=True)
     assert old.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["model"]
