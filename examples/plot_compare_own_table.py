@@ -35,8 +35,8 @@ table["returns"] = np.where(chance + rng.logistic(size=rows) > 0, "yes", "no")
 table.loc[::10, "age"] = np.nan
 
 # %%
-# Everything is learned inside the folds: scaling, encoding, α. ``id`` names the rows and takes
-# no part.
+# Everything is learned inside the folds: scaling, encoding, α. ``id`` names the rows; it is not
+# a feature.
 answer = compare_table(table, "returns", id="customer", folds=3, repeats=1)
 print(answer)
 for note in answer.notes:
@@ -45,7 +45,7 @@ answer.summary[["error", "log_loss", "ece"]]
 
 # %%
 # How much to mix, by the scores inside the training rows; and whether the probabilities can be
-# believed.
+# trusted.
 figure, axes = plt.subplots(1, 2, figsize=(10, 5.2), layout="constrained")
 curve = answer.curve
 AlphaCurveDisplay(curve.index, curve.to_numpy(), score_name="minus the log-loss").plot(axes[0])

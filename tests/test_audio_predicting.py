@@ -27,7 +27,7 @@ def model(tmp_path_factory):
     clips = np.random.default_rng(0).integers(-9000, 9000, (8, 1600), dtype=np.int16)
     pipeline[-1].fit(clips, np.repeat(["no", "yes"], 4))
     path = tmp_path_factory.mktemp("models") / "words.speech"
-    save_speech_model(path, pipeline, SpeechCard(["no", "yes"], RECIPE, 1600, 8, 0, None, {}))
+    save_speech_model(path, pipeline, SpeechCard(["no", "yes"], RECIPE, 1600, 8, 0, None))
     return path
 
 

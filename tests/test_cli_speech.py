@@ -247,7 +247,7 @@ def test_a_model_of_another_kind_is_refused(trained, tones, tmp_path):
     clip = next(tones.glob("*/*.wav"))
     result = call("predict", clip, clip)
     assert result.exit_code == 2
-    assert "is not a speech model" in result.stderr
+    assert "is not a model of mixup-tab" in result.stderr
     result = CliRunner().invoke(app, ["predict", str(trained[0]), str(clip)])
     assert result.exit_code == 2
     assert "speech" in result.stderr

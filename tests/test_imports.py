@@ -23,7 +23,7 @@ FLOORS = {
     "losses": 1,
     "metrics": 1,
     "mixing": 1,
-    "page": 1,
+    "_page": 1,
     "nets": 2,
     "sampling": 2,
     "training": 3,

@@ -1,4 +1,4 @@
-"""What ``mixup-tab speech evaluate`` says: in the terminal, on a page, as a picture."""
+"""What ``mixup-tab speech evaluate`` shows: in the terminal, on a page, as a picture."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from rich.console import Console
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from mixup_tab._files import check_writable, write_whole
+from mixup_tab._page import Parts, Picture, Table, write_page
 from mixup_tab._terminal import list_skipped, terminal_table
 from mixup_tab.audio.judging import Judgement, judge
-from mixup_tab.page import Page
 
 _FORMATS = dict.fromkeys(("right %", "precision %", "F1 %"), "{:.1f}")
 
@@ -29,12 +29,12 @@ def evaluate(
     console: Console | None = None,
     **settings: Any,
 ) -> Judgement:
-    """Judge a model, print what came out and write a report.
+    """Evaluate a model, print the result and write a report.
 
     Parameters
     ----------
     model : str or path-like
-        What ``mixup-tab speech train`` has written.
+        A file that ``mixup-tab speech train`` wrote.
     root : str or path-like
         Folder ``<word>/*.wav``.
     output : Path, default=None
@@ -79,12 +79,14 @@ def evaluate(
     for note in notes:
         console.print(note, highlight=False, markup=False)
     console.print(terminal_table(judgement.by_word(), _FORMATS))
-    console.print("Counts of clips; rows are what was said, columns what was understood:")
+    console.print("Counts of clips; rows are the words spoken, columns the words predicted:")
     # Not through rich, which would break the lines of a wide matrix.
     print(confusion_text(judgement.confusion()), file=console.file)
     _write(folder / "predictions.csv", judgement.predictions)
-    page = _page(judgement, sentence, notes, {"model": str(model), "clips": str(root)})
-    console.print(f"Report: {page.write(folder)}", soft_wrap=True, highlight=False)
+    page = _report(
+        judgement, folder, sentence, notes, {"model": str(model), "clips": str(root)}
+    )
+    console.print(f"Report: {page}", soft_wrap=True, highlight=False)
     list_skipped(judgement.skipped)
     return judgement
 
@@ -153,22 +155,26 @@ def draw_confusion(counts: pd.DataFrame) -> Figure:
     return figure
 
 
-def _page(judgement: Judgement, sentence: str, notes: list[str], facts: dict) -> Page:
-    page = Page("A speech model on a folder of clips", sentence, facts)
-    page.add_text("Clips", notes)
-    page.add_table("Word by word", judgement.by_word(), formats=_FORMATS)
-    counts = judgement.confusion()
-    page.add_picture(
-        "Confusion matrix",
+def _report(
+    judgement: Judgement, folder: Path, sentence: str, notes: list[str], facts: dict[str, str]
+) -> Path:
+    counts, predictions = judgement.confusion(), judgement.predictions
+    picture = Picture(
         draw_confusion(counts),
-        name="confusion",
-        alt="Counts of clips by true word (rows) and predicted word (columns).",
+        "confusion",
+        "Counts of clips by true word (rows) and predicted word (columns).",
     )
-    page.add_table("Counts", counts, "Rows are what was said, columns what was understood.")
-    wrong = judgement.predictions
-    wrong = wrong[wrong["label"] != wrong["predicted"]]
-    page.add_details("Clips that were not understood", [(f"{len(wrong):,} clips", [wrong])])
+    caption = "Rows are the words spoken, columns the words predicted."
+    sections: dict[str, Parts] = {
+        "Clips": notes,
+        "Word by word": [Table(judgement.by_word(), formats=_FORMATS)],
+        "Confusion matrix": [picture],
+        "Counts": [Table(counts, caption)],
+    }
     if judgement.skipped:
         skipped = pd.DataFrame(judgement.skipped, columns=["path", "reason"])
-        page.add_table("Files that could not be read", skipped)
-    return page
+        sections["Files that could not be read"] = [Table(skipped)]
+    wrong = predictions[predictions["label"] != predictions["predicted"]]
+    details = {f"Wrong predictions: {len(wrong):,} clips": [Table(wrong)]}
+    title = "A speech model on a folder of clips"
+    return write_page(folder, title, sentence, sections, details=details, facts=facts)

@@ -25,7 +25,6 @@ from mixup_tab.audio.saving import (
     SpeechCard,
     check_replaceable,
     save_speech_model,
-    versions,
 )
 from mixup_tab.displays import LossCurveDisplay
 from mixup_tab.training import ResumeFile
@@ -304,7 +303,6 @@ def _card(pipeline: Pipeline, recipe: dict, train_part: Clips, held_out: Clips) 
         training_clips=len(train_part.y),
         validation_clips=len(held_out.y),
         validation_accuracy=history[-1]["valid_accuracy"] if len(held_out.y) else None,
-        versions=versions(),
     )
 
 

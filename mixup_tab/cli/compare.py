@@ -17,7 +17,7 @@ def compare(
     ],
     target: Annotated[str, typer.Option(help="Column to predict.")],
     id: Annotated[
-        str | None, typer.Option(help="Column that names the rows; takes no part.")
+        str | None, typer.Option(help="Column that names the rows; not a feature.")
     ] = None,
     drop: Annotated[
         list[str] | None, typer.Option(help="Column to leave out; give it once for each.")
@@ -33,19 +33,21 @@ def compare(
     ] = None,
     folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 5,
     repeats: Annotated[
-        int | None, typer.Option(help="How often it is done [4, 2 or 1, by the rows].")
+        int | None,
+        typer.Option(help="Times that the folds are drawn anew [4, 2 or 1, by the rows]."),
     ] = None,
     alphas: Annotated[
         list[str] | None,
-        typer.Option(help="Values of α to choose from, with commas between [0.1,0.3,1]."),
+        typer.Option(help="Values of α to choose from, separated by commas [0.1,0.3,1]."),
     ] = None,
     max_rows: Annotated[
-        int, typer.Option(help="From larger tables so many rows are drawn for the comparison.")
+        int,
+        typer.Option(help="Larger tables are sampled down to this number of rows."),
     ] = 20_000,
     save: Annotated[
         Path | None, typer.Option(help="File for the model, fitted on all rows.")
     ] = None,
-    device: Annotated[str, typer.Option(help="Where our nets run.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Where the nets run.")] = "cpu",
     seed: Annotated[int, typer.Option(help="Seed of folds and nets.")] = 0,
     output: Annotated[
         Path | None, typer.Option(help="Folder for report.html and results.csv \\[a new one].")
@@ -55,12 +57,12 @@ def compare(
     """Say in a sentence whether mixup helps on your own table, and write a report page."""
     values = [number(text) for text in listed(alphas)]
     with errors_in_plain_words():
-        from mixup_tab.compare.question import Roles
-        from mixup_tab.compare.running import run
+        from mixup_tab.compare.columns import Columns
+        from mixup_tab.compare.run import run
 
         finished = run(
             file,
-            Roles(target, id, tuple(drop or ()), groups, time),
+            Columns(target, id, tuple(drop or ()), groups, time),
             task=task,
             folds=folds,
             repeats=repeats,
@@ -77,7 +79,7 @@ def compare(
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="What compare --save has written.")],
+    model: Annotated[Path, typer.Argument(help="A file that compare --save wrote.")],
     file: Annotated[
         Path, typer.Argument(help="A table with the columns that the model was fitted on.")
     ],
@@ -87,11 +89,12 @@ def predict(
 ) -> None:
     """Write a saved model's predictions for a table, with probabilities."""
     with errors_in_plain_words():
-        from mixup_tab.compare.predicting import predict_file, write_predictions
+        from mixup_tab._files import write_whole
+        from mixup_tab.compare.saving import predict_file
 
         predictions = predict_file(model, file)
         output = output or Path(f"{file.name.partition('.')[0]}-predictions.csv")
-        write_predictions(predictions, output)
+        write_whole(output, predictions.frame.to_csv(index=False).encode())
     for note in predictions.notes:
         typer.echo(f"Note: {note}")
     typer.echo(f"{len(predictions.frame):,} predictions: {output}")

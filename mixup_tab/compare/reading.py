@@ -1,10 +1,10 @@
-"""Tables in files of several kinds."""
+"""From a file to a DataFrame."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,15 +16,15 @@ _PACKED = (".gz", ".bz2", ".xz", ".zst")
 
 
 def read_table(path: str | os.PathLike, *, text: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a table from a file; its ending says what kind of file it is.
+    """Read a table from a file, whose extension says which format it has.
 
     Parameters
     ----------
     path : str or path-like
-        CSV (commas or semicolons), TSV, Parquet, Feather or JSON lines. The kinds made of
-        text may be compressed, as in ``table.csv.gz``.
+        CSV (commas or semicolons), TSV, Parquet, Feather or JSON lines. Text formats may be
+        compressed, as in ``table.csv.gz``.
     text : sequence of str, default=()
-        Columns that are to be kept as they are written, such as numbers with zeros in front.
+        Columns of a CSV or TSV file to read as text, so that leading zeros are kept.
 
     Returns
     -------
@@ -33,8 +33,8 @@ def read_table(path: str | os.PathLike, *, text: Sequence[str] = ()) -> pd.DataF
     Raises
     ------
     ValueError
-        If the file is not there, of another kind, broken or empty, or if two columns have
-        the same name.
+        If the file does not exist, has an unknown format, is broken or empty, or if two
+        columns have the same name.
     """
     path = Path(path)
     if path.is_dir():
@@ -42,28 +42,28 @@ def read_table(path: str | os.PathLike, *, text: Sequence[str] = ()) -> pd.DataF
     reader = _reader_for(path)
     if not path.is_file():
         raise ValueError(f"file {str(path)!r} does not exist. Give the path of a table.")
-    with _failures_in_plain_words(path), warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)  # fields that it leaves out
+    with _clear_errors(path), warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # pandas would drop fields
         return reader(path, text)
 
 
 def _reader_for(path: Path) -> Callable[[Path, Sequence[str]], pd.DataFrame]:
-    *_, ending = ["", *path.suffixes[-2:]]
-    packed = ending.lower() in _PACKED
-    ending = (Path(path.stem).suffix if packed else ending).lower()
-    if ending in _WHOLE and not packed:
-        return _WHOLE[ending]
-    if ending in _OF_TEXT:
-        return _OF_TEXT[ending]
+    *_, extension = ["", *path.suffixes[-2:]]
+    packed = extension.lower() in _PACKED
+    extension = (Path(path.stem).suffix if packed else extension).lower()
+    if extension in _WHOLE and not packed:
+        return _WHOLE[extension]
+    if extension in _OF_TEXT:
+        return _OF_TEXT[extension]
     known = ", ".join((*_OF_TEXT, *_WHOLE))
     raise ValueError(
-        f"file {path.name!r} has an unknown ending. Known are: {known}; those made of text "
-        f"also with {', '.join(_PACKED)} behind. Rename the file or save it as one of these."
+        f"file {path.name!r} has an unknown extension. Known are: {known}; text formats also "
+        f"compressed ({', '.join(_PACKED)}). Rename the file or save it as one of these."
     )
 
 
 @contextmanager
-def _failures_in_plain_words(path: Path) -> Any:
+def _clear_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except _Refused:
@@ -71,8 +71,8 @@ def _failures_in_plain_words(path: Path) -> Any:
     except ImportError as error:
         raise ValueError(
             f"file {path.name!r} needs a package that is not installed "
-            f"({str(error).splitlines()[0]}). For Parquet and Feather: "
-            "python -m pip install pyarrow."
+            f"({str(error).splitlines()[0]}). Parquet and Feather need pyarrow: "
+            'python -m pip install "mixup-tab[files]".'
         ) from error
     except UnicodeError as error:
         raise ValueError(
@@ -81,20 +81,20 @@ def _failures_in_plain_words(path: Path) -> Any:
     except pd.errors.ParserWarning as error:
         raise ValueError(
             f"file {path.name!r} has rows with more fields than its header. Name every column "
-            "in the first line, or mend those rows."
+            "in the first line, or fix those rows."
         ) from error
     except pd.errors.EmptyDataError as error:
         raise ValueError(f"file {path.name!r} is empty.") from error
-    except Exception as error:  # every format has errors of its own
-        told = str(error).strip().splitlines() or [type(error).__name__]
+    except Exception as error:  # every format raises errors of its own
+        message = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(
-            f"file {path.name!r} cannot be read ({told[0]}). Check that it is whole and that "
-            "its ending says what it is."
+            f"file {path.name!r} cannot be read ({message[0]}). Check that it is complete and "
+            "that its extension is right."
         ) from error
 
 
 class _Refused(ValueError):
-    """Already says what is wrong."""
+    """Its message is clear already."""
 
 
 def _read_csv(path: Path, text: Sequence[str], separator: str = "") -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What the scores of all splits allow to say, in a sentence and in tables."""
+"""What the scores of all splits show, in a sentence and in a table."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from mixup_tab.compare.nested import ERM, MIXUP
+from mixup_tab.compare.fitting import MIXUP, PLAIN
 from mixup_tab.metrics import Interval, resampled_interval
 
-SCORES = {
-    "classification": ("error", "log_loss", "brier", "ece"),
-    "regression": ("rmse", "r2"),
-}
+# Columns of scores, first those of classification, then those of regression.
+SCORES = ("error", "log_loss", "brier", "ece", "rmse", "r2")
 
 
 class Verdict(NamedTuple):
@@ -25,12 +23,12 @@ class Verdict(NamedTuple):
     sentence : str
         In words.
     word : {"helps", "harms", "unclear"}
-        In short.
+        In one word.
     alpha : float
         The α that was chosen most often.
     difference : Interval
-        Mixup minus plain training, of the error, or of the RMSE in parts of plain
-        training's.
+        Mixup minus plain training: of the error, or of the RMSE relative to that of plain
+        training.
     """
 
     sentence: str
@@ -40,107 +38,65 @@ class Verdict(NamedTuple):
 
 
 def differences(results: pd.DataFrame, score: str, method: str = MIXUP) -> np.ndarray:
-    """Return a method's score minus plain training's, split by split.
-
-    Parameters
-    ----------
-    results : DataFrame
-        A row per split and method.
-    score : str
-        A column.
-    method : str, default="mixup"
-        Which method.
-
-    Returns
-    -------
-    ndarray of shape (splits,)
-    """
+    """Return a method's score minus that of plain training, split by split."""
     wide = results.pivot(index=["repeat", "fold"], columns="method", values=score)
-    return (wide[method] - wide[ERM]).to_numpy()
+    return (wide[method] - wide[PLAIN]).to_numpy()
 
 
 def judge(results: pd.DataFrame, test_share: float) -> Verdict:
     """Say whether mixup helps.
 
-    The interval is the corrected resampled one of Nadeau and Bengio; see
-    :func:`~mixup_tab.metrics.resampled_interval`.
-
     Parameters
     ----------
     results : DataFrame
-        A row per split and method, with ``error`` or ``rmse``.
+        One row per split and method, with ``error`` or ``rmse``.
     test_share : float
-        Mean share of the test rows among the rows of a split.
-
-    Returns
-    -------
-    Verdict
+        Mean share of test rows among the rows of a split; the interval is corrected by it
+        for splits that share rows (Nadeau and Bengio 2003).
     """
     score = "error" if "error" in results else "rmse"
     means = results.groupby("method")[score].mean()
     chosen = results.loc[results["method"] == MIXUP, "alpha"].mode()
-    scale = 1.0 if score == "error" else float(means[ERM]) or 1.0
+    scale = 1.0 if score == "error" else float(means[PLAIN]) or 1.0
     interval = resampled_interval(differences(results, score) / scale, test_share)
     word = "helps" if interval.high < 0 else "harms" if interval.low > 0 else "unclear"
     alpha = float(chosen.min())
-    sentence = _sentence(word, alpha, score, means[ERM], means[MIXUP], interval)
+    sentence = _sentence(word, alpha, score, means[PLAIN], means[MIXUP], interval)
     return Verdict(sentence, word, alpha, interval)
 
 
 def _sentence(
-    word: str, alpha: float, score: str, erm: float, mixup: float, interval: Interval
+    word: str, alpha: float, score: str, plain: float, mixup: float, interval: Interval
 ) -> str:
-    subject = f"mixup at α ≈ {alpha:g}"
     if score == "error":
-        digits = 1 if min(erm, mixup) >= 0.01 else 2
-        name, before, after = (
-            "error",
-            f"{100 * erm:.{digits}f} %",
-            f"{100 * mixup:.{digits}f} %",
-        )
+        digits = 1 if min(plain, mixup) >= 0.01 else 2
+        name, unit, end = "error", " points", ""
+        before, after = (f"{100 * value:.{digits}f} %" for value in (plain, mixup))
     else:
-        digits, name, before, after = 1, "RMSE", f"{erm:.4g}", f"{mixup:.4g}"
+        digits, name, unit, end = 1, "RMSE", " %", " %"
+        before, after = (f"{value:.4g}" for value in (plain, mixup))
     mean, low, high = (signed(100 * value, digits) for value in interval)
-    unit, end = (" points", "") if score == "error" else (" %", " %")
-    told = f"difference {mean}{unit}, 95 % interval {low} to {high}{end}"
+    shown = f"difference {mean}{unit}, 95 % interval {low} to {high}{end}"
     if word == "unclear":
         return (
-            f"No difference can be shown: {subject} has an {name} of {after}, plain training "
-            f"{before}; {told}."
+            f"No difference can be shown: mixup at α ≈ {alpha:g} has an {name} of {after}, "
+            f"plain training {before}; {shown}."
         )
     does = "lowers" if word == "helps" else "raises"
-    return f"{subject} {does} the {name} from {before} to {after}; {told}: it {word}."
+    return (
+        f"mixup at α ≈ {alpha:g} {does} the {name} from {before} to {after}; {shown}: "
+        f"it {word}."
+    )
 
 
 def signed(value: float, digits: int) -> str:
-    """Return a number with its sign, and a minus that is as wide as a plus.
-
-    Parameters
-    ----------
-    value : float
-        The number.
-    digits : int
-        After the point.
-
-    Returns
-    -------
-    str
-    """
+    """Return a rounded number with a minus as wide as a plus, and no sign for 0."""
     text = f"{value:.{digits}f}"
     return text.replace("-", "−") if float(text) else text.lstrip("-")
 
 
 def summarize(results: pd.DataFrame, scores: Sequence[str], test_share: float) -> pd.DataFrame:
     """Return means and intervals by method.
-
-    Parameters
-    ----------
-    results : DataFrame
-        A row per split and method.
-    scores : sequence of str
-        Columns to summarise.
-    test_share : float
-        Mean share of the test rows among the rows of a split.
 
     Returns
     -------
@@ -154,7 +110,7 @@ def summarize(results: pd.DataFrame, scores: Sequence[str], test_share: float) -
         row = {"fit_seconds": part["fit_seconds"].mean()}
         for score in scores:
             values = {score: part[score].to_numpy()}
-            values[f"{score}_diff"] = differences(results, score, method)
+            values[f"{score}_diff"] = differences(results, score, str(method))
             for name, each in values.items():
                 interval = resampled_interval(each, test_share)
                 row |= {name: interval.mean}

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from sklearn.datasets import make_circles, make_moons
 
-from mixup_tab.compare.kinds import as_kind, kind_of
-from mixup_tab.compare.question import class_name
+from mixup_tab.compare.columns import as_dtype, dtype_of
 from mixup_tab.compare.reading import read_table
-from mixup_tab.compare.refusals import check_target
+from mixup_tab.compare.task import encode
+from mixup_tab.compare.validation import check_target
 
 # As many as there are colours to distinguish.
 MOST_CLASSES = 10
@@ -123,12 +123,12 @@ def _check_rows(count: int, path: str | os.PathLike, roles: dict[str, str]) -> N
 
 
 def _numbers(column: pd.Series, role: str) -> pd.Series:
-    kind = kind_of(column)
-    if kind != "number":
+    dtype = dtype_of(column)
+    if dtype != "number":
         raise ValueError(
-            f"{role}={column.name!r} holds values of kind {kind!r}. Give a column of numbers."
+            f"{role}={column.name!r} holds values of type {dtype!r}. Give a column of numbers."
         )
-    return as_kind(column, kind)
+    return as_dtype(column, dtype)
 
 
 def _check_values(column: pd.Series, role: str) -> None:
@@ -146,21 +146,20 @@ def _check_values(column: pd.Series, role: str) -> None:
 
 def _encode(target: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return codes and names of the classes, or say why there are none."""
-    kind = check_target(target, "classification")
-    codes, labels = pd.factorize(as_kind(target, kind), sort=True)
-    if len(labels) > MOST_CLASSES:
+    codes, classes = encode(as_dtype(target, check_target(target, "classification")))
+    if len(classes) > MOST_CLASSES:
         raise ValueError(
-            f"target={target.name!r} has {len(labels):,} different values; the page has "
+            f"target={target.name!r} has {len(classes):,} different values; the page has "
             f"colours for {MOST_CLASSES} classes. Give a --target with fewer."
         )
     counts = np.bincount(codes)
     if counts.min() < 2:
-        rare = class_name(labels[int(counts.argmin())])
         raise ValueError(
-            f"target={target.name!r} has a single row of class {rare!r}, which can be trained "
-            "on or held out but not both. Add rows of it, or leave it out of the file."
+            f"target={target.name!r} has a single row of class "
+            f"{classes[int(counts.argmin())]!r}, which can be trained on or held out but not "
+            "both. Add rows of it, or leave it out of the file."
         )
-    return codes.astype(np.int64), tuple(class_name(label) for label in labels)
+    return codes, classes
 
 
 def _halves(codes: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,201 @@
+"""A report as one HTML file that needs no network: text, sortable tables, pictures."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from mixup_tab._extras import import_extra
+from mixup_tab._files import write_whole
+
+# A vector picture larger than this (many points) is embedded as pixels instead.
+_LARGEST_SVG = 400_000
+
+
+class Table(NamedTuple):
+    """A table that sorts by the column whose header is clicked.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        Its cells. An index with a name becomes the first column.
+    caption : str
+        A sentence below the table.
+    formats : mapping of str to str or callable
+        How to show the cells of a column, such as ``{"error": "{:.1f}"}``.
+    """
+
+    frame: pd.DataFrame
+    caption: str = ""
+    formats: Mapping[str, str | Callable[[Any], str]] = {}
+
+
+class Picture(NamedTuple):
+    """A picture, also written as ``pictures/<name>.png`` and ``.svg``.
+
+    Attributes
+    ----------
+    figure : matplotlib Figure
+        What to show.
+    name : str
+        Name of the picture's files, of letters, digits, "-" and "_".
+    alt : str
+        What the picture shows, for those who cannot see it.
+    caption : str
+        A sentence below the picture.
+    """
+
+    figure: Any
+    name: str
+    alt: str
+    caption: str = ""
+
+
+Parts = Sequence[str | Table | Picture]
+
+
+def write_page(
+    folder: str | Path,
+    title: str,
+    summary: str,
+    sections: Mapping[str, Parts],
+    *,
+    details: Mapping[str, Parts] | None = None,
+    facts: Mapping[str, str] | None = None,
+) -> Path:
+    """Write ``report.html`` and its pictures into a folder, which is made if need be.
+
+    Style, script and pictures are inside the page, and its content policy forbids everything
+    else. Whatever it is given is shown as text, never read as HTML.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where to write. The page appears, or replaces an older one, when it is complete.
+    title : str
+        Heading of the page.
+    summary : str
+        The sentence that a hurried reader should take away.
+    sections : mapping of str to sequence of str, Table or Picture
+        Headings, and what is below each; a str is a paragraph.
+    details : mapping like ``sections``, default=None
+        Shown below the sections, folded until the heading is clicked.
+    facts : mapping of str to str, default=None
+        What the run was: versions, device, seed.
+
+    Returns
+    -------
+    Path
+        Of the page.
+
+    Raises
+    ------
+    ValueError
+        If a name of a picture is of other characters or used twice, or a picture has no
+        ``alt``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> from mixup_tab._page import Table, write_page
+    >>> scores = pd.DataFrame({"method": ["plain", "mixup"], "error %": [5.3, 4.5]})
+    >>> sections = {"Errors": ["Lower is better.", Table(scores)]}
+    >>> write_page(tempfile.mkdtemp(), "Iris", "No difference can be shown.", sections).name
+    'report.html'
+    """
+    groups = [sections, details or {}]
+    everything = [part for group in groups for parts in group.values() for part in parts]
+    drawn = _draw_all(part for part in everything if isinstance(part, Picture))
+    folder = Path(folder)
+    (folder / "pictures" if drawn else folder).mkdir(parents=True, exist_ok=True)
+    for name, (svg, png) in drawn.items():
+        write_whole(folder / "pictures" / f"{name}.svg", svg)
+        write_whole(folder / "pictures" / f"{name}.png", png)
+    shown = [
+        {heading: [_shown(part, drawn) for part in parts] for heading, parts in group.items()}
+        for group in groups
+    ]
+    html = _render(title=title, summary=summary, shown=shown, facts=facts or {})
+    write_whole(folder / "report.html", html.encode())
+    return folder / "report.html"
+
+
+def _render(**content: Any) -> str:
+    jinja2 = import_extra("jinja2", "cli")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    source = files("mixup_tab").joinpath("_page.html").read_text(encoding="utf-8")
+    (script,) = re.findall("<script>(.*)</script>", source, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.from_string(source).render(digest=digest, **content)
+
+
+def _shown(part: str | Table | Picture, drawn: Mapping[str, tuple[bytes, bytes]]) -> dict:
+    """Return what the template needs to show a part."""
+    if isinstance(part, Table):
+        return {"kind": "table", "caption": part.caption, **_table(part)}
+    if isinstance(part, Picture):
+        svg, png = drawn[part.name]
+        kind, data = ("svg+xml", svg) if len(svg) <= _LARGEST_SVG else ("png", png)
+        source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+        width = round(96 * part.figure.get_figwidth())
+        return {"kind": "picture", "source": source, "width": width, **part._asdict()}
+    return {"kind": "text", "text": part}
+
+
+def _table(table: Table) -> dict[str, Any]:
+    columns = [table.frame[name] for name in table.frame]
+    if table.frame.index.name is not None:
+        columns.insert(0, table.frame.index.to_series())
+    texts = []
+    for column in columns:
+        form = table.formats.get(column.name) or _usual_format(column)
+        shown = column.map(form if callable(form) else form.format, na_action="ignore")
+        texts.append(shown.astype(object).fillna("").reset_index(drop=True))
+    with pd.option_context("display.max_colwidth", None):  # else long cells are cut
+        html = pd.concat(texts, axis=1).to_html(index=False, border=0)
+    numeric = [pd.api.types.is_numeric_dtype(column.dtype) for column in columns]
+    return {"html": html, "right": [k for k, right in enumerate(numeric, 1) if right]}
+
+
+def _usual_format(column: pd.Series) -> str:
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        return "{}"
+    return f"{{:,.{decimals(column)}f}}" if pd.api.types.is_float_dtype(column) else "{:,}"
+
+
+def decimals(column: pd.Series) -> int:
+    """Return the digits after the point that show the largest number with four digits."""
+    numbers = column[np.isfinite(column.astype(float))]
+    largest = max(float(numbers.abs().max()), 1e-12) if len(numbers) else 1.0
+    return 0 if (numbers % 1 == 0).all() else max(3 - math.floor(math.log10(largest)), 0)
+
+
+def _draw_all(pictures: Iterable[Picture]) -> dict[str, tuple[bytes, bytes]]:
+    """Return every picture as SVG and PNG, the same bytes every time."""
+    drawn: dict[str, tuple[bytes, bytes]] = {}
+    for figure, name, alt, _ in pictures:
+        if not re.fullmatch(r"[\w-]+", name, re.ASCII):
+            raise ValueError(f"name must be letters, digits, '-' and '_', got {name!r}.")
+        if name in drawn:
+            raise ValueError(f"name={name!r} is that of two pictures. Name each differently.")
+        if not alt.strip():
+            raise ValueError(f"alt must say what the picture {name!r} shows, got {alt!r}.")
+        svg, png = io.BytesIO(), io.BytesIO()
+        with import_extra("matplotlib", "plots").rc_context({"svg.hashsalt": name}):
+            figure.savefig(svg, format="svg", metadata={"Date": None})
+            figure.savefig(png, format="png", dpi=150)
+        drawn[name] = svg.getvalue(), png.getvalue()
+    return drawn

@@ -1,0 +1,228 @@
+"""Does mixup help on this table? The whole comparison, from a table to an answer."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from mixup_tab.compare.columns import Columns
+from mixup_tab.compare.fitting import (
+    Setting,
+    SplitResult,
+    best_alpha,
+    fit_splits,
+    make_net,
+    search_alpha,
+)
+from mixup_tab.compare.folds import Split, check_folds, make_splits, sample_rows
+from mixup_tab.compare.task import Task, prepare
+from mixup_tab.compare.verdict import SCORES, Verdict, judge, summarize
+from mixup_tab.estimators.cross_fit import ALPHAS
+from mixup_tab.mixing._draw import check_alpha
+from mixup_tab.training.device import pick_device
+from mixup_tab.training.stopping import propagate_interrupt
+
+
+@dataclass
+class Comparison:
+    """The answer for one table, and what it is based on.
+
+    Attributes
+    ----------
+    verdict : Verdict
+        The answer; ``print(comparison)`` shows its sentence.
+    results : DataFrame
+        One row per repeat, fold and method: scores, chosen α, seconds.
+    summary : DataFrame
+        Means and intervals by method.
+    curve : DataFrame
+        Scores inside the training rows, α by split; higher is better.
+    bins : dict of str to DataFrame
+        Calibration bins of all splits by method; empty for regression.
+    task : Task
+        The table as it was used.
+    notes : list of str
+        What the user should know.
+    """
+
+    verdict: Verdict
+    results: pd.DataFrame
+    summary: pd.DataFrame
+    curve: pd.DataFrame
+    bins: dict[str, pd.DataFrame]
+    task: Task
+    notes: list[str]
+
+    def __str__(self) -> str:
+        return self.verdict.sentence
+
+
+@dataclass
+class Experiment:
+    """A comparison that has been checked and set up, but not run.
+
+    Attributes
+    ----------
+    whole : Task
+        All rows.
+    task : Task
+        The rows of the comparison.
+    splits : list of Split
+        Folds of all repeats.
+    setting : Setting
+        Values of α, seed and device.
+    """
+
+    whole: Task
+    task: Task
+    splits: list[Split]
+    setting: Setting
+
+    def run(self, n_jobs: int = 1) -> Generator[SplitResult, None, None]:
+        """Run the splits and yield their results as they are ready."""
+        return fit_splits(self.task, self.splits, self.setting, n_jobs)
+
+    def conclude(self, parts: Sequence[SplitResult]) -> Comparison:
+        """Turn the results of splits into an answer."""
+        share = float(np.mean([split.test_share for split in self.splits]))
+        results = pd.DataFrame([row for part in parts for row in part.rows])
+        results = results.sort_values(["repeat", "fold"], kind="stable", ignore_index=True)
+        return Comparison(
+            judge(results, share),
+            results,
+            summarize(results, [name for name in SCORES if name in results], share),
+            pd.DataFrame([part.curve for part in parts]).T,
+            {name: pd.concat([part.bins[name] for part in parts]) for name in parts[0].bins},
+            self.task,
+            [*self.task.notes, *sorted({text for part in parts for text in part.warnings})],
+        )
+
+    def refit(self, n_jobs: int = 1) -> tuple[Pipeline, float]:
+        """Choose α (0 included) on the rows of the comparison, then fit on all rows."""
+        with propagate_interrupt(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the comparison has shown them
+            net = make_net(self.task, self.setting)
+            alphas = (0.0, *self.setting.alphas)
+            curve = search_alpha(self.task, net, alphas, self.setting.seed, n_jobs)
+            alpha = best_alpha(curve, mixed=False)
+            best = clone(net).set_params(**{f"{net.steps[-1][0]}__alpha": alpha})
+            return best.fit(self.whole.X, self.whole.y), alpha
+
+
+def set_up(
+    frame: pd.DataFrame,
+    columns: Columns,
+    *,
+    task: str = "auto",
+    folds: int = 5,
+    repeats: int | None = None,
+    alphas: Sequence[float] = ALPHAS[1:],
+    seed: int = 0,
+    max_rows: int = 20_000,
+    device: str = "cpu",
+) -> Experiment:
+    """Check a table and the settings of :func:`compare_table`, and deal out the folds."""
+    mixed = tuple(dict.fromkeys(float(a) for a in map(check_alpha, alphas) if a > 0))
+    if not mixed:
+        raise ValueError(f"alphas={list(alphas)!r} holds no value above 0. Give one.")
+    if not 0 <= seed < 2**31 - 1000:
+        raise ValueError(f"seed must lie in [0, 2**31 - 1000), got {seed!r}.")
+    whole = prepare(frame, columns, task)
+    check_folds(whole, folds, 1 if repeats is None else repeats)
+    sample = sample_rows(whole, max_rows, folds, seed)
+    if sample is not whole:
+        check_folds(sample, folds, 1)
+    if repeats is None:
+        rows = len(sample.y)
+        repeats = 4 if rows <= 2_000 else 2 if rows <= 10_000 else 1
+    splits = make_splits(sample, folds, repeats, seed)
+    return Experiment(whole, sample, splits, Setting(mixed, seed, pick_device(device)))
+
+
+def compare_table(
+    frame: pd.DataFrame,
+    target: str,
+    *,
+    id: str | None = None,
+    drop: Sequence[str] = (),
+    groups: str | None = None,
+    time: str | None = None,
+    n_jobs: int = 1,
+    on_split: Callable[[], Any] = lambda: None,
+    **settings: Any,
+) -> Comparison:
+    """Say whether mixup helps on a table, by nested cross-validation.
+
+    Columns of any kind are turned into numbers by :func:`skrub.tabular_pipeline`, fitted
+    inside the folds. On the training rows of every split,
+    :class:`~mixup_tab.MixupSearchCV` chooses α among several; a net with this α and one with
+    plain training, with the same seed, are then scored on the test rows. Gradient boosting is
+    shown for reference. Needs skrub (extra ``cli``).
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The table.
+    target : str
+        Column to predict.
+    id : str, default=None
+        Column that names the rows; not a feature.
+    drop : sequence of str, default=()
+        Columns to leave out.
+    groups : str, default=None
+        Column whose rows with the same value stay together in a fold; not a feature.
+    time : str, default=None
+        Column that orders the rows, so that test rows come after training rows; not a
+        feature. There is only one such split into folds, so ``repeats`` is ignored.
+    n_jobs : int, default=1
+        Number of processes; -1 is one per core.
+    on_split : callable, default=no action
+        Called after every split.
+    **settings
+        task : {"auto", "classification", "regression"}, default="auto"
+            Kind of the target.
+        folds : int, default=5
+            Number of folds, at least 2.
+        repeats : int, default=None
+            How often the rows are dealt out to folds anew; None is 4 for up to 2,000 rows, 2
+            for up to 10,000, else 1.
+        alphas : sequence of float, default=(0.1, 0.3, 1)
+            Values of α to choose from.
+        seed : int, default=0
+            Seed of folds and nets; repeat r uses ``seed + r``.
+        max_rows : int, default=20,000
+            Larger tables are sampled down to this number of rows.
+        device : str, default="cpu"
+            Where the nets are trained.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ValueError
+        If there can be no sensible answer; the message says why.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from mixup_tab.compare import compare_table
+    >>> iris = load_iris(as_frame=True).frame
+    >>> answer = compare_table(iris, "target", folds=2, repeats=1, alphas=[0.2])
+    >>> answer.verdict.alpha
+    0.2
+    """
+    experiment = set_up(frame, Columns(target, id, tuple(drop), groups, time), **settings)
+    parts = []
+    for part in experiment.run(n_jobs):
+        parts.append(part)
+        on_split()
+    return experiment.conclude(parts)

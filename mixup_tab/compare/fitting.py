@@ -1,0 +1,244 @@
+"""Nested cross-validation: plain training, mixup with α chosen inside, and a reference."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import warnings
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import joblib
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, clone
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.metrics import log_loss, make_scorer, r2_score, root_mean_squared_error
+from sklearn.pipeline import Pipeline
+
+from mixup_tab._extras import import_extra
+from mixup_tab.compare.folds import Split, splitter
+from mixup_tab.compare.task import Task
+from mixup_tab.estimators import MixupClassifier, MixupRegressor
+from mixup_tab.metrics import calibration_bins, classification_scores
+from mixup_tab.search import MixupSearchCV
+from mixup_tab.training.stopping import propagate_interrupt
+
+PLAIN, MIXUP, REFERENCE = "plain training", "mixup", "HistGradientBoosting"
+_INNER_FOLDS = 5
+# Warnings that ordinary tables cause in some fold, and that are of no use to the user.
+_EXPECTED = (
+    "The least populated class",
+    "Found unknown categories",
+    "test scores are non-finite",
+)
+
+
+class Setting(NamedTuple):
+    """What all splits have in common: values of α without 0, seed and device of the nets."""
+
+    alphas: tuple[float, ...]
+    seed: int = 0
+    device: str = "cpu"
+
+
+def make_net(task: Task, setting: Setting, repeat: int = 0) -> Pipeline:
+    """Return skrub's pipeline for a table with a mixup net at its end."""
+    kind = MixupClassifier if task.is_classification else MixupRegressor
+    return _pipeline(kind(device=setting.device), task.dtypes.values(), setting.seed + repeat)
+
+
+def _pipeline(final: BaseEstimator, dtypes: Iterable[str], seed: int) -> Pipeline:
+    """Return skrub's pipeline with a final step, every random state in it set."""
+    pipeline = import_extra("skrub", "cli").tabular_pipeline(final)
+    if set(dtypes) == {"number"}:  # TableVectorizer takes a minute for 10,000 columns
+        pipeline = Pipeline(pipeline.steps[1:])
+        if "simpleimputer" in pipeline.named_steps:
+            pipeline.set_params(simpleimputer__keep_empty_features=True)
+    names = [name for name in pipeline.get_params() if name.endswith("random_state")]
+    return pipeline.set_params(**dict.fromkeys(names, seed))
+
+
+# ------------------------------------------------------------------------ choosing α
+
+
+def search_alpha(
+    task: Task, net: Pipeline, alphas: Sequence[float], seed: int, n_jobs: int = 1
+) -> dict[float, float]:
+    """Cross-validate values of α together with all steps before the net.
+
+    Returns
+    -------
+    dict of float to float
+        By α, the mean over the folds of minus the log-loss, or of minus the squared error.
+    """
+    folds = _INNER_FOLDS
+    if task.is_classification and not task.in_order:
+        counts = np.bincount(task.y)
+        folds = int(np.clip(counts[counts > 0].min(), 2, folds))
+    if task.groups is not None:
+        folds = min(folds, len(np.unique(task.groups)))
+    search = MixupSearchCV(
+        net,
+        {f"{net.steps[-1][0]}__alpha": list(alphas)},
+        scoring=_scoring(task),
+        cv=splitter(task, folds, seed),
+        refit=False,
+        n_jobs=n_jobs,
+    )
+    search.fit(task.X, task.y, groups=task.groups)
+    results = search.cv_results_
+    parts = [results[f"split{fold}_test_score"] for fold in range(search.n_splits_)]
+    # A fold whose training rows lack a class is left out, for all values alike.
+    means = np.ma.masked_invalid(parts).mean(axis=0).filled(-np.inf)
+    return dict(zip(alphas, means.tolist(), strict=True))
+
+
+def best_alpha(curve: dict[float, float], *, mixed: bool) -> float:
+    """Return the α with the highest score; above 0 if ``mixed``."""
+    return max((alpha for alpha in curve if alpha > 0 or not mixed), key=curve.__getitem__)
+
+
+def _scoring(task: Task) -> Any:
+    if not task.is_classification:
+        return "neg_mean_squared_error"
+    n_classes = len(task.classes)
+    if task.in_order or task.groups is not None:  # training rows may lack a class
+        return partial(_padded_log_likelihood, n_classes=n_classes)
+    # This form lets MixupSearchCV prepare the test rows once for all nets.
+    return make_scorer(_log_likelihood, response_method="predict_proba", n_classes=n_classes)
+
+
+def _log_likelihood(y: np.ndarray, proba: np.ndarray, n_classes: int) -> float:
+    seen = 2 if proba.ndim == 1 else proba.shape[1]  # of two classes the second comes alone
+    if seen != n_classes:
+        return np.nan
+    return -log_loss(y, proba, labels=np.arange(n_classes))
+
+
+def _padded_log_likelihood(model: Any, X: Any, y: np.ndarray, n_classes: int) -> float:
+    return _log_likelihood(y, probabilities(model, X, n_classes), n_classes)
+
+
+def probabilities(model: BaseEstimator, X: Any, n_classes: int) -> np.ndarray:
+    """Return probabilities of all classes, 0 for those missing from the training rows."""
+    proba = np.zeros((len(X), n_classes))
+    proba[:, model.classes_] = model.predict_proba(X)
+    return proba
+
+
+# -------------------------------------------------------------------------- one split
+
+
+@dataclass
+class SplitResult:
+    """Results of one split.
+
+    Attributes
+    ----------
+    rows : list of dict
+        Scores, one dict per method.
+    curve : dict of float to float
+        Mean score inside the training rows by α, higher is better; 0 is plain training.
+    bins : dict of str to DataFrame
+        Calibration bins by method, of classifiers.
+    warnings : set of str
+        Warnings that the user should see.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    curve: dict[float, float] = field(default_factory=dict)
+    bins: dict[str, pd.DataFrame] = field(default_factory=dict)
+    warnings: set[str] = field(default_factory=set)
+
+
+class _Method(NamedTuple):
+    """A model, the rows it is fitted and scored on, and the seconds spent before its fit."""
+
+    name: str
+    model: BaseEstimator
+    X_train: Any
+    X_test: Any
+    seconds: float = 0.0
+    alpha: float | None = None
+
+
+def fit_split(task: Task, split: Split, setting: Setting) -> SplitResult:
+    """Choose α on the training rows of a split, fit every method, score on the test rows.
+
+    Plain training and mixup see the same rows, prepared once, and have the same seed.
+    """
+    result = SplitResult()
+    with warnings.catch_warnings(record=True) as caught, propagate_interrupt():
+        warnings.simplefilter("always")
+        for method in _methods(task, split, setting, result.curve):
+            _fit_and_score(task, split, method, result)
+    result.warnings = unexpected(caught)
+    return result
+
+
+def unexpected(caught: Sequence[warnings.WarningMessage]) -> set[str]:
+    """Return the first lines of warnings that the user should see, each once."""
+    lines = {str(warning.message).partition("\n")[0] for warning in caught}
+    return {text for text in lines if not any(known in text for known in _EXPECTED)}
+
+
+def _methods(
+    task: Task, split: Split, setting: Setting, curve: dict[float, float]
+) -> Iterator[_Method]:
+    """Yield the methods; the scores of the search of α go into ``curve``."""
+    train, X_test = task.take(split.train), task.X.iloc[split.test]
+    net, seed = make_net(task, setting, split.repeat), setting.seed + split.repeat
+    started = time.perf_counter()
+    curve |= search_alpha(train, net, (0.0, *setting.alphas), seed)
+    searched = time.perf_counter()
+    steps = clone(net[:-1])
+    X_train_ready = steps.fit_transform(train.X, train.y)
+    ready = time.perf_counter() - searched
+    X_test_ready = steps.transform(X_test)
+    for name, alpha in {PLAIN: 0.0, MIXUP: best_alpha(curve, mixed=True)}.items():
+        seconds = ready + (searched - started if alpha else 0.0)
+        model = clone(net[-1]).set_params(alpha=alpha)
+        yield _Method(name, model, X_train_ready, X_test_ready, seconds, alpha)
+    kinds = (HistGradientBoostingRegressor, HistGradientBoostingClassifier)
+    reference = _pipeline(kinds[task.is_classification](), task.dtypes.values(), seed)
+    yield _Method(REFERENCE, reference, train.X, X_test)
+
+
+def _fit_and_score(task: Task, split: Split, method: _Method, result: SplitResult) -> None:
+    model, started = method.model, time.perf_counter()
+    model.fit(method.X_train, task.y[split.train])
+    seconds = method.seconds + time.perf_counter() - started
+    y_test = task.y[split.test]
+    if task.is_classification:
+        proba = probabilities(model, method.X_test, len(task.classes))
+        scores = classification_scores(y_test, proba)
+        result.bins[method.name] = calibration_bins(y_test, proba)
+    else:
+        predicted = model.predict(method.X_test)
+        rmse = root_mean_squared_error(y_test, predicted)
+        scores = {"rmse": float(rmse), "r2": float(r2_score(y_test, predicted))}
+    row = {"repeat": split.repeat, "fold": split.fold, "method": method.name}
+    row |= {"alpha": method.alpha, "n_train": len(split.train), "n_test": len(split.test)}
+    result.rows.append({**row, **scores, "fit_seconds": seconds})
+
+
+# ------------------------------------------------------------------------- all splits
+
+
+def fit_splits(
+    task: Task, splits: Sequence[Split], setting: Setting, n_jobs: int = 1
+) -> Generator[SplitResult, None, None]:
+    """Run splits in processes and yield their results as they are ready, in no order."""
+    pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
+    fit = joblib.delayed(_fit_in_process)
+    return pool(fit(task, split, setting, os.getpid()) for split in splits)
+
+
+def _fit_in_process(task: Task, split: Split, setting: Setting, parent: int) -> SplitResult:
+    if os.getpid() != parent:  # Ctrl-C reaches every process; only the parent handles it
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return fit_split(task, split, setting)

@@ -1,0 +1,181 @@
+"""Checks: tables and targets from which nothing sensible can be learned are refused."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from shlex import quote
+
+import numpy as np
+import pandas as pd
+
+from mixup_tab.compare.columns import Columns, as_dtype, clean, dtype_of
+
+# Share of different values from which text looks like an ID.
+_ID_SHARE = 0.9
+_ID_NAME = re.compile(r"(.*[_ ])?(id|uuid|guid|index|row[_ ]?(number|no|nr))", re.IGNORECASE)
+# Rows that are searched for columns that give the target away; enough to rule chance out.
+_SEARCHED = 20_000
+
+
+def check_names(frame: pd.DataFrame, columns: Columns) -> None:
+    """Refuse an empty table, and columns that do not exist or are named for two things."""
+    names = list(frame.columns)
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise ValueError(
+            f"the table has more than one column called {twice[0]!r}. Give every column "
+            "its own name."
+        )
+    if frame.empty:
+        raise ValueError(
+            f"the table has {len(frame)} rows and {len(names)} columns: nothing to learn from."
+        )
+    given = {"target": [columns.target], "drop": columns.drop}
+    given |= {role: [getattr(columns, role)] for role in ("id", "groups", "time")}
+    for role, wanted in given.items():
+        for name in wanted:
+            if name is not None and name not in names:
+                raise ValueError(f"{role}={name!r} is no column. {_close(name, names)}")
+    if columns.target in (columns.id, *columns.drop, columns.groups, columns.time):
+        raise ValueError(
+            f"target={columns.target!r} is also given as --id, --drop, --groups or --time. "
+            "Give it as --target only."
+        )
+    if columns.groups is not None and columns.time is not None:
+        raise ValueError(
+            f"groups={columns.groups!r} and time={columns.time!r} cannot both shape the folds. "
+            "Give one of them, and leave the other out with --drop if need be."
+        )
+
+
+def _close(name: str, names: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    close = close or [other for other in names if other.lower() == name.lower()]
+    if close:
+        return f"Did you mean {' or '.join(map(repr, close))}?"
+    shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+    return f"There are: {shown}."
+
+
+def check_target(target: pd.Series, kind: str) -> str:
+    """Refuse a target that cannot be predicted, and return its dtype.
+
+    Parameters
+    ----------
+    target : Series
+        Without missing values.
+    kind : {"auto", "classification", "regression"}
+        Of the task.
+
+    Returns
+    -------
+    {"number", "text"}
+
+    Raises
+    ------
+    ValueError
+        If it is empty, constant, a date, an ID, or no number where one is needed.
+    """
+    name, rows = target.name, len(target)
+    if not rows:
+        raise ValueError(f"target={name!r} is missing in every row. Give another --target.")
+    dtype = dtype_of(target)
+    if dtype in ("date", "duration"):
+        raise ValueError(
+            f"target={name!r} holds values of type {dtype!r}. Turn them into numbers, such as "
+            "days since a date, or give another --target."
+        )
+    values = as_dtype(target, dtype)
+    if values.isna().any():
+        raise ValueError(f"target={name!r} holds infinite values. Remove or fix those rows.")
+    different = values.nunique()
+    if different == 1:
+        raise ValueError(
+            f"target={name!r} is {target.iloc[0]!r} in all {rows:,} rows: nothing to predict. "
+            "Give another --target."
+        )
+    if _is_id(values, dtype, different):
+        raise ValueError(
+            f"target={name!r} has {different:,} different values in {rows:,} rows and looks "
+            "like an ID, not like something to predict. Give another --target."
+        )
+    if kind == "regression" and dtype == "text":
+        raise ValueError(
+            f"target={name!r} holds text such as {values.iloc[0]!r}, but task='regression' "
+            "needs numbers. Use --task classification."
+        )
+    return dtype
+
+
+def _is_id(values: pd.Series, dtype: str, different: int) -> bool:
+    if dtype == "text":
+        return different > max(_ID_SHARE * len(values), 10)
+    if different < len(values) or len(values) < 10:
+        return False
+    counts_rows = bool((values.sort_values().diff().iloc[1:] == 1).all())
+    return counts_rows or _ID_NAME.fullmatch(str(values.name)) is not None
+
+
+def times(column: pd.DataFrame) -> np.ndarray:
+    """Return the times of a table of one column as values that can be sorted."""
+    (name,) = column
+    typed, dtypes, _ = clean(column)
+    wrong = typed[name].isna() | (dtypes[name] == "text")
+    if wrong.any():
+        raise ValueError(
+            f"time={name!r} must hold a number or a date in every row, of one format; "
+            f"{wrong.sum():,} rows do not, such as {column[name][wrong].iloc[0]!r}. Fix them, "
+            "or give another --time."
+        )
+    return typed[name].to_numpy()
+
+
+def group_codes(column: pd.Series) -> np.ndarray:
+    """Return the group of every row as a number."""
+    missing = int(column.isna().sum())
+    if missing:
+        raise ValueError(
+            f"groups={column.name!r} is missing in {missing:,} rows. Fill it in, or leave "
+            "those rows out."
+        )
+    return pd.factorize(column)[0].astype(np.int64)
+
+
+def check_features(X: pd.DataFrame, y: np.ndarray, columns: Columns, is_class: bool) -> None:
+    """Refuse a table without features, or with one that gives the target away."""
+    if X.shape[1] == 0:
+        raise ValueError(
+            f"no column is left to predict {columns.target!r} from. Give a table with "
+            "features, or fewer --drop."
+        )
+    step = -(-len(X) // _SEARCHED)
+    X, y = X.iloc[::step], y[::step]
+    for name in X:
+        if _gives_away(X[name], y, is_class):
+            raise ValueError(
+                f"column {name!r} gives the target {columns.target!r} away: each value of one "
+                "goes with one value of the other, so there is nothing to learn. Leave it out "
+                f"with --drop {quote(str(name))}."
+            )
+
+
+def _gives_away(column: pd.Series, y: np.ndarray, is_class: bool) -> bool:
+    """Whether a feature and the target are the same but for the names of their values."""
+    if column.isna().any() or len(y) < 10:
+        return False
+    codes, values = pd.factorize(column)
+    targets, different = pd.factorize(y)
+    if len(values) != len(different):
+        return False
+    pairs = np.unique(codes * len(different) + targets)
+    if len(pairs) != len(values):
+        return False
+    if is_class or len(values) <= len(y) / 2:
+        return True
+    # Every value is different, so pairs prove nothing; only a rising or falling line does.
+    if column.dtype.kind not in "fiuM":
+        return False
+    rising = y[np.argsort(column.to_numpy(), kind="stable")]
+    return bool(np.all(np.diff(rising) >= 0) or np.all(np.diff(rising) <= 0))
