@@ -56,7 +56,8 @@ def fused_adamw(
     beta1, beta2 = betas
     options = {"lr": lr, "beta1": beta1, "beta2": beta2, "weight_decay": weight_decay}
     flags = {"eps": eps, "amsgrad": False, "maximize": False}
-    arguments = (params, grads, means, squares, [], steps)
+    none: list[Tensor] = []  # the largest squares so far, which only AMSGrad keeps
+    arguments = (params, grads, means, squares, none, steps)
     return partial(torch._fused_adamw_, *arguments, **options, **flags)
 
 
@@ -105,7 +106,7 @@ def is_global_generator(generator: torch.Generator) -> bool:
     Python sees a new object in every dispatched operation; ``_cdata`` is the address of what
     is behind it. Replacement: compare ``get_state()`` of both, which is slower.
     """
-    return generator._cdata == torch.default_generator._cdata
+    return generator._cdata == torch.default_generator._cdata  # type: ignore[attr-defined]
 
 
 def with_generator(operation: Any) -> Any:
@@ -131,7 +132,7 @@ def own_parameters(module: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     The dict in which ``nn.Module`` keeps them. Replacement: ``dict(named_parameters(
     recurse=False))``, which takes as long as predicting a row.
     """
-    return module._parameters
+    return module._parameters  # type: ignore[return-value]
 
 
 def has_native_bfloat16() -> bool:

@@ -41,6 +41,11 @@ class PiecewiseLinear(nn.Module):
     tensor([[ 0.0000, -0.5000]])
     """
 
+    column: Tensor
+    low: Tensor
+    slope: Tensor
+    scale: RobustScale
+
     def __init__(self, scale: RobustScale, column: Tensor, low: Tensor, slope: Tensor) -> None:
         super().__init__()
         self.scale = scale

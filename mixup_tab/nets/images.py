@@ -52,7 +52,8 @@ def image_format(
             "One example must have the shape (channels, height, width), (height, width) or "
             f"(height * width,), of spectrograms (frequencies, times), got {shape}."
         )
-    return shape if len(shape) == 3 else (1, *shape)
+    channels, height, width = shape if len(shape) == 3 else (1, *shape)
+    return channels, height, width
 
 
 def check_smallest(size: Sequence[int], least: int, net: str) -> None:

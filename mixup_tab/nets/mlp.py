@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +72,7 @@ class MLP(nn.Module, StackedNet):
     """
 
     one_call = True
+    weight0: nn.Parameter
 
     def __init__(
         self,
@@ -87,7 +88,7 @@ class MLP(nn.Module, StackedNet):
         super().__init__()
         self.dropout: float | list[float] = dropout
         self.n_members = n_members
-        self.input_layer = input_layer
+        self.input_layer: nn.Module | None = input_layer
         sizes = [in_features, *hidden_layer_sizes, out_features]
         self.width = max(sizes[1:])
         for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
@@ -226,7 +227,7 @@ class MLP(nn.Module, StackedNet):
         turned = [weight.mT for weight in weights]  # views, they follow the weights
         biases = [bias.detach() for _, bias in self.layers()]
         grads = [(weight.grad, bias.grad) for weight, bias in self.layers()]
-        last = len(weights) - 1
+        last, gradient = len(weights) - 1, cast("Callable", criterion.gradient)
         # Room for activations and slopes by the shape of a batch: a full one, and what is left
         # over at the end of an epoch. It is written over in every step, because allocating
         # costs time, and more of it when several threads allocate at once.
@@ -244,7 +245,7 @@ class MLP(nn.Module, StackedNet):
                     values.mul_(dropout.mask(values))
             # Not into a buffer: the caller keeps the outputs, for the loss of many steps.
             outputs = torch.baddbmm(biases[last], inputs[last], turned[last])
-            slope = criterion.gradient(outputs, targets)
+            slope = gradient(outputs, targets)
             for layer in range(last, -1, -1):
                 weight_grad, bias_grad = grads[layer]
                 torch.bmm(slope.mT, inputs[layer], out=weight_grad)
@@ -270,13 +271,14 @@ class MLP(nn.Module, StackedNet):
         self,
         generators: Sequence[torch.Generator] | None,
         rows: Sequence[int] | None = None,
-    ) -> _Dropout | Callable[[Tensor], Tensor] | None:
-        shares = self.dropout
-        if not isinstance(shares, list):
-            if generators is None:
-                return partial(nn.functional.dropout, p=shares) if shares else None
-            shares = [shares] * self.n_members
+    ) -> _Dropout | None:
+        shares = self._shares()
         return _Dropout(shares, generators, rows) if any(shares) else None
+
+    def _shares(self) -> list[float]:
+        """Share of dropout of every member."""
+        shares = self.dropout
+        return shares if isinstance(shares, list) else [shares] * self.n_members
 
     # ----------------------------------------------------- members that join a stack
 
@@ -298,7 +300,7 @@ class MLP(nn.Module, StackedNet):
         nn.Module.__init__(stack)
         stack.n_members = sum(net.n_members for net in nets)
         stack.width, stack.input_layer = nets[0].width, None
-        stack.dropout = [net.dropout for net in nets for _ in range(net.n_members)]
+        stack.dropout = [share for net in nets for share in net._shares()]
         for name in own_parameters(nets[0]):
             data = torch.cat([own_parameters(net)[name].detach() for net in nets])
             stack.register_parameter(name, nn.Parameter(data))
@@ -386,13 +388,14 @@ class _Dropout:
         generators: Sequence[torch.Generator] | None,
         rows: Sequence[int] | None,
     ) -> None:
-        self.rows = rows or [None] * len(shares)
+        self.rows: Sequence[int | None] = rows or [None] * len(shares)
         self.drawn = [k for k, share in enumerate(shares) if share]
         self.shares, self.generators = shares, generators
-        self._keep: Tensor | None = None
+        # One number for all, which needs no tensor on the device, or one per member.
+        self._keep: float | Tensor | None = 1 - shares[0] if len({*shares}) == 1 else None
 
-    def keep(self, x: Tensor) -> Tensor:
-        """Return the shares that are kept, shape (members, 1, 1), made once."""
+    def keep(self, x: Tensor) -> float | Tensor:
+        """Return the share of units that is kept, of all or as (members, 1, 1), made once."""
         if self._keep is None:
             keep = [[[1 - share]] for share in self.shares]
             self._keep = torch.tensor(keep, dtype=x.dtype, device=x.device)

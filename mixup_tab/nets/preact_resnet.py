@@ -103,7 +103,7 @@ class PreActResNet18(nn.Module):
         mixed_precision: bool = True,
     ) -> None:
         super().__init__()
-        if not isinstance(width, Real) or not (width >= 1 and width % 1 == 0):
+        if not (isinstance(width, (Real, int)) and width >= 1 and width % 1 == 0):
             raise ValueError(
                 f"width must be a whole number of channels, at least 1, got {width!r}."
             )

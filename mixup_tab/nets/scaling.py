@@ -28,6 +28,8 @@ class RobustScale(nn.Module):
     """
 
     limit = 3.0
+    center: Tensor
+    scale: Tensor
 
     def __init__(self, center: Tensor, scale: Tensor) -> None:
         super().__init__()

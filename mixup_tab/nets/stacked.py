@@ -138,18 +138,20 @@ class StackedNet:
         shape (members, batch, ...). Else each net of :meth:`nets` is called by itself.
     augments : bool
         Whether inputs are prepared at random in training, by :meth:`prepare_member`.
-    has_manual_backward : bool
-        Whether ``bind(criterion, generators)`` gives a training pass that writes the
-        gradients itself, without autograd.
-    can_join : bool
-        Whether nets of this class can be trained as one: ``join(nets)`` makes them views of a
-        stack, ``leave()`` gives one its own memory again.
     """
 
     one_call = False
     augments = False
-    has_manual_backward = False
-    can_join = False
+
+    @property
+    def has_manual_backward(self) -> bool:
+        """Whether ``bind(criterion, generators)`` gives a training pass without autograd."""
+        return False
+
+    @property
+    def can_join(self) -> bool:
+        """Whether nets can be trained as one: ``join(nets)`` makes a stack of them."""
+        return False
 
     def nets(self) -> list[nn.Module]:
         """Return the net of every member; one that holds them all, once for each."""
@@ -233,22 +235,23 @@ class _Adapted(StackedNet):
     def __init__(self, module: nn.Module) -> None:
         self._module = module
         self._nets = list(module.members) if isinstance(module, Ensemble) else [module]
-        self._prepared = isinstance(self._nets[0], PreparedNet)
-        self.augments = self._prepared and self._nets[0].augments
+        # The same nets again, where they are in two parts.
+        self._prepared = [net for net in self._nets if isinstance(net, PreparedNet)]
+        self.augments = bool(self._prepared) and self._prepared[0].augments
 
     def nets(self) -> list[nn.Module]:
         return self._nets
 
     def halves(self) -> list[Halves]:
         if self._prepared:
-            return [(net.prepare, net.body) for net in self._nets]
+            return [(net.prepare, net.body) for net in self._prepared]
         return [(nn.Identity(), net) for net in self._nets]
 
     def prepare(self, x: Tensor) -> Tensor:
-        return self._nets[0].prepare(x) if self._prepared and not self.augments else x
+        return self._prepared[0].prepare(x) if self._prepared and not self.augments else x
 
     def prepare_member(self, member: int, x: Tensor) -> Tensor:
-        return self._nets[member].prepare(x) if self._prepared else x
+        return self._prepared[member].prepare(x) if self._prepared else x
 
     def input_dtype(self, given: torch.dtype, *, training: bool, device: str) -> torch.dtype:
         if self._prepared and not given.is_floating_point:

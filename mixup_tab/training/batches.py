@@ -48,8 +48,8 @@ def rule_for(mixing: str | MixingRule, criterion: nn.Module) -> MixingRule:
 
 def member_alphas(alpha: float | Sequence[float], n_members: int) -> list[float]:
     """Return α of every member, from one for all or a sequence."""
-    alphas = alpha if isinstance(alpha, Sequence) and not isinstance(alpha, str) else None
-    alphas = [alpha] * n_members if alphas is None else alphas
+    several = isinstance(alpha, Sequence) and not isinstance(alpha, str)
+    alphas: list[Any] = [*alpha] if several else [alpha] * n_members  # type: ignore[misc]
     if len(alphas) != n_members:
         raise ValueError(f"alpha has {len(alphas)} values for n_members={n_members}.")
     return [check_alpha(value) for value in alphas]
@@ -314,7 +314,7 @@ class LoaderBatches:
 
     def _loaded(self) -> Iterator[tuple[Any, Any]]:
         """Load batches, with all randomness of loader and dataset from the first stream."""
-        done = object()
+        done: Any = object()
         with drawing_from(self.streams[0].init):
             batches = iter(self.loader)
         while True:

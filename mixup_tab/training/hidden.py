@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mixup_tab.mixing import ManifoldMixup
+from mixup_tab.mixing import MixingRule
 from mixup_tab.nets.stacked import as_stack
 from mixup_tab.training.randomness import Streams
 
@@ -22,7 +22,7 @@ class HiddenMixing:
 
     def __init__(
         self,
-        rule: ManifoldMixup,
+        rule: MixingRule,
         alphas: Sequence[float],
         module: nn.Module,
         streams: Sequence[Streams],
@@ -52,23 +52,26 @@ class _LayerDraw:
     def next(self) -> str:
         """Return the name of the next batch's layer."""
         if not self._drawn:
-            place = {"generator": self.generator, "device": self.generator.device}
-            self._drawn = torch.randint(len(self.names), (_DRAWN_AT_ONCE,), **place).tolist()
+            source, count = self.generator, len(self.names)
+            size = (_DRAWN_AT_ONCE,)
+            drawn = torch.randint(count, size, generator=source, device=source.device)
+            self._drawn = drawn.tolist()
         return self.names[self._drawn.pop()]
 
 
-def _chosen_layers(rule: ManifoldMixup, module: nn.Module) -> list[str]:
+def _chosen_layers(rule: MixingRule, module: nn.Module) -> list[str]:
     stack = as_stack(module)
-    if rule.layers is None:  # the input and two blocks, as in the paper
+    layers = getattr(rule, "layers", None)
+    if layers is None:  # the input and two blocks, as in the paper
         return [INPUT, *stack.blocks()[:2]]
     known = [INPUT, *stack.hidden_layers()]
-    for name in rule.layers:
+    for name in layers:
         if name not in known:
             raise ValueError(
                 f"layers of ManifoldMixup names {name!r}, which the net does not have. It has: "
                 f"{', '.join(map(repr, known))}."
             )
-    return list(rule.layers)
+    return list(layers)
 
 
 class HiddenMix:
@@ -76,7 +79,7 @@ class HiddenMix:
 
     def __init__(
         self,
-        rule: ManifoldMixup,
+        rule: MixingRule,
         alpha: float,
         layer: str,
         targets: Tensor,

@@ -194,11 +194,10 @@ class MixupNet(NeuralNet):
         kwargs = self.get_params_for("module")
         generators = [stream.init for stream in self._streams(0)]
         if isinstance(self.module, type) and issubclass(self.module, MLP):
-            self.module_ = self.module(
-                n_members=self.n_members, generators=generators, **kwargs
-            )
+            own: dict[str, Any] = {"n_members": self.n_members, "generators": generators}
+            self.module_: nn.Module = self.module(**own, **kwargs)
             return self
-        nets = []
+        nets: list[nn.Module] = []
         for generator in generators:
             with drawing_from(generator):
                 nets.append(self.initialized_instance(self.module, kwargs))
@@ -236,7 +235,7 @@ class MixupNet(NeuralNet):
         for group, settings in zip(self.optimizer_.param_groups, own, strict=True):
             del settings["params"]
             group.update(settings)
-        self.history_ = copy.deepcopy(other.history_)
+        self.history_: Any = copy.deepcopy(other.history_)
         self.seeds_ = list(other.seeds_)
         return self
 
@@ -339,9 +338,7 @@ class MixupNet(NeuralNet):
             tables={} if tables is None else tables,
         )
 
-    def _epochs(
-        self, X: Any, y: Any, state: TrainingState, **fit_params: Any
-    ) -> Iterator[MixedBatches | LoaderBatches]:
+    def _epochs(self, X: Any, y: Any, state: TrainingState, **fit_params: Any) -> Iterator[Any]:
         """Go through the epochs of a fit, yielding the batches of each.
 
         Whoever asks for them makes the training steps: :meth:`fit_loop` for one net, a stack
@@ -398,7 +395,8 @@ class MixupNet(NeuralNet):
         training: bool,
         prefix: str,
         step_fn: Callable,
-        training_state: TrainingState | None = None,
+        *,
+        training_state: TrainingState,
         **fit_params: Any,
     ) -> None:
         """Run one epoch and put its mean loss into the history.
@@ -480,7 +478,7 @@ class MixupNet(NeuralNet):
     # --------------------------------------------------------- a step with autograd
 
     def train_step_single(
-        self, batch: Batch, training_state: TrainingState | None = None, **fit_params: Any
+        self, batch: Batch, *, training_state: TrainingState, **fit_params: Any
     ) -> dict:
         """Compute the loss of a mixed batch, and its gradients with autograd."""
         step = batch_losses(self, batch, training_state, **fit_params)
@@ -488,7 +486,7 @@ class MixupNet(NeuralNet):
         return step
 
     def validation_step(
-        self, batch: Batch, training_state: TrainingState | None = None, **fit_params: Any
+        self, batch: Batch, *, training_state: TrainingState, **fit_params: Any
     ) -> dict:
         """Compute the loss of an unmixed batch."""
         with torch.no_grad():
@@ -521,12 +519,12 @@ class MixupNet(NeuralNet):
             encode = self._encoder(None)
             loader = self.get_iterator(dataset, training=training)
             return LoaderBatches(loader, encode, self.device, state.streams, prepare_member)
-        x, y, rows = arrays
+        x, y, chosen = arrays
         examples = examples_of(
             x, y, state, self.module_, encode=self._encoder(y), device=self.device
         )
         self._check_outputs(x)
-        rows = None if rows is None else torch.as_tensor(rows, device=self.device)
+        rows = None if chosen is None else torch.as_tensor(chosen, device=self.device)
         if not training:
             return PlainBatches(
                 examples,

@@ -57,7 +57,9 @@ class LeanAdamW(torch.optim.Optimizer):
             params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         )
 
-    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+    def step(  # type: ignore[override]
+        self, closure: Callable[[], Tensor] | None = None
+    ) -> Tensor | None:
         """Update the parameters, after calling ``closure`` if there is one."""
         loss = None
         if closure is not None:
@@ -100,7 +102,7 @@ class LeanAdamW(torch.optim.Optimizer):
                 state["step"] = state["step"].clone()
         update = fused_adamw(
             params,
-            [p.grad for p in params],
+            [p.grad for p in params if p.grad is not None],
             [state["exp_avg"] for state in states],
             [state["exp_avg_sq"] for state in states],
             [state["step"] for state in states],
@@ -147,12 +149,15 @@ class StackAdamW:
         for options, same in groupby(settings, lambda s: tuple(s[name] for name in _OPTIONS)):
             part = slice(start, start + len(list(same)))
             start = part.stop
-            tensors = (self.params, [p.grad for p in self.params], *self.moments)
-            sliced = [[tensor.detach()[part] for tensor in each] for each in tensors]
-            steps = [self.step] * len(self.params)
-            calls.append(
-                fused_adamw(*sliced, steps, **dict(zip(_OPTIONS, options, strict=True)))
+            grads = [p.grad for p in self.params if p.grad is not None]
+            means, squares = self.moments
+            params, grads, means, squares = (
+                [tensor.detach()[part] for tensor in each]
+                for each in (self.params, grads, means, squares)
             )
+            steps = [self.step] * len(self.params)
+            settings_ = dict(zip(_OPTIONS, options, strict=True))
+            calls.append(fused_adamw(params, grads, means, squares, steps, **settings_))
 
         def run() -> None:
             self.step.add_(1)

@@ -135,7 +135,9 @@ class _Redirect(TorchDispatchMode):
 
 
 # torch wraps this for torch.compile, which takes seconds to import on first use.
-_Redirect.__torch_dispatch__ = without_compile_wrapper(_Redirect.__torch_dispatch__)
+_Redirect.__torch_dispatch__ = without_compile_wrapper(  # type: ignore[method-assign]
+    _Redirect.__torch_dispatch__
+)
 
 
 def _has_generator(args: tuple, kwargs: dict) -> bool:

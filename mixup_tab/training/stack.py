@@ -22,7 +22,7 @@ from torch import Tensor
 
 from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
 from mixup_tab.mixing._names import as_rule
-from mixup_tab.nets.stacked import weights_dtype
+from mixup_tab.nets.stacked import as_stack, weights_dtype
 from mixup_tab.training.batches import Batch
 from mixup_tab.training.callbacks import (
     EpochProgress,
@@ -124,7 +124,7 @@ def _can_be_stacked(net: MixupNet) -> bool:
     return (
         type(net) is MixupNet
         and net.uses_manual_backward()
-        and net.module_.can_join
+        and as_stack(net.module_).can_join
         and not as_rule(net.mixing).enlarges_batch  # nor are its batches of one size
         and not len(net.history)  # nor do moments of its optimizer have to be taken over
         and type(net.optimizer_) is LeanAdamW
@@ -167,6 +167,11 @@ class _Run:
     def settings(self) -> dict:
         """Settings of the net's optimizer, which callbacks change from epoch to epoch."""
         return self.net.optimizer_.param_groups[0]
+
+    def batches(self) -> Batch:
+        """Return the block of a run that is not over."""
+        assert self.block is not None
+        return self.block
 
     def advance(self) -> None:
         """Go to the next block, over the end of an epoch where there is one."""
@@ -256,7 +261,8 @@ class _Stack:
         self.slices = [slice(b - n, b) for n, b in zip(sizes, stops, strict=True)]
         # Dropout masks come from each member's own stream, as when it is trained alone.
         self.generators = [generator for run in self.runs for generator in run.noise]
-        self.net = type(first.module_).join([run.net.module_ for run in self.runs])
+        modules: list[Any] = [run.net.module_ for run in self.runs]
+        self.net = type(modules[0]).join(modules)
         self.net.bind(self.criterion, self.generators)  # makes the gradients
         self.adam = StackAdamW(list(self.net.parameters()))
         if before is not None:
@@ -274,8 +280,8 @@ class _Stack:
 
     def train_window(self) -> None:
         """Make the steps up to the next end of a block of any run."""
-        steps = min(len(run.block.x) - run.done for run in self.runs)
-        rows = [run.block.x.shape[2] for run in self.runs for _ in range(run.net.n_members)]
+        steps = min(len(run.batches().x) - run.done for run in self.runs)
+        rows = [run.batches().x.shape[2] for run in self.runs for _ in range(run.net.n_members)]
         step, update = self._bound(rows)
         with torch.inference_mode():
             x, targets = (self._gather(part, steps) for part in (0, 1))
@@ -289,7 +295,7 @@ class _Stack:
             # Targets of a padded batch were scaled up by size / rows; see _gather.
             run.total += losses[part] * (rows[part.start] / self.size)
             run.done += steps
-            if run.done == len(run.block.x):
+            if run.done == len(run.batches().x):
                 run.advance()
 
     def _gather(self, part: int, steps: int) -> Tensor:
@@ -299,7 +305,7 @@ class _Stack:
         rows, padding included, so a target is scaled by B / rows: the gradient of a member is
         then that of the mean over its own rows.
         """
-        blocks = [run.block[part][run.done : run.done + steps] for run in self.runs]
+        blocks = [run.batches()[part][run.done : run.done + steps] for run in self.runs]
         full = all(block.shape[2] == self.size for block in blocks)
         if full:
             return blocks[0] if len(blocks) == 1 else torch.cat(blocks, 1)
@@ -332,4 +338,5 @@ class _Stack:
         """Let the nets have their parameters to themselves again."""
         for run in self.runs:
             if run not in but:
-                run.net.module_.leave()
+                module: Any = run.net.module_
+                module.leave()

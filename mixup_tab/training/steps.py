@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -61,13 +62,16 @@ def _outputs(
     drawn, outputs = False, []
     # skorch lets users override infer, which calls the whole module.
     bodies = [net.infer if body is module else body for _, body in stack.halves()]
-    parts = zip(stack.nets(), bodies, x, noise, mixes or [None] * len(x), strict=True)
+    every: Sequence[HiddenMix | None] = mixes or [None] * len(x)
+    parts = zip(stack.nets(), bodies, x, noise, every, strict=True)
     for member, body, part, generator, mix in parts:
         part = mix(part) if mix is not None and mix.layer == INPUT else part
-        random = drawing_from(generator) if redirect else nullcontext()
+        random: AbstractContextManager[Any] = nullcontext()
+        if redirect:
+            random = drawing_from(generator)
         with random as mode, precision_for(member, net.device), mixed_inside(member, mix):
             outputs.append(body(part, **fit_params).to(weights_dtype(module)))
-        drawn = drawn or (redirect and mode.used)
+        drawn = drawn or (mode is not None and mode.used)
     if module.training:
         state.draws_noise = drawn
     return torch.stack(outputs)

@@ -129,7 +129,7 @@ def examples_of(
     """Make training examples of arrays for a net, once per fit or stack of fits."""
     stack, tables = as_stack(module), state.tables
 
-    def table(values: Any) -> Table | None:
+    def table(values: Any) -> Any:
         if values is not None and id(values) not in tables:
             tables[id(values)] = Table(values, device)
         return None if values is None else tables[id(values)]
@@ -143,7 +143,8 @@ def examples_of(
     arrays = (x, y, state.weight, getattr(module, "input_layer", None))
     key = (*map(id, arrays), weights_dtype(module), str(device), encode.key)
     if key not in tables:
-        tables[key] = Examples(*map(table, arrays[:3]), encode=encode, prepare=prepare)
+        held = table(x), table(y), table(state.weight)
+        tables[key] = Examples(*held, encode=encode, prepare=prepare)
     return tables[key]
 
 
@@ -153,7 +154,8 @@ class TargetEncoder:
     def __init__(
         self, criterion: nn.Module, n_outputs: int, dtype: torch.dtype, *, one_column: bool
     ) -> None:
-        self.criterion = criterion if hasattr(criterion, "encode") else MixedCrossEntropy()
+        # One with a method ``encode``; others get rows of class probabilities.
+        self.criterion: Any = criterion if hasattr(criterion, "encode") else MixedCrossEntropy()
         self.n_outputs, self.dtype = n_outputs, dtype
         self.widens = one_column and isinstance(criterion, MixedSquaredError)
         smoothing = getattr(criterion, "label_smoothing", None)
