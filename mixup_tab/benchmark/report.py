@@ -1,0 +1,294 @@
+"""What results say: means with honest intervals, a Markdown table, a picture, a sentence."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mixup_tab._extras import import_extra
+from mixup_tab._files import write_whole
+from mixup_tab.evaluation.statistics import resampled_interval
+
+METRICS = ("error", "log_loss", "brier")
+PLAIN = "plain training"
+
+
+def summarize(
+    results: pd.DataFrame, reference: str = PLAIN, metrics: Sequence[str] = METRICS
+) -> pd.DataFrame:
+    """Return means over splits and paired differences to one method, with intervals.
+
+    Parameters
+    ----------
+    results : DataFrame
+        From :func:`~mixup_tab.benchmark.run_benchmark`; rows that failed are left out.
+    reference : str, default="plain training"
+        The method that the others are compared with; it may be missing.
+    metrics : sequence of str, default=("error", "log_loss", "brier")
+        Columns to summarize.
+
+    Returns
+    -------
+    DataFrame
+        One row per ``table`` and ``method``: ``splits``, their number; for each metric its
+        mean (``error``) with the ends of its 95 % interval (``error_low``, ``error_high``),
+        and the mean difference to the reference on the same splits (``error_diff``,
+        ``error_diff_low``, ``error_diff_high``), nan for the reference. The intervals are
+        corrected for splits that share rows (Nadeau and Bengio 2003).
+    """
+    rows: list[dict[str, Any]] = []
+    done = results[~results["failed"]]
+    for table, part in done.groupby("table", sort=False):
+        share = (part["n_test"] / (part["n_train"] + part["n_test"])).mean()
+        wide = {m: part.pivot(index="split", columns="method", values=m) for m in metrics}
+        for method in part["method"].unique():
+            splits = int((part["method"] == method).sum())
+            row: dict[str, Any] = {"table": table, "method": method, "splits": splits}
+            for metric, scores in wide.items():
+                row |= _ends(metric, scores[method], share)
+                pairs = scores[method] - scores.get(reference, np.nan)
+                row |= _ends(
+                    f"{metric}_diff", pairs * (np.nan if method == reference else 1), share
+                )
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _ends(name: str, scores: pd.Series, test_share: float) -> dict[str, float]:
+    scores = scores.dropna()
+    ends = (np.nan,) * 3
+    if len(scores):
+        ends = tuple(resampled_interval(scores.to_numpy(), test_share))
+    return dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
+
+
+def in_a_sentence(summary: pd.DataFrame, method: str, reference: str = PLAIN) -> str:
+    """Say whether a method beats another, by log-loss and by error, and how surely.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        From :func:`summarize` with the same reference.
+    method, reference : str
+        The methods.
+
+    Returns
+    -------
+    str
+        Empty where no table has both.
+    """
+    ours = summary[summary["method"] == method].dropna(subset="error_diff")
+    plain = summary[summary["method"] == reference].set_index("table")
+    if ours.empty:
+        return ""
+    plain, count = plain.loc[ours["table"]], len(ours)
+    loss, error, sure = {}, {}, {}
+    for metric, told in (("log_loss", loss), ("error", error)):
+        told["lower"] = int((ours[f"{metric}_diff"] < 0).sum())
+        told["means"] = ours[metric].mean(), plain[metric].mean()
+        better = int((ours[f"{metric}_diff_high"] < 0).sum())
+        worse = int((ours[f"{metric}_diff_low"] > 0).sum())
+        sure[metric] = f"{better} better and {worse} worse"
+    tables = "1 table" if count == 1 else f"{count} tables"
+    return (
+        f"On {tables}, {method} gives better probabilities than {reference} on "
+        f"{loss['lower']} (mean log-loss {loss['means'][0]:.3f} instead of "
+        f"{loss['means'][1]:.3f}) and makes fewer errors on {error['lower']} "
+        f"({100 * error['means'][0]:.1f} % instead of {100 * error['means'][1]:.1f} %); beyond "
+        f"the chance of the splits it is {sure['log_loss']} by log-loss, {sure['error']} by "
+        "error."
+    )
+
+
+def readable(summary: pd.DataFrame, reference: str = PLAIN) -> pd.DataFrame:
+    """Return a summary as texts, for people.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        From :func:`summarize`.
+    reference : str, default="plain training"
+        The method that differences are to.
+
+    Returns
+    -------
+    DataFrame of str
+        One row per table and method; ``±`` is half the 95 % interval.
+    """
+    columns: dict[str, Any] = {"table": summary["table"], "method": summary["method"]}
+    forms = (("error", "error %", 100, 1), ("log_loss", "log-loss", 1, 3))
+    for metric, name, factor, decimals in forms:
+        columns[name] = _texts(summary, metric, factor, f".{decimals}f")
+        columns[f"{name} − {reference}"] = _texts(
+            summary, f"{metric}_diff", factor, f"+.{decimals}f"
+        )
+    columns["Brier"] = _texts(summary, "brier", 1, ".3f")
+    return pd.DataFrame(columns)
+
+
+def _texts(summary: pd.DataFrame, name: str, factor: float, form: str) -> list[str]:
+    texts = []
+    for mean, high in zip(
+        factor * summary[name], factor * summary[f"{name}_high"], strict=True
+    ):
+        spread = f" ± {high - mean:{form.lstrip('+')}}" if np.isfinite(high) else ""
+        texts.append("" if pd.isna(mean) else f"{mean:{form}}{spread}")
+    return texts
+
+
+def markdown_table(frame: pd.DataFrame, formats: Mapping[str, str] | None = None) -> str:
+    """Return a table in Markdown.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        An index with a name becomes the first column. Numbers stand to the right; missing
+        cells are empty.
+    formats : mapping of str to str, default=None
+        How to format the cells of a column, such as ``{"error": "{:.1f}"}``.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from mixup_tab.benchmark import markdown_table
+    >>> print(markdown_table(pd.DataFrame({"rule": ["cutmix"], "sets": [2]})))
+    | rule | sets |
+    |---|---:|
+    | cutmix | 2 |
+    """
+    frame = frame if frame.index.name is None else frame.reset_index()
+    formats = formats or {}
+    columns, rules = [], []
+    for name, cells in frame.items():
+        form = formats.get(str(name), "{}")
+        columns.append(["" if pd.isna(cell) else form.format(cell) for cell in cells])
+        rules.append("---:" if pd.api.types.is_numeric_dtype(cells) else "---")
+    lines = [frame.columns, *zip(*columns, strict=True)]
+    head, *body = ["| " + " | ".join(map(str, line)) + " |" for line in lines]
+    return "\n".join([head, "|" + "|".join(rules) + "|", *body])
+
+
+def write_text(output: str | os.PathLike, title: str, *parts: str) -> Path:
+    """Write ``results.md``: the title, the parts, and with which versions it was measured.
+
+    Parameters
+    ----------
+    output : path-like
+        Folder.
+    title : str
+        Heading.
+    *parts : str
+        Paragraphs and tables; empty ones are left out.
+
+    Returns
+    -------
+    Path
+        Of the file.
+    """
+    names = ("mixup-tab", "torch", "scikit-learn", "numpy", "pandas")
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in names)
+    facts = (
+        f"Measured on {time.strftime('%Y-%m-%d')} with Python {platform.python_version()}, "
+        f"{versions}; {platform.machine()}, {os.cpu_count()} cores."
+    )
+    path = Path(output) / "results.md"
+    text = "\n\n".join([f"# {title}", *filter(None, parts), facts, ""])
+    write_whole(path, text.encode())
+    return path
+
+
+def failures(results: pd.DataFrame) -> str:
+    """Say by name what failed and why, one line per method and table; empty if nothing did."""
+    failed = results[results["failed"]].groupby(["method", "table"], sort=False)["why"]
+    return "\n".join(
+        f"{method} failed on {table} ({len(why)} ×): {why.iloc[0]}"
+        for (method, table), why in failed
+    )
+
+
+def write_report(
+    results: pd.DataFrame, output: str | os.PathLike, reference: str = PLAIN
+) -> None:
+    """Write ``results.md`` and ``results.png`` of results.
+
+    Parameters
+    ----------
+    results : DataFrame
+        From :func:`~mixup_tab.benchmark.run_benchmark`, scored by
+        :func:`~mixup_tab.benchmark.score_classifier`.
+    output : path-like
+        Folder.
+    reference : str, default="plain training"
+        The method that the others are compared with. If it has no result, no picture is made.
+    """
+    summary = summarize(results, reference)
+    if summary.empty:
+        write_text(output, "Benchmark", failures(results))
+        return
+    others = [name for name in results["method"].unique() if name != reference]
+    sentences = "\n\n".join(
+        filter(None, (in_a_sentence(summary, m, reference) for m in others))
+    )
+    note = (
+        f"Means over {summary['splits'].max()} splits; ± is half the 95 % interval, corrected "
+        f"for splits that share rows (Nadeau and Bengio 2003). − {reference}: difference on "
+        "the same splits, below 0 is better."
+    )
+    table = markdown_table(readable(summary, reference))
+    write_text(output, "Benchmark", sentences, table, note, failures(results))
+    if summary["error_diff"].notna().any():
+        figure = plot_differences(summary, reference)
+        figure.savefig(Path(output) / "results.png", dpi=120)
+
+
+def plot_differences(summary: pd.DataFrame, reference: str = PLAIN) -> Any:
+    """Draw every method's difference to one of them, table by table, with intervals.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        From :func:`summarize` with the same reference.
+    reference : str, default="plain training"
+        The method at 0.
+
+    Returns
+    -------
+    matplotlib Figure
+        Log-loss on the left, error on the right.
+    """
+    tables, methods = summary["table"].unique(), summary["method"].unique()
+    methods = [name for name in methods if name != reference]
+    figure = import_extra("matplotlib.figure", "plots").Figure(
+        figsize=(10, 1.5 + 0.6 * len(tables)), layout="constrained"
+    )
+    panels = (("log_loss", "log-loss", 1), ("error", "error, percentage points", 100))
+    axes = figure.subplots(1, 2, sharey=True)
+    for ax, (metric, label, factor) in zip(axes, panels, strict=True):
+        for k, name in enumerate(methods):
+            rows = summary[summary["method"] == name].set_index("table").reindex(tables)
+            mean, low, high = (
+                factor * rows[f"{metric}_diff{end}"] for end in ("", "_low", "_high")
+            )
+            spread = np.where(np.isfinite(high - low), [mean - low, high - mean], 0)
+            height = np.arange(len(tables)) + 0.5 * ((k + 0.5) / len(methods) - 0.5)
+            ax.errorbar(mean, height, xerr=spread, fmt="o", label=name, capsize=2)
+        ax.axvline(0, color="0.4", linewidth=0.8)
+        ax.set_xlabel(f"{label} (left of 0: better than {reference})")
+        ax.grid(axis="x", alpha=0.3)
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[0].set_yticks(range(len(tables)), tables)
+    axes[0].set_ylim(len(tables) - 0.5, -0.5)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
