@@ -15,6 +15,7 @@ import pandas as pd
 
 from mixup_tab._extras import import_extra
 from mixup_tab._files import write_whole
+from mixup_tab._terminal import terminal_table
 from mixup_tab.evaluation.statistics import resampled_interval
 
 METRICS = ("error", "log_loss", "brier")
@@ -70,78 +71,52 @@ def _ends(name: str, scores: pd.Series, test_share: float) -> dict[str, float]:
     return dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
 
 
-def in_a_sentence(summary: pd.DataFrame, method: str, reference: str = PLAIN) -> str:
-    """Say whether a method beats another, by log-loss and by error, and how surely.
-
-    Parameters
-    ----------
-    summary : DataFrame
-        From :func:`summarize` with the same reference.
-    method, reference : str
-        The methods.
-
-    Returns
-    -------
-    str
-        Empty where no table has both.
-    """
-    ours = summary[summary["method"] == method].dropna(subset="error_diff")
-    plain = summary[summary["method"] == reference].set_index("table")
-    if ours.empty:
-        return ""
-    plain, count = plain.loc[ours["table"]], len(ours)
-    loss, error, sure = {}, {}, {}
-    for metric, told in (("log_loss", loss), ("error", error)):
-        told["lower"] = int((ours[f"{metric}_diff"] < 0).sum())
-        told["means"] = ours[metric].mean(), plain[metric].mean()
-        better = int((ours[f"{metric}_diff_high"] < 0).sum())
-        worse = int((ours[f"{metric}_diff_low"] > 0).sum())
-        sure[metric] = f"{better} better and {worse} worse"
-    tables = "1 table" if count == 1 else f"{count} tables"
-    return (
-        f"On {tables}, {method} gives better probabilities than {reference} on "
-        f"{loss['lower']} (mean log-loss {loss['means'][0]:.3f} instead of "
-        f"{loss['means'][1]:.3f}) and makes fewer errors on {error['lower']} "
-        f"({100 * error['means'][0]:.1f} % instead of {100 * error['means'][1]:.1f} %); beyond "
-        f"the chance of the splits it is {sure['log_loss']} by log-loss, {sure['error']} by "
-        "error."
+def in_a_sentence(summary: pd.DataFrame, reference: str = PLAIN) -> str:
+    """Say whether mixup beats plain training, by log-loss and by error, and how surely."""
+    return " ".join(
+        _sentence(method, rows.dropna(subset="error_diff"), summary, reference)
+        for method, rows in summary.groupby("method", sort=False)
+        if str(method).startswith("mixup") and rows["error_diff"].notna().any()
     )
 
 
-def readable(summary: pd.DataFrame, reference: str = PLAIN) -> pd.DataFrame:
-    """Return a summary as texts, for people.
+def _sentence(method: Any, ours: pd.DataFrame, summary: pd.DataFrame, reference: str) -> str:
+    plain = summary[summary["method"] == reference].set_index("table").loc[ours["table"]]
+    lower, sure = {}, {}
+    for metric in ("log_loss", "error"):
+        lower[metric] = int((ours[f"{metric}_diff"] < 0).sum())
+        better = int((ours[f"{metric}_diff_high"] < 0).sum())
+        worse = int((ours[f"{metric}_diff_low"] > 0).sum())
+        sure[metric] = f"better on {better} and worse on {worse} by {metric.replace('_', '-')}"
+    return (
+        f"On {len(ours)} table{'s' * (len(ours) > 1)}, {method} predicts better probabilities "
+        f"than {reference} on {lower['log_loss']} (log-loss, lower is better: "
+        f"{ours['log_loss'].mean():.3f} instead of {plain['log_loss'].mean():.3f} on average) "
+        f"and makes fewer errors on {lower['error']} ({100 * ours['error'].mean():.1f} % "
+        f"instead of {100 * plain['error'].mean():.1f} %); beyond chance, it is "
+        f"{sure['log_loss']}, {sure['error']}."
+    )
 
-    Parameters
-    ----------
-    summary : DataFrame
-        From :func:`summarize`.
-    reference : str, default="plain training"
-        The method that differences are to.
 
-    Returns
-    -------
-    DataFrame of str
-        One row per table and method; ``±`` is half the 95 % interval.
-    """
+def readable(summary: pd.DataFrame, reference: str = PLAIN) -> tuple[pd.DataFrame, str]:
+    """Return a summary as a table for people, and what it means."""
+    if summary.empty:
+        return summary, ""
     columns: dict[str, Any] = {"table": summary["table"], "method": summary["method"]}
     forms = (("error", "error %", 100, 1), ("log_loss", "log-loss", 1, 3))
     for metric, name, factor, decimals in forms:
-        columns[name] = _texts(summary, metric, factor, f".{decimals}f")
-        columns[f"{name} − {reference}"] = _texts(
-            summary, f"{metric}_diff", factor, f"+.{decimals}f"
-        )
-    columns["Brier"] = _texts(summary, "brier", 1, ".3f")
-    return pd.DataFrame(columns)
-
-
-def _texts(summary: pd.DataFrame, name: str, factor: float, form: str) -> list[str]:
-    texts = []
-    for mean, high in zip(
-        factor * summary[name], factor * summary[f"{name}_high"], strict=True
-    ):
-        spread = f" ± {high - mean:{form.lstrip('+')}}" if np.isfinite(high) else ""
-        texts.append("" if pd.isna(mean) else f"{mean:{form}}{spread}")
-    return texts
+        ends = (factor * summary[f"{metric}_diff{end}"] for end in ("", "_high"))
+        columns[name] = [f"{factor * mean:.{decimals}f}" for mean in summary[metric]]
+        columns[f"Δ {name}"] = [
+            "" if pd.isna(mean) else f"{mean:+.{decimals}f} ± {high - mean:.{decimals}f}"
+            for mean, high in zip(*ends, strict=True)
+        ]
+    note = (
+        f"Means over {summary['splits'].max()} splits. Δ: difference to {reference} on the "
+        "same splits, below 0 is better, ± half its 95 % interval, corrected for splits that "
+        "share rows (Nadeau and Bengio 2003)."
+    )
+    return pd.DataFrame(columns), note
 
 
 def markdown_table(frame: pd.DataFrame, formats: Mapping[str, str] | None = None) -> str:
@@ -221,7 +196,7 @@ def failures(results: pd.DataFrame) -> str:
 def write_report(
     results: pd.DataFrame, output: str | os.PathLike, reference: str = PLAIN
 ) -> None:
-    """Write ``results.md`` and ``results.png`` of results.
+    """Write ``results.md`` and ``results.png``: means, intervals, differences to a method.
 
     Parameters
     ----------
@@ -234,40 +209,35 @@ def write_report(
         The method that the others are compared with. If it has no result, no picture is made.
     """
     summary = summarize(results, reference)
-    if summary.empty:
-        write_text(output, "Benchmark", failures(results))
-        return
-    others = [name for name in results["method"].unique() if name != reference]
-    sentences = "\n\n".join(
-        filter(None, (in_a_sentence(summary, m, reference) for m in others))
-    )
-    note = (
-        f"Means over {summary['splits'].max()} splits; ± is half the 95 % interval, corrected "
-        f"for splits that share rows (Nadeau and Bengio 2003). − {reference}: difference on "
-        "the same splits, below 0 is better."
-    )
-    table = markdown_table(readable(summary, reference))
-    write_text(output, "Benchmark", sentences, table, note, failures(results))
-    if summary["error_diff"].notna().any():
-        figure = plot_differences(summary, reference)
-        figure.savefig(Path(output) / "results.png", dpi=120)
+    table, note = readable(summary, reference)
+    sentence = in_a_sentence(summary, reference)
+    parts = (sentence, markdown_table(table), note, failures(results))
+    write_text(output, "Benchmark", *(parts if len(table) else parts[-1:]))
+    if len(table) and summary["error_diff"].notna().any():
+        plot_differences(summary, reference).savefig(Path(output) / "results.png", dpi=120)
+
+
+def show(results: pd.DataFrame, output: str | os.PathLike) -> None:
+    """Print what :func:`write_report` writes, the sentence last."""
+    console = import_extra("rich.console", "cli").Console()
+    if problems := failures(results):
+        console.print(problems, style="yellow", markup=False)
+    summary = summarize(results)
+    table, note = readable(summary)
+    if len(table):
+        console.print(terminal_table(table, {}, note=note))
+    if not results.attrs["finished"]:
+        console.print(
+            f"Stopped after {len(results)} results. To resume: --output {output}",
+            style="yellow",
+            soft_wrap=True,
+        )
+    console.print(f"Results: {output}", soft_wrap=True, highlight=False, markup=False)
+    console.print(in_a_sentence(summary), highlight=False, markup=False)
 
 
 def plot_differences(summary: pd.DataFrame, reference: str = PLAIN) -> Any:
-    """Draw every method's difference to one of them, table by table, with intervals.
-
-    Parameters
-    ----------
-    summary : DataFrame
-        From :func:`summarize` with the same reference.
-    reference : str, default="plain training"
-        The method at 0.
-
-    Returns
-    -------
-    matplotlib Figure
-        Log-loss on the left, error on the right.
-    """
+    """Draw the differences of a summary to its reference, table by table; return a Figure."""
     tables, methods = summary["table"].unique(), summary["method"].unique()
     methods = [name for name in methods if name != reference]
     figure = import_extra("matplotlib.figure", "plots").Figure(

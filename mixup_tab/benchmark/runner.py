@@ -7,7 +7,7 @@ import signal
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,9 +26,7 @@ from mixup_tab.metrics import classification_scores
 from mixup_tab.training.net import interrupts_pass
 
 Method = BaseEstimator | Callable[[int], Any]
-Splits = list[tuple[np.ndarray, np.ndarray]]
-
-KEYS = ["table", "split", "method"]
+Split = tuple[np.ndarray, np.ndarray]
 
 
 def run_benchmark(
@@ -72,9 +70,7 @@ def run_benchmark(
     score : callable, default=None
         Called as ``score(model, X_train, y_train, X_test, y_test)``; fits the model and returns
         the columns of its row as a dict, or several rows as a list of dicts or a DataFrame.
-        Training labels and rows are not copied, so it must not change them. None is
-        :func:`score_classifier`. It must be importable by other processes if ``n_jobs`` is not
-        1, as must callables.
+        None is :func:`score_classifier`.
     report : callable, default=None
         Called as ``report(results, output)`` at the end, after Ctrl-C too, if there are an
         ``output`` and a result; such as :func:`~mixup_tab.benchmark.write_report`.
@@ -117,7 +113,11 @@ def run_benchmark(
     """
     _check(methods, tables, version, n_jobs, random_state)
     folder = None if output is None else _open_folder(Path(output))
-    jobs = _list_jobs(methods, tables, splits, version, score, random_state)
+    score = score or score_classifier
+    jobs = [
+        _Job(*parts, score)
+        for parts in _list_jobs(methods, tables, splits, version, int(random_state))
+    ]
     memory = joblib.Memory(None if folder is None else folder / "cache", verbose=0)
     outcomes, finished = _collect(jobs, memory, n_jobs, show)
     results = _gather(jobs, outcomes)
@@ -157,20 +157,7 @@ def score_classifier(
 def fit_and_predict(
     model: Any, X_train: Any, y_train: Any, X_test: Any, y_test: Any
 ) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
-    """Do what :func:`score_classifier` does, and return the predictions too.
-
-    Parameters
-    ----------
-    model, X_train, y_train, X_test, y_test
-        As in :func:`score_classifier`.
-
-    Returns
-    -------
-    scores : dict of str to float
-    y : ndarray of int of shape (test rows,)
-        Labels as column numbers of ``proba``.
-    proba : ndarray of shape (test rows, classes)
-    """
+    """Return the scores of :func:`score_classifier`, test labels from 0 on, probabilities."""
     started = time.perf_counter()
     model.fit(X_train, y_train)
     fitted = time.perf_counter()
@@ -180,9 +167,17 @@ def fit_and_predict(
     proba = np.zeros((len(known), max(len(classes), 2)))
     proba[:, np.searchsorted(classes, model.classes_)] = known
     y = np.searchsorted(classes, y_test)
-    scores = classification_scores(y, proba)
     seconds = {"fit_seconds": fitted - started, "predict_seconds": predicted - fitted}
-    return scores | seconds, y, proba
+    return classification_scores(y, proba) | seconds, y, proba
+
+
+def make_model(method: Method, seed: int) -> Any:
+    """Return a fresh model of a method, every ``random_state`` in it set to the seed."""
+    if not isinstance(method, BaseEstimator):
+        return method(seed)
+    model = clone(method)
+    seeds = [n for n in model.get_params() if n.rpartition("__")[2] == "random_state"]
+    return model.set_params(**dict.fromkeys(seeds, seed))
 
 
 class _Job(NamedTuple):
@@ -192,13 +187,11 @@ class _Job(NamedTuple):
     row: dict[str, Any]
     method: Method
     data: tuple[Any, np.ndarray]
-    split: tuple[np.ndarray, np.ndarray]
+    split: Split
     score: Callable[..., Any]
 
     def run(self) -> list[dict[str, Any]]:
-        """Return the rows of this job."""
-        (X, y), (train, test) = self.data, self.split
-        parts = [_safe_indexing(part, rows) for rows in (train, test) for part in (X, y)]
+        parts = [_safe_indexing(part, rows) for rows in self.split for part in self.data]
         with _one_thread(), _interruptible():
             rows = self.score(make_model(self.method, self.row["seed"]), *parts)
         if isinstance(rows, pd.DataFrame):
@@ -211,29 +204,7 @@ def _measure(key: dict[str, Any], job: _Job) -> list[dict[str, Any]]:
     return job.run()
 
 
-def make_model(method: Method, seed: int) -> Any:
-    """Return an unfitted model of a method.
-
-    Parameters
-    ----------
-    method : estimator or callable
-        As in :func:`run_benchmark`.
-    seed : int
-        For every ``random_state``.
-
-    Returns
-    -------
-    estimator, or what the callable returns
-    """
-    if not isinstance(method, BaseEstimator):
-        return method(seed)
-    model = clone(method)
-    seeds = [n for n in model.get_params() if n.rpartition("__")[2] == "random_state"]
-    return model.set_params(**dict.fromkeys(seeds, seed))
-
-
 def _check(methods: Any, tables: Any, version: Any, n_jobs: Any, random_state: Any) -> None:
-    """Refuse what would only fail after hours."""
     for name, given in (("methods", methods), ("tables", tables)):
         if not isinstance(given, Mapping) or not given:
             raise ValueError(f"{name} must be a dict with an entry by name, got {given!r}.")
@@ -252,7 +223,7 @@ def _check(methods: Any, tables: Any, version: Any, n_jobs: Any, random_state: A
 
 
 def _open_folder(folder: Path) -> Path:
-    """Make the folder of a run, or find it; refuse one with other results."""
+    """Make the folder of a run, or find it."""
     if (folder / "results.csv").exists() and not (folder / "cache").is_dir():
         raise ValueError(
             f"output={str(folder)!r} holds a results.csv that is not from a benchmark. Give "
@@ -260,9 +231,6 @@ def _open_folder(folder: Path) -> Path:
         )
     try:
         (folder / "cache").mkdir(parents=True, exist_ok=True)
-        probe = folder / "cache" / ".writable"
-        probe.touch()
-        probe.unlink()
     except OSError as error:
         raise OSError(
             f"output={str(folder)!r} cannot be written to ({error.strerror}). Give another "
@@ -276,27 +244,23 @@ def _list_jobs(
     tables: Mapping[str, Any],
     splits: Any,
     version: str,
-    score: Callable[..., Any] | None,
-    random_state: int,
-) -> list[_Job]:
-    """Return everything there is to do, table by table and split by split."""
-    jobs = []
+    seed: int,
+) -> Iterator[tuple[dict[str, Any], dict[str, Any], Method, Any, Split]]:
+    """Yield key, first columns, method, table and split of everything there is to do."""
     hashes: dict[tuple[str, int], str] = {}
     for table, source in tables.items():
-        X, y = data = _load(source)
+        data = _load(source)
         contents = joblib.hash(data)
-        for k, (train, test) in enumerate(_splits_of(splits, table, X, y)):
-            rows, seed = joblib.hash((train, test)), int(random_state) + k
+        for k, split in enumerate(_splits_of(splits, table, *data)):
+            rows = joblib.hash(split)
             for name, method in methods.items():
-                if (name, seed) not in hashes:
-                    hashes[name, seed] = _hash_model(method, seed)
-                row = {"table": table, "split": k, "method": name, "seed": seed}
+                row = {"table": table, "split": k, "method": name, "seed": seed + k}
+                if (name, seed + k) not in hashes:
+                    hashes[name, seed + k] = _hash_model(method, seed + k)
                 key = row | {"version": version, "data": contents, "rows": rows}
-                key["params"] = hashes[name, seed]
-                row |= {"n_train": len(train), "n_test": len(test)}
-                split = (train, test)
-                jobs.append(_Job(key, row, method, data, split, score or score_classifier))
-    return jobs
+                key["params"] = hashes[name, seed + k]
+                row |= {"n_train": len(split[0]), "n_test": len(split[1])}
+                yield key, row, method, data, split
 
 
 def _load(source: Any) -> tuple[Any, np.ndarray]:
@@ -306,9 +270,9 @@ def _load(source: Any) -> tuple[Any, np.ndarray]:
     return X, np.asarray(y)
 
 
-def _splits_of(splits: Any, table: str, X: Any, y: np.ndarray) -> Splits:
+def _splits_of(splits: Any, table: str, X: Any, y: np.ndarray) -> list[Split]:
     if isinstance(splits, Mapping):
-        parts: Iterable[Any] = splits[table]
+        parts = splits[table]
     else:
         parts = splits.split(X, y) if hasattr(splits, "split") else splits(X, y)
     return [(np.asarray(train), np.asarray(test)) for train, test in parts]
@@ -376,10 +340,9 @@ def _gather(jobs: list[_Job], outcomes: dict[int, Any]) -> pd.DataFrame:
         why = outcome if isinstance(outcome, str) else ""
         for row in [{}] if why else outcome:
             rows.append(job.row | row | {"failed": bool(why), "why": why})
-    columns = [*KEYS, "seed", "n_train", "n_test"]
-    results = pd.DataFrame(rows, columns=None if rows else [*columns, "failed", "why"])
-    # A first row that failed lacks the columns of the scores.
-    last = ["failed", "why"]
+    first, last = ["table", "split", "method", "seed", "n_train", "n_test"], ["failed", "why"]
+    results = pd.DataFrame(rows, columns=None if rows else first + last)
+    # A row that failed has none of the columns of the scores.
     return results[[*(name for name in results if name not in last), *last]]
 
 
