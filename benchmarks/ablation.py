@@ -39,9 +39,9 @@ DEFAULTS, ENSEMBLE = "MixupClassifier", "MixupEnsembleClassifier"
 METRICS = (("error", "error %", 100, 2), ("log_loss", "log-loss", 1, 4))
 NOTE = (
     "Means over sets of means over repeats. Δ: variant minus {reference}, on the sets that "
-    "both have, with the 95 % t interval over sets. won/even/lost: sets on which the variant is "
-    "better, equal, worse. p: Wilcoxon's signed-rank test with Holm's correction for the number "
-    "of variants. time: median over sets of the time to fit, relative to {reference}."
+    "both have, with the 95 % t interval over sets. won/even/lost: sets on which the variant "
+    "is better, equal, worse. p: Wilcoxon's signed-rank test with Holm's correction for the "
+    "number of variants. time: median over sets of the time to fit, relative to {reference}."
 )
 
 

@@ -36,8 +36,8 @@ PUBLISHED = {
 }
 NOTE = (
     "Test errors in percent, means over repeats. Δ: mixup minus plain training on the same "
-    "rows with the same seed, with its corrected resampled 95 % interval and t test (Nadeau and "
-    "Bengio 2003); p is corrected for the number of tables (Holm). The paper states no α, "
+    "rows with the same seed, with its corrected resampled 95 % interval and t test (Nadeau "
+    "and Bengio 2003); p is corrected for the number of tables (Holm). The paper states no α, "
     "split, repeats or scaling, so the direction can be compared and not the digits."
 )
 
