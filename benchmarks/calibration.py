@@ -52,7 +52,7 @@ PAIRS = (
     *BEFORE.items(),
     *((net + TEMPERED, PLAIN + TEMPERED) for net in NETS if net != PLAIN),
 )
-FORMATS = {"accuracy %": "{:.2f}", "log-loss": "{:.4f}", "too sure": "{:+.3f}"}
+FORMATS = {"accuracy %": "{:.2f}", "log-loss": "{:.4f}", "too confident": "{:+.3f}"}
 FORMATS |= dict.fromkeys(("ECE", "ECE pooled", "from", "to"), "{:.3f}")
 PAIR_FORMATS = {"change": "{:+.4f}", "p (Holm)": "{:.3f}"}
 NOTE = (
@@ -113,7 +113,7 @@ def summarize(results: pd.DataFrame) -> tuple[pd.DataFrame, str]:
             "accuracy %": 100 * (1 - errors[method].mean()),
             "log-loss": mean_scores(results, "log_loss").loc[errors.index, method].mean(),
             "ECE": table_errors(results).loc[errors.index, method].mean(),
-            **{"ECE pooled": ece, "from": low, "to": high, "too sure": over},
+            **{"ECE pooled": ece, "from": low, "to": high, "too confident": over},
         }
     summary = pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
     return summary, f"{NOTE} {len(errors)} tables. {lost}".strip()

@@ -19,6 +19,7 @@ from mixup_tab._terminal import terminal_table
 from mixup_tab.evaluation.statistics import resampled_interval
 
 METRICS = ("error", "log_loss", "brier")
+ENDS = ("", "_low", "_high")
 PLAIN = "plain training"
 
 
@@ -60,7 +61,8 @@ def summarize(
                     f"{metric}_diff", pairs * (np.nan if method == reference else 1), share
                 )
             rows.append(row)
-    return pd.DataFrame(rows)
+    ends = [f"{m}{diff}{end}" for m in metrics for diff in ("", "_diff") for end in ENDS]
+    return pd.DataFrame(rows, columns=["table", "method", "splits", *ends])
 
 
 def _ends(name: str, scores: pd.Series, test_share: float) -> dict[str, float]:
@@ -68,7 +70,7 @@ def _ends(name: str, scores: pd.Series, test_share: float) -> dict[str, float]:
     ends = (np.nan,) * 3
     if len(scores):
         ends = tuple(resampled_interval(scores.to_numpy(), test_share))
-    return dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
+    return dict(zip((f"{name}{end}" for end in ENDS), ends, strict=True))
 
 
 def in_a_sentence(summary: pd.DataFrame, reference: str = PLAIN) -> str:
@@ -248,9 +250,7 @@ def plot_differences(summary: pd.DataFrame, reference: str = PLAIN) -> Any:
     for ax, (metric, label, factor) in zip(axes, panels, strict=True):
         for k, name in enumerate(methods):
             rows = summary[summary["method"] == name].set_index("table").reindex(tables)
-            mean, low, high = (
-                factor * rows[f"{metric}_diff{end}"] for end in ("", "_low", "_high")
-            )
+            mean, low, high = (factor * rows[f"{metric}_diff{end}"] for end in ENDS)
             spread = np.where(np.isfinite(high - low), [mean - low, high - mean], 0)
             height = np.arange(len(tables)) + 0.5 * ((k + 0.5) / len(methods) - 0.5)
             ax.errorbar(mean, height, xerr=spread, fmt="o", label=name, capsize=2)

@@ -247,7 +247,7 @@ def _list_jobs(
     seed: int,
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any], Method, Any, Split]]:
     """Yield key, first columns, method, table and split of everything there is to do."""
-    hashes: dict[tuple[str, int], str] = {}
+    hashes = {name: _hash_model(method) for name, method in methods.items()}
     for table, source in tables.items():
         data = _load(source)
         contents = joblib.hash(data)
@@ -255,10 +255,8 @@ def _list_jobs(
             rows = joblib.hash(split)
             for name, method in methods.items():
                 row = {"table": table, "split": k, "method": name, "seed": seed + k}
-                if (name, seed + k) not in hashes:
-                    hashes[name, seed + k] = _hash_model(method, seed + k)
                 key = row | {"version": version, "data": contents, "rows": rows}
-                key["params"] = hashes[name, seed + k]
+                key["params"] = hashes[name]
                 row |= {"n_train": len(split[0]), "n_test": len(split[1])}
                 yield key, row, method, data, split
 
@@ -278,10 +276,10 @@ def _splits_of(splits: Any, table: str, X: Any, y: np.ndarray) -> list[Split]:
     return [(np.asarray(train), np.asarray(test)) for train, test in parts]
 
 
-def _hash_model(method: Method, seed: int) -> str:
+def _hash_model(method: Method) -> str:
     """Return a hash of a method's parameters; empty where there is none, which is no error."""
     try:
-        return joblib.hash(make_model(method, seed))
+        return joblib.hash(make_model(method, 0))
     except Exception:
         # It cannot be pickled, or not even made: then running it says why.
         return ""
