@@ -56,7 +56,7 @@ def net(seed: int, *, alpha: float | None, scaled: bool) -> Any:
 
 SINGLE: dict[str, float | None] = {PLAIN: 0.0, **{f"mixup α={a:g}": a for a in ALPHAS}}
 METHODS = {
-    f"{name}, {inputs}": partial(net, alpha=alpha, scaled=inputs == "scaled")
+    f"{name} ({inputs})": partial(net, alpha=alpha, scaled=inputs == "scaled")
     for inputs in ("unscaled", "scaled")
     for name, alpha in {**SINGLE, CHOSEN: None}.items()
 }
@@ -66,7 +66,7 @@ def compare(results: pd.DataFrame) -> pd.DataFrame:
     """Return differences of every kind of mixup to plain training, by inputs and table."""
     results = results[~results["failed"]].copy()
     results[["method", "inputs"]] = (
-        results["method"].str.rsplit(", ", n=1, expand=True).to_numpy()
+        results["method"].str[:-1].str.rsplit(" (", n=1, expand=True).to_numpy()
     )
     parts = []
     for inputs, part in results.groupby("inputs", sort=False):
