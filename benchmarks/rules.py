@@ -46,7 +46,7 @@ RULES: dict[str, dict[str, Any]] = {
     "manifold α=2": {"mixing": "manifold", "alpha": 2.0},
     "regmixup α=10": {"mixing": "regmixup", "alpha": 10.0},
     "remix": {"mixing": "remix"},
-    "off at end": {"mixing": "off_at_end"},
+    "off at end": {"mixing": "mixup", "mixing_span": (0, 0.9)},
 }
 
 

@@ -23,7 +23,7 @@ from sklearn.utils import _safe_indexing
 
 from mixup_tab._terminal import ProgressBar
 from mixup_tab.metrics import classification_scores
-from mixup_tab.training.net import interrupts_pass
+from mixup_tab.training.stopping import propagate_interrupt
 
 Method = BaseEstimator | Callable[[int], Any]
 Split = tuple[np.ndarray, np.ndarray]
@@ -359,7 +359,7 @@ def _one_thread() -> Iterator[None]:
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """Let Ctrl-C end the benchmark, not only this fit, and keep warnings off the screen."""
-    with warnings.catch_warnings(), interrupts_pass():
+    with warnings.catch_warnings(), propagate_interrupt():
         warnings.simplefilter("ignore")
         # scikit-learn's net takes Ctrl-C as the end of training and warns.
         warnings.filterwarnings("error", "Training (was )?interrupted")
