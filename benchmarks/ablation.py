@@ -19,7 +19,16 @@ from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from study import InnerFolds, chosen, mean_scores, number_seen_first, options, run, signed
+from study import (
+    InnerFolds,
+    chosen,
+    mean_scores,
+    number_seen_first,
+    options,
+    run,
+    signed,
+    start,
+)
 
 from mixup_tab import MixupClassifier, MixupEnsembleClassifier
 from mixup_tab.benchmark import markdown_table, score_classifier, write_text
@@ -202,4 +211,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -26,6 +26,7 @@ from study import (
     raw_names,
     run,
     score_with_bins,
+    start,
 )
 
 from mixup_tab import MixupClassifier, RescaledClassifier
@@ -169,4 +170,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 from peers import DEFAULTS, ENSEMBLE, OURS
 from ranks import average_ranks, critical_difference, share_of_best
-from study import chosen, mean_scores, options, run
+from study import chosen, mean_scores, options, run, start
 
 from mixup_tab.benchmark import markdown_table, write_text
 from mixup_tab.benchmark.report import failures
@@ -101,4 +101,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

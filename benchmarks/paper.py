@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from ranks import holm, resampled_test
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
-from study import chosen, options, run, signed
+from study import chosen, options, run, signed, start
 
 from mixup_tab import MixupClassifier, MixupSearchCV
 from mixup_tab.benchmark import markdown_table, summarize, write_text
@@ -156,4 +156,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

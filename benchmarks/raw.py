@@ -17,6 +17,7 @@ from study import (
     raw_names,
     run,
     score_with_bins,
+    start,
 )
 
 from mixup_tab.benchmark import markdown_table, write_text
@@ -122,4 +123,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from ranks import average_ranks, paired_tests
 from skrub import tabular_pipeline
-from study import chosen, comparable, mean_scores, options, raw_names, run, signed
+from study import chosen, comparable, mean_scores, options, raw_names, run, signed, start
 
 from mixup_tab import MixupClassifier
 from mixup_tab.benchmark import markdown_table, summarize, write_text
@@ -128,4 +128,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

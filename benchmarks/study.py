@@ -61,25 +61,30 @@ def run(
     score: Callable[..., Any] | None = None,
 ) -> None:
     """Run a study, write its report and print it; Ctrl-C ends with what is finished."""
-    try:
-        results = run_benchmark(
-            methods,
-            tables,
-            splits,
-            version=version,
-            output=args.output,
-            n_jobs=args.jobs,
-            score=score,
-            report=report,
-            random_state=args.seed,
-        )
-    except (ValueError, OSError) as error:
-        sys.exit(f"Error: {error}")
+    results = run_benchmark(
+        methods,
+        tables,
+        splits,
+        version=version,
+        output=args.output,
+        n_jobs=args.jobs,
+        score=score,
+        report=report,
+        random_state=args.seed,
+    )
     if len(results):
         print((args.output / "results.md").read_text(encoding="utf-8"))
     if not results.attrs["finished"]:
         print(f"Stopped. To resume, run it again with --output {args.output}")
         sys.exit(130)
+
+
+def start(main: Callable[[], None]) -> None:
+    """Run a script; errors of input become one line."""
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"Error: {error}")
 
 
 def raw_names(args: argparse.Namespace, max_rows: float = np.inf) -> pd.DataFrame:
@@ -126,7 +131,11 @@ def comparable(scores: pd.DataFrame, share: float = 0.9) -> tuple[pd.DataFrame, 
     kept = scores.loc[:, there.sum() >= share * there.any(axis=1).sum()].dropna()
     parts = (("Methods", scores.columns, kept.columns), ("Tables", scores.index, kept.index))
     lost = {what: [n for n in before if n not in after] for what, before, after in parts}
-    texts = (f"{w} left out for missing results: {', '.join(n)}." for w, n in lost.items() if n)
+    texts = (
+        f"{w} left out for missing results: {', '.join(map(str, n))}."
+        for w, n in lost.items()
+        if n
+    )
     return kept, " ".join(texts)
 
 
@@ -155,17 +164,18 @@ class InnerFolds:
     predicted too: a class of probability zero says nothing about a temperature.
     """
 
-    def __init__(self, n_splits: int, random_state: int) -> None:
-        self.n_splits, self.random_state = n_splits, random_state
+    def __init__(self, folds: int, random_state: int) -> None:
+        # CalibratedClassifierCV refuses rare classes if it finds an attribute n_splits.
+        self.folds, self.random_state = folds, random_state
 
     def split(self, X: Any, y: Any, groups: Any = None) -> list[Split]:
         """Return training and test rows; every row is in one test part."""
         y = np.asarray(y)
         return [
             (np.append(train, np.flatnonzero(~np.isin(y, y[train]))), test)
-            for train, test in stratified_folds(self.n_splits, self.random_state)(X, y)
+            for train, test in stratified_folds(self.folds, self.random_state)(X, y)
         ]
 
     def get_n_splits(self, *args: Any) -> int:
         """Return the number of folds."""
-        return self.n_splits
+        return self.folds

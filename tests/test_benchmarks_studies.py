@@ -79,19 +79,23 @@ def test_paper(home, tmp_path):
 
 
 def test_delgado(home, tmp_path):
-    results, text = run("delgado", home, tmp_path, "--methods=plain training")
-    sets = {name: fetch_delgado(name, data_home=home) for name in ("iris", "wine")}
-    for name, data in sets.items():
-        part = results[results["table"] == name]
-        assert part["n_train"].tolist() == [len(train) for train, _ in data.folds]
-    train, test = sets["wine"].folds[2]
-    data, y = sets["wine"].data, sets["wine"].target
+    results, text = run(
+        "delgado", home, tmp_path, "--methods=plain training", "--datasets=wine"
+    )
+    data = fetch_delgado("wine", data_home=home)
+    assert results["n_train"].tolist() == [len(train) for train, _ in data.folds]
+    train, test = data.folds[2]
     by_hand = MixupClassifier(alpha=0, random_state=2, device="cpu")
-    expected = score_classifier(by_hand, data[train], y[train], data[test], y[test])
-    row = results.set_index(["table", "split"]).loc[("wine", 2)]
+    parts = [part[rows] for rows in (train, test) for part in (data.data, data.target)]
+    expected = score_classifier(by_hand, *parts)
+    row = results.set_index("split").loc[2]
     assert row["log_loss"] == pytest.approx(expected["log_loss"], rel=1e-5)
-    assert "on 2 sets" in text
+    assert "on 1 sets" in text
     assert "beside 179 published classifiers" in text
+    results = made_up({"MixupClassifier": [0.1, 0.2]})
+    results["table"] = results["table"].replace({"t0": "iris", "t1": "wine"})
+    delgado.report(results, tmp_path)
+    assert "| iris | 90.00 |" in (tmp_path / "results.md").read_text(encoding="utf-8")
     assert (tmp_path / "results.png").exists()
 
 
@@ -99,7 +103,7 @@ def test_raw(home, tmp_path):
     options = ["--methods=HistGradientBoosting,MLPClassifier", "--folds=2"]
     results, text = run("raw", home, tmp_path, *options, f"--datasets={home}/names.csv")
     assert set(results["table"]) == {"pears"}
-    results, text = run("raw", home, tmp_path, *options, "--max-rows=80")
+    results, text = run("raw", home, tmp_path, *options, "--max-rows=200")
     assert set(results["table"]) == {"iris", "pears"}
     mean = results[results["method"] == "MLPClassifier"].groupby("table")["log_loss"].mean()
     (line,) = [line for line in text.splitlines() if line.startswith("| MLPClassifier | ")]
@@ -126,11 +130,11 @@ def test_ablation(home, tmp_path):
 
 
 def test_rules(home, tmp_path):
-    options = ["--folds=2", "--repeats=2", "--methods=cutmix", "--datasets=pears"]
+    options = ["--folds=2", "--repeats=1", "--methods=cutmix", "--datasets=pears"]
     results, text = run("rules", home, tmp_path, *options)
     assert set(results["method"]) == {"mixup", "cutmix"}
-    assert results["seed"].unique().tolist() == [0, 1, 2, 3]
-    assert "| pears | cutmix | 4 |" in text
+    assert results["seed"].unique().tolist() == [0, 1]
+    assert "| pears | cutmix | 2 |" in text
 
 
 def test_calibration(home, tmp_path):
@@ -367,11 +371,14 @@ def test_ablation_and_rules_agree_with_scipy():
     rng = np.random.default_rng(0)
     base = rng.uniform(0.1, 0.5, 12)
     better = base - rng.uniform(0.001, 0.05, 12)
+    tiny = 1e-7 * rng.random(12)  # ties would take Wilcoxon's test seconds
     t = stats.ttest_1samp(100 * (better - base), 0)
     low, high = t.confidence_interval(0.95)
     text = f"{100 * (better - base).mean():+.2f} ({low:+.2f} to {high:+.2f})"
     p = stats.wilcoxon(better - base).pvalue
-    results = made_up({"MixupClassifier": base, "cutmix": better, "mixup": base[:9] + 0.01})
+    results = made_up(
+        {"MixupClassifier": base, "cutmix": better, "mixup": base[:9] + 0.01 + tiny[:9]}
+    )
     table = ablation.summarize(results, "MixupClassifier")
     assert table.loc["cutmix", "Δ error"] == text
     assert table.loc["cutmix", "error p"] == f"{2 * p:.2g}"
@@ -379,7 +386,7 @@ def test_ablation_and_rules_agree_with_scipy():
     assert table.loc["mixup", ["sets", "Δ error"]].tolist() == [9, "+1.00 (+1.00 to +1.00)"]
     assert table.loc["MixupClassifier", ["Δ error", "error p"]].tolist() == ["", ""]
     assert ablation.summarize(results, "MixupEnsembleClassifier").empty
-    results = made_up({"mixup": base, "cutmix": better, "remix": base + 0.01})
+    results = made_up({"mixup": base, "cutmix": better, "remix": base + 0.01 + tiny})
     table, _ = rules.compare(results)
     assert table.index.tolist() == ["cutmix", "mixup", "remix"]
     assert table.loc["cutmix", "Δ error"] == text
@@ -454,7 +461,8 @@ def test_published_figures_of_the_179_classifiers():
     shares = ranks.share_of_best(published)
     assert shares.loc["parRF_caret", "PMA"] == pytest.approx(94.1, abs=0.1)
     small = published.reindex(pd.read_csv(SHARED / "small_sets.csv")["name"])
-    summary = delgado.summarize(small.assign(ours=0.0), ["ours"])
+    ours = pd.Series(0.0, small.index, name="ours")
+    summary = delgado.summarize(pd.concat([ours, small], axis=1), ["ours"])
     assert summary.loc["rf_caret", "mean accuracy %"] == pytest.approx(84.50, abs=0.01)
     assert summary.loc["rf_caret", "average rank"] == pytest.approx(32.73, abs=0.01)
 
