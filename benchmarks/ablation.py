@@ -36,7 +36,7 @@ from mixup_tab.benchmark.report import failures
 from mixup_tab.benchmark.uci import random_splits
 from mixup_tab.datasets import fetch_delgado, list_delgado
 from mixup_tab.estimators.ensemble_classifier import PORTFOLIO
-from mixup_tab.evaluation.statistics import resampled_interval
+from mixup_tab.metrics import resampled_interval
 from mixup_tab.mixing import Mixup
 from mixup_tab.nets import MLP, BinnedMLP
 from mixup_tab.training import LearningRate

@@ -33,9 +33,8 @@ from mixup_tab import MixupClassifier, RescaledClassifier
 from mixup_tab.benchmark import markdown_table, write_text
 from mixup_tab.benchmark.report import failures
 from mixup_tab.benchmark.uci import load_uci, stratified_folds
-from mixup_tab.displays.calibration_bands import calibration_error_interval
-from mixup_tab.displays.reliability import ReliabilityDisplay
-from mixup_tab.metrics import expected_calibration_error
+from mixup_tab.displays import ReliabilityDisplay
+from mixup_tab.metrics import calibration_error_interval, expected_calibration_error
 
 INNER_FOLDS = 3
 # Nets that are compared as they are; the last mixes as a MixupClassifier does by default.

@@ -15,7 +15,7 @@ from mixup_tab import MixupClassifier
 from mixup_tab.benchmark import markdown_table, summarize, write_text
 from mixup_tab.benchmark.report import failures
 from mixup_tab.benchmark.uci import load_uci, stratified_folds
-from mixup_tab.evaluation.statistics import resampled_interval
+from mixup_tab.metrics import resampled_interval
 from mixup_tab.mixing import DirichletMixup
 
 ALPHA, REFERENCE = 0.2, "mixup"

@@ -36,7 +36,7 @@ from mixup_tab.benchmark import (
 )
 from mixup_tab.benchmark.report import in_a_sentence
 from mixup_tab.cli import app
-from mixup_tab.evaluation.statistics import resampled_interval
+from mixup_tab.metrics import resampled_interval
 
 IRIS, WINE = load_iris(), load_wine(return_X_y=True)
 SCORES = ["error", "log_loss", "brier", "ece"]
@@ -272,6 +272,7 @@ def test_a_run_that_was_stopped_resumes_and_repeats_nothing(stop, n_jobs, tmp_pa
     assert len(fits(log)) - before <= 12 - finished
     results = pd.read_csv(tmp_path / "run" / "results.csv")
     assert results["split"].tolist() == list(range(12))
+
 
 # ------------------------------------------------------------------------------- bad input
 

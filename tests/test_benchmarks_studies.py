@@ -19,8 +19,7 @@ from mixup_tab import MixupClassifier, RescaledClassifier
 from mixup_tab.benchmark import score_classifier, uci
 from mixup_tab.datasets import fetch_delgado, published_accuracies
 from mixup_tab.estimators.ensemble_classifier import PORTFOLIO
-from mixup_tab.evaluation.statistics import resampled_interval
-from mixup_tab.metrics import calibration_bins, expected_calibration_error
+from mixup_tab.metrics import calibration_bins, expected_calibration_error, resampled_interval
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SHARED = Path(__file__).parents[2] / "shared" / "uci"
@@ -505,6 +504,7 @@ def test_resampled_test_agrees_with_its_interval():
         p = ranks.resampled_test(gaps, 0.25)
         _, low, high = resampled_interval(gaps, 0.25, level=1 - p)
         assert min(abs(low), abs(high)) == pytest.approx(0, abs=1e-9)
+    assert ranks.resampled_test(gaps, 1e-12) == pytest.approx(stats.ttest_1samp(gaps, 0).pvalue)
     assert np.isnan(ranks.resampled_test([1.0], 0.25))
     assert ranks.resampled_test([0.0, 0.0], 0.25) == 1
 

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from mixup_tab.compare.verdict import differences, judge, signed, summarize
-from mixup_tab.evaluation.statistics import resampled_interval
+from mixup_tab.metrics import resampled_interval
 
 
 def results(erm, mixup, score="error", alphas=None):

@@ -16,7 +16,7 @@ import pandas as pd
 from mixup_tab._extras import import_extra
 from mixup_tab._files import write_whole
 from mixup_tab._terminal import terminal_table
-from mixup_tab.evaluation.statistics import resampled_interval
+from mixup_tab.metrics import resampled_interval
 
 METRICS = ("error", "log_loss", "brier")
 ENDS = ("", "_low", "_high")
