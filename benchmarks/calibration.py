@@ -103,7 +103,7 @@ def table_errors(results: pd.DataFrame) -> pd.DataFrame:
 def summarize(results: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Return figures of every method over the tables that all have."""
     errors, lost = comparable(mean_scores(results, "error"))
-    rows = {}
+    rows, eces = {}, table_errors(results)
     for method in errors.columns if len(errors) else ():
         part = results[(results["method"] == method) & results["table"].isin(errors.index)]
         bins = pooled_bins(part)
@@ -112,7 +112,7 @@ def summarize(results: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         rows[method] = {
             "accuracy %": 100 * (1 - errors[method].mean()),
             "log-loss": mean_scores(results, "log_loss").loc[errors.index, method].mean(),
-            "ECE": table_errors(results).loc[errors.index, method].mean(),
+            "ECE": eces.loc[errors.index, method].mean(),
             **{"ECE pooled": ece, "from": low, "to": high, "too confident": over},
         }
     summary = pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")

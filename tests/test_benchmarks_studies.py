@@ -1,9 +1,9 @@
 """The scripts in benchmarks/: what they compare, on which rows, and what they write."""
 
 import importlib
-import runpy
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,12 +40,14 @@ def home(tmp_path_factory):
     return home
 
 
-def run(name, home, output, *options):
+def run(script, home, output, *options):
     """Run a script as from the command line; return its results and its report."""
     options = [f"--data-home={home}", f"--output={output}", "--jobs=1", *options]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [f"{name}.py", *map(str, options)])
-        runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
+        patch.setattr(sys, "argv", [script.__name__, *map(str, options)])
+        if script in (ablation, calibration, rules):
+            patch.setattr(script, "MixupClassifier", partial(MixupClassifier, max_epochs=20))
+        study.start(script.main)
     results = pd.read_csv(output / "results.csv")
     assert not results["failed"].any(), results["why"].unique()
     return results, (output / "results.md").read_text(encoding="utf-8")
@@ -70,7 +72,7 @@ def test_paper(home, tmp_path):
     names = ("plain training", "mixup α=0.4", "mixup α chosen")
     methods = [f"{name} (scaled)" for name in names]
     options = ["--datasets=iris", "--repeats=2", f"--methods={','.join(methods)}"]
-    results, text = run("paper", home, tmp_path, *options)
+    results, text = run(paper, home, tmp_path, *options)
     assert results["method"].tolist() == methods * 2
     for part in ("| scaled | iris | mixup α chosen | 2 |", "21.3", "lower or equal mean error"):
         assert part in text
@@ -78,9 +80,7 @@ def test_paper(home, tmp_path):
 
 
 def test_delgado(home, tmp_path):
-    results, text = run(
-        "delgado", home, tmp_path, "--methods=plain training", "--datasets=wine"
-    )
+    results, text = run(delgado, home, tmp_path, "--methods=plain training", "--datasets=wine")
     data = fetch_delgado("wine", data_home=home)
     assert results["n_train"].tolist() == [len(train) for train, _ in data.folds]
     train, test = data.folds[2]
@@ -100,9 +100,9 @@ def test_delgado(home, tmp_path):
 
 def test_raw(home, tmp_path):
     options = ["--methods=HistGradientBoosting,MLPClassifier", "--folds=2"]
-    results, text = run("raw", home, tmp_path, *options, f"--datasets={home}/names.csv")
+    results, text = run(raw, home, tmp_path, *options, f"--datasets={home}/names.csv")
     assert set(results["table"]) == {"pears"}
-    results, text = run("raw", home, tmp_path, *options, "--max-rows=200")
+    results, text = run(raw, home, tmp_path, *options, "--max-rows=200")
     assert set(results["table"]) == {"iris", "pears"}
     mean = results[results["method"] == "MLPClassifier"].groupby("table")["log_loss"].mean()
     (line,) = [line for line in text.splitlines() if line.startswith("| MLPClassifier | ")]
@@ -116,7 +116,7 @@ def test_raw(home, tmp_path):
 
 def test_ablation(home, tmp_path):
     options = ["--repeats=1", "--methods=constant rate,standardised"]
-    results, text = run("ablation", home, tmp_path, *options)
+    results, text = run(ablation, home, tmp_path, *options)
     assert set(results["method"]) == {"MixupClassifier", "constant rate", "standardised"}
     rows = {
         name: len(fetch_delgado(name, data_home=home).folds[0][0]) for name in ("iris", "wine")
@@ -130,7 +130,7 @@ def test_ablation(home, tmp_path):
 
 def test_rules(home, tmp_path):
     options = ["--folds=2", "--repeats=1", "--methods=cutmix", "--datasets=pears"]
-    results, text = run("rules", home, tmp_path, *options)
+    results, text = run(rules, home, tmp_path, *options)
     assert set(results["method"]) == {"mixup", "cutmix"}
     assert results["seed"].unique().tolist() == [0, 1]
     assert "| pears | cutmix | 2 |" in text
@@ -138,7 +138,7 @@ def test_rules(home, tmp_path):
 
 def test_calibration(home, tmp_path):
     options = ["--folds=2", "--methods=plain training tempered", "--datasets=pears"]
-    results, text = run("calibration", home, tmp_path, *options)
+    results, text = run(calibration, home, tmp_path, *options)
     errors = results.pivot(index="split", columns="method", values=["error", "log_loss"])
     # A temperature leaves the decisions as they are.
     assert errors["error", "plain training"].equals(errors["error", "plain training tempered"])
@@ -153,7 +153,7 @@ def test_calibration(home, tmp_path):
 )
 def test_bad_options_end_with_one_line(option, home, tmp_path):
     with pytest.raises(SystemExit, match=r"Error: .*(not known|must be)"):
-        run("raw", home, tmp_path, option)
+        run(raw, home, tmp_path, option)
 
 
 # --------------------------------------------------------------------- what is compared
@@ -254,7 +254,7 @@ def test_ablation_uses_training_rows_of_the_first_fold_only(rows, tmp_path):
 def test_the_smallest_sets_of_the_ablation_must_be_named(tmp_path):
     write_delgado(tmp_path, "scraps", rows=20)
     with pytest.raises(SystemExit, match="tables must be a dict"):
-        run("ablation", tmp_path, tmp_path / "out", "--methods=MixupClassifier")
+        run(ablation, tmp_path, tmp_path / "out", "--methods=MixupClassifier")
 
 
 def test_rules_take_ten_tables_of_medium_size_no_rows_twice():
@@ -286,11 +286,12 @@ def test_rare_classes_do_not_spoil_the_temperature():
     X = rng.normal(size=(len(y), 3)) + y[:, None]
     (train, test) = uci.stratified_folds(2, 0)(X, y)[0]
     y_train, y_test = study.number_seen_first(y[train], y[test])
-    model = ablation.VARIANTS["temperature"].make(0).fit(X[train], y_train)
+    model = ablation.VARIANTS["temperature"].make(0)
+    model.set_params(estimator__max_epochs=30).fit(X[train], y_train)
     assert set(y_test) - set(model.classes_)  # a class that was not trained on
     (inner,) = model.calibrated_classifiers_
     assert 0.05 < inner.calibrators[0].beta_ < 5
-    net, proba = ablation.VARIANTS["MixupClassifier"].make(0).fit(X[train], y_train), []
+    net, proba = clone(model.estimator).fit(X[train], y_train), []
     for one in (net, model):
         logs = np.log(one.predict_proba(X[test]))
         proba.append((logs[:, 1:] - logs[:, :1]).ravel())

@@ -56,20 +56,16 @@ def summarize(
             row: dict[str, Any] = {"table": table, "method": method, "splits": splits}
             for metric, scores in wide.items():
                 row |= _ends(metric, scores[method], share)
-                pairs = scores[method] - scores.get(reference, np.nan)
-                row |= _ends(
-                    f"{metric}_diff", pairs * (np.nan if method == reference else 1), share
-                )
+                other = np.nan if method == reference else scores.get(reference, np.nan)
+                row |= _ends(f"{metric}_diff", scores[method] - other, share)
             rows.append(row)
     ends = [f"{m}{diff}{end}" for m in metrics for diff in ("", "_diff") for end in ENDS]
     return pd.DataFrame(rows, columns=["table", "method", "splits", *ends])
 
 
 def _ends(name: str, scores: pd.Series, test_share: float) -> dict[str, float]:
-    scores = scores.dropna()
-    ends = (np.nan,) * 3
-    if len(scores):
-        ends = tuple(resampled_interval(scores.to_numpy(), test_share))
+    values = scores.dropna().to_numpy()
+    ends = resampled_interval(values, test_share) if len(values) else (np.nan,) * 3
     return dict(zip((f"{name}{end}" for end in ENDS), ends, strict=True))
 
 

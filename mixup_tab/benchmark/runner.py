@@ -9,6 +9,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ from mixup_tab._terminal import ProgressBar
 from mixup_tab.metrics import classification_scores
 from mixup_tab.training.stopping import propagate_interrupt
 
-Method = BaseEstimator | Callable[[int], Any]
+Method = Any  # an estimator, or a callable that takes a seed and returns one
 Split = tuple[np.ndarray, np.ndarray]
 
 
@@ -113,11 +114,8 @@ def run_benchmark(
     """
     _check(methods, tables, version, n_jobs, random_state)
     folder = None if output is None else _open_folder(Path(output))
-    score = score or score_classifier
-    jobs = [
-        _Job(*parts, score)
-        for parts in _list_jobs(methods, tables, splits, version, int(random_state))
-    ]
+    job = partial(_Job, score or score_classifier)
+    jobs = [job(*parts) for parts in _list(methods, tables, splits, version, int(random_state))]
     memory = joblib.Memory(None if folder is None else folder / "cache", verbose=0)
     outcomes, finished = _collect(jobs, memory, n_jobs, show)
     results = _gather(jobs, outcomes)
@@ -183,12 +181,12 @@ def make_model(method: Method, seed: int) -> Any:
 class _Job(NamedTuple):
     """One method on one split of one table."""
 
-    key: dict[str, Any]
-    row: dict[str, Any]
+    score: Callable[..., Any]
+    key: dict[str, Any]  # what must be the same for a kept result to count
+    row: dict[str, Any]  # the first columns
     method: Method
     data: tuple[Any, np.ndarray]
     split: Split
-    score: Callable[..., Any]
 
     def run(self) -> list[dict[str, Any]]:
         parts = [_safe_indexing(part, rows) for rows in self.split for part in self.data]
@@ -196,7 +194,7 @@ class _Job(NamedTuple):
             rows = self.score(make_model(self.method, self.row["seed"]), *parts)
         if isinstance(rows, pd.DataFrame):
             rows = rows.to_dict("records")
-        return [rows] if isinstance(rows, Mapping) else list(rows)
+        return [dict(rows)] if isinstance(rows, Mapping) else list(rows)
 
 
 def _measure(key: dict[str, Any], job: _Job) -> list[dict[str, Any]]:
@@ -239,14 +237,14 @@ def _open_folder(folder: Path) -> Path:
     return folder
 
 
-def _list_jobs(
+def _list(
     methods: Mapping[str, Method],
     tables: Mapping[str, Any],
     splits: Any,
     version: str,
     seed: int,
-) -> Iterator[tuple[dict[str, Any], dict[str, Any], Method, Any, Split]]:
-    """Yield key, first columns, method, table and split of everything there is to do."""
+) -> Iterator[tuple[Any, ...]]:
+    """Yield what a job holds after ``score``, for everything there is to do."""
     hashes = {name: _hash_model(method) for name, method in methods.items()}
     for table, source in tables.items():
         data = _load(source)
@@ -277,11 +275,11 @@ def _splits_of(splits: Any, table: str, X: Any, y: np.ndarray) -> list[Split]:
 
 
 def _hash_model(method: Method) -> str:
-    """Return a hash of a method's parameters; empty where there is none, which is no error."""
+    """Return a hash of a method's parameters."""
     try:
-        return joblib.hash(make_model(method, 0))
+        return str(joblib.hash(make_model(method, 0)))
     except Exception:
-        # It cannot be pickled, or not even made: then running it says why.
+        # It cannot be pickled, so its name must do; or not even made, and running it says why.
         return ""
 
 
