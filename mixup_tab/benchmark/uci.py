@@ -22,7 +22,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from mixup_tab.benchmark.report import PLAIN
 from mixup_tab.datasets import fetch_uci, list_uci
 from mixup_tab.estimators import MixupClassifier, MixupEnsembleClassifier
-from mixup_tab.mixing.draw import check_alpha
+from mixup_tab.mixing._draw import check_alpha
 
 Split = tuple[np.ndarray, np.ndarray]
 
