@@ -34,7 +34,7 @@ def benchmark(
         list[str] | None, typer.Option(help="α of mixup, one or more with commas \\[0.2].")
     ] = None,
     repeats: Annotated[int, typer.Option(help="Random splits of each table.")] = 3,
-    jobs: Annotated[int, typer.Option(help="Processes; -1 is one per core.")] = -1,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 is one per core.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of splits and methods.")] = 0,
     output: Annotated[
         Path | None,
