@@ -10,7 +10,7 @@ from mixup_tab.evaluation.robustness.report import (
     summarize_corruption,
     verdict,
 )
-from mixup_tab.evaluation.statistics import resampled_interval
+from mixup_tab.metrics import resampled_interval
 
 LAST = {"ERM": [0.30, 0.34, 0.32], "dropout 0.5": [0.1, 0.3, 0.2], "mixup": [0.2, 0.22, 0.21]}
 CLEAN = {"ERM": [0.02, 0.03, 0.04], "mixup α=1": [0.03, 0.05, 0.04]}

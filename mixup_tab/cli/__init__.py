@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from mixup_tab.cli.benchmark import benchmark_app
+from mixup_tab.cli.benchmark import benchmark
 from mixup_tab.cli.compare import compare, predict
 from mixup_tab.cli.playground import playground
 from mixup_tab.cli.speech import speech_app
@@ -15,9 +15,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-app.add_typer(benchmark_app, name="benchmark")
 app.add_typer(speech_app, name="speech")
-for command in (compare, predict, playground):
+for command in (benchmark, compare, predict, playground):
     app.command()(command)
 
 

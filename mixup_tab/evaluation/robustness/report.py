@@ -10,7 +10,7 @@ import pandas as pd
 
 from mixup_tab.evaluation.robustness.pictures import draw_attacks, draw_curves
 from mixup_tab.evaluation.robustness.plan import ERM, MIXUP, TEST_SHARE
-from mixup_tab.evaluation.statistics import resampled_interval
+from mixup_tab.metrics import resampled_interval
 from mixup_tab.page import Page
 
 CORRUPTION_FORMATS = {

@@ -1,0 +1,190 @@
+"""Methods on raw tables, each with the preprocessing that suits it; all take a seed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_split
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import SVC
+from skrub import StringEncoder, TableVectorizer, ToCategorical, tabular_pipeline
+
+from mixup_tab import MixupClassifier, MixupEnsembleClassifier
+from mixup_tab.benchmark.uci import strata
+
+SEARCH_ROWS, FOLDS = 2000, 4
+GRID = {"C": [0.1, 1, 10, 100], "gamma": [0.1, 0.3, 1, 3]}
+
+
+class CalibratedSVC(ClassifierMixin, BaseEstimator):
+    """RBF support vector machine, its C and γ chosen inside, with probabilities.
+
+    C and γ are chosen by 4-fold cross-validation on at most 2,000 of the training rows; γ is
+    given in units of ``"scale"``, 1 / (columns · variance). Probabilities are Platt's sigmoids
+    on decisions of 4-fold cross-validation, of fewer folds where a class has fewer rows; where
+    one has a single row, on the training rows' own decisions.
+    """
+
+    def __init__(self, random_state: int = 0) -> None:
+        self.random_state = random_state
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> CalibratedSVC:
+        """Choose, fit, calibrate."""
+        some = np.arange(len(y))
+        if len(y) > SEARCH_ROWS:
+            some, _ = train_test_split(
+                some,
+                train_size=SEARCH_ROWS,
+                stratify=strata(y, 2),
+                random_state=self.random_state,
+            )
+        scale = 1 / (X.shape[1] * X.var()) if X.var() > 0 else 1.0
+        grid = {"C": GRID["C"], "gamma": [scale * gamma for gamma in GRID["gamma"]]}
+        search = GridSearchCV(SVC(), grid, cv=self._folds(FOLDS), refit=False)
+        machine = SVC(**search.fit(X[some], y[some]).best_params_)
+        rarest = int(np.unique(y, return_counts=True)[1].min())
+        if rarest > 1:
+            folds = self._folds(min(FOLDS, rarest))
+            model = CalibratedClassifierCV(machine, ensemble=False, cv=folds)
+        else:
+            model = CalibratedClassifierCV(FrozenEstimator(clone(machine).fit(X, y)))
+        self.model_ = model.fit(X, y)
+        self.classes_ = self.model_.classes_
+        return self
+
+    def _folds(self, count: int) -> StratifiedKFold:
+        return StratifiedKFold(count, shuffle=True, random_state=self.random_state)
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Return the probabilities of classes."""
+        return self.model_.predict_proba(X)
+
+
+class CatBoost(ClassifierMixin, BaseEstimator):
+    """CatBoost that finds out which columns are categories when it is fitted."""
+
+    def __init__(self, random_state: int = 0) -> None:
+        self.random_state = random_state
+
+    def fit(self, X: pd.DataFrame, y: np.ndarray) -> CatBoost:
+        """Fit with one thread."""
+        from catboost import CatBoostClassifier
+
+        self.model_ = CatBoostClassifier(
+            random_seed=self.random_state,
+            thread_count=1,
+            verbose=False,
+            allow_writing_files=False,
+            cat_features=list(X.select_dtypes(object).columns),
+        ).fit(X, y)
+        self.classes_ = self.model_.classes_
+        return self
+
+    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+        """Return the probabilities of classes."""
+        return self.model_.predict_proba(X)
+
+
+def ours(seed: int, *, kind: type = MixupClassifier, raw: bool = True, **params: Any) -> Any:
+    """Return one of our classifiers, for raw tables behind skrub's columns."""
+    model = kind(**params, random_state=seed, device="cpu")
+    return tabular_pipeline(model) if raw else model
+
+
+def skrubbed(seed: int, *, kind: type, **params: Any) -> Pipeline:
+    """Return a classifier behind what skrub makes for it."""
+    return tabular_pipeline(kind(**params, random_state=seed))
+
+
+def svc(seed: int) -> Pipeline:
+    """Return the support vector machine: one-hot, means for missing values, scaled."""
+    imputer = SimpleImputer(add_indicator=True)
+    return make_pipeline(TableVectorizer(), imputer, StandardScaler(), CalibratedSVC(seed))
+
+
+def lightgbm(seed: int) -> Pipeline:
+    """Return LightGBM with its own handling of categories and missing values."""
+    from lightgbm import LGBMClassifier
+
+    model = LGBMClassifier(random_state=seed, n_jobs=1, verbose=-1)
+    return make_pipeline(_native(), FunctionTransformer(_numbered), model)
+
+
+def catboost(seed: int) -> Pipeline:
+    """Return CatBoost with its own handling of categories and missing values."""
+    return make_pipeline(_native(), FunctionTransformer(_categories_as_text), CatBoost(seed))
+
+
+def pytabkit(seed: int, *, name: str) -> Pipeline:
+    """Return a net of pytabkit; means for missing numbers, the rest is its own."""
+    import pytabkit
+
+    for logger in ("lightning", "lightning.pytorch", "pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(logger).setLevel(logging.ERROR)
+    model = getattr(pytabkit, name)(random_state=seed, device="cpu", n_threads=1)
+    numbers = SimpleImputer(keep_empty_features=True)
+    return make_pipeline(_native(numeric=numbers), FunctionTransformer(_numbered), model)
+
+
+def _native(**params: Any) -> TableVectorizer:
+    """Return skrub's vectorizer, categories left to the method."""
+    encoder = StringEncoder(random_state=0)
+    return TableVectorizer(low_cardinality=ToCategorical(), high_cardinality=encoder, **params)
+
+
+def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
+    """Name columns by number: LightGBM refuses names with brackets and colons."""
+    return frame.set_axis([f"column{k}" for k in range(frame.shape[1])], axis=1)
+
+
+def _categories_as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """Make categories text, missing ones included, as CatBoost wants them."""
+    categories = frame.select_dtypes("category").columns
+    texts = frame[categories].astype(object).where(frame[categories].notna(), "missing")
+    return frame.assign(**{name: texts[name].astype(str).astype(object) for name in categories})
+
+
+ENSEMBLE, DEFAULTS, PLAIN = "MixupEnsembleClassifier", "MixupClassifier", "plain training"
+OURS: dict[str, Callable[..., Any]] = {
+    DEFAULTS: ours,
+    ENSEMBLE: partial(ours, kind=MixupEnsembleClassifier, n_jobs=1),
+    PLAIN: partial(ours, alpha=0),
+}
+# By name, with what must be installed.
+PEERS: dict[str, tuple[Callable[[int], Any], str]] = {
+    "RandomForest": (
+        partial(skrubbed, kind=RandomForestClassifier, n_estimators=500),
+        "sklearn",
+    ),
+    "HistGradientBoosting": (
+        partial(
+            skrubbed, kind=HistGradientBoostingClassifier, categorical_features="from_dtype"
+        ),
+        "sklearn",
+    ),
+    "SVC": (svc, "sklearn"),
+    "MLPClassifier": (partial(skrubbed, kind=MLPClassifier), "sklearn"),
+    "LightGBM": (lightgbm, "lightgbm"),
+    "CatBoost": (catboost, "catboost"),
+    "RealMLP-TD-S": (partial(pytabkit, name="RealMLP_TD_S_Classifier"), "pytabkit"),
+    "TabM": (partial(pytabkit, name="TabM_D_Classifier"), "pytabkit"),
+}
+
+
+def raw_methods() -> dict[str, Callable[[int], Any]]:
+    """Return ours and the peers that are installed."""
+    installed = {name: make for name, (make, module) in PEERS.items() if find_spec(module)}
+    return {**OURS, **installed}

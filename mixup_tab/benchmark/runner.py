@@ -1,0 +1,367 @@
+"""One runner for every comparison: methods × tables × splits → one tidy DataFrame."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import joblib
+import numpy as np
+import pandas as pd
+import threadpoolctl
+import torch
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils import _safe_indexing
+
+from mixup_tab._terminal import ProgressBar
+from mixup_tab.metrics import classification_scores
+from mixup_tab.training.stopping import propagate_interrupt
+
+Method = Any  # an estimator, or a callable that takes a seed and returns one
+Split = tuple[np.ndarray, np.ndarray]
+
+
+def run_benchmark(
+    methods: Mapping[str, Method],
+    tables: Mapping[str, Any],
+    splits: Any,
+    *,
+    version: str,
+    output: str | os.PathLike | None = None,
+    n_jobs: int | None = 1,
+    score: Callable[..., Any] | None = None,
+    report: Callable[[pd.DataFrame, Path], Any] | None = None,
+    random_state: int = 0,
+    show: bool = True,
+) -> pd.DataFrame:
+    """Fit and score every method on every split of every table.
+
+    Finished fits are kept in ``output`` as they come. After Ctrl-C or a kill, the same call
+    with the same folder resumes: it runs only what is missing. Every fit has one thread, and
+    all methods of a split get the same rows and the same seed.
+
+    Parameters
+    ----------
+    methods : dict of str to (estimator or callable)
+        By name, in the order of the result. An estimator is cloned, and each of its parameters
+        ``random_state``, nested ones included, is set to the seed of the split. A callable
+        takes that seed and returns what ``score`` is given, such as an unfitted estimator.
+    tables : dict of str to (Bunch, tuple (X, y) or callable)
+        By name. A callable takes no argument and returns one of the others.
+    splits : splitter, callable or dict
+        A splitter of scikit-learn; a callable that takes X and y and returns a list of
+        ``(train, test)`` row numbers; or a dict of such lists by name of the table.
+    version : str
+        Version of the protocol. Kept results count only for the same version, table (name and
+        contents), rows of the split, method (name and parameters) and seed. Change it when the
+        code behind them changes, ``score`` included.
+    output : path-like, default=None
+        Folder for the results; None keeps nothing.
+    n_jobs : int, default=1
+        Number of processes; -1 is one per core.
+    score : callable, default=None
+        Called as ``score(model, X_train, y_train, X_test, y_test)``; fits the model and returns
+        the columns of its row as a dict, or several rows as a list of dicts or a DataFrame.
+        None is :func:`score_classifier`.
+    report : callable, default=None
+        Called as ``report(results, output)`` at the end, after Ctrl-C too, if there are an
+        ``output`` and a result; such as :func:`~mixup_tab.benchmark.write_report`.
+    random_state : int, default=0
+        Split number r has the seed ``random_state + r``.
+    show : bool, default=True
+        Whether to show progress.
+
+    Returns
+    -------
+    DataFrame
+        One row per table, split and method in this order (several where ``score`` returns
+        several), also written to ``results.csv``. Columns: ``table``, ``split``, ``method``,
+        ``seed``, ``n_train``, ``n_test``, those of ``score``, ``failed`` (bool) and ``why``
+        (str, empty unless failed). A method that raises gets a row with ``failed=True``; it is
+        tried again next time. ``results.attrs["finished"]`` is False after Ctrl-C: the result
+        then holds what was finished.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described here.
+    OSError
+        If ``output`` cannot be written to, or a process was killed.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from sklearn.model_selection import StratifiedKFold
+    >>> from mixup_tab.benchmark import run_benchmark
+    >>> results = run_benchmark(
+    ...     {"prior": DummyClassifier()},
+    ...     {"iris": load_iris()},
+    ...     StratifiedKFold(3),
+    ...     version="1",
+    ... )
+    >>> results[["table", "split", "method", "n_test"]].to_numpy().tolist()
+    [['iris', 0, 'prior', 50], ['iris', 1, 'prior', 50], ['iris', 2, 'prior', 50]]
+    """
+    _check(methods, tables, version, n_jobs, random_state)
+    folder = None if output is None else _open_folder(Path(output))
+    job = partial(_Job, score or score_classifier)
+    jobs = [job(*parts) for parts in _list(methods, tables, splits, version, int(random_state))]
+    memory = joblib.Memory(None if folder is None else folder / "cache", verbose=0)
+    outcomes, finished = _collect(jobs, memory, n_jobs, show)
+    results = _gather(jobs, outcomes)
+    results.attrs["finished"] = finished
+    if folder is not None:
+        results.to_csv(folder / "results.csv", index=False)
+        if report is not None and len(results):
+            report(results, folder)
+    return results
+
+
+def score_classifier(
+    model: Any, X_train: Any, y_train: Any, X_test: Any, y_test: Any
+) -> dict[str, Any]:
+    """Fit a classifier and score its probabilities.
+
+    Parameters
+    ----------
+    model : classifier
+        Not fitted yet.
+    X_train, X_test : array-like or DataFrame of shape (rows, features)
+        Inputs.
+    y_train, y_test : array-like of shape (rows,)
+        Labels. Classes that no training row has get the probability 0.
+
+    Returns
+    -------
+    dict of str to float
+        ``error``, ``log_loss``, ``brier`` and ``ece`` as in
+        :func:`~mixup_tab.metrics.classification_scores`; ``fit_seconds`` and
+        ``predict_seconds``.
+    """
+    scores, _, _ = fit_and_predict(model, X_train, y_train, X_test, y_test)
+    return scores
+
+
+def fit_and_predict(
+    model: Any, X_train: Any, y_train: Any, X_test: Any, y_test: Any
+) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    """Return the scores of :func:`score_classifier`, test labels from 0 on, probabilities."""
+    started = time.perf_counter()
+    model.fit(X_train, y_train)
+    fitted = time.perf_counter()
+    known = np.asarray(model.predict_proba(X_test))
+    predicted = time.perf_counter()
+    classes = np.union1d(y_train, y_test)
+    proba = np.zeros((len(known), max(len(classes), 2)))
+    proba[:, np.searchsorted(classes, model.classes_)] = known
+    y = np.searchsorted(classes, y_test)
+    seconds = {"fit_seconds": fitted - started, "predict_seconds": predicted - fitted}
+    return classification_scores(y, proba) | seconds, y, proba
+
+
+def make_model(method: Method, seed: int) -> Any:
+    """Return a fresh model of a method, every ``random_state`` in it set to the seed."""
+    if not isinstance(method, BaseEstimator):
+        return method(seed)
+    model = clone(method)
+    seeds = [n for n in model.get_params() if n.rpartition("__")[2] == "random_state"]
+    return model.set_params(**dict.fromkeys(seeds, seed))
+
+
+class _Job(NamedTuple):
+    """One method on one split of one table."""
+
+    score: Callable[..., Any]
+    key: dict[str, Any]  # what must be the same for a kept result to count
+    row: dict[str, Any]  # the first columns
+    method: Method
+    data: tuple[Any, np.ndarray]
+    split: Split
+
+    def run(self) -> list[dict[str, Any]]:
+        parts = [_safe_indexing(part, rows) for rows in self.split for part in self.data]
+        with _one_thread(), _interruptible():
+            rows = self.score(make_model(self.method, self.row["seed"]), *parts)
+        if isinstance(rows, pd.DataFrame):
+            rows = rows.to_dict("records")
+        return [dict(rows)] if isinstance(rows, Mapping) else list(rows)
+
+
+def _measure(key: dict[str, Any], job: _Job) -> list[dict[str, Any]]:
+    # joblib.Memory keeps this by its key alone; it would forget all if these lines changed.
+    return job.run()
+
+
+def _check(methods: Any, tables: Any, version: Any, n_jobs: Any, random_state: Any) -> None:
+    for name, given in (("methods", methods), ("tables", tables)):
+        if not isinstance(given, Mapping) or not given:
+            raise ValueError(f"{name} must be a dict with an entry by name, got {given!r}.")
+    for name, method in methods.items():
+        if not isinstance(method, BaseEstimator) and not callable(method):
+            raise ValueError(
+                f"methods[{name!r}] must be an estimator or a callable that makes one, got "
+                f"{method!r}."
+            )
+    if not isinstance(version, str):
+        raise ValueError(f"version must be a str, got {version!r}.")
+    if n_jobs == 0:
+        raise ValueError("n_jobs must be a number of processes, or -1 for one per core, got 0.")
+    if not isinstance(random_state, (int, np.integer)) or not 0 <= random_state < 2**31:
+        raise ValueError(f"random_state must lie in [0, 2**31), got {random_state!r}.")
+
+
+def _open_folder(folder: Path) -> Path:
+    """Make the folder of a run, or find it."""
+    if (folder / "results.csv").exists() and not (folder / "cache").is_dir():
+        raise ValueError(
+            f"output={str(folder)!r} holds a results.csv that is not from a benchmark. Give "
+            "another folder."
+        )
+    try:
+        (folder / "cache").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"output={str(folder)!r} cannot be written to ({error.strerror}). Give another "
+            "folder."
+        ) from error
+    return folder
+
+
+def _list(
+    methods: Mapping[str, Method],
+    tables: Mapping[str, Any],
+    splits: Any,
+    version: str,
+    seed: int,
+) -> Iterator[tuple[Any, ...]]:
+    """Yield what a job holds after ``score``, for everything there is to do."""
+    hashes = {name: _hash_model(method) for name, method in methods.items()}
+    for table, source in tables.items():
+        data = _load(source)
+        contents = joblib.hash(data)
+        for k, split in enumerate(_splits_of(splits, table, *data)):
+            rows = joblib.hash(split)
+            for name, method in methods.items():
+                row = {"table": table, "split": k, "method": name, "seed": seed + k}
+                key = row | {"version": version, "data": contents, "rows": rows}
+                key["params"] = hashes[name]
+                row |= {"n_train": len(split[0]), "n_test": len(split[1])}
+                yield key, row, method, data, split
+
+
+def _load(source: Any) -> tuple[Any, np.ndarray]:
+    if callable(source):
+        source = source()
+    X, y = (source["data"], source["target"]) if isinstance(source, Mapping) else source
+    return X, np.asarray(y)
+
+
+def _splits_of(splits: Any, table: str, X: Any, y: np.ndarray) -> list[Split]:
+    if isinstance(splits, Mapping):
+        parts = splits[table]
+    else:
+        parts = splits.split(X, y) if hasattr(splits, "split") else splits(X, y)
+    return [(np.asarray(train), np.asarray(test)) for train, test in parts]
+
+
+def _hash_model(method: Method) -> str:
+    """Return a hash of a method's parameters."""
+    try:
+        return str(joblib.hash(make_model(method, 0)))
+    except Exception:
+        # It cannot be pickled, so its name must do; or not even made, and running it says why.
+        return ""
+
+
+def _collect(
+    jobs: list[_Job], memory: joblib.Memory, n_jobs: int | None, show: bool
+) -> tuple[dict[int, Any], bool]:
+    """Return the outcomes by number of the job, and whether all were run."""
+    measure = memory.cache(_measure, ignore=["job"])
+    outcomes: dict[int, Any] = {}
+    left = []
+    for number, job in enumerate(jobs):
+        if measure.check_call_in_cache(job.key, job):
+            outcomes[number] = measure(job.key, job)
+        else:
+            left.append(number)
+    # Whole splits after each other, so that after Ctrl-C all methods have the same ones;
+    # large tables first, so that no process is left alone with one at the end.
+    left.sort(key=lambda number: (jobs[number].row["split"], -jobs[number].row["n_train"]))
+    with joblib.parallel_config("loky", inner_max_num_threads=1):
+        pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
+    done = pool(joblib.delayed(_perform)(measure, n, jobs[n], os.getpid()) for n in left)
+    with ProgressBar("Benchmark", len(left), show=show) as bar:
+        try:
+            for number, outcome in done:
+                outcomes[number] = outcome
+                bar.advance()
+        except KeyboardInterrupt:
+            done.close()
+            return outcomes, False
+        except TerminatedWorkerError as error:
+            raise OSError(
+                "A process was killed, most likely for lack of memory. Finished results are "
+                "kept: run it again with the same output and a smaller n_jobs."
+            ) from error
+    return outcomes, True
+
+
+def _perform(measure: Any, number: int, job: _Job, parent: int) -> tuple[int, Any]:
+    """Run a job; a failure becomes its message and is not kept."""
+    if os.getpid() != parent:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
+    try:
+        return number, measure(job.key, job)
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{os.path.basename(place.filename)}:{place.lineno}"
+        return number, f"{type(error).__name__}: {error} ({where})"
+
+
+def _gather(jobs: list[_Job], outcomes: dict[int, Any]) -> pd.DataFrame:
+    rows = []
+    for number, job in enumerate(jobs):
+        outcome = outcomes.get(number, [])
+        why = outcome if isinstance(outcome, str) else ""
+        for row in [{}] if why else outcome:
+            rows.append(job.row | row | {"failed": bool(why), "why": why})
+    first, last = ["table", "split", "method", "seed", "n_train", "n_test"], ["failed", "why"]
+    results = pd.DataFrame(rows, columns=None if rows else first + last)
+    # A row that failed has none of the columns of the scores.
+    return results[[*(name for name in results if name not in last), *last]]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let every method compute with one thread, whatever it computes with."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpoolctl.threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the benchmark, not only this fit, and keep warnings off the screen."""
+    with warnings.catch_warnings(), propagate_interrupt():
+        warnings.simplefilter("ignore")
+        # scikit-learn's net takes Ctrl-C as the end of training and warns.
+        warnings.filterwarnings("error", "Training (was )?interrupted")
+        try:
+            yield
+        except (RuntimeWarning, UserWarning, SystemExit) as interruption:
+            raise KeyboardInterrupt from interruption
