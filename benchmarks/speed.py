@@ -1,0 +1,207 @@
+"""How long our fits, predictions and searches take beside what users could take instead.
+
+Both sides run in one process, in turn; a row gives the median and the range of their ratios::
+
+    python benchmarks/speed.py --epochs 1 --pairs 3                # all rows
+    python benchmarks/speed.py --rows "fit/*" search/skorch        # some of them
+    python benchmarks/speed.py --rows "step/*" --device cuda       # training steps on a GPU
+
+Table: 11,055 × 30 of float64, two classes, the paper's setting (2 × 128 ReLU, Adam, batches of
+16); one thread unless the row says otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import sklearn
+import speed_methods as methods
+import torch
+from measuring import (
+    HAS_MEMORY,
+    Row,
+    compare,
+    in_fresh_process,
+    limited,
+    memory,
+    print_table,
+    seconds,
+)
+
+from mixup_tab import MixupClassifier
+
+ALPHAS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.5)
+FOLDS = methods.FOLDS
+NETS = FOLDS * len(ALPHAS)
+STEPS = 553  # of an epoch on the training part of a fold
+BIG = (1_000_000, 50)
+TWO = {"threads": None}  # as many as there are: both sides use two
+
+
+def fits(epochs: int, device: str) -> dict[str, tuple]:
+    """Return what is compared with what about one estimator, by name of the row."""
+    X, y = methods.make_table()
+    small, many, one = (methods.make_table(rows) for rows in (1000, 100_000, 1))
+    threads = torch.get_num_threads()
+
+    def fit(**params: Any) -> Callable[[], Any]:
+        return lambda: methods.fit_ours(X, y, epochs, device=device, **params)
+
+    def by(method: Callable[..., Any]) -> Callable[[], Any]:
+        return lambda: method(X, y, epochs)
+
+    def by_default(alpha: Any) -> Callable[[], Any]:
+        return lambda: MixupClassifier(alpha, random_state=0, device=device).fit(*small)
+
+    def on_threads(number: int) -> Callable[[], Any]:
+        return lambda: limited(number)(fit())()
+
+    @cache
+    def fitted(ours: bool) -> Any:
+        method = partial(methods.fit_ours, device=device) if ours else methods.fit_sklearn
+        return method(X, y, 1)
+
+    def predict(ours: bool, rows: np.ndarray, calls: int) -> Callable[[], Any]:
+        return lambda: [fitted(ours).predict_proba(rows) for _ in range(calls)]
+
+    auto = 'fit, alpha="auto", 1,000 rows, defaults'
+    sklearn_many, sklearn_one = predict(False, many[0], 1), predict(False, one[0], 200)
+    return {
+        "fit/skorch": ("fit", "skorch, mixup by hand", fit(), by(methods.fit_skorch)),
+        "fit/torch": ("fit", "the paper's loop in PyTorch", fit(), by(methods.fit_torch)),
+        "fit/sklearn": ("fit", "MLPClassifier, no mixup", fit(), by(methods.fit_sklearn)),
+        "fit/alpha": ("fit, α = 0.2", "α = 0", fit(), fit(alpha=0.0)),
+        "fit/members": ("fit, 8 members", "1 member", fit(n_estimators=8), fit()),
+        "fit/threads": (f"fit, {threads} threads", "1", on_threads(threads), on_threads(1)),
+        "fit/auto": (auto, "alpha=0.2", by_default("auto"), by_default(0.2), TWO),
+        "predict/many": (
+            "predict_proba, 100,000 rows",
+            "MLPClassifier",
+            predict(True, many[0], 1),
+            sklearn_many,
+        ),
+        "predict/one": (
+            "200 × predict_proba, 1 row",
+            "MLPClassifier",
+            predict(True, one[0], 200),
+            sklearn_one,
+        ),
+    }
+
+
+def searches(epochs: int, device: str) -> dict[str, tuple]:
+    """Return what is compared with what about choosing α, by name of the row."""
+    X, y = methods.make_table()
+    what = f"search, {len(ALPHAS)} α × {FOLDS} folds, 2 threads"
+
+    def search(alphas: Any, n_jobs: int = 1, epochs: int = 1) -> Callable[[], Any]:
+        return lambda: methods.search_ours(X, y, alphas, epochs, device, n_jobs)
+
+    def grid(net: Any, dtype: type = np.float64) -> Callable[[], Any]:
+        return lambda: methods.grid_search(net, X.astype(dtype), y, ALPHAS)
+
+    ours = search(ALPHAS, 2, epochs)
+    by_hand = grid(methods.skorch_net(epochs), np.float32)
+    one_by_one = grid(
+        MixupClassifier.from_paper(max_epochs=epochs, random_state=0, device=device)
+    )
+    part = slice(len(X) * (FOLDS - 1) // FOLDS)
+    vmap = partial(methods.fit_vmapped, X[part], y[part], epochs, NETS)
+    few, many = search(np.linspace(0, 1, 2)), search(np.linspace(0, 1, 100))
+    floor = methods.arithmetic(16, STEPS)
+    return {
+        "search/skorch": (what, "GridSearchCV(n_jobs=2), skorch by hand", ours, by_hand, TWO),
+        "search/grid": (
+            what,
+            "GridSearchCV(n_jobs=2), MixupClassifier",
+            ours,
+            one_by_one,
+            TWO,
+        ),
+        "search/vmap": (what, f"{NETS} nets by torch.func.vmap", ours, vmap, TWO),
+        "search/many": ("search, 500 nets, per 10", "10 nets", many, few, {"scale": 10 / 500}),
+        "search/floor": (
+            "search, 1 epoch, per 16 nets",
+            "its matrix products and Adam alone",
+            search(ALPHAS),
+            floor,
+            {"scale": 16 / NETS},
+        ),
+    }
+
+
+def step(members: int, device: str) -> Row:
+    """Return the time of a training step of a stack: longer fits minus shorter ones."""
+    steps = max(100, min(2000, 50_000 // members))
+    X, y = methods.make_table(methods.BATCH * steps)
+
+    def fit(epochs: int) -> float:
+        setting = {"device": device, "n_estimators": members}
+        return seconds(partial(methods.fit_ours, X, y, epochs, **setting))
+
+    with limited(1):
+        fit(1)
+        least = [min(fit(epochs) for _ in range(3)) for epochs in (1, 3)]
+    each = (least[1] - least[0]) / (2 * steps)
+    figures = f"{1e6 * each:.0f} µs, {members / each:,.0f} members × steps per second"
+    return Row(f"step of {members:,} member{'s' * (members > 1)}, {device}", "", [], figures)
+
+
+def memory_of_fit(device: str) -> Row:
+    """Return the peak memory of a fit on a large table, as a share of the table."""
+    table, extra = 4 * BIG[0] * BIG[1], in_fresh_process(peak_of_fit, device)
+    figures = f"{extra / 1e6:.0f} MB beyond a table of {table / 1e6:.0f} MB"
+    what = f"peak memory of fit, {BIG[0]:,} × {BIG[1]} float32"
+    return Row(what, "the table", [extra / table], figures)
+
+
+def peak_of_fit(device: str) -> float:
+    """Return by how many bytes a fit on a large table raises this process's peak."""
+    methods.fit_ours(*methods.make_table(1000), 1, device=device)  # loads what it needs
+    X, y = methods.make_table(*BIG, dtype=np.float32)
+    before = memory("VmRSS")
+    MixupClassifier(max_epochs=1, batch_size=1024, device=device).fit(X, y)
+    return max(memory("VmHWM") - before, 0)
+
+
+def memory_of_search(device: str) -> Row:
+    """Return the peak memory of a process that searches with 2,000 nets."""
+    figures = f"{in_fresh_process(peak_of_search, device) / 1e6:.0f} MB"
+    return Row("peak memory of a search, 2,000 nets", "", [], figures)
+
+
+def peak_of_search(device: str) -> float:
+    """Return the peak memory of this process after a search with 2,000 nets, in bytes."""
+    methods.search_ours(*methods.make_table(), np.linspace(0, 2, 400), 1, device, 2)
+    return memory("VmHWM")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure the chosen rows."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--epochs", type=int, default=3, help="epochs of every fit")
+    parser.add_argument("--pairs", type=int, default=5, help="runs of each side that count")
+    parser.add_argument("--rows", nargs="+", default=["*"], help="names or patterns of rows")
+    parser.add_argument("--device", default="cpu", help="where our nets run")
+    options = parser.parse_args(arguments)
+    device = options.device
+    cases = fits(options.epochs, device) | searches(options.epochs, device)
+    rows = {name: partial(compare, options.pairs, *case) for name, case in cases.items()}
+    rows |= {f"step/{k}": partial(step, k, device) for k in (1, 10, 100, 1000)}
+    if HAS_MEMORY:
+        rows["memory/fit"] = partial(memory_of_fit, device)
+        rows["memory/search"] = partial(memory_of_search, device)
+    title = (
+        f"{options.epochs} epochs, median of {options.pairs} pairs; {os.cpu_count()} cores, "
+        f"torch {torch.__version__}, scikit-learn {sklearn.__version__}"
+    )
+    print_table(rows, options.rows, title)
+
+
+if __name__ == "__main__":
+    main()
