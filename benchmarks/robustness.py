@@ -1,17 +1,11 @@
 """Wrong training labels and adversarial examples: plain training, dropout and mixup.
 
-Sections 3.4 and 3.5 of the mixup paper (Zhang et al. 2017) on tables of numbers, by default
-scikit-learn's digits and statlog-image of the UCI archive. All nets have two hidden layers of
-256 units, no weight decay and 200 epochs::
-
-    python benchmarks/robustness.py --data-home DIR --jobs 2 --output robustness
-
-Every split trains 18 nets; a quarter of the rows is tested.
+Sections 3.4 and 3.5 of the mixup paper, on tables of numbers of at least six classes. Nets have
+two hidden layers of 256 units and no weight decay; every split trains 18 of them.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -19,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from mixup_tab.benchmark import markdown_table, run_benchmark, summarize, write_text
 from sklearn.datasets import load_digits
-from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.preprocessing import QuantileTransformer
+from study import chosen, options, run
 
 from mixup_tab import MixupClassifier
-from mixup_tab.datasets import fetch_uci
+from mixup_tab.benchmark import markdown_table, summarize, write_text
+from mixup_tab.benchmark.report import failures
+from mixup_tab.benchmark.uci import load_uci, random_splits
 from mixup_tab.robustness import evaluate_adversarial, evaluate_corruption
 
 PLAIN, MIXUP = "plain training", "mixup"
@@ -45,23 +40,28 @@ NET = {
     "weight_decay": 0.0,
     "batch_size": 32,
 }
+DATASETS = ("digits", "statlog-image")
+NOTE = (
+    "Errors in percent, means over splits; in brackets the difference to the first method on "
+    "the same splits ± half its corrected resampled 95 % interval (Nadeau and Bengio 2003)."
+)
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-def load(name: str, data_home: str | None) -> tuple[np.ndarray, np.ndarray]:
+def load(name: str, data_home: Path | None) -> tuple[np.ndarray, np.ndarray]:
     """Return inputs and classes of a table: pixels in [0, 1] for digits, else a UCI table."""
     if name == "digits":
         X, y = load_digits(return_X_y=True)
         return X / 16, y
-    X, y = fetch_uci(name, data_home=data_home, return_X_y=True)
-    if not all(map(pd.api.types.is_numeric_dtype, X.dtypes)) or X.isna().any(axis=None):
-        raise ValueError(f"{name} has categories or missing values. Give tables of numbers.")
-    if y.nunique() < 6:
+    X, y = load_uci(name, data_home)
+    numbers = all(map(pd.api.types.is_numeric_dtype, X.dtypes)) and X.notna().all(axis=None)
+    # With 80 % wrong labels and fewer classes, the right one is not the most frequent label.
+    if not numbers or y.max() < 5:
         raise ValueError(
-            f"{name} has {y.nunique()} classes: with 80 % wrong labels the right class is not "
-            "the most frequent label any more. Give tables of at least 6 classes."
+            f"{name}: only tables of numbers, without missing values, and of at "
+            "least six classes can be used."
         )
-    return X.to_numpy(dtype=float), pd.factorize(y, sort=True)[0]
+    return X.to_numpy(dtype=float), y
 
 
 def on_common_scale(rows: Rows) -> tuple[Rows, tuple[float, float] | None]:
@@ -135,30 +135,28 @@ def score(model: Callable[..., Any], *rows: Any) -> Any:
 
 def report(results: pd.DataFrame, output: Path) -> None:
     """Write means and paired differences with their intervals."""
-    results = results[~results["failed"]]
-    names = results["method"].str.split(": ", expand=True)
-    results = results.assign(method=names[1], table=results["table"] + ", " + names[0])
-    wrong = results[names[0] != "attacked"]
-    attacks = results[names[0] == "attacked"]
+    done = results[~results["failed"]]
+    names = done["method"].str.split(": ", expand=True)
+    done = done.assign(method=names[1], table=done["table"] + ", " + names[0])
+    wrong, attacks = (done[(names[0] == "attacked") == attacked] for attacked in (False, True))
     kinds = [f", {row.box} box, {row.attack}, ε = {row.eps:g}" for row in attacks.itertuples()]
     clean = attacks.drop_duplicates(["table", "method", "split"])
     attacks = attacks.assign(table=attacks["table"] + kinds)
     tables = {
-        "Wrong labels: after the last epoch": (wrong, "last_test_error", MIXUP),
-        "Wrong labels: best epoch, chosen by the test rows": (wrong, "best_test_error", MIXUP),
-        "Wrong labels: training rows with a wrong label, against this label; the lower, the "
-        "more was memorised": (wrong, "train_error_corrupted", MIXUP),
-        "Attacked nets: unchanged test rows": (clean, "clean_error", PLAIN),
-        "Attacked nets: adversarial examples": (attacks, "adversarial_error", PLAIN),
+        "Wrong labels, after the last epoch": (wrong, "last_test_error", MIXUP),
+        "Wrong labels, best epoch, chosen by the test rows": (wrong, "best_test_error", MIXUP),
+        "Training rows with a wrong label, against it; the lower, the more was memorised": (
+            wrong,
+            "train_error_corrupted",
+            MIXUP,
+        ),
+        "Attacked nets, unchanged test rows": (clean, "clean_error", PLAIN),
+        "Attacked nets, adversarial examples": (attacks, "adversarial_error", PLAIN),
     }
-    note = (
-        "Errors in percent, means over splits; in brackets the difference to the first method "
-        "on the same splits ± half its corrected resampled 95 % interval."
-    )
     parts = [
         f"## {title}\n\n{wide(*about)}" for title, about in tables.items() if len(about[0])
     ]
-    print(write_text(output, "Robustness", note, *parts).read_text(encoding="utf-8"))
+    write_text(output, "Robustness", NOTE, *parts, failures(results))
 
 
 def wide(results: pd.DataFrame, metric: str, reference: str) -> str:
@@ -174,29 +172,18 @@ def wide(results: pd.DataFrame, metric: str, reference: str) -> str:
     return markdown_table(cells.loc[summary["table"].unique(), methods])
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the study; the same command with the same output resumes it."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--datasets", nargs="+", default=["digits", "statlog-image"])
-    parser.add_argument("--data-home", help="folder of UCI tables")
-    parser.add_argument("--repeats", type=int, default=5, help="random splits per table")
-    parser.add_argument("--epochs", type=int, default=200, help="epochs of every net")
-    parser.add_argument("--device", default="cpu", help="where nets are trained")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=1, help="processes; -1 is one per core")
-    parser.add_argument("--output", default="robustness", help="folder of the results")
-    options = parser.parse_args(arguments)
-    splits = StratifiedShuffleSplit(options.repeats, test_size=0.25, random_state=options.seed)
-    run_benchmark(
-        methods(options.epochs, options.device),
-        {name: load(name, options.data_home) for name in options.datasets},
-        splits,
-        version="robustness 1",
-        output=options.output,
-        n_jobs=options.jobs,
+def main() -> None:
+    """Run the study."""
+    parser = options("robustness", __doc__, repeats=5, epochs=200, device="cpu")
+    args = parser.parse_args()
+    run(
+        args,
+        chosen("methods", args.methods, methods(args.epochs, args.device)),
+        {name: partial(load, name, args.data_home) for name in args.datasets or DATASETS},
+        random_splits(args.repeats, args.seed),
+        "robustness-1",
+        report,
         score=score,
-        report=report,
-        random_state=options.seed,
     )
 
 

@@ -1,13 +1,9 @@
-"""Figure 4 of the mixup paper (Zhang et al. 2017): LeNet and VGG-11 on spoken words.
+"""Figure 4 of the mixup paper: LeNet and VGG-11 on spoken words, plain training and mixup.
 
 Normalised log spectrograms of 160 × 101, batches of 100, Adam at a rate that is divided by 10
-after each third of the epochs, a sixth of them without mixing, no augmentation::
-
-    python benchmarks/speech_figure4.py                      # Speech Commands, downloaded
-    python benchmarks/speech_figure4.py DIR --alpha 0.2      # any folder <word>/*.wav
-
-The paper has 65,000 clips, 30 epochs at 0.003 and full width. For fewer than 10,000 clips
-VGG-11 has a quarter of its channels, and training takes 60 epochs at 0.001.
+after each third of the epochs, a sixth of them without mixing, no augmentation. The paper has
+65,000 clips, 30 epochs at 0.003 and full width; for fewer than 10,000 clips it is 60 epochs at
+0.001, and a quarter of the channels of VGG-11.
 """
 
 from __future__ import annotations
@@ -19,52 +15,54 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from mixup_tab.benchmark import markdown_table, run_benchmark, write_text
 from scipy import stats
+from study import chosen, options, run
 
-from mixup_tab.audio import (
-    fetch_speech_commands,
-    load_audio_folder,
-    read_clips,
-    speech_classifier,
-)
+from mixup_tab.audio import fetch_speech_commands, load_audio_folder, speech_classifier
 from mixup_tab.audio.parts import split_clips
+from mixup_tab.benchmark import markdown_table, write_text
+from mixup_tab.benchmark.report import failures
 from mixup_tab.metrics import classification_scores
 from mixup_tab.training import LearningRate
 
 # Errors in percent, validation and test, by net and α (figure 4 of the paper).
 PUBLISHED = {
-    ("lenet", 0.0): (9.8, 10.3),
-    ("lenet", 0.1): (10.1, 10.8),
-    ("lenet", 0.2): (10.2, 11.3),
-    ("vgg11", 0.0): (5.0, 4.6),
-    ("vgg11", 0.1): (4.0, 3.8),
-    ("vgg11", 0.2): (3.9, 3.4),
+    "lenet 0": (9.8, 10.3),
+    "lenet 0.1": (10.1, 10.8),
+    "lenet 0.2": (10.2, 11.3),
+    "vgg11 0": (5.0, 4.6),
+    "vgg11 0.1": (4.0, 3.8),
+    "vgg11 0.2": (3.9, 3.4),
 }
 # The code that the paper used has dropout in LeNet, and none in VGG-11.
 DROPOUT = {"lenet": 0.5}
 FULL_SIZE = 10_000
+NOTE = (
+    "Error in percent, means over seeds; a method is a net and its α, 0 is plain training. Δ: "
+    "test error minus that of plain training with the same seed, with the 95 % t interval of "
+    "its mean. Seeds change weights, batches and mixing, not clips."
+)
 
 
-def make_net(net: str, alpha: float, options: argparse.Namespace) -> Any:
+def make_net(name: str, args: argparse.Namespace) -> Any:
     """Return an untrained net for waveforms in the paper's setting."""
-    pipeline = speech_classifier(
+    net, alpha = name.split()
+    return speech_classifier(
         net,
-        net_params={"width": options.width} if net == "vgg11" else None,
+        net_params={"width": args.width} if net == "vgg11" else None,
         augment=False,
         kind="log",
-        alpha=alpha,
+        alpha=float(alpha),
         mixing="mixup",
-        warmup_epochs=options.epochs // 6,
-        max_epochs=options.epochs,
+        warmup_epochs=args.epochs // 6,
+        max_epochs=args.epochs,
         batch_size=100,
-        learning_rate_init=options.learning_rate,
+        learning_rate_init=args.learning_rate,
         weight_decay=0.0,
         dropout=DROPOUT.get(net, 0.0),
-        callbacks=[LearningRate("step", every=max(options.epochs // 3, 1))],
-        device=options.device,
-    )
-    return pipeline[-1]
+        callbacks=[LearningRate("step", every=max(args.epochs // 3, 1))],
+        device=args.device,
+    )[-1]
 
 
 def score(n_validation: int, model: Any, X: Any, y: Any, X_test: Any, y_test: Any) -> list:
@@ -80,27 +78,22 @@ def score(n_validation: int, model: Any, X: Any, y: Any, X_test: Any, y_test: An
 
 def report(about: str, results: pd.DataFrame, output: Path) -> None:
     """Write mean errors beside the paper's, and paired differences over seeds."""
-    keys = results["method"].str.extract(r"(?P<net>\S+) α=(?P<α>\S+)").astype({"α": float})
-    errors = results.join(keys).assign(error=100 * results["error"])
-    errors = errors.pivot(index=["net", "α", "seed"], columns="part", values="error").dropna()
+    done = results[~results["failed"]]
+    errors = 100 * done.pivot(index="seed", columns=["method", "part"], values="error")
     rows = []
-    for (net, alpha), part in errors.groupby(level=["net", "α"], sort=False):
-        row = {"net": net, "α": alpha, "seeds": len(part)}
-        row |= {f"{name} %": part[name].mean() for name in ("validation", "test")}
-        if alpha and (net, 0.0) in errors.index:
-            change = (part.loc[net, alpha] - errors.loc[net, 0.0])["test"].dropna()
-            row["test, mixup − plain training"] = interval(change.to_numpy())
-        published = PUBLISHED.get((net, alpha), (np.nan, np.nan))
-        rows.append(row | dict(zip(("paper: validation %", "paper: test %"), published)))
-    note = (
-        "Error in percent, means over seeds; α = 0 is plain training. In brackets the 95 % t "
-        "interval of the mean difference; seeds change weights, batches and mixing, not clips."
-    )
-    table = pd.DataFrame(rows)
-    table = markdown_table(table, {c: "{:.2f}" for c in table if c.endswith("%")})
-    print(
-        write_text(output, "Figure 4 of the mixup paper", about, table, note).read_text("utf-8")
-    )
+    for name in done["method"].unique():
+        plain = (name.split()[0] + " 0", "test")
+        ours = errors[name].dropna()
+        row = {"method": name, "seeds": len(ours)}
+        row |= {f"{part} %": f"{ours[part].mean():.2f}" for part in ("validation", "test")}
+        change = (
+            (ours["test"] - errors[plain]).dropna() if plain in errors else ours["test"][:0]
+        )
+        row["Δ test %"] = interval(change.to_numpy()) if name != plain[0] else ""
+        published = PUBLISHED.get(name, ("", ""))
+        rows.append(row | {"paper: validation %": published[0], "paper: test %": published[1]})
+    table = markdown_table(pd.DataFrame(rows))
+    write_text(output, "Figure 4 of the mixup paper", about, table, NOTE, failures(results))
 
 
 def interval(change: np.ndarray) -> str:
@@ -111,54 +104,39 @@ def interval(change: np.ndarray) -> str:
     return f"{change.mean():+.2f} ({low:+.2f} to {high:+.2f})"
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the study; the same command with the same output resumes it."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("directory", nargs="?", help="folder <word>/*.wav")
-    parser.add_argument("--data-home", help="folder of downloads")
-    parser.add_argument("--nets", nargs="+", default=["lenet", "vgg11"])
-    parser.add_argument("--alpha", type=float, nargs="+", default=[0.1, 0.2], help="beside 0")
-    parser.add_argument("--seeds", type=int, default=3, help="nets per setting")
-    parser.add_argument("--seed", type=int, default=0, help="the first seed")
+def main() -> None:
+    """Run the study."""
+    parser = options("speech-figure4", __doc__, seeds=3, device="auto")
+    parser.add_argument("directory", nargs="?", help="folder <word>/*.wav [Speech Commands]")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--learning-rate", type=float)
-    parser.add_argument("--width", type=float, help="channels of VGG-11, 1 is the paper's")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--jobs", type=int, default=1, help="processes; -1 is one per core")
-    parser.add_argument("--output", default="speech-figure4", help="folder of the results")
-    options = parser.parse_args(arguments)
-    if options.directory is None:
-        clips = fetch_speech_commands("v0.01", task=30, data_home=options.data_home)
+    parser.add_argument("--width", type=float, help="of VGG-11, 1 is the paper's")
+    args = parser.parse_args()
+    if args.directory is None:
+        clips = fetch_speech_commands("v0.01", task=30, data_home=args.data_home)
     else:
-        clips = load_audio_folder(options.directory)
+        clips = load_audio_folder(args.directory)
     small = len(clips.target) < FULL_SIZE
-    options.epochs = options.epochs or (60 if small else 30)
-    options.width = options.width or (0.25 if small else 1.0)
-    options.learning_rate = options.learning_rate or (0.001 if small else 0.003)
-    parts = split_clips(
-        clips, validation_fraction=0.1, test_fraction=0.2, random_state=options.seed
-    )
+    args.epochs = args.epochs or (60 if small else 30)
+    args.width = args.width or (0.25 if small else 1.0)
+    args.learning_rate = args.learning_rate or (0.001 if small else 0.003)
+    shares = {"validation_fraction": 0.1, "test_fraction": 0.2}
+    parts = split_clips(clips, **shares, random_state=args.seed)
     split = parts.train, np.concatenate([parts.validation, parts.test])
     about = (
         f"{len(clips.label_names)} words; {len(parts.train):,} clips for training, "
         f"{len(parts.validation):,} for validation, {len(parts.test):,} for testing; "
-        f"{options.epochs} epochs at {options.learning_rate:g}, VGG-11 at "
-        f"{options.width:g} of its width."
+        f"{args.epochs} epochs at {args.learning_rate:g}, width {args.width:g} of VGG-11."
     )
-    run_benchmark(
-        {
-            f"{net} α={alpha:g}": make_net(net, alpha, options)
-            for net in options.nets
-            for alpha in (0.0, *options.alpha)
-        },
-        {"clips": (read_clips(clips.data).waveforms, clips.target)},
-        {"clips": [split] * options.seeds},
-        version="figure 4, 1",
-        output=options.output,
-        n_jobs=options.jobs,
+    names = chosen("methods", args.methods, PUBLISHED)
+    run(
+        args,
+        {name: make_net(name, args) for name in names},
+        {"clips": (speech_classifier("lenet")[0].fit_transform(clips.data), clips.target)},
+        {"clips": [split] * args.seeds},
+        "figure-4-1",
+        partial(report, about),
         score=partial(score, len(parts.validation)),
-        report=partial(report, about),
-        random_state=options.seed,
     )
 
 

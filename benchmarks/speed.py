@@ -22,122 +22,99 @@ import numpy as np
 import sklearn
 import speed_methods as methods
 import torch
-from measuring import (
-    HAS_MEMORY,
-    Row,
-    compare,
-    in_fresh_process,
-    limited,
-    memory,
-    print_table,
-    seconds,
-)
+from measuring import Row, compare, in_fresh_process, limited, memory, print_table, seconds
 
 from mixup_tab import MixupClassifier
 
 ALPHAS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.5)
-FOLDS = methods.FOLDS
-NETS = FOLDS * len(ALPHAS)
+FOLDS, NETS = methods.FOLDS, methods.FOLDS * len(ALPHAS)
 STEPS = 553  # of an epoch on the training part of a fold
 BIG = (1_000_000, 50)
-TWO = {"threads": None}  # as many as there are: both sides use two
+ALL = {"threads": None}  # as many as there are: both sides use two
 
 
 def fits(epochs: int, device: str) -> dict[str, tuple]:
     """Return what is compared with what about one estimator, by name of the row."""
     X, y = methods.make_table()
-    small, many, one = (methods.make_table(rows) for rows in (1000, 100_000, 1))
-    threads = torch.get_num_threads()
+    small, threads = methods.make_table(1000), torch.get_num_threads()
 
     def fit(**params: Any) -> Callable[[], Any]:
         return lambda: methods.fit_ours(X, y, epochs, device=device, **params)
 
-    def by(method: Callable[..., Any]) -> Callable[[], Any]:
-        return lambda: method(X, y, epochs)
-
-    def by_default(alpha: Any) -> Callable[[], Any]:
-        return lambda: MixupClassifier(alpha, random_state=0, device=device).fit(*small)
+    def against(name: str, method: Callable[..., Any]) -> tuple:
+        return "fit", name, fit(), lambda: method(X, y, epochs)
 
     def on_threads(number: int) -> Callable[[], Any]:
         return lambda: limited(number)(fit())()
 
-    @cache
-    def fitted(ours: bool) -> Any:
-        method = partial(methods.fit_ours, device=device) if ours else methods.fit_sklearn
-        return method(X, y, 1)
+    def by_default(alpha: Any) -> Callable[[], Any]:
+        return lambda: MixupClassifier(alpha, random_state=0, device=device).fit(*small)
 
-    def predict(ours: bool, rows: np.ndarray, calls: int) -> Callable[[], Any]:
-        return lambda: [fitted(ours).predict_proba(rows) for _ in range(calls)]
+    @cache
+    def fitted() -> tuple[Any, Any]:
+        return methods.fit_ours(X, y, 1, device=device), methods.fit_sklearn(X, y, 1)
+
+    def predict(what: str, rows: int, calls: int) -> tuple:
+        X_test, _ = methods.make_table(rows)
+        ours, other = (
+            lambda k=k: [fitted()[k].predict_proba(X_test) for _ in range(calls)]
+            for k in (0, 1)
+        )
+        return what, "MLPClassifier", ours, other
 
     auto = 'fit, alpha="auto", 1,000 rows, defaults'
-    sklearn_many, sklearn_one = predict(False, many[0], 1), predict(False, one[0], 200)
     return {
-        "fit/skorch": ("fit", "skorch, mixup by hand", fit(), by(methods.fit_skorch)),
-        "fit/torch": ("fit", "the paper's loop in PyTorch", fit(), by(methods.fit_torch)),
-        "fit/sklearn": ("fit", "MLPClassifier, no mixup", fit(), by(methods.fit_sklearn)),
+        "fit/skorch": against("skorch, mixup by hand", methods.fit_skorch),
+        "fit/torch": against("the paper's loop in PyTorch", methods.fit_torch),
+        "fit/sklearn": against("MLPClassifier, no mixup", methods.fit_sklearn),
         "fit/alpha": ("fit, α = 0.2", "α = 0", fit(), fit(alpha=0.0)),
         "fit/members": ("fit, 8 members", "1 member", fit(n_estimators=8), fit()),
-        "fit/threads": (f"fit, {threads} threads", "1", on_threads(threads), on_threads(1)),
-        "fit/auto": (auto, "alpha=0.2", by_default("auto"), by_default(0.2), TWO),
-        "predict/many": (
-            "predict_proba, 100,000 rows",
-            "MLPClassifier",
-            predict(True, many[0], 1),
-            sklearn_many,
+        "fit/threads": (
+            f"fit, {threads} threads",
+            "1",
+            on_threads(threads),
+            on_threads(1),
+            ALL,
         ),
-        "predict/one": (
-            "200 × predict_proba, 1 row",
-            "MLPClassifier",
-            predict(True, one[0], 200),
-            sklearn_one,
-        ),
+        "fit/auto": (auto, "alpha=0.2", by_default("auto"), by_default(0.2), ALL),
+        "predict/many": predict("predict_proba, 100,000 rows", 100_000, 1),
+        "predict/one": predict("200 × predict_proba, 1 row", 1, 200),
     }
 
 
 def searches(epochs: int, device: str) -> dict[str, tuple]:
     """Return what is compared with what about choosing α, by name of the row."""
     X, y = methods.make_table()
-    what = f"search, {len(ALPHAS)} α × {FOLDS} folds, 2 threads"
+    part = slice(len(X) * (FOLDS - 1) // FOLDS)
 
     def search(alphas: Any, n_jobs: int = 1, epochs: int = 1) -> Callable[[], Any]:
         return lambda: methods.search_ours(X, y, alphas, epochs, device, n_jobs)
 
+    def against(name: str, other: Callable[[], Any]) -> tuple:
+        what = f"search, {len(ALPHAS)} α × {FOLDS} folds, 2 threads"
+        return what, name, search(ALPHAS, 2, epochs), other, ALL
+
     def grid(net: Any, dtype: type = np.float64) -> Callable[[], Any]:
         return lambda: methods.grid_search(net, X.astype(dtype), y, ALPHAS)
 
-    ours = search(ALPHAS, 2, epochs)
     by_hand = grid(methods.skorch_net(epochs), np.float32)
-    one_by_one = grid(
-        MixupClassifier.from_paper(max_epochs=epochs, random_state=0, device=device)
-    )
-    part = slice(len(X) * (FOLDS - 1) // FOLDS)
+    net = MixupClassifier.from_paper(max_epochs=epochs, random_state=0, device=device)
     vmap = partial(methods.fit_vmapped, X[part], y[part], epochs, NETS)
     few, many = search(np.linspace(0, 1, 2)), search(np.linspace(0, 1, 100))
-    floor = methods.arithmetic(16, STEPS)
+    floor = methods.arithmetic(16, STEPS), {"scale": 16 / NETS}
     return {
-        "search/skorch": (what, "GridSearchCV(n_jobs=2), skorch by hand", ours, by_hand, TWO),
-        "search/grid": (
-            what,
-            "GridSearchCV(n_jobs=2), MixupClassifier",
-            ours,
-            one_by_one,
-            TWO,
-        ),
-        "search/vmap": (what, f"{NETS} nets by torch.func.vmap", ours, vmap, TWO),
+        "search/skorch": against("GridSearchCV(n_jobs=2), skorch by hand", by_hand),
+        "search/grid": against("GridSearchCV(n_jobs=2), MixupClassifier", grid(net)),
+        "search/vmap": against(f"{NETS} nets by torch.func.vmap", vmap),
         "search/many": ("search, 500 nets, per 10", "10 nets", many, few, {"scale": 10 / 500}),
-        "search/floor": (
-            "search, 1 epoch, per 16 nets",
-            "its matrix products and Adam alone",
-            search(ALPHAS),
-            floor,
-            {"scale": 16 / NETS},
-        ),
+        "search/floor": ("search, per 16 nets", "products and Adam", search(ALPHAS), *floor),
     }
 
 
 def step(members: int, device: str) -> Row:
     """Return the time of a training step of a stack: longer fits minus shorter ones."""
-    steps = max(100, min(2000, 50_000 // members))
+    budget = 20_000 if device == "cpu" else 200_000
+    steps = min(2000, budget // members)
     X, y = methods.make_table(methods.BATCH * steps)
 
     def fit(epochs: int) -> float:
@@ -146,8 +123,9 @@ def step(members: int, device: str) -> Row:
 
     with limited(1):
         fit(1)
-        least = [min(fit(epochs) for _ in range(3)) for epochs in (1, 3)]
-    each = (least[1] - least[0]) / (2 * steps)
+        pairs = [(fit(1), fit(3)) for _ in range(2)]
+    short, long = (min(times) for times in zip(*pairs, strict=True))
+    each = (long - short) / (2 * steps)
     figures = f"{1e6 * each:.0f} µs, {members / each:,.0f} members × steps per second"
     return Row(f"step of {members:,} member{'s' * (members > 1)}, {device}", "", [], figures)
 
@@ -188,19 +166,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--pairs", type=int, default=5, help="runs of each side that count")
     parser.add_argument("--rows", nargs="+", default=["*"], help="names or patterns of rows")
     parser.add_argument("--device", default="cpu", help="where our nets run")
-    options = parser.parse_args(arguments)
-    device = options.device
-    cases = fits(options.epochs, device) | searches(options.epochs, device)
-    rows = {name: partial(compare, options.pairs, *case) for name, case in cases.items()}
-    rows |= {f"step/{k}": partial(step, k, device) for k in (1, 10, 100, 1000)}
-    if HAS_MEMORY:
-        rows["memory/fit"] = partial(memory_of_fit, device)
-        rows["memory/search"] = partial(memory_of_search, device)
+    args = parser.parse_args(arguments)
+    cases = fits(args.epochs, args.device) | searches(args.epochs, args.device)
+    rows = {name: partial(compare, args.pairs, *case) for name, case in cases.items()}
+    rows |= {f"step/{k}": partial(step, k, args.device) for k in (1, 10, 100, 1000)}
+    rows["memory/fit"] = partial(memory_of_fit, args.device)
+    rows["memory/search"] = partial(memory_of_search, args.device)
     title = (
-        f"{options.epochs} epochs, median of {options.pairs} pairs; {os.cpu_count()} cores, "
+        f"{args.epochs} epochs, median of {args.pairs} pairs; {os.cpu_count()} cores, "
         f"torch {torch.__version__}, scikit-learn {sklearn.__version__}"
     )
-    print_table(rows, options.rows, title)
+    print_table(rows, args.rows, title)
 
 
 if __name__ == "__main__":
