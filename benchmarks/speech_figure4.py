@@ -54,7 +54,7 @@ def make_net(name: str, args: argparse.Namespace) -> Any:
         kind="log",
         alpha=float(alpha),
         mixing="mixup",
-        warmup_epochs=args.epochs // 6,
+        mixing_span=(1 / 6, 1.0),
         max_epochs=args.epochs,
         batch_size=100,
         learning_rate_init=args.learning_rate,

@@ -215,7 +215,8 @@ def test_figure_4_writes_its_table(figure, monkeypatch, tmp_path, capsys):
 def test_figure_4_has_the_papers_setting(figure):
     args = Namespace(width=1.0, epochs=30, learning_rate=0.003, device="cpu")
     net = figure.make_net("vgg11 0.1", args)
-    assert (net.alpha, net.mixing, net.max_epochs, net.warmup_epochs) == (0.1, "mixup", 30, 5)
+    assert (net.alpha, net.mixing, net.max_epochs) == (0.1, "mixup", 30)
+    assert net.mixing_span == (1 / 6, 1)  # five epochs of thirty without
     assert (net.learning_rate_init, net.weight_decay, net.batch_size) == (0.003, 0, 100)
     (rate,) = net.callbacks
     assert (rate.policy, rate.every, rate.factor) == ("step", 10, 0.1)
