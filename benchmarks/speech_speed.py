@@ -25,9 +25,9 @@ from measuring import (
     Row,
     compare,
     human,
-    in_fresh_process,
     limited,
     memory,
+    memory_row,
     print_table,
     seconds,
 )
@@ -137,13 +137,6 @@ def one_clip(model: str, **options: Any) -> Row:
     return Row(f"one file to its label, {model}, one thread", "", [], figures)
 
 
-def memory_of_training(clips: int) -> Row:
-    """Return the memory of clips and an epoch with them."""
-    extra = in_fresh_process(peak_of_training, clips)
-    figures = f"{extra / 1e6:,.0f} MB beyond what {BATCH} clips take"
-    return Row(f"peak memory of training on {clips:,} clips", "", [], figures)
-
-
 def peak_of_training(clips: int) -> float:
     """Return by how many bytes clips and an epoch with them raise this process's peak."""
     before = 0.0
@@ -172,7 +165,8 @@ def main(arguments: list[str] | None = None) -> None:
     rows |= {f"epoch/{at}": partial(share_of_epoch, at) for at in ("spectrogram", "waveform")}
     rows["clip/lenet"] = partial(one_clip, "lenet", kind="log")
     rows["clip/bcresnet"] = partial(one_clip, "bcresnet")
-    rows["memory"] = partial(memory_of_training, args.clips)
+    what = f"peak memory of training on {args.clips:,} clips beyond that on {BATCH}"
+    rows["memory"] = partial(memory_row, what, peak_of_training, args.clips)
     print_table(rows, args.rows, f"Clips of one second, median of {args.pairs} pairs")
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import sklearn
 import speed_methods as methods
 import torch
-from measuring import Row, compare, in_fresh_process, limited, memory, print_table, seconds
+from measuring import Row, compare, limited, memory, memory_row, print_table, seconds
 
 from mixup_tab import MixupClassifier
 
@@ -130,14 +130,6 @@ def step(members: int, device: str) -> Row:
     return Row(f"step of {members:,} member{'s' * (members > 1)}, {device}", "", [], figures)
 
 
-def memory_of_fit(device: str) -> Row:
-    """Return the peak memory of a fit on a large table, as a share of the table."""
-    table, extra = 4 * BIG[0] * BIG[1], in_fresh_process(peak_of_fit, device)
-    figures = f"{extra / 1e6:.0f} MB beyond a table of {table / 1e6:.0f} MB"
-    what = f"peak memory of fit, {BIG[0]:,} × {BIG[1]} float32"
-    return Row(what, "the table", [extra / table], figures)
-
-
 def peak_of_fit(device: str) -> float:
     """Return by how many bytes a fit on a large table raises this process's peak."""
     methods.fit_ours(*methods.make_table(1000), 1, device=device)  # loads what it needs
@@ -145,12 +137,6 @@ def peak_of_fit(device: str) -> float:
     before = memory("VmRSS")
     MixupClassifier(max_epochs=1, batch_size=1024, device=device).fit(X, y)
     return max(memory("VmHWM") - before, 0)
-
-
-def memory_of_search(device: str) -> Row:
-    """Return the peak memory of a process that searches with 2,000 nets."""
-    figures = f"{in_fresh_process(peak_of_search, device) / 1e6:.0f} MB"
-    return Row("peak memory of a search, 2,000 nets", "", [], figures)
 
 
 def peak_of_search(device: str) -> float:
@@ -170,8 +156,10 @@ def main(arguments: list[str] | None = None) -> None:
     cases = fits(args.epochs, args.device) | searches(args.epochs, args.device)
     rows = {name: partial(compare, args.pairs, *case) for name, case in cases.items()}
     rows |= {f"step/{k}": partial(step, k, args.device) for k in (1, 10, 100, 1000)}
-    rows["memory/fit"] = partial(memory_of_fit, args.device)
-    rows["memory/search"] = partial(memory_of_search, args.device)
+    what = f"peak memory of fit beyond a table of {4 * BIG[0] * BIG[1] / 1e6:.0f} MB"
+    rows["memory/fit"] = partial(memory_row, what, peak_of_fit, args.device)
+    what = "peak memory of a search, 2,000 nets"
+    rows["memory/search"] = partial(memory_row, what, peak_of_search, args.device)
     title = (
         f"{args.epochs} epochs, median of {args.pairs} pairs; {os.cpu_count()} cores, "
         f"torch {torch.__version__}, scikit-learn {sklearn.__version__}"

@@ -67,17 +67,9 @@ class SkorchMixup(NeuralNetClassifier):
 
 def skorch_net(epochs: int) -> SkorchMixup:
     """Return :class:`SkorchMixup` with its DataLoader and plain Adam."""
-    return SkorchMixup(
-        plain_net,
-        criterion=nn.CrossEntropyLoss,
-        optimizer=torch.optim.Adam,
-        lr=RATE,
-        batch_size=BATCH,
-        max_epochs=epochs,
-        train_split=None,
-        iterator_train__shuffle=True,
-        verbose=0,
-    )
+    training = {"lr": RATE, "batch_size": BATCH, "max_epochs": epochs, "train_split": None}
+    parts = {"criterion": nn.CrossEntropyLoss, "optimizer": torch.optim.Adam}
+    return SkorchMixup(plain_net, **parts, **training, iterator_train__shuffle=True, verbose=0)
 
 
 def fit_skorch(X: np.ndarray, y: np.ndarray, epochs: int) -> None:
