@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.datasets import load_digits
 from sklearn.preprocessing import QuantileTransformer
-from study import chosen, options, run
+from study import chosen, options, run, start
 
 from mixup_tab import MixupClassifier
 from mixup_tab.benchmark import markdown_table, summarize, write_text
@@ -188,4 +188,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

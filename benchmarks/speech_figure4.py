@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import stats
-from study import chosen, options, run
+from study import chosen, options, run, start
 
 from mixup_tab.audio import fetch_speech_commands, load_audio_folder, speech_classifier
 from mixup_tab.audio.parts import split_clips
@@ -141,4 +141,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)
