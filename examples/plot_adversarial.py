@@ -66,7 +66,7 @@ plt.show()
 # %%
 # Here, small changes mislead the net trained with mixup less often; with larger ones in the
 # white box, the advantage is gone. It is not robust, only slightly harder to mislead. One split
-# and one seed are an example, not evidence; ``mixup-tab benchmark robustness`` compares over
+# and one seed are an example, not evidence; ``benchmarks/robustness.py`` compares over
 # several, with intervals.
 table = pd.concat(tables).pivot(
     index=["attack", "eps"], columns="net", values="adversarial_error"

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from mixup_tab.cli.plain_errors import errors_in_plain_words
-from mixup_tab.cli.values import listed, number
 
 speech_app = typer.Typer(
     help="Tell short spoken words apart, with nets trained with mixup.", no_args_is_help=True
@@ -168,76 +167,3 @@ def predict(
             device=device,
             n_jobs=jobs,
         )
-
-
-@speech_app.command()
-def benchmark(
-    directory: Annotated[
-        Path | None,
-        typer.Argument(metavar="DIR", help="Folder of clips \\[Speech Commands, downloaded]."),
-    ] = None,
-    nets: Annotated[
-        list[str] | None,
-        typer.Option(help="With commas between \\[lenet,vgg11; also bcresnet, resnet]."),
-    ] = None,
-    alpha: Annotated[
-        list[str] | None, typer.Option(help="Values of α beside 0 \\[0.1,0.2].")
-    ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds, from --seed on.")] = 3,
-    seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="The paper has 30 \\[30; 60 below 10,000 clips].")
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(help="The paper has 0.003 \\[0.003; 0.001 below 10,000 clips]."),
-    ] = None,
-    width: Annotated[
-        float | None,
-        typer.Option(
-            help="Channels of VGG-11, 1 is the paper's \\[1; 0.25 below 10,000 clips]."
-        ),
-    ] = None,
-    device: Device = "auto",
-    data_home: Annotated[
-        Path | None, typer.Option(help="Folder of data sets \\[kept for next time].")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="Folder of the run; an unfinished one is gone on with.")
-    ] = None,
-    jobs: Jobs = -1,
-) -> None:
-    """Figure 4 of the mixup paper: LeNet and VGG-11, plain training and mixup."""
-    with errors_in_plain_words():
-        from mixup_tab.evaluation.speech.figure_report import run
-
-        finished = run(
-            directory,
-            nets=listed(nets) or ["lenet", "vgg11"],
-            alphas=[number(text) for text in listed(alpha) or ["0.1", "0.2"]],
-            seeds=seeds,
-            seed=seed,
-            epochs=epochs,
-            learning_rate=learning_rate,
-            width=width,
-            device=device,
-            data_home=data_home,
-            output=output,
-            n_jobs=jobs,
-        )
-    if not finished:
-        raise typer.Exit(130)
-
-
-@speech_app.command()
-def speed(
-    clips: Annotated[
-        int, typer.Option(min=100, help="Clips of the measurement of memory.")
-    ] = 10_000,
-    pairs: Annotated[int, typer.Option(min=1, help="Runs of each side.")] = 5,
-) -> None:
-    """Measure spectrograms, batches, one prediction and memory, on this machine."""
-    with errors_in_plain_words():
-        from mixup_tab.evaluation.speech import speed_report
-
-        speed_report.run(clips=clips, pairs=pairs)

@@ -1,39 +1,48 @@
-"""The same training as users of other packages write it, and ours."""
+"""The same training as users of other packages write it, and ours, for ``speed.py``."""
 
 from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
+from joblib import parallel_config
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
 from skorch import NeuralNetClassifier
 from torch import Tensor, nn
 
-from mixup_tab.estimators import MixupClassifier
+from mixup_tab import MixupClassifier, MixupSearchCV
 
 # Phishing Websites, a table of the mixup paper's UCI experiment, has this shape.
-ROWS, FEATURES = 11055, 30
-ALPHA, BATCH, LR = 0.2, 16, 1e-3
+ROWS, FEATURES, FOLDS = 11055, 30, 5
+ALPHA, BATCH, RATE = 0.2, 16, 1e-3
 
 
 def make_table(
     rows: int = ROWS, features: int = FEATURES, dtype: type = np.float64
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a two-class table with a curved border, in float64 as pandas would read it."""
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((rows, features), dtype=dtype)
+    X = np.random.default_rng(0).standard_normal((rows, features), dtype=dtype)
     return X, (X[:, 0] + X[:, 1] ** 2 > 0.5).astype(np.int64)
 
 
 def plain_net() -> nn.Sequential:
     """Return the paper's net for the table as a user of torch writes it."""
-    return nn.Sequential(
-        nn.Linear(FEATURES, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 2)
-    )
+    sizes = (FEATURES, 128, 128, 2)
+    layers = [nn.Linear(a, b) for a, b in pairwise(sizes)]
+    return nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2])
+
+
+def fit_ours(X: np.ndarray, y: np.ndarray, epochs: int, **params: Any) -> MixupClassifier:
+    """Train ours in the paper's setting."""
+    setting = {"alpha": ALPHA, "max_epochs": epochs, "random_state": 0, **params}
+    return MixupClassifier.from_paper(**setting).fit(X, y)
 
 
 class SkorchMixup(NeuralNetClassifier):
@@ -58,17 +67,9 @@ class SkorchMixup(NeuralNetClassifier):
 
 def skorch_net(epochs: int) -> SkorchMixup:
     """Return :class:`SkorchMixup` with its DataLoader and plain Adam."""
-    return SkorchMixup(
-        plain_net,
-        criterion=nn.CrossEntropyLoss,
-        optimizer=torch.optim.Adam,
-        lr=LR,
-        batch_size=BATCH,
-        max_epochs=epochs,
-        train_split=None,
-        iterator_train__shuffle=True,
-        verbose=0,
-    )
+    training = {"lr": RATE, "batch_size": BATCH, "max_epochs": epochs, "train_split": None}
+    parts = {"criterion": nn.CrossEntropyLoss, "optimizer": torch.optim.Adam}
+    return SkorchMixup(plain_net, **parts, **training, iterator_train__shuffle=True, verbose=0)
 
 
 def fit_skorch(X: np.ndarray, y: np.ndarray, epochs: int) -> None:
@@ -80,7 +81,7 @@ def fit_torch(X: np.ndarray, y: np.ndarray, epochs: int) -> None:
     """Train with the paper's loop: DataLoader replaced by slices of a shuffled tensor."""
     inputs, labels = torch.from_numpy(X).float(), torch.from_numpy(y)
     net, criterion = plain_net(), nn.CrossEntropyLoss()
-    optimizer = torch.optim.Adam(net.parameters(), lr=LR)
+    optimizer = torch.optim.Adam(net.parameters(), lr=RATE)
     beta = torch.distributions.Beta(ALPHA, ALPHA)
     for _ in range(epochs):
         for rows in torch.randperm(len(inputs)).split(BATCH):
@@ -102,10 +103,20 @@ def fit_sklearn(X: np.ndarray, y: np.ndarray, epochs: int) -> MLPClassifier:
         return model.fit(X, y)
 
 
-def fit_ours(X: np.ndarray, y: np.ndarray, epochs: int, **params: Any) -> MixupClassifier:
-    """Train ours in the paper's setting."""
-    setting = {"alpha": ALPHA, "max_epochs": epochs, "random_state": 0, **params}
-    return MixupClassifier.from_paper(**setting).fit(X, y)
+def search_ours(
+    X: np.ndarray, y: np.ndarray, alphas: Sequence[float], epochs: int, device: str, n_jobs: int
+) -> MixupSearchCV:
+    """Search for α in the paper's setting, without the last fit."""
+    net = MixupClassifier.from_paper(max_epochs=epochs, random_state=0, device=device)
+    grid = {"alpha": list(alphas)}
+    return MixupSearchCV(net, grid, cv=FOLDS, n_jobs=n_jobs, refit=False).fit(X, y)
+
+
+def grid_search(net: Any, X: np.ndarray, y: np.ndarray, alphas: Sequence[float]) -> None:
+    """Search for α with scikit-learn, in two processes of one thread."""
+    grid = GridSearchCV(net, {"alpha": list(alphas)}, cv=FOLDS, n_jobs=2, refit=False)
+    with parallel_config("loky", inner_max_num_threads=1):
+        grid.fit(X, y)
 
 
 def fit_vmapped(X: np.ndarray, y: np.ndarray, epochs: int, members: int) -> None:
@@ -118,7 +129,7 @@ def fit_vmapped(X: np.ndarray, y: np.ndarray, epochs: int, members: int) -> None
     nets = [plain_net() for _ in range(members)]
     params, _ = torch.func.stack_module_state(nets)
     shell = copy.deepcopy(nets[0]).to("meta")
-    optimizer = torch.optim.Adam(params.values(), lr=LR, fused=True)
+    optimizer = torch.optim.Adam(params.values(), lr=RATE, fused=True)
     beta = torch.distributions.Beta(ALPHA, ALPHA)
     criterion = nn.functional.cross_entropy
 
@@ -135,3 +146,31 @@ def fit_vmapped(X: np.ndarray, y: np.ndarray, epochs: int, members: int) -> None
             for name, parameter in params.items():
                 parameter.grad = grads[name].detach()
             optimizer.step()
+
+
+def arithmetic(members: int, steps: int) -> Callable[[], None]:
+    """Return a call that does nothing but what training steps of a stack have to compute.
+
+    That is the eight matrix products of a 30-128-128-2 net at batches of 16, and one fused
+    Adam.
+    """
+    sizes = (FEATURES, 128, 128, 2)
+    values = [torch.randn(members, BATCH, size) for size in sizes]
+    weights = [torch.randn(members, b, a) for a, b in pairwise(sizes)]
+    for weight in weights:
+        weight.grad = torch.empty_like(weight)
+    optimizer = torch.optim.Adam(weights, lr=RATE, fused=True)
+
+    @torch.inference_mode()
+    def run() -> None:
+        for _ in range(steps):
+            for weight, below, above in zip(weights, values, values[1:], strict=False):
+                torch.bmm(below, weight.mT, out=above)
+            for layer in (2, 1, 0):
+                below, above = values[layer : layer + 2]
+                torch.bmm(above.mT, below, out=weights[layer].grad)
+                if layer:  # the gradient of the inputs is not needed
+                    torch.bmm(above, weights[layer], out=below)
+            optimizer.step()
+
+    return run

@@ -1,1 +1,0 @@
-"""Studies that become scripts in benchmarks/, and their statistics."""

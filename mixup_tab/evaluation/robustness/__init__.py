@@ -1,1 +1,0 @@
-"""The study of wrong labels and adversarial examples."""
