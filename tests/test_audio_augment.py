@@ -201,8 +201,8 @@ def test_spectrograms_without_channels_are_fine():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"time_masks": -1}, "time_masks must be a whole number"),
-        ({"freq_masks": 1.5}, "freq_masks must be a whole number"),
+        ({"time_masks": -1}, "time_masks must be an integer"),
+        ({"freq_masks": 1.5}, "freq_masks must be an integer"),
         ({"time_width": 1.1}, "time_width must lie in"),
     ],
 )

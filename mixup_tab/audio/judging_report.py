@@ -15,7 +15,7 @@ from sklearn.metrics import ConfusionMatrixDisplay
 
 from mixup_tab._files import check_writable, write_whole
 from mixup_tab._terminal import list_skipped, terminal_table
-from mixup_tab.audio.judging import Judgement, judge
+from mixup_tab.audio.evaluate import Evaluation, evaluate_model
 from mixup_tab.page import Page
 
 _FORMATS = dict.fromkeys(("right %", "precision %", "F1 %"), "{:.1f}")
@@ -28,7 +28,7 @@ def evaluate(
     output: Path | None = None,
     console: Console | None = None,
     **settings: Any,
-) -> Judgement:
+) -> Evaluation:
     """Judge a model, print what came out and write a report.
 
     Parameters
@@ -43,16 +43,16 @@ def evaluate(
     console : rich Console, default=None
         Where to print.
     **settings
-        As in :func:`~.judging.judge`.
+        As in :func:`~.evaluate.evaluate_model`.
 
     Returns
     -------
-    Judgement
+    Evaluation
 
     Raises
     ------
     ValueError, OSError
-        As in :func:`~.judging.judge`, or if the folder cannot be written to.
+        As in :func:`~.evaluate.evaluate_model`, or if the folder cannot be written to.
     """
     console = console or Console()
     folder = output or Path(time.strftime("mixup-tab-speech-evaluate-%Y%m%d-%H%M%S"))
@@ -67,7 +67,9 @@ def evaluate(
         console.print(f"{len(predictions):,} predictions are kept: {path}", soft_wrap=True)
 
     try:
-        judgement, notes = judge(model, root, console=console, rescue=rescue, **settings)
+        judgement, notes = evaluate_model(
+            model, root, console=console, rescue=rescue, **settings
+        )
     except BaseException:
         if new:
             with suppress(OSError):  # predictions are kept in it, or it is not there yet
@@ -94,7 +96,7 @@ def _write(path: Path, predictions: pd.DataFrame) -> None:
     write_whole(path, text.encode(errors="surrogateescape"))
 
 
-def _sentence(judgement: Judgement) -> str:
+def _sentence(judgement: Evaluation) -> str:
     low, high = judgement.interval()
     return (
         f"Accuracy {100 * judgement.accuracy:.2f} % on {len(judgement.predictions):,} clips "
@@ -108,7 +110,7 @@ def confusion_text(counts: pd.DataFrame) -> str:
     Parameters
     ----------
     counts : DataFrame of shape (words, words)
-        From :meth:`~.judging.Judgement.confusion`.
+        From :meth:`~.evaluate.Evaluation.confusion`.
 
     Returns
     -------
@@ -140,7 +142,7 @@ def draw_confusion(counts: pd.DataFrame) -> Figure:
     Parameters
     ----------
     counts : DataFrame of shape (words, words)
-        From :meth:`~.judging.Judgement.confusion`.
+        From :meth:`~.evaluate.Evaluation.confusion`.
 
     Returns
     -------
@@ -153,7 +155,7 @@ def draw_confusion(counts: pd.DataFrame) -> Figure:
     return figure
 
 
-def _page(judgement: Judgement, sentence: str, notes: list[str], facts: dict) -> Page:
+def _page(judgement: Evaluation, sentence: str, notes: list[str], facts: dict) -> Page:
     page = Page("A speech model on a folder of clips", sentence, facts)
     page.add_text("Clips", notes)
     page.add_table("Word by word", judgement.by_word(), formats=_FORMATS)

@@ -11,7 +11,7 @@ from rich.console import Console
 from sklearn.pipeline import Pipeline
 
 from mixup_tab._terminal import ProgressBar
-from mixup_tab.audio.training import Clips, fit, read_part
+from mixup_tab.audio.train import LabelledClips, fit, read_rows
 from mixup_tab.evaluation.run_folder import RunFolder
 from mixup_tab.evaluation.runs import Outcome, Task
 from mixup_tab.evaluation.session import Session
@@ -76,11 +76,13 @@ def _planned(plan: FigurePlan, folder: RunFolder) -> pd.DataFrame:
     return results[results["method"].isin({one.method for one in plan.fits()})]
 
 
-def _read(plan: FigurePlan, one: Fit, n_jobs: int | None, console: Console) -> dict[str, Clips]:
+def _read(
+    plan: FigurePlan, one: Fit, n_jobs: int | None, console: Console
+) -> dict[str, LabelledClips]:
     pipeline = plan.pipeline(one)
     with ProgressBar("Reading", len(plan.folder.target), console=console) as bar:
         return {
-            name: read_part(
+            name: read_rows(
                 plan.folder, getattr(plan.parts, name), pipeline, "raise", n_jobs, bar
             )
             for name in ("train", *PARTS)
@@ -90,7 +92,7 @@ def _read(plan: FigurePlan, one: Fit, n_jobs: int | None, console: Console) -> d
 def _train(
     plan: FigurePlan,
     one: Fit,
-    clips: dict[str, Clips],
+    clips: dict[str, LabelledClips],
     folder: RunFolder,
     console: Console,
     what: str,
@@ -106,7 +108,9 @@ def _train(
     (folder.path / name).unlink(missing_ok=True)
 
 
-def _scored(pipeline: Pipeline, task: Task, one: Fit, clips: dict[str, Clips]) -> Outcome:
+def _scored(
+    pipeline: Pipeline, task: Task, one: Fit, clips: dict[str, LabelledClips]
+) -> Outcome:
     net, part = pipeline[-1], clips[task.protocol]
     started = time.perf_counter()
     proba = net.predict_proba(part.X)

@@ -12,8 +12,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
 from mixup_tab.audio import fetch_speech_commands, load_audio_folder, speech_classifier
-from mixup_tab.audio.parts import Parts, split_clips
 from mixup_tab.audio.recipe import NETS
+from mixup_tab.audio.train import ClipSplit, split_clips
 from mixup_tab.evaluation.protocols.options import check_count, check_home, check_seed
 from mixup_tab.evaluation.runs import Task
 from mixup_tab.mixing._draw import check_alpha
@@ -53,7 +53,7 @@ class FigurePlan:
     """What is trained on which clips; see :meth:`make`."""
 
     folder: Bunch
-    parts: Parts
+    parts: ClipSplit
     source: str
     nets: tuple[str, ...]
     alphas: tuple[float, ...]

@@ -113,8 +113,8 @@ def describe(plan: FigurePlan) -> list[str]:
     words = len(plan.folder.label_names)
     lines = [
         f"{plan.source}: {words} words; {train:,} clips for training, {validation:,} for "
-        f"validation, {test:,} for testing ({plan.parts.told}). The paper has 30 words and "
-        "65,000 clips.",
+        f"validation, {test:,} for testing ({plan.parts.description}). The paper has 30 words "
+        "and 65,000 clips.",
         f"{plan.epochs} epochs in batches of 100, Adam at {plan.learning_rate:g}, divided by "
         f"10 after each third; no mixing in the first sixth; 160 × 101 log "
         "spectrograms; no augmentation.",

@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 import torch
 
+from mixup_tab._extras import import_extra
 from mixup_tab.audio import SpectrogramLayer
-from mixup_tab.audio.speech_extra import import_torchaudio
 from mixup_tab.evaluation.speed.measuring import Row, ratio_of
 
 WINDOW, HOP = 320, 160  # 20 and 10 milliseconds at 16 kHz
@@ -98,7 +98,7 @@ def peers(*, log: bool) -> Iterator[tuple[str, float, Transform]]:
 
 
 def _with_torchaudio(log: bool) -> Transform:
-    transform = import_torchaudio("transforms").Spectrogram(
+    transform = import_extra("torchaudio.transforms", "speech").Spectrogram(
         WINDOW,
         hop_length=HOP,
         power=1.0 if log else 2.0,
