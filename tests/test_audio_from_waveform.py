@@ -1,5 +1,6 @@
 """Waveforms through augmentation, mixing and spectrograms inside the fit loop."""
 
+import itertools
 from functools import partial
 
 import numpy as np
@@ -106,7 +107,7 @@ def seen_in_training(level, alpha=1.0, batch=9):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_mixing_happens_at_the_level_that_was_asked_for(level):
+def test_mixing_happens_at_the_chosen_level(level):
     """Every mixed example lies on the segment between two examples of that level."""
     mixed, X = seen_in_training(level)
     layer = SpectrogramLayer()
@@ -131,12 +132,9 @@ def test_mixing_happens_at_the_level_that_was_asked_for(level):
 
 def test_the_two_levels_differ_only_when_something_is_mixed():
     X, y = clips()
-    plain = [
-        classifier(level=level, alpha=0).fit(X, y) for level in ("waveform", "spectrogram")
-    ]
-    mixed = [
-        classifier(level=level, alpha=1).fit(X, y) for level in ("waveform", "spectrogram")
-    ]
+    plain, mixed = (
+        [classifier(level=level, alpha=alpha).fit(X, y) for level in LEVELS] for alpha in (0, 1)
+    )
     assert torch.allclose(*map(weights, plain), atol=1e-5)
     assert not torch.allclose(*map(weights, mixed), atol=1e-3)
 
@@ -172,7 +170,7 @@ def test_a_member_of_an_ensemble_is_the_net_trained_alone():
     assert torch.equal(first, weights(alone))
 
 
-def test_early_stopping_sees_rows_that_were_not_changed():
+def test_early_stopping_uses_unchanged_rows():
     X, y = clips(60)
     clf = classifier(augment=WaveAugment(), early_stopping=True, validation_fraction=0.3)
     clf.fit(X, y)
@@ -181,24 +179,17 @@ def test_early_stopping_sees_rows_that_were_not_changed():
 
 def test_it_is_searched_like_anything_else():
     X, y = clips()
-    modules = [
-        partial(FromWaveform, net=Mean, level=level) for level in ("waveform", "spectrogram")
-    ]
-    grid = {
-        "alpha": [0, 0.3],
-        "mixing": ["mixup"],
-        "mixing_span": [(0.5, 1)],
-        "module": modules,
-    }
+    modules = [partial(FromWaveform, net=Mean, level=level) for level in LEVELS]
+    mixing = {"mixing": ["mixup"], "mixing_span": [(0.5, 1)]}
+    grid = {"alpha": [0, 0.3], "module": modules, **mixing}
     search = GridSearchCV(classifier(max_epochs=3), grid, cv=2).fit(X, y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("mixing", ["cutmix", "mixup+cutmix", "cutout"])
-def test_boxes_and_stretches_can_be_mixed(level, mixing):
-    clf = classifier(level=level, mixing=mixing, alpha=1, max_epochs=1).fit(*clips())
-    assert np.isfinite(clf.loss_curve_).all()
+def test_boxes_and_stretches_can_be_mixed():
+    for level, mixing in itertools.product(LEVELS, ["cutmix", "mixup+cutmix", "cutout"]):
+        clf = classifier(level=level, mixing=mixing, alpha=1, max_epochs=1).fit(*clips())
+        assert np.isfinite(clf.loss_curve_).all()
 
 
 def test_cutmix_of_waveforms_takes_one_stretch_from_another_clip():
@@ -224,7 +215,7 @@ def test_it_takes_the_nets_of_the_package(net):
     assert clf.predict_proba(X).shape == (6, 3)
 
 
-def test_what_is_handed_in_is_not_changed_and_can_be_cloned():
+def test_its_parts_are_not_changed_and_can_be_cloned():
     augment = WaveAugment()
     clf = clone(classifier(augment=augment))
     X, y = clips()
@@ -246,7 +237,7 @@ def test_wrong_use_is_explained(params, message):
 # ------------------------------------------------------------------------- recipe
 
 
-def test_the_recipe_sets_what_it_is_told():
+def test_the_recipe_passes_its_parameters_on():
     pipeline = speech_classifier(
         "vgg11",
         net_params={"width": 0.25},
@@ -262,15 +253,9 @@ def test_the_recipe_sets_what_it_is_told():
     assert net.spectrogram.kind == "log"
     assert isinstance(net.net, VGG11)
     assert net.augments
-
-
-def test_the_recipe_without_augmentation():
     pipeline = speech_classifier("bcresnet", augment=False)
     net = pipeline["classifier"].module(out_features=3, input_shape=(16_000,))
     assert not net.augments
     assert net.masks is None
-
-
-def test_an_unknown_model_is_named():
     with pytest.raises(ValueError, match=r"model must be one of .*, got 'alexnet'"):
         speech_classifier("alexnet")

@@ -25,15 +25,9 @@ PARTS = ("auto", "all", "train", "validation", "test")
 class Evaluation:
     """Predictions of a model for labelled clips.
 
-    Attributes
-    ----------
-    predictions : DataFrame
-        One row per clip: ``path``, ``label``, ``predicted``, and ``probability`` of the
-        predicted word.
-    words : list of str
-        The words that the model knows.
-    skipped : list of (path, reason)
-        Files that could not be read.
+    ``predictions`` has one row per clip: path, label, predicted, and the probability of the
+    predicted word. ``words`` are those that the model knows; ``skipped`` are unreadable files,
+    with reasons.
     """
 
     predictions: pd.DataFrame
@@ -97,38 +91,12 @@ def evaluate_model(
     console: Console | None = None,
     rescue: Callable[[pd.DataFrame], None] | None = None,
 ) -> tuple[Evaluation, list[str]]:
-    """Predict for the clips of a folder and compare with its labels.
+    """Predict for the clips of a folder; return the evaluation, and remarks on the clips.
 
-    Parameters
-    ----------
-    model : str or path-like
-        Written by ``mixup-tab speech train``.
-    root : str or path-like
-        Folder ``<word>/*.wav``.
-    part : {"auto", "all", "train", "validation", "test"}, default="auto"
-        Which clips, by the folder's own lists. "auto" is "test" for a folder with lists, and
-        "all" otherwise.
-    on_error : {"raise", "skip"}, default="raise"
-        Whether unreadable files raise an error or are skipped.
-    device : str, default="auto"
-        Where the net predicts.
-    n_jobs : int, default=None
-        Threads that read.
-    console : rich Console, default=None
-        Where to show progress.
-    rescue : callable, default=None
-        Gets the predictions so far if an unreadable file or Ctrl-C ends the evaluation.
-
-    Returns
-    -------
-    evaluation : Evaluation
-    notes : list of str
-        Remarks on the choice of clips.
-
-    Raises
-    ------
-    ValueError
-        If the model is unusable, there are no clips of its words, or files cannot be read.
+    ``part`` chooses clips by the folder's own lists; "auto" is "test" for a folder with lists
+    and "all" otherwise. ``rescue`` gets the predictions so far if an unreadable file or Ctrl-C
+    ends the evaluation. Raises ValueError if the model is unusable, there are no clips of its
+    words, or files cannot be read.
     """
     pipeline, card = load_speech_model(model, device=device)
     folder = load_audio_folder(root, on_error=on_error)
@@ -167,28 +135,9 @@ def _predictions(
 def choose_clips(
     folder: Bunch, part: str, words: Sequence[str]
 ) -> tuple[np.ndarray, list[str]]:
-    """Choose the clips of a part whose words a model knows.
+    """Return the positions of the clips of a part whose words a model knows, and remarks.
 
-    Parameters
-    ----------
-    folder : Bunch
-        From :func:`~mixup_tab.audio.load_audio_folder`.
-    part : str
-        As in :func:`evaluate_model`.
-    words : sequence of str
-        The words that the model knows.
-
-    Returns
-    -------
-    rows : ndarray of int
-        Positions of the clips.
-    notes : list of str
-        Which clips were chosen and left out.
-
-    Raises
-    ------
-    ValueError
-        If there is no such part, or no clip in it.
+    Raises ValueError if there is no such part, or no clip in it.
     """
     if part not in PARTS:
         raise ValueError(f"part must be one of {', '.join(PARTS)}, got {part!r}.")

@@ -363,11 +363,7 @@ def read_all(
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Read files with options of :func:`read_clip`; rows of unreadable files are zeros.
 
-    Returns
-    -------
-    waveforms : ndarray of shape (paths, samples)
-    bad : dict of int to str
-        Positions of unreadable files, in order, and what is wrong with each.
+    Also returns the positions of unreadable files, in order, and what is wrong with each.
     """
     if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
         kind = ValueError if n_jobs == 0 else TypeError

@@ -33,18 +33,9 @@ _NO_TEXT = re.compile(rb"[\1-\x08\x0e-\x1f]")
 
 
 class PredictedBatch(NamedTuple):
-    """A batch of files and the predictions for them.
+    """Files that could be read, their positions among all files, and their probabilities.
 
-    Attributes
-    ----------
-    paths : list of str
-        Files of the batch that could be read, in their order.
-    positions : ndarray of int
-        Their positions among all files.
-    proba : ndarray of shape (files, words)
-        Probabilities.
-    skipped : list of (path, reason)
-        Files that could not be read.
+    ``proba`` has the shape (files, words); ``skipped`` are unreadable files, with reasons.
     """
 
     paths: list[str]
@@ -61,29 +52,10 @@ def predict_files(
     batch_size: int = 256,
     n_jobs: int | None = None,
 ) -> Iterator[PredictedBatch]:
-    """Predict for files, with one batch in memory at a time.
+    """Yield predictions for files, with one batch in memory at a time.
 
-    Parameters
-    ----------
-    pipeline : Pipeline
-        From :func:`~.saving.load_speech_model`.
-    paths : iterable of str
-        Files, consumed as needed.
-    on_error : {"raise", "skip"}, default="raise"
-        With "raise", the files before the first unreadable one are predicted before the error.
-    batch_size : int, default=256
-        Files per batch.
-    n_jobs : int, default=None
-        Threads that read.
-
-    Yields
-    ------
-    PredictedBatch
-
-    Raises
-    ------
-    ValueError
-        For an unreadable file, with ``on_error="raise"``.
+    ``paths`` may be endless. Unreadable files are listed with ``on_error="skip"``; with "raise"
+    the files before the first one are predicted before the ValueError.
     """
     check_on_error(on_error)
     reader, net = pipeline[0], pipeline[-1]
@@ -126,33 +98,12 @@ def predict_to(
     """Write a line of CSV for every file: path, label, probability.
 
     Lines are written and flushed batch by batch, so they survive any later error. Skipped files
-    are listed on standard error at the end.
+    are listed on standard error at the end. The file "-" reads standard input: names of files,
+    one per line or separated by zero bytes (``find -print0``), or the bytes of a single clip.
+    ``every`` adds the probability of every word, ``probability_<word>``.
 
-    Parameters
-    ----------
-    model : str or path-like
-        Written by ``mixup-tab speech train``.
-    files : sequence of str
-        Sound files. "-" reads standard input: names of files, one per line or separated by zero
-        bytes (``find -print0``), or the bytes of a single clip.
-    output : Path, default=None
-        Where to write; None is standard output. An existing file of predictions is replaced.
-    every : bool, default=False
-        Whether to add the probability of every word, ``probability_<word>``.
-    on_error : {"raise", "skip"}, default="raise"
-        Whether unreadable files raise an error or are skipped.
-    device : str, default="auto"
-        Where the net predicts.
-    n_jobs : int, default=None
-        Threads that read.
-    stdin, stdout : file objects, default=None
-        None uses those of the process.
-
-    Raises
-    ------
-    ValueError
-        If the model is unusable, ``output`` is another kind of file, or a file cannot be read
-        and ``on_error="raise"``; the message says how many lines were written.
+    Raises ValueError if the model is unusable, ``output`` is another kind of file, or a file
+    cannot be read and ``on_error="raise"``; the message says how many lines were written.
     """
     check_on_error(on_error)
     pipeline, _ = load_speech_model(model, device=device)

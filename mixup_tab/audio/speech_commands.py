@@ -41,43 +41,21 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 @dataclass(frozen=True, kw_only=True)
 class SoundCard:
-    """One set of sounds.
+    """One set of sounds; the files ``datasets/speech/*.toml`` hold them."""
 
-    Parameters
-    ----------
-    name : str
-        Name of the card's file.
-    title, page, licence, citation : str
-        As its authors give them.
-    url : str
-        Address of the archive file.
-    sha256 : str or None
-        Checksum of that file, if known.
-    clips, speakers : int
-        Numbers of clips and people.
-    sample_rate : int
-        In Hz.
-    split, layout : str
-        Which clips are for testing, and where files lie.
-    labels : list of str
-        The words.
-    note : str
-        What to know.
-    """
-
-    name: str
+    name: str  # of the card's file
     title: str
     page: str
-    url: str
+    url: str  # of the archive file
     licence: str
     citation: str
     clips: int
     speakers: int
-    sample_rate: int
-    split: str
-    layout: str
-    labels: list[str]
-    sha256: str | None = None
+    sample_rate: int  # in Hz
+    split: str  # which clips are for testing
+    layout: str  # where files lie
+    labels: list[str]  # the words
+    sha256: str | None = None  # of the archive file
     note: str = ""
 
     def description(self) -> str:

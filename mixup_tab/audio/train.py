@@ -46,41 +46,14 @@ def train(
     console: Console | None = None,
     **recipe: Any,
 ) -> bool:
-    """Train on a folder of clips and save the model.
+    """Train on a folder of clips and save the model; return False if stopped by Ctrl-C.
 
     The state of training is saved after every epoch in ``<output>.checkpoint``. If training is
-    stopped or killed, the same call resumes it and ends with the same model.
-
-    Parameters
-    ----------
-    root : str or path-like
-        Folder ``<word>/*.wav``; see :func:`~mixup_tab.audio.load_audio_folder`.
-    output : Path
-        File for the model. A picture of its losses is saved as ``<output>-loss.png``.
-    validation_fraction : float, default=0.1
-        Share of clips held out for validation, by other speakers if speakers are known. The
-        folder's own lists take precedence.
-    on_error : {"raise", "skip"}, default="raise"
-        Whether unreadable files raise an error or are left out.
-    n_jobs : int, default=None
-        Threads that read.
-    console : rich Console, default=None
-        Where to print.
-    **recipe
-        Parameters of :func:`~mixup_tab.audio.speech_classifier`.
-
-    Returns
-    -------
-    bool
-        False if stopped by Ctrl-C.
-
-    Raises
-    ------
-    ValueError
-        If there is nothing to train on, files cannot be read, a word has no readable file, or
-        ``output`` exists and is not a model.
-    OSError
-        If the model cannot be written.
+    stopped or killed, the same call resumes it and ends with the same model. A picture of the
+    losses is saved as ``<output>-loss.png``. ``recipe`` are parameters of
+    :func:`~mixup_tab.audio.speech_classifier`; the other options are those of the command.
+    Raises ValueError if there is nothing to train on, files cannot be read, a word has no
+    readable file, or ``output`` exists and is not a model.
     """
     console = console or Console()
     check_writable(output)
@@ -198,25 +171,8 @@ def split_clips(
     """Split the clips of a folder by its own lists, else at random.
 
     A random split is stratified by word and keeps the clips of a speaker together if at least
-    three speakers are known.
-
-    Parameters
-    ----------
-    folder : Bunch
-        From :func:`~mixup_tab.audio.load_audio_folder`.
-    validation_fraction, test_fraction : float, default=0.1, 0.0
-        Shares of clips, in [0, 0.5]; ignored if the folder has lists.
-    random_state : int, default=0
-        Seed of the split.
-
-    Returns
-    -------
-    ClipSplit
-
-    Raises
-    ------
-    ValueError
-        If a share is out of range, or a word would have no training clips.
+    three speakers are known. The two shares, in [0, 0.5], are ignored if there are lists.
+    Raises ValueError if a share is out of range, or a word would have no training clips.
     """
     shares = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
     for name, share in shares.items():
@@ -280,23 +236,7 @@ def read_rows(
     n_jobs: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> LabelledClips:
-    """Read clips of a folder as the pipeline's reader would, without unreadable ones.
-
-    Parameters
-    ----------
-    folder : Bunch
-        From :func:`~mixup_tab.audio.load_audio_folder`.
-    rows : ndarray of int
-        Which clips.
-    pipeline : Pipeline
-        From :func:`~mixup_tab.audio.speech_classifier`.
-    on_error, n_jobs, progress
-        As in :func:`~mixup_tab.audio.read_clips`.
-
-    Returns
-    -------
-    LabelledClips
-    """
+    """Read clips of a folder as the pipeline's reader would, without unreadable ones."""
     settings = pipeline[0].get_params() | {"on_error": on_error, "n_jobs": n_jobs}
     clips = read_clips(folder.data[rows], **settings, progress=progress)
     return LabelledClips(clips.waveforms, folder.target[rows][clips.kept], clips.skipped)
@@ -315,18 +255,9 @@ def _check_words(needed: Sequence[str] | np.ndarray, trained: np.ndarray) -> Non
 
 
 class Validation(Callback):
-    """Record loss and accuracy on held-out clips after every epoch.
+    """Record loss and accuracy on held-out clips, if any, after every epoch.
 
-    Nothing is chosen by them.
-
-    Parameters
-    ----------
-    X : ndarray of shape (clips, samples)
-        Waveforms; may be empty.
-    y : ndarray of int of shape (clips,)
-        Class codes.
-    bar : ProgressBar
-        Shows the progress of training.
+    Nothing is chosen by them. ``y`` are class codes.
     """
 
     def __init__(self, X: np.ndarray, y: np.ndarray, bar: ProgressBar) -> None:
@@ -358,25 +289,8 @@ def fit(
 ) -> None:
     """Fit the net of a pipeline on waveforms, resuming from a checkpoint if it exists.
 
-    Parameters
-    ----------
-    pipeline : Pipeline
-        From :func:`~mixup_tab.audio.speech_classifier`.
-    training, validation : LabelledClips
-        Clips to train on, and to record loss and accuracy on.
-    checkpoint : Path
-        Written after every epoch.
-    console : rich Console
-        Where to show progress.
-    title : str, default="Training"
-        Title of the progress bar.
-
-    Raises
-    ------
-    ValueError
-        If a word of validation has no training clip.
-    KeyboardInterrupt
-        At Ctrl-C.
+    The checkpoint is written after every epoch. Raises ValueError if a word of the validation
+    clips has no training clip, and lets KeyboardInterrupt through.
     """
     net, words = pipeline[-1], np.unique(training.y)
     _check_words(validation.y, words)

@@ -66,23 +66,8 @@ def allocate(
 ) -> np.ndarray:
     """Return an array of zeros, in memory or in a temporary file that goes with the array.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Its shape.
-    dtype : dtype
-        Its type.
-    limit : int or None, default=None
-        Largest size in memory, in bytes; None is half of the free memory.
-
-    Returns
-    -------
-    ndarray or memmap
-
-    Raises
-    ------
-    OSError
-        If the folder for temporary files has no room either.
+    ``limit`` is the largest size in memory, in bytes; None is half of the free memory. Raises
+    OSError if the folder for temporary files has no room either.
     """
     size = prod(shape) * np.dtype(dtype).itemsize
     if size <= (_free_memory() // 2 if limit is None else limit):

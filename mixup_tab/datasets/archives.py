@@ -29,24 +29,9 @@ def check_inside(names: Sequence[str]) -> None:
 def read_members(path: Path, wanted: Sequence[str]) -> list[bytes]:
     """Return the contents of members of a zip archive, without extracting it to disk.
 
-    Parameters
-    ----------
-    path : Path
-        The archive.
-    wanted : sequence of str
-        Names of members, with or without their folders. Archives inside the archive are
-        searched as well, because the UCI archive wraps some sets twice.
-
-    Returns
-    -------
-    list of bytes
-        In the order of ``wanted``.
-
-    Raises
-    ------
-    ValueError
-        If the file is not a complete zip archive, has a member outside of its folder, or lacks
-        a wanted one.
+    Members are found with or without their folders, and in archives inside the archive, because
+    the UCI archive wraps some sets twice. Raises ValueError if the file is not a complete zip
+    archive, has a member outside of its folder, or lacks a wanted one.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -78,23 +63,10 @@ def _find(archive: zipfile.ZipFile, wanted: str) -> Iterator[bytes]:
 def untar(path: Path, folder: Path, place: Place = str) -> None:
     """Write the files of a tar.gz archive into a new folder, completely or not at all.
 
-    The archive is read once, a part of a file at a time. Links and devices are left out.
-
-    Parameters
-    ----------
-    path : Path
-        The archive.
-    folder : Path
-        The new folder; an existing one is left as it is.
-    place : callable, default=str
-        Takes a member's name and returns its path below ``folder``, or None to leave it out.
-
-    Raises
-    ------
-    ValueError
-        If the file is not a complete tar.gz archive, or has a member outside of its folder.
-    OSError
-        If the disk is full or cannot be written to.
+    The archive is read once, a part of a file at a time. ``place`` takes a member's name and
+    returns its path below the folder, or None to leave it out; links and devices are left out.
+    Raises ValueError if the file is not a complete tar.gz archive, or has a member outside of
+    its folder.
     """
     with new_folder(folder) as new, _complete_tar(path) as archive:
         for member, target in _members(archive, place):

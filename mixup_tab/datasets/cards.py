@@ -16,93 +16,41 @@ TYPES = ("number", "category", "drop")
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """How to read the table from the archive.
+    """How to read the table from the archive."""
 
-    Parameters
-    ----------
-    members : tuple of str
-        Files of the archive, whose rows are joined.
-    label_members : tuple of str
-        As many files that hold only the target; empty if it is a column.
-    separator : str
-        Between columns; " " is any white space.
-    header : bool
-        Whether to skip a first line of names; the card's are used.
-    missing : str
-        Mark of a missing value, besides an empty cell.
-    skip : tuple of str
-        Lines that begin with one of these are skipped.
-    decimal : str
-        Decimal point.
-    encoding : str
-        Encoding of the text.
-    """
-
-    members: tuple[str, ...]
-    label_members: tuple[str, ...] = ()
-    separator: str = ","
-    header: bool = False
-    missing: str = ""
-    skip: tuple[str, ...] = ()
+    members: tuple[str, ...]  # files of the archive, whose rows are joined
+    label_members: tuple[str, ...] = ()  # as many files that hold only the target
+    separator: str = ","  # " " is any white space
+    header: bool = False  # whether to skip a first line of names; the card's are used
+    missing: str = ""  # mark of a missing value, besides an empty cell
+    skip: tuple[str, ...] = ()  # beginnings of lines to skip
     decimal: str = "."
     encoding: str = "utf-8"
 
 
 @dataclass(frozen=True, kw_only=True)
 class UciCard:
-    """One data set of the UCI archive.
+    """One data set of the UCI archive; the files ``datasets/uci/*.toml`` hold them."""
 
-    Parameters
-    ----------
-    name : str
-        Name for :func:`~mixup_tab.datasets.fetch_uci`, and of the card's file.
-    uci : int
-        Number in the archive.
-    title, licence, citation : str
-        As the archive gives them.
-    doi : str or None
-        Digital object identifier.
-    url : str
-        Address of the archive file.
-    sha256 : str or None
-        Checksum of that file, if independent public sources agree on it.
-    task : {"classification", "regression"}
-        What is predicted.
-    target : str
-        The column to predict.
-    rows, features, missing : int
-        Size, and number of missing cells among the features.
-    classes : int or None
-        Number of classes.
-    files : Files
-        How to read the table.
-    columns : dict of str to {"number", "category", "drop"}
-        All columns, in the order of the file.
-    labels : dict of str to str
-        New names of target values.
-    note, paper : str
-        What to know, and the mixup paper's results on the set.
-    """
-
-    name: str
-    uci: int
+    name: str  # of the card's file, for fetch_uci
+    uci: int  # number in the archive
     title: str
     licence: str
     citation: str
-    url: str
-    task: str
-    target: str
+    url: str  # of the archive file
+    task: str  # "classification" or "regression"
+    target: str  # the column to predict
     rows: int
     features: int
-    missing: int
+    missing: int  # missing cells among the features
     files: Files
-    columns: dict[str, str]
+    columns: dict[str, str]  # "number", "category" or "drop", in the order of the file
     classes: int | None = None
     doi: str | None = None
-    sha256: str | None = None
-    labels: dict[str, str] = field(default_factory=dict)
+    sha256: str | None = None  # of the archive file, if independent sources agree on it
+    labels: dict[str, str] = field(default_factory=dict)  # new names of target values
     note: str = ""
-    paper: str = ""
+    paper: str = ""  # the mixup paper's results on the set
 
     @property
     def feature_names(self) -> list[str]:

@@ -32,27 +32,12 @@ def fetch_file(
 ) -> None:
     """Download a file unless it exists; verify its checksum either way.
 
-    Parameters
-    ----------
-    url : str
-        Where to download from.
-    path : Path
-        Where to save. Missing parent folders are made.
-    check : callable, default=None
-        Called with the path of the downloaded file; raises ValueError if it is unusable.
-    sha256 : str, default=None
-        Checksum of the file, if known.
-    download_if_missing : bool, default=True
-        False raises OSError instead of downloading.
+    ``check`` gets the path of the downloaded file and raises ValueError if it is unusable.
+    Missing parent folders are made.
 
-    Raises
-    ------
-    OSError
-        If the file cannot be downloaded, or its checksum is wrong; says which file to save
-        where. Only a broken download of known ``sha256`` leaves something, ``<name>.part``,
-        which the next call continues if the server can.
-    ImportError
-        If requests or filelock is missing.
+    Raises OSError if the file cannot be downloaded, or its checksum is wrong; the message says
+    which file to save where. Only a broken download of known ``sha256`` leaves something,
+    ``<name>.part``, which the next call continues if the server can.
     """
     if path.is_file():
         return _check_existing(path, sha256)

@@ -25,22 +25,9 @@ def plain_names(folder: Path) -> list[str]:
 def read_plain(path: Path, text: Iterable[str] = ()) -> pd.DataFrame:
     """Read a table with a header and the last column ``target``; only empty cells are missing.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    text : iterable of str, default=()
-        Columns of text, even if they look like numbers.
-
-    Returns
-    -------
-    DataFrame
-        Text columns other than the target are pandas categories.
-
-    Raises
-    ------
-    ValueError
-        If the file cannot be read, or its last column is not a complete ``target``.
+    Columns in ``text`` hold text even if they look like numbers; text columns other than the
+    target become pandas categories. Raises ValueError if the file cannot be read, or its last
+    column is not a complete ``target``.
     """
     try:
         # "None" and "NA" are values in some tables.
@@ -72,24 +59,10 @@ def _with_categories(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_table(card: UciCard, contents: Sequence[bytes]) -> pd.DataFrame:
-    """Read the table of a card; rows without a target are left out.
+    """Read the table of a card from its members and then its label members.
 
-    Parameters
-    ----------
-    card : UciCard
-        Describes the files.
-    contents : sequence of bytes
-        Its members, then its label members.
-
-    Returns
-    -------
-    DataFrame of shape (rows, features + 1)
-        Features in the order of the card, then ``target``.
-
-    Raises
-    ------
-    ValueError
-        If the files do not hold what the card says.
+    Features come in the order of the card, then ``target``; rows without a target are left out.
+    Raises ValueError if the files do not hold what the card says.
     """
     names, files = list(card.columns), card.files
     if files.label_members:
@@ -145,20 +118,7 @@ def to_bunch(
 ) -> Bunch | tuple:
     """Return a table whose last column is ``target`` as scikit-learn's fetchers do.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Features, then ``target``.
-    task : {"classification", "regression"}
-        What is predicted.
-    as_frame, return_X_y : bool
-        As in scikit-learn.
-    **more
-        Further entries of the Bunch.
-
-    Returns
-    -------
-    Bunch, or tuple (data, target)
+    ``more`` are further entries of the Bunch.
     """
     data, target = frame.drop(columns=TARGET), frame[TARGET]
     if not as_frame:
