@@ -175,17 +175,17 @@ def test_training_skips_unreadable_files(tmp_path):
     assert str(broken) in result.stderr
 
 
-@pytest.mark.parametrize("content", [b"", b"no sound at all"])
-def test_a_word_without_a_readable_file_is_named(tmp_path, content):
+def test_a_word_without_a_readable_file_is_named(tmp_path):
     root, model = write_tones(tmp_path / "tones"), tmp_path / "tones.speech"
-    for path in (root / "mid").iterdir():
-        path.write_bytes(content)
-    common = ("--on-error", "skip", "--validation-fraction", "0")
-    result = call("train", root, "--output", model, *SMALL, *common)
-    assert result.exit_code == 2
-    assert "Error: word 'mid' has no training clip that can be read" in result.stderr
-    assert "Left out 4 files" in result.stderr
-    assert not model.exists()
+    for content in (b"", b"no sound at all"):
+        for path in (root / "mid").iterdir():
+            path.write_bytes(content)
+        common = ("--on-error", "skip", "--validation-fraction", "0")
+        result = call("train", root, "--output", model, *SMALL, *common)
+        assert result.exit_code == 2
+        assert "Error: word 'mid' has no training clip that can be read" in result.stderr
+        assert "Left out 4 files" in result.stderr
+        assert not model.exists()
 
 
 def test_only_models_are_overwritten(tones, tmp_path):
@@ -208,13 +208,9 @@ def test_an_evaluation_that_a_bad_file_ends_keeps_its_predictions(trained, tmp_p
     assert "12 predictions are kept" in result.stdout
     assert [path.name for path in folder.iterdir()] == ["predictions-unfinished.csv"]
     assert len(pd.read_csv(folder / "predictions-unfinished.csv")) == 12
-
-
-def test_an_evaluation_that_fails_leaves_no_folder(trained, tmp_path):
-    folder = tmp_path / "report"
-    result = call("evaluate", trained[0], tmp_path / "nowhere", "--output", folder)
-    assert result.exit_code == 2
-    assert not folder.exists()
+    none = tmp_path / "none"
+    assert call("evaluate", trained[0], tmp_path / "nowhere", "--output", none).exit_code == 2
+    assert not none.exists()
 
 
 BAD_OPTIONS = {
@@ -235,14 +231,10 @@ def test_bad_options_of_training_are_one_line(tones, tmp_path):
         assert message in result.stderr
         assert result.stderr.startswith("Error: ")
         assert not any(tmp_path.iterdir())
-
-
-def test_folders_that_cannot_be_trained_on(tmp_path):
     lonely = write_tones(tmp_path / "lonely", words=["low"])
     for root in (tmp_path / "nowhere", lonely):
         result = call("train", root, "--output", tmp_path / "m", *SMALL)
-        assert result.exit_code == 2
-        assert root.name in result.stderr
+        assert (result.exit_code, root.name in result.stderr) == (2, True)
     assert not (tmp_path / "m").exists()
 
 
