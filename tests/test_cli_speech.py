@@ -77,7 +77,7 @@ def test_a_killed_training_is_resumed_and_ends_with_the_same_bits(tones, trained
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    wait_for(tmp_path / "tones.speech.checkpoint")
+    wait_for(tmp_path / "tones.speech.resume")
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -86,15 +86,15 @@ def test_a_killed_training_is_resumed_and_ends_with_the_same_bits(tones, trained
     assert result.exit_code == 0, result.output
     assert "Training 1/8" not in result.stdout
     assert numbers(model) == numbers(trained[0])
-    assert not (tmp_path / "tones.speech.checkpoint").exists()
+    assert not (tmp_path / "tones.speech.resume").exists()
 
 
 def test_ctrl_c_keeps_what_is_done(tones, trained, tmp_path):
     model = tmp_path / "tones.speech"
-    checkpoint = tmp_path / "tones.speech.checkpoint"
+    resume_file = tmp_path / "tones.speech.resume"
 
     def interrupt():
-        wait_for(checkpoint)
+        wait_for(resume_file)
         os.kill(os.getpid(), signal.SIGINT)
 
     waiting = threading.Thread(target=interrupt)
@@ -104,7 +104,7 @@ def test_ctrl_c_keeps_what_is_done(tones, trained, tmp_path):
     assert result.exit_code == 130
     assert "Run the same command to resume" in result.stdout.replace("\n", " ")
     assert not model.exists()
-    assert checkpoint.exists()
+    assert resume_file.exists()
     assert call("train", tones, "--output", model, *SMALL).exit_code == 0
     assert numbers(model) == numbers(trained[0])
 

@@ -48,7 +48,7 @@ def train(
 ) -> bool:
     """Train on a folder of clips and save the model; return False if stopped by Ctrl-C.
 
-    The state of training is saved after every epoch in ``<output>.checkpoint``. If training is
+    The state of training is saved after every epoch in ``<output>.resume``. If training is
     stopped or killed, the same call resumes it and ends with the same model. A picture of the
     losses is saved as ``<output>-loss.png``. ``recipe`` are parameters of
     :func:`~mixup_tab.audio.speech_classifier`; the other options are those of the command.
@@ -72,17 +72,17 @@ def train(
         )
     list_skipped([*folder.skipped, *training.skipped, *validation.skipped])
     _check_words([*folder.target, *_words_skipped(folder, root)], training.y)
-    checkpoint = output.with_name(f"{output.name}.checkpoint")
+    resume_file = output.with_name(f"{output.name}.resume")
     started = time.perf_counter()
     try:
-        fit(pipeline, training, validation, checkpoint, console)
+        fit(pipeline, training, validation, resume_file, console)
     except KeyboardInterrupt:
-        console.print(_stopped(checkpoint), soft_wrap=True, markup=False)
+        console.print(_stopped(resume_file), soft_wrap=True, markup=False)
         return False
     card = _card(pipeline, recipe, training, validation)
     save_speech_model(output, pipeline, card)
     picture = draw_losses(pipeline, output)
-    checkpoint.unlink(missing_ok=True)
+    resume_file.unlink(missing_ok=True)
     _print_result(card, split, console)
     seconds = time.perf_counter() - started
     console.print(f"Trained in {seconds:,.0f} s; losses: {picture}", soft_wrap=True)
@@ -107,10 +107,10 @@ def _words_skipped(folder: Bunch, root: str | os.PathLike) -> list[str]:
     return [path.split(os.sep)[0] for path in paths]
 
 
-def _stopped(checkpoint: Path) -> str:
-    if not checkpoint.exists():
+def _stopped(resume_file: Path) -> str:
+    if not resume_file.exists():
         return "Stopped before the end of the first epoch."
-    return f"Stopped; the state is saved in {checkpoint}. Run the same command to resume."
+    return f"Stopped; the state is saved in {resume_file}. Run the same command to resume."
 
 
 def _card(
@@ -283,13 +283,13 @@ def fit(
     pipeline: Pipeline,
     training: LabelledClips,
     validation: LabelledClips,
-    checkpoint: Path,
+    resume_file: Path,
     console: Console,
     title: str = "Training",
 ) -> None:
-    """Fit the net of a pipeline on waveforms, resuming from a checkpoint if it exists.
+    """Fit the net of a pipeline on waveforms, resuming from a file if it exists.
 
-    The checkpoint is written after every epoch. Raises ValueError if a word of the validation
+    The file is written after every epoch. Raises ValueError if a word of the validation
     clips has no training clip, and lets KeyboardInterrupt through.
     """
     net, words = pipeline[-1], np.unique(training.y)
@@ -297,7 +297,7 @@ def fit(
     codes = np.searchsorted(words, validation.y)
     with ProgressBar(title, None, console=console) as bar, interrupts_pass():
         own = list(net.callbacks or ())
-        callbacks = [Validation(validation.X, codes, bar), Checkpoint(checkpoint)]
+        callbacks = [Validation(validation.X, codes, bar), Checkpoint(resume_file)]
         net.set_params(callbacks=[*own, *callbacks])
         net.fit(training.X, training.y)
         net.set_params(callbacks=own or None)
