@@ -30,8 +30,9 @@ from mixup_tab.audio.saving import (
     versions,
 )
 from mixup_tab.displays.loss_curve import LossCurveDisplay
-from mixup_tab.training import Checkpoint
-from mixup_tab.training.net import interrupts_pass
+from mixup_tab.training.resume_file import ResumeFile
+from mixup_tab.training.state import mixed_epochs
+from mixup_tab.training.stopping import propagate_interrupt
 
 SUBSETS = ("train", "validation", "test")
 
@@ -265,7 +266,8 @@ class Validation(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Predict the held-out clips."""
-        mixed = np.max(net.alpha) > 0 and len(net.history) > net.warmup_epochs
+        epochs = mixed_epochs(net.mixing_span, net.max_epochs)
+        mixed = np.max(net.alpha) > 0 and epochs[len(net.history) - 1]
         remark = "loss on mixed clips" if mixed else "training loss"
         remark += f" {net.history[-1, 'train_loss']:.3f}"
         if len(self.X):
@@ -295,9 +297,9 @@ def fit(
     net, words = pipeline[-1], np.unique(training.y)
     _check_words(validation.y, words)
     codes = np.searchsorted(words, validation.y)
-    with ProgressBar(title, None, console=console) as bar, interrupts_pass():
+    with ProgressBar(title, None, console=console) as bar, propagate_interrupt():
         own = list(net.callbacks or ())
-        callbacks = [Validation(validation.X, codes, bar), Checkpoint(resume_file)]
+        callbacks = [Validation(validation.X, codes, bar), ResumeFile(resume_file)]
         net.set_params(callbacks=[*own, *callbacks])
         net.fit(training.X, training.y)
         net.set_params(callbacks=own or None)
@@ -307,9 +309,9 @@ def draw_losses(pipeline: Pipeline, output: Path) -> Path:
     """Save the loss curves of a fitted pipeline as ``<output>-loss.png``; return that path."""
     net = pipeline[-1]
     validation = [row["valid_loss"] for row in net.net_.history if "valid_loss" in row]
-    curves = LossCurveDisplay(
-        net.loss_curve_, validation, warmup_epochs=net.warmup_epochs, mixed=net.alpha_ > 0
-    )
+    epochs = mixed_epochs(net.mixing_span, net.net_.max_epochs)
+    mixed = [net.alpha_ > 0 and epoch for epoch in epochs[: net.n_iter_]]
+    curves = LossCurveDisplay(net.loss_curve_, validation, mixed=mixed)
     picture = output.with_name(f"{output.name}-loss.png")
     content = io.BytesIO()
     curves.plot().figure_.savefig(content, format="png", dpi=150)
