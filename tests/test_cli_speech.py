@@ -216,7 +216,7 @@ def test_an_evaluation_that_a_bad_file_ends_keeps_its_predictions(trained, tmp_p
 BAD_OPTIONS = {
     ("--model", "alexnet"): "model must be one of",
     ("--level", "label"): "level must be one of",
-    ("--alpha", "-1"): "alpha must be a finite number of at least 0",
+    ("--alpha", "-1"): "The 'alpha' parameter",
     ("--on-error", "ignore"): "on_error",
     ("--validation-fraction", "0.9"): "validation_fraction must lie in",
     ("--device", "abacus"): "device='abacus' cannot be used here",
