@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from rich.console import Console
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
@@ -29,7 +30,7 @@ from mixup_tab.audio.saving import (
     save_speech_model,
     versions,
 )
-from mixup_tab.displays.loss_curve import LossCurveDisplay
+from mixup_tab.displays import LossCurveDisplay
 from mixup_tab.training.resume_file import ResumeFile
 from mixup_tab.training.state import mixed_epochs
 from mixup_tab.training.stopping import propagate_interrupt
@@ -307,13 +308,11 @@ def fit(
 
 def draw_losses(pipeline: Pipeline, output: Path) -> Path:
     """Save the loss curves of a fitted pipeline as ``<output>-loss.png``; return that path."""
-    net = pipeline[-1]
-    validation = [row["valid_loss"] for row in net.net_.history if "valid_loss" in row]
-    epochs = mixed_epochs(net.mixing_span, net.net_.max_epochs)
-    mixed = [net.alpha_ > 0 and epoch for epoch in epochs[: net.n_iter_]]
-    curves = LossCurveDisplay(net.loss_curve_, validation, mixed=mixed)
+    # A figure of its own: pyplot would keep it open.
+    axes = Figure(figsize=(5.5, 3.5), layout="constrained").subplots()
+    curves = LossCurveDisplay.from_estimator(pipeline, ax=axes)
     picture = output.with_name(f"{output.name}-loss.png")
     content = io.BytesIO()
-    curves.plot().figure_.savefig(content, format="png", dpi=150)
+    curves.figure_.savefig(content, format="png", dpi=150)
     write_whole(picture, content.getvalue())
     return picture
