@@ -65,8 +65,8 @@ def main(folder=None):
         ]
     )
 
-    # %% 4. α, the rule and when to mix are parameters like any other. Folds keep speakers apart:
-    # familiar voices would make scores too good.
+    # %% 4. α, the rule and when to mix are parameters like any other. Folds keep speakers
+    # apart: familiar voices would make scores too good.
     search = GridSearchCV(
         pipeline,
         [
