@@ -2,14 +2,14 @@
 Short spoken words
 ==================
 
-From a folder of clips to labels: the clips of a folder with one subfolder per word are read,
-turned into spectrograms on the device, mixed, and learned. Where Google's Speech Commands lie
-in the data home (``mixup_tab.datasets.get_data_home``), some of its clips are used; else the
-script synthesises "words" from sine tones. It downloads nothing.
+Train on a folder of clips with one subfolder per word: clips are read, turned into spectrograms
+on the device, mixed, and learned. If the data home (``mixup_tab.datasets.get_data_home``) holds
+Google's Speech Commands, some of its clips are used; else the script synthesises "words" from
+sine tones. It downloads nothing.
 """
 
 # %%
-# The clips: real ones, or sweeps and chords that four "speakers" say at their own pitch.
+# The clips: real ones, or sweeps and chords by four "speakers", each with its own pitch.
 import tempfile
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from mixup_tab.audio import (
 from mixup_tab.displays import LossCurveDisplay, MixedPairDisplay, SpectrogramDisplay
 
 RATE = 16_000
-# Frequencies at the beginning and at the end of every voice of a "word", in Hz.
+# Frequencies at the beginning and the end of every voice of a "word", in Hz.
 WORDS = {
     "rise": [(400, 1600)],
     "fall": [(1600, 400)],
@@ -70,23 +70,23 @@ try:
 except OSError:
     write_words(folder.name)
     clips = load_audio_folder(folder.name)
-    print("Clips: synthesised from sine tones, because no real ones are there")
+    print("Clips: synthesised from sine tones, because there are no real ones")
     some = np.arange(len(clips.data))
 paths, words, speakers = clips.data[some], clips.target[some], clips.speakers[some]
 
 # %%
-# No speaker is in both parts: a net that has learned voices would fail here.
+# No speaker is in both parts, so that learning voices does not help.
 split = GroupShuffleSplit(n_splits=1, test_size=0.25, random_state=0)
 train, test = next(split.split(paths, words, groups=speakers))
 
 # %%
-# The recommended pipeline: files to waveforms, and a net that makes its own spectrograms.
+# The recommended pipeline: files to waveforms, and a net that computes spectrograms.
 model = speech_classifier("lenet", alpha=0.2, max_epochs=25, random_state=0)
 model.fit(paths[train], words[train])
 print(f"{len(train)} training clips; test accuracy {model.score(paths[test], words[test]):.3f}")
 
 # %%
-# What mixing does to two spectrograms, and what became of the training.
+# What mixing does to two spectrograms, how training went, and which words are confused.
 figure, axes = plt.subplots(2, 3, figsize=(13, 7), layout="constrained")
 pair = [train[0], train[words[train] != words[train[0]]][0]]
 waveforms = read_clips(paths[pair]).waveforms

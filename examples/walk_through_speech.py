@@ -2,9 +2,9 @@
 Real clips, step by step
 ========================
 
-From a folder of recorded words to a saved model, with every choice made on training clips and
-speakers kept apart throughout. Give it a folder with one subfolder per word, or nothing to
-download Google's Speech Commands (2.3 GB):
+From a folder of recorded words to a tested model, with every choice made on training clips and
+speakers kept apart throughout. Give it a folder with one subfolder per word; without one it
+downloads Google's Speech Commands (2.3 GB):
 
     python examples/walk_through_speech.py FOLDER
 
@@ -34,23 +34,23 @@ from mixup_tab.nets import BCResNet
 
 
 def main(folder=None):
-    # %% 1. The clips: paths, words, and who speaks. They stay on disk until they are needed.
+    # %% 1. The clips: paths, words and speakers. The sounds stay on disk until needed.
     clips = fetch_speech_commands(task=10) if folder is None else load_audio_folder(folder)
     print(clips.frame.groupby("label").size())
     paths, words, speakers = clips.data, clips.target, clips.speakers
     if speakers is None:
-        sys.exit("The file names do not say who speaks: give load_audio_folder(speaker=...).")
+        sys.exit("File names do not show the speakers: use load_audio_folder(speaker=...).")
 
-    # %% 2. A test part that no choice below looks at. A folder with lists has its own.
+    # %% 2. A test part that no choice below uses. A folder with lists has its own.
     if clips.subset is not None:
         train, test = (np.flatnonzero(clips.subset == part) for part in ("train", "test"))
     else:
         split = GroupShuffleSplit(n_splits=1, test_size=0.2, random_state=0)
         train, test = next(split.split(paths, words, speakers))
 
-    # %% 3. The pipeline. Files become waveforms of 16-bit integers; everything after that
-    # happens on the device, batch by batch: noise and shifts, the spectrogram, mixing, masks.
-    # ``mixup_tab.audio.speech_classifier`` makes the like with the settings that we recommend.
+    # %% 3. The pipeline. Files become waveforms of 16-bit integers; everything else runs on the
+    # device, batch by batch: noise and shifts, the spectrogram, mixing, masks.
+    # ``mixup_tab.audio.speech_classifier`` makes a similar one with recommended settings.
     module = partial(
         FromWaveform,
         net=BCResNet,
@@ -65,8 +65,8 @@ def main(folder=None):
         ]
     )
 
-    # %% 4. α, the rule and when to mix are parameters like any other. Folds keep
-    # speakers apart: a net that has heard a voice before is judged too well.
+    # %% 4. α, the rule and when to mix are parameters like any other. Folds keep speakers
+    # apart: familiar voices would make scores too good.
     search = GridSearchCV(
         pipeline,
         [
@@ -94,8 +94,8 @@ def main(folder=None):
     ).figure_.savefig("confusion.png", bbox_inches="tight")
     LossCurveDisplay.from_estimator(search.best_estimator_).figure_.savefig("loss.png")
 
-    # %% 6. A model to keep and to pass on is trained from the command line, which can be killed
-    # and goes on, and writes a file that runs no code when it is opened:
+    # %% 6. To keep or share a model, train it from the command line, which resumes after a kill
+    # and writes a file that runs no code when it is loaded:
     print(
         "mixup-tab speech train FOLDER --alpha "
         f"{search.best_params_['net__alpha']} --output words.speech\n"

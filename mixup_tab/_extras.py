@@ -5,6 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+# torchaudio only loads with the torch that it was built for.
+TORCHAUDIO_PAIR = "torch>=2.11 with torchaudio>=2.11.1"
+
 
 def import_extra(module: str, extra: str) -> Any:
     """Import a module that an optional extra installs.
@@ -33,9 +36,11 @@ def import_extra(module: str, extra: str) -> Any:
     """
     try:
         return import_module(module)
-    except (ImportError, OSError) as error:  # OSError: a shared library is missing
+    # OSError, RuntimeError: a shared library is missing, or built for another one.
+    except (ImportError, OSError, RuntimeError) as error:
         name = module.partition(".")[0]
+        fitting = f" It must fit torch: {TORCHAUDIO_PAIR}." if name == "torchaudio" else ""
         raise ImportError(
             f"This needs {name}, which cannot be imported ({error}). Run "
-            f'python -m pip install "mixup-tab[{extra}]".'
+            f'python -m pip install "mixup-tab[{extra}]".{fitting}'
         ) from error

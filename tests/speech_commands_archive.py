@@ -6,7 +6,7 @@ import wave
 
 import numpy as np
 
-from mixup_tab.audio.sound_cards import sound_cards
+from mixup_tab.audio.speech_commands import sound_cards
 
 SPEAKERS = {"train": "0a0a0a0a", "validation": "1b1b1b1b", "test": "2c2c2c2c"}
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}

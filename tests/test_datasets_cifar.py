@@ -76,7 +76,7 @@ def test_the_python_version_is_told_from_a_wrong_folder(tmp_path):
         load_cifar(tmp_path)
     assert "Python version" not in str(caught.value)
     (tmp_path / "data_batch_1").write_bytes(b"\x80\x04")
-    with pytest.raises(ValueError, match="the Python version, which is not read"):
+    with pytest.raises(ValueError, match="the Python version, which is not supported"):
         load_cifar(tmp_path)
 
 
@@ -85,7 +85,9 @@ def test_a_file_cut_short_is_named(made, keep):
     name, folder, files, _ = made
     path = folder / next(iter(files))
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=rf"{path.name} has {keep:,} bytes, .*cut short"):
+    with pytest.raises(
+        ValueError, match=rf"{path.name} has {keep:,} bytes but should have .*truncated"
+    ):
         load_cifar(folder, name)
 
 

@@ -1,3 +1,5 @@
+"""Tables of the UCI archive: their cards, archives, and plain files."""
+
 import io
 import zipfile
 from dataclasses import replace
@@ -10,17 +12,15 @@ from data_server import serving
 from sklearn.utils import Bunch
 
 from mixup_tab.datasets import fetch_uci, get_data_home, list_uci, uci
-from mixup_tab.datasets.cards import cards
-from mixup_tab.datasets.plain import plain_names
+from mixup_tab.datasets.cards import TYPES, cards, expand, parse
+from mixup_tab.datasets.home import facts
+from mixup_tab.datasets.tables import plain_names
 
 SHARED = Path(__file__).parents[2] / "shared" / "uci"
 CARDS = cards()
-# Large tables would only take longer here.
-SMALL = [
-    name
-    for name in sorted(set(CARDS) & set(plain_names(SHARED)))
-    if CARDS[name].rows * CARDS[name].features < 60_000
-]
+AS_FILES = sorted(set(CARDS) & set(plain_names(SHARED)))
+PAPER = {"abalone", "arcene", "arrhythmia", "htru2", "iris", "phishing-websites"}
+needs_tables = pytest.mark.skipif(not AS_FILES, reason="../shared/uci is missing")
 
 
 def plain_file(folder, name, text):
@@ -52,7 +52,7 @@ def as_the_archive_has_it(card, frame):
     head = [separator.join(columns)] if files.header else []
     contents = {}
     for part, rows in enumerate(np.array_split(np.arange(len(frame)), len(files.members))):
-        lines = frame.iloc[rows][columns].agg(separator.join, axis=1)
+        lines = map(separator.join, frame.iloc[rows][columns].to_numpy())
         text = "\n".join([*head, *(f"{mark} skipped" for mark in files.skip), *lines, ""])
         contents[files.members[part]] = text.encode(files.encoding)
         if files.label_members:
@@ -73,24 +73,33 @@ def iris_rows():
     return "\n".join(f"{i / 10},3.5,1.4,0.2,Iris-{'abc'[i % 3]}" for i in range(150))
 
 
-@pytest.mark.skipif(not SMALL, reason="the folder of plain tables is not here")
-def test_many_sets_are_compared_below():
-    assert len(SMALL) >= 35
+def smallest_of_each_layout(cells=60_000):
+    """Name of one table for every way in which a card says how to read files."""
+    layouts = {}
+    for name in sorted(AS_FILES, key=lambda name: CARDS[name].rows * CARDS[name].features):
+        card, files = CARDS[name], replace(CARDS[name].files, members=(), label_members=())
+        several = len(card.files.members) > 1
+        layout = str((files, several, "drop" in card.columns.values(), bool(card.labels)))
+        if card.rows * card.features < cells:
+            layouts.setdefault(layout, []).append(name)
+    return [names[0] for names in layouts.values()]
 
 
+@needs_tables
 @pytest.mark.usefixtures("_any_archive")
-@pytest.mark.parametrize("name", SMALL)
-def test_archive_and_plain_file_give_the_same_table(tmp_path, name):
-    card = CARDS[name]
-    raw = pd.read_csv(SHARED / f"{name}.csv.gz", dtype=str, keep_default_na=False)
-    path = uci.archive_path(card, tmp_path)
-    archive(path, **as_the_archive_has_it(card, raw))
-    fetched = fetch_uci(name, data_home=tmp_path, download_if_missing=False)
-    plain = fetch_uci(name, data_home=SHARED)
-    pd.testing.assert_frame_equal(fetched.frame, plain.frame, check_dtype=False)
-    kinds = zip(fetched.data.dtypes, plain.data.dtypes, strict=True)
-    assert all((a == "category") == (b == "category") for a, b in kinds)
-    assert fetched.target_names == plain.target_names
+def test_archive_and_plain_file_give_the_same_table(tmp_path):
+    names = smallest_of_each_layout()
+    assert len(names) >= 10
+    for name in names:
+        card = CARDS[name]
+        raw = pd.read_csv(SHARED / f"{name}.csv.gz", dtype=str, keep_default_na=False)
+        archive(uci.archive_path(card, tmp_path), **as_the_archive_has_it(card, raw))
+        fetched = fetch_uci(name, data_home=tmp_path, download_if_missing=False)
+        plain = fetch_uci(name, data_home=SHARED)
+        pd.testing.assert_frame_equal(fetched.frame, plain.frame, check_dtype=False)
+        dtypes = zip(fetched.data.dtypes, plain.data.dtypes, strict=True)
+        assert all((a == "category") == (b == "category") for a, b in dtypes), name
+        assert fetched.target_names == plain.target_names
 
 
 def test_a_set_is_downloaded_once(tmp_path, monkeypatch, iris_rows):
@@ -117,17 +126,14 @@ def test_an_archive_with_too_few_rows_is_not_kept(tmp_path, monkeypatch, iris_ro
 
 
 @pytest.mark.usefixtures("_any_archive")
-def test_an_archive_put_there_by_hand_that_is_no_good_is_named(tmp_path):
+def test_an_unusable_or_missing_archive_is_named(tmp_path):
     path = uci.archive_path(CARDS["iris"], tmp_path)
     archive(path, **{"iris.data": "1,2,3\n4,5,6\n"})
-    with pytest.raises(ValueError, match=f"{path} is no good.*3 columns.*Remove it"):
+    with pytest.raises(ValueError, match=f"{path} is unusable.*3 columns.*Delete it"):
         fetch_uci("iris", data_home=tmp_path)
-
-
-def test_offline_it_says_which_file_to_put_where(tmp_path):
-    with pytest.raises(OSError, match=r"static/public/53/iris\.zip.* save it as") as caught:
+    path.unlink()
+    with pytest.raises(OSError, match=rf"/53/iris\.zip yourself and save it as {path}"):
         fetch_uci("iris", data_home=tmp_path, download_if_missing=False)
-    assert str(tmp_path / "uci" / "53" / "iris.zip") in str(caught.value)
 
 
 def test_a_plain_file_needs_no_card(tmp_path):
@@ -142,11 +148,8 @@ def test_a_plain_file_needs_no_card(tmp_path):
     assert found.target.tolist() == [0, 1, 0]
     assert found.target_names == [0, 1]
     assert found.feature_names == ["a", "b", "c"]
-
-
-def test_fractions_are_a_regression_target(tmp_path):
-    plain_file(tmp_path, "mine", "a,target\n1,0.5\n2,1.5\n")
-    found = fetch_uci("mine", data_home=tmp_path)
+    plain_file(tmp_path, "fractions", "a,target\n1,0.5\n2,1.5\n")
+    found = fetch_uci("fractions", data_home=tmp_path)
     assert (found.task, found.target_names) == ("regression", None)
 
 
@@ -163,32 +166,27 @@ def test_the_card_says_what_is_a_category(tmp_path):
     assert found.data["husband_occupation"].dtype == "category"
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [("target,a\n0,1\n", "'target' as its last column"), ("a,target\n1,\n2,1\n", "every row")],
-)
-def test_a_plain_file_in_another_form_is_refused(tmp_path, text, message):
-    plain_file(tmp_path, "mine", text)
-    with pytest.raises(ValueError, match=message):
-        fetch_uci("mine", data_home=tmp_path)
-
-
-def test_a_plain_file_cut_short_is_named(tmp_path):
+def test_plain_files_in_another_form_are_refused(tmp_path):
+    wrong = {
+        "target,a\n0,1\n": "'target' as its last column",
+        "a,target\n1,\n2,1\n": "every row",
+    }
+    for text, message in wrong.items():
+        plain_file(tmp_path, "mine", text)
+        with pytest.raises(ValueError, match=message):
+            fetch_uci("mine", data_home=tmp_path)
     plain_file(tmp_path, "mine", "a,target\n" + "\n".join(f"{i},0" for i in range(999)))
     path = tmp_path / "mine.csv.gz"
     path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(ValueError, match=f"{path} is not a whole gzip file"):
+    with pytest.raises(ValueError, match=f"{path} is not a complete gzip file"):
         fetch_uci("mine", data_home=tmp_path)
 
 
-@pytest.mark.parametrize("name", ["../mine", "iriss", "", 3, "uci/53/iris"])
-def test_names_that_are_not_known_are_refused(tmp_path, name):
+def test_unknown_names_are_refused_and_similar_ones_offered(tmp_path):
     plain_file(tmp_path, "mine", "a,target\n1,0\n")
-    with pytest.raises(ValueError, match=r"not known.*list_uci"):
-        fetch_uci(name, data_home=tmp_path / "uci")
-
-
-def test_similar_names_are_offered(tmp_path):
+    for name in ("../mine", "iriss", "", 3, "uci/53/iris"):
+        with pytest.raises(ValueError, match=r"not known.*list_uci"):
+            fetch_uci(name, data_home=tmp_path / "uci")
     with pytest.raises(ValueError, match=r"Similar: .*iris"):
         fetch_uci("iriss", data_home=tmp_path)
 
@@ -223,15 +221,96 @@ def test_the_list_holds_cards_and_plain_files(tmp_path):
     assert pd.isna(table.loc["airfoil", "classes"])
 
 
-def test_the_environment_says_where_data_lies(tmp_path, monkeypatch):
+def test_where_data_is_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("MIXUP_TAB_DATA", str(tmp_path))
     assert get_data_home() == tmp_path
     assert get_data_home(tmp_path / "other") == tmp_path / "other"
     monkeypatch.delenv("MIXUP_TAB_DATA")
     assert get_data_home() == Path("~/mixup_tab_data").expanduser()
-
-
-def test_a_file_is_no_data_home(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"data_home=.* is not a folder"):
         list_uci(tmp_path / "file")
+
+
+# ------------------------------------------------------------------------------ cards
+
+
+def test_cards_agree_with_themselves():
+    assert len(CARDS) >= 46
+    assert {name for name, card in CARDS.items() if card.paper} == PAPER
+    wrong = {name: fault for name, card in CARDS.items() for fault in faults(card)}
+    assert wrong == {}
+
+
+def faults(card):
+    page = f"https://archive.ics.uci.edu/static/public/{card.uci}/"
+    checks = {
+        "types": set(card.columns.values()) <= set(TYPES),
+        "target": card.columns[card.target] in ("number", "category"),
+        "features": len(card.feature_names) == card.features,
+        "names": not {card.target, "target"} & set(card.feature_names),
+        "task": card.task == ("classification" if card.classes else "regression"),
+        "labels": len(card.files.label_members) in (0, len(card.files.members)),
+        "missing": card.missing or not card.files.missing,
+        "url": card.url.startswith(page) and card.url.endswith(".zip"),
+        "sha256": card.sha256 is None or len(bytes.fromhex(card.sha256)) == 32,
+        "doi": card.doi is None or card.doi.startswith("10.24432/C5"),
+        "citation": card.citation.endswith("UCI Machine Learning Repository."),
+    }
+    return [check for check, right in checks.items() if not right]
+
+
+def test_cards_of_one_archive_agree_but_read_different_tables():
+    for one in CARDS.values():
+        for other in CARDS.values():
+            same = (one.uci == other.uci, one.url == other.url)
+            assert all(same) or not any(same), f"{one.name}, {other.name}"
+            if one.uci == other.uci:
+                assert (one.sha256, one.doi) == (other.sha256, other.doi)
+            else:
+                assert one.doi is None or one.doi != other.doi
+    read = [(card.uci, card.files.members, card.target) for card in CARDS.values()]
+    assert len(set(read)) == len(read)
+
+
+def test_a_description_has_size_source_licence_and_citation():
+    text = CARDS["abalone"].description()
+    for part in ("4177 rows, 8 features", "28 classes", "10.24432/C55C7W", "CC BY 4.0", "Nash"):
+        assert part in text
+    assert "74.0 % (ERM) and 73.6 % (mixup)" in text
+
+
+def test_unknown_fields_of_a_card_are_refused_and_runs_of_names_written_out():
+    text = (facts("uci") / "iris.toml").read_text(encoding="utf-8")
+    assert parse("iris", text) == CARDS["iris"]
+    with pytest.raises(TypeError, match="sha265"):
+        parse("iris", f'sha265 = "00"\n{text}')
+    names = expand({"p-1": "number", "x9..x11": "drop", "a..b": "number"})
+    assert list(names) == ["p-1", "x9", "x10", "x11", "a..b"]
+
+
+@pytest.mark.slow
+@needs_tables
+def test_cards_agree_with_the_plain_files():
+    assert len(AS_FILES) >= 46
+    assert set(AS_FILES) >= PAPER
+    wrong = {name: fault for name in AS_FILES for fault in faults_of_file(name, CARDS[name])}
+    assert wrong == {}
+
+
+def faults_of_file(name, card):
+    frame = pd.read_csv(
+        SHARED / f"{name}.csv.gz", keep_default_na=False, na_values=[""], low_memory=False
+    )
+    features = frame.drop(columns="target")
+    types = {column: card.columns[column] for column in features}
+    types["target"] = card.columns[card.target]
+    numeric = {column: pd.api.types.is_numeric_dtype(frame[column]) for column in frame}
+    checks = {
+        "shape": frame.shape == (card.rows, card.features + 1),
+        "classes": card.classes in (None, frame["target"].nunique()),
+        "missing": features.isna().sum().sum() == card.missing,
+        "names": list(features) == card.feature_names,
+        "types": all((types[column] == "number") == numeric[column] for column in frame),
+    }
+    return [check for check, right in checks.items() if not right]

@@ -1,4 +1,4 @@
-"""Random changes of sounds that leave the word what it was, on any device."""
+"""Random changes of sounds that do not change the word, on any device."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mixup_tab.audio.durations import check_count
-from mixup_tab.audio.layers import as_waveforms
+from mixup_tab.audio.waveforms import as_waveforms, check_count
 
-# Recordings of noise that are made where none are given: from white to brown.
+# Synthetic recordings of noise, from white to brown, if none are given.
 _NOISES, _NOISE_SAMPLES = 16, 1 << 16
 _QUIET = 1e-8
-_GAINS = 9  # of a filter
+_GAINS = 9  # frequencies of a filter
 
 
 class WaveAugment(nn.Module):
-    """Shifts clips in time, plays them at other speeds, filters them, and adds noise.
+    """Shift clips in time, change their speed, filter them, and add noise.
 
-    Every clip of a batch gets a shift, a speed, a filter and a noise of its own; what is pushed
-    in from outside is silence. Speed changes pitch as well, as between speakers (Ko et al.
-    2015, "Audio augmentation for speech recognition"); a filter is another microphone or room
-    (after Nam et al. 2022, arXiv 2110.03282). In evaluation mode nothing happens. Random
-    numbers come from torch's functions; in :class:`~mixup_tab.MixupNet` they follow the seed.
+    Every clip of a batch gets its own shift, speed, filter and noise; gaps are filled with
+    silence. Speed changes pitch as well, as between speakers (Ko et al. 2015, "Audio
+    augmentation for speech recognition"); a filter stands for another microphone or room (after
+    Nam et al. 2022, arXiv 2110.03282). In evaluation mode nothing changes. Random numbers come
+    from torch's functions; :class:`~mixup_tab.MixupNet` seeds them.
 
     Parameters
     ----------
     shift : float, default=0.1
-        Largest shift as a share of the clip, either way, in [0, 1).
+        Largest shift in either direction, as a share of the clip, in [0, 1).
     speed : float, default=0.15
-        Largest change of speed: uniform on a logarithmic scale between 1 / (1 + speed) and
-        1 + speed; 0 is none.
+        Largest change of speed: factors are log-uniform between 1 / (1 + speed) and 1 + speed;
+        0 is none.
     filter_db : float, default=6.0
-        Standard deviation of the gains of a filter in dB, at nine frequencies equally far apart
-        in mel and linear in between; 0 is no filter.
+        Standard deviation of a filter's gains in dB, at nine frequencies equally spaced in mel,
+        with linear interpolation; 0 is no filter.
     sample_rate : int, default=16_000
-        Samples per second, which say where in mel a frequency is.
+        Samples per second, for the mel scale.
     snr : (float, float), float or None, default=(5, 35)
-        Ratio of a clip's power to that of the recording its noise is a stretch of, in dB;
-        uniform between the two, or always the one. None adds no noise.
+        Ratio of the power of a clip to that of the recording of its noise, in dB: uniform
+        between the two, or fixed. None adds no noise.
     noise_share : float, default=0.8
         Share of clips that get noise, in [0, 1].
-    noise : array of shape (recordings, samples), default=None
-        Background recordings of int16 or float, from which random stretches are taken. None
-        makes some, between white and brown.
+    noise : array of int16 or float, shape (recordings, samples), default=None
+        Background recordings, from which random stretches are taken. None uses synthetic noise
+        between white and brown.
 
     Notes
     -----
-    Shape: inputs of int16 or float (clips, samples), outputs of float32 alike, full scale 1.
+    Shape: inputs of int16 or float (clips, samples); outputs of float32, the same shape, full
+    scale 1.
 
     Examples
     --------
@@ -60,6 +60,8 @@ class WaveAugment(nn.Module):
     >>> WaveAugment()(torch.randn(3, 1600)).shape
     torch.Size([3, 1600])
     """
+
+    noise: Tensor  # None if snr is
 
     def __init__(
         self,
@@ -88,11 +90,11 @@ class WaveAugment(nn.Module):
         self.sample_rate = sample_rate
         self.snr = _pair("snr", snr)
         self.noise_share = noise_share
-        # Only needed in training, so no part of what is saved.
+        # Only needed in training, so not saved.
         self.register_buffer("noise", self._recordings(noise), persistent=False)
 
     def _recordings(self, noise: np.ndarray | Tensor | None) -> Tensor | None:
-        """Return recordings of mean 0 and power 1 wherever they are not silent."""
+        """Return recordings of mean 0 and power 1, unless they are silent."""
         if self.snr is None:
             return None
         noise = _make_noise() if noise is None else as_waveforms(torch.as_tensor(noise))
@@ -112,10 +114,10 @@ class WaveAugment(nn.Module):
             x = self._move(x)
         if self.filter_db:
             x = self._filter(x)
-        return x if self.snr is None else self._add_noise(x)
+        return x if self.snr is None else self._add_noise(x, *self.snr)
 
     def _move(self, x: Tensor) -> Tensor:
-        """Shift and change the speed, by linear interpolation between samples."""
+        """Shift and change the speed by linear interpolation between samples."""
         clips, samples = x.shape
         rate = (_symmetric(clips, x) * math.log1p(self.speed)).exp()
         offset = 2 * self.shift * _symmetric(clips, x)
@@ -125,7 +127,7 @@ class WaveAugment(nn.Module):
         return F.grid_sample(x.view(clips, 1, 1, samples), grid, align_corners=False).view_as(x)
 
     def _filter(self, x: Tensor) -> Tensor:
-        """Multiply the spectrum by gains that change slowly with frequency."""
+        """Multiply the spectrum by gains that vary slowly with frequency."""
         clips, samples = x.shape
         spectrum = torch.fft.rfft(x)
         hertz = torch.linspace(0, self.sample_rate / 2, spectrum.shape[1], device=x.device)
@@ -136,20 +138,19 @@ class WaveAugment(nn.Module):
         decibels = torch.lerp(gains[:, below], gains[:, below + 1], place - below)
         return torch.fft.irfft(spectrum * 10 ** (decibels / 20), n=samples)
 
-    def _add_noise(self, x: Tensor) -> Tensor:
-        """Add stretches of the recordings at random ratios of power."""
+    def _add_noise(self, x: Tensor, low: float, high: float) -> Tensor:
+        """Add stretches of the recordings at random signal-to-noise ratios."""
         clips, samples = x.shape
         uniform = torch.rand(4, clips, 1, device=x.device)
         recording = (uniform[0] * len(self.noise)).long()
         start = (uniform[1] * self.noise.shape[1]).long()
         times = (start + torch.arange(samples, device=x.device)) % self.noise.shape[1]
-        low, high = self.snr
         ratio = 10 ** (-(low + (high - low) * uniform[2]) / 20)
         loud = x.square().mean(1, keepdim=True).sqrt() * ratio * (uniform[3] < self.noise_share)
         return torch.addcmul(x, self.noise[recording, times], loud)
 
     def extra_repr(self) -> str:
-        """Say what it does when it is printed."""
+        """Return the parameters, for printing."""
         return (
             f"shift={self.shift}, speed={self.speed}, filter_db={self.filter_db}, "
             f"sample_rate={self.sample_rate}, snr={self.snr}, noise_share={self.noise_share}"
@@ -157,16 +158,16 @@ class WaveAugment(nn.Module):
 
 
 class SpecAugment(nn.Module):
-    """Sets random stripes of spectrograms to zero, the mean of a normalised one.
+    """Set random stripes of spectrograms to zero, the mean of a normalised one.
 
-    Every spectrogram gets stripes of its own, each of a width that is uniform up to the
-    largest (Park et al. 2019, arXiv 1904.08779, section 2, without time warping). In
-    evaluation mode nothing happens. Random numbers come from torch's functions.
+    Every spectrogram gets its own stripes, with widths uniform up to the largest (Park et al.
+    2019, arXiv 1904.08779, section 2, without time warping). In evaluation mode nothing
+    changes. Random numbers come from torch's functions.
 
     Parameters
     ----------
     time_masks, freq_masks : int, default=2
-        Numbers of stripes.
+        Number of stripes along each axis.
     time_width, freq_width : float, default=0.15
         Largest width of a stripe as a share of the axis, in [0, 1].
 
@@ -194,10 +195,10 @@ class SpecAugment(nn.Module):
         super().__init__()
         for name, value in (("time_masks", time_masks), ("freq_masks", freq_masks)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise ValueError(f"{name} must be a whole number of at least 0, got {value!r}.")
-        for name, value in (("time_width", time_width), ("freq_width", freq_width)):
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} must lie in [0, 1], got {value!r}.")
+                raise ValueError(f"{name} must be an integer of at least 0, got {value!r}.")
+        for name, width in (("time_width", time_width), ("freq_width", freq_width)):
+            if not 0 <= width <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], got {width!r}.")
         self.time_masks = time_masks
         self.freq_masks = freq_masks
         self.time_width = time_width
@@ -214,7 +215,7 @@ class SpecAugment(nn.Module):
         return x.masked_fill(covered, 0.0)
 
     def extra_repr(self) -> str:
-        """Say what it does when it is printed."""
+        """Return the parameters, for printing."""
         return (
             f"{self.time_masks}, {self.freq_masks}, time_width={self.time_width}, "
             f"freq_width={self.freq_width}"
@@ -238,7 +239,7 @@ def _symmetric(n: int, like: Tensor) -> Tensor:
 def _make_noise() -> Tensor:
     """Make recordings whose power falls with frequency as 1 / f^k, k from 0 to 2.
 
-    They are the same for everybody; which stretch of them a clip gets is what is random.
+    They are always the same; only the stretch that a clip gets is random.
     """
     source = torch.Generator().manual_seed(0)
     spectrum = torch.fft.rfft(torch.randn(_NOISES, _NOISE_SAMPLES, generator=source))
@@ -248,7 +249,7 @@ def _make_noise() -> Tensor:
 
 
 def _stripes(x: Tensor, length: int, count: int, width: float) -> Tensor:
-    """Say which positions along an axis are covered, shape (batch, length)."""
+    """Return which positions along an axis are covered, shape (batch, length)."""
     uniform = torch.rand(2, len(x), count, 1, device=x.device)
     wide = uniform[0] * width * length
     start = uniform[1] * (length - wide)

@@ -1,4 +1,4 @@
-"""A net for waveforms: augmentation, spectrogram and net, with mixing where you want it."""
+"""A net for waveforms: augmentation, spectrogram and net, mixed at either level."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 
 from mixup_tab.audio.augment import SpecAugment, WaveAugment
-from mixup_tab.audio.layers import SpectrogramLayer, as_waveforms
+from mixup_tab.audio.layers import SpectrogramLayer
+from mixup_tab.audio.waveforms import as_waveforms
 from mixup_tab.nets import PreparedNet, ResNet10
 
 LEVELS = ("waveform", "spectrogram")
 
 
 class FromWaveform(PreparedNet):
-    """A net that starts from waveforms.
+    """A net that takes waveforms.
 
-    In training a batch goes through ``augment``, ``spectrogram``, ``masks`` and ``net``, on
-    the device; it is mixed before or after the spectrogram. In prediction it goes through
-    ``spectrogram`` and ``net``. Clips come as 16-bit integers or floats, so that a data set
-    takes two bytes a sample and no spectrogram is ever stored.
+    In training, a batch goes through ``augment``, ``spectrogram``, ``masks`` and ``net`` on the
+    device; it is mixed before or after the spectrogram. In prediction, it goes through
+    ``spectrogram`` and ``net``. Clips may be 16-bit integers, so that a data set takes two
+    bytes per sample; no spectrogram is stored.
 
     Parameters
     ----------
@@ -30,18 +31,18 @@ class FromWaveform(PreparedNet):
     input_shape : (int,)
         Samples of a clip.
     net : class or callable, default=ResNet10
-        Makes the net for spectrograms, of ``out_features``, ``input_shape`` and, if it names
-        it, ``dropout``; ``functools.partial(VGG11, width=0.25)`` sets more.
+        Makes the net for spectrograms from ``out_features``, ``input_shape`` and, if it has
+        that parameter, ``dropout``; ``functools.partial(VGG11, width=0.25)`` sets others.
     level : {"spectrogram", "waveform"}, default="spectrogram"
-        What is mixed. The paper mixes spectrograms, just before the net (section 3.3).
+        What is mixed. The paper mixes spectrograms (section 3.3).
     spectrogram : SpectrogramLayer, default=None
-        Makes spectrograms; None is ``SpectrogramLayer()``.
+        Computes spectrograms; None is ``SpectrogramLayer()``.
     augment : WaveAugment, default=None
-        Changes waveforms before they are mixed; None is not at all.
+        Changes waveforms before they are mixed; None changes nothing.
     masks : SpecAugment, default=None
-        Hides stripes of the (mixed) spectrograms; None is not at all.
+        Hides stripes of the (mixed) spectrograms; None hides nothing.
     dropout : float, default=0.0
-        Passed on to the net.
+        Passed to the net.
 
     Examples
     --------
@@ -76,11 +77,11 @@ class FromWaveform(PreparedNet):
         if len(input_shape) != 1:
             raise ValueError(
                 "FromWaveform needs clips of shape (samples,), but one example has the shape "
-                f"{tuple(input_shape)}. Put AudioReader in front, and no Spectrogram; or give "
-                "the net for spectrograms itself as module."
+                f"{tuple(input_shape)}. Use AudioReader without Spectrogram; or use the net "
+                "for spectrograms itself as module."
             )
         self.level = level
-        # Copies: what is handed in may serve many nets.
+        # Copies, because the originals may serve many nets.
         self.augment = copy.deepcopy(augment)
         self.spectrogram = copy.deepcopy(spectrogram or SpectrogramLayer())
         self.masks = copy.deepcopy(masks)
@@ -92,16 +93,16 @@ class FromWaveform(PreparedNet):
         self.net = net(**{k: v for k, v in offered.items() if k in named and k not in fixed})
 
     def extra_repr(self) -> str:
-        """Say what is mixed when it is printed."""
+        """Return the level, for printing."""
         return f"level={self.level!r}"
 
     @property
     def mixed_precision(self) -> bool:
-        """Whether the net for spectrograms asks to be trained in mixed precision."""
+        """Whether the net for spectrograms should be trained in mixed precision."""
         return getattr(self.net, "mixed_precision", False)
 
     def prepare(self, x: Tensor) -> Tensor:
-        """Turn clips into what is mixed.
+        """Turn clips into the waveforms or spectrograms that are mixed.
 
         Parameters
         ----------
@@ -113,11 +114,11 @@ class FromWaveform(PreparedNet):
         Tensor of float32, shape (batch, 1, samples) or (batch, 1, frequencies, times)
         """
         x = as_waveforms(x) if self.augment is None else self.augment(x)
-        # With an axis for channels, so that CutMix takes stretches of time, not samples.
+        # An axis for channels lets CutMix take stretches of time, not single samples.
         return self.spectrogram(x) if self.level == "spectrogram" else x.unsqueeze(1)
 
     def body(self, x: Tensor) -> Tensor:
-        """Return outputs for what :meth:`prepare` returns.
+        """Return outputs for the results of :meth:`prepare`.
 
         Parameters
         ----------

@@ -8,18 +8,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mixup_tab.audio.durations import check_count, samples_in
-from mixup_tab.audio.speech_extra import import_torchaudio
+from mixup_tab._extras import import_extra
+from mixup_tab.audio.waveforms import as_waveforms, check_count, check_waveforms, samples_in
 
 KINDS = ("log", "power", "mel")
 NORMALIZE = ("clip", "band", None)
-FULL_SCALE = 32768  # of int16
 # Log-mel bands are log(1 + power / MEL_FLOOR), so that silence is 0.
 MEL_FLOOR = 1e-6
-# Samples that are transformed at once: what fits the cache of a core, and a small part of
-# the memory of a GPU.
+# Samples transformed at once: as many as fit the cache of a core, or a small part of the
+# memory of a GPU.
 _CPU_SAMPLES, _DEVICE_SAMPLES = 2**17, 2**25
-_EPS = 1e-20  # only keeps silence from becoming 0 / 0, here and in gradients
+_EPS = 1e-20  # keeps silence from becoming 0 / 0, here and in gradients
 
 
 class SpectrogramLayer(nn.Module):
@@ -36,27 +35,26 @@ class SpectrogramLayer(nn.Module):
     sample_rate : int, default=16_000
         Samples per second.
     kind : {"log", "power", "mel"}, default="log"
-        What each value is.
+        Kind of value.
     n_mels : int, default=40
-        Number of mel bands between 0 and half the sample rate, for ``kind="mel"``.
+        Number of mel bands between 0 and half the sample rate, if ``kind="mel"``.
     window_seconds, hop_seconds : float, default=0.02 and 0.01
-        Length of a frame and distance between two of them, in seconds, rounded to whole
-        samples.
+        Length of a frame and distance between frames, in seconds, rounded to whole samples.
     normalize : {"clip", "band"} or None, default="clip"
         - "clip": every spectrogram is shifted and scaled to mean 0 and variance 1.
-        - "band": every band is shifted to mean 0 over time, which takes away what microphone
-          and room do to all of a clip (Atal 1974, cepstral mean subtraction), and then every
+        - "band": every band is shifted to mean 0 over time, which removes the constant effect
+          of microphone and room (Atal 1974, cepstral mean subtraction), and then every
           spectrogram is scaled to variance 1.
-        - None: not at all.
+        - None: no normalisation.
 
         Silence becomes zeros.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of no use; the message says what would be.
+        If a parameter is wrong.
     ImportError
-        If ``kind="mel"`` and torchaudio is not there.
+        If ``kind="mel"`` and torchaudio is missing.
 
     Examples
     --------
@@ -68,6 +66,9 @@ class SpectrogramLayer(nn.Module):
     >>> layer.shape_for(8_000)
     (160, 51)
     """
+
+    window: Tensor
+    bands: Tensor  # None unless kind="mel"
 
     def __init__(
         self,
@@ -81,11 +82,9 @@ class SpectrogramLayer(nn.Module):
     ) -> None:
         super().__init__()
         if kind not in KINDS:
-            raise ValueError(f"kind={kind!r} is not known. Choose one of {', '.join(KINDS)}.")
+            raise ValueError(f"kind={kind!r} must be one of {list(KINDS)}.")
         if normalize not in NORMALIZE:
-            raise ValueError(
-                f"normalize={normalize!r} is not known. Choose one of {list(NORMALIZE)}."
-            )
+            raise ValueError(f"normalize={normalize!r} must be one of {list(NORMALIZE)}.")
         check_count("sample_rate", sample_rate)
         self.sample_rate = sample_rate
         self.kind = kind
@@ -95,7 +94,7 @@ class SpectrogramLayer(nn.Module):
         self.normalize = normalize
         self.n_window = samples_in("window_seconds", window_seconds, sample_rate, least=2)
         self.n_hop = samples_in("hop_seconds", hop_seconds, sample_rate)
-        # Not part of the state: they follow from the parameters.
+        # Not in the state: they follow from the parameters.
         self.register_buffer("window", torch.hamming_window(self.n_window), persistent=False)
         bands = self._make_bands() if kind == "mel" else None
         self.register_buffer("bands", bands, persistent=False)
@@ -104,19 +103,19 @@ class SpectrogramLayer(nn.Module):
         """Return the mel filters, shape (bins without the first, n_mels)."""
         check_count("n_mels", self.n_mels)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about empty bands, which are an error here
-            bands = import_torchaudio("functional").melscale_fbanks(
+            warnings.simplefilter("ignore")  # about empty bands, an error below
+            bands = import_extra("torchaudio.functional", "speech").melscale_fbanks(
                 self.n_window // 2 + 1, 0.0, self.sample_rate / 2, self.n_mels, self.sample_rate
             )[1:]
         if not bands.any(0).all():
             raise ValueError(
                 f"n_mels={self.n_mels} is too many for window_seconds={self.window_seconds!r}: "
-                "some bands hold no frequency. Lower n_mels or use a longer window."
+                "some bands hold no frequency. Use fewer bands or a longer window."
             )
         return bands
 
     def shape_for(self, samples: int) -> tuple[int, int]:
-        """Return the shape of the spectrogram of so many samples.
+        """Return the shape of a waveform's spectrogram.
 
         Parameters
         ----------
@@ -145,7 +144,7 @@ class SpectrogramLayer(nn.Module):
         Raises
         ------
         TypeError, ValueError
-            If these are no waveforms.
+            If ``x`` cannot hold waveforms.
         """
         check_waveforms(x)
         shape = (*x.shape[:-1], 1, *self.shape_for(x.shape[-1]))
@@ -161,8 +160,8 @@ class SpectrogramLayer(nn.Module):
     def _transform(self, x: Tensor) -> Tensor:
         """Transform waveforms of shape (rows, samples) to (rows, freq, time)."""
         values = self._power(x)
-        # Not log1p, which torch computes twelve times slower on a CPU. Precise enough: the
-        # noise of one bit is 1000 times what rounding 1 + x takes away.
+        # Not log1p, which is twelve times slower on a CPU. Precise enough: the noise of one bit
+        # is 1000 times the rounding of 1 + x.
         if self.kind == "log":
             values = torch.log(1 + (values + _EPS).sqrt())
         elif self.kind == "mel":
@@ -179,32 +178,15 @@ class SpectrogramLayer(nn.Module):
         half = self.n_window // 2
         frames = functional.pad(x, (half, half)).unfold(-1, self.n_window, self.n_hop)
         s = torch.view_as_real(torch.fft.rfft(frames * self.window))
-        # Several times faster than torch.stft and the absolute values of complex numbers.
+        # Several times faster than torch.stft and abs() of complex numbers.
         re, im = s.square()[..., 1:, :].unbind(-1)
         return re + im
 
     def extra_repr(self) -> str:
-        """Say what it does when it is printed."""
+        """Return the parameters, for printing."""
         mels = f", n_mels={self.n_mels}" if self.kind == "mel" else ""
         return (
             f"{self.sample_rate}, kind={self.kind!r}{mels}, "
             f"window_seconds={self.window_seconds}, hop_seconds={self.hop_seconds}, "
             f"normalize={self.normalize!r}"
-        )
-
-
-def as_waveforms(x: Tensor) -> Tensor:
-    """Return waveforms as float32 with full scale 1; 16-bit integers are scaled."""
-    return x * (1 / FULL_SCALE) if x.dtype == torch.int16 else x.float()
-
-
-def check_waveforms(x: Tensor) -> None:
-    """Refuse a tensor that cannot hold waveforms."""
-    if not isinstance(x, Tensor) or not (x.is_floating_point() or x.dtype == torch.int16):
-        what = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise TypeError(f"Waveforms must be a tensor of int16 or floats, not {what}.")
-    if x.ndim < 1 or x.shape[-1] == 0:
-        raise ValueError(
-            f"Waveforms of shape {tuple(x.shape)} hold no samples. Give an array of shape "
-            "(clips, samples)."
         )

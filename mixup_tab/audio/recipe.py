@@ -1,4 +1,4 @@
-"""The recommended way from sound files to labels, as one pipeline."""
+"""The recommended pipeline from sound files to labels."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sklearn.pipeline import Pipeline
 from mixup_tab.audio.augment import SpecAugment, WaveAugment
 from mixup_tab.audio.from_waveform import FromWaveform
 from mixup_tab.audio.layers import SpectrogramLayer
-from mixup_tab.audio.reader import AudioReader
+from mixup_tab.audio.transformers import AudioReader
 from mixup_tab.estimators import MixupClassifier
 from mixup_tab.nets import VGG11, BCResNet, LeNet, ResNet10
 
-# Nets by name, and the learning rate each is trained with.
+# Nets by name, each with its learning rate.
 NETS = {
     "resnet": (ResNet10, 0.004),
     "bcresnet": (BCResNet, 0.004),
@@ -36,37 +36,35 @@ def speech_classifier(
     on_error: str = "raise",
     **params: Any,
 ) -> Pipeline:
-    """Make an untrained classifier of sound files.
+    """Return an untrained classifier of sound files.
 
-    It reads the files, and trains a net on spectrograms of 40 mel bands that are made on the
-    device from waveforms which are shifted, played at other speeds, filtered and overlaid with
-    noise, all new in every epoch.
+    It reads the files and trains a net on spectrograms of 40 mel bands, computed on the device
+    from waveforms that are shifted, changed in speed, filtered and overlaid with noise, anew in
+    every epoch.
 
     Parameters
     ----------
     model : {"resnet", "bcresnet", "vgg11", "lenet"}, default="resnet"
         The net.
     net_params : dict, default=None
-        Arguments of the net, such as ``{"width": 0.25}`` for vgg11 or ``{"tau": 8}`` for
+        Parameters of the net, such as ``{"width": 0.25}`` for vgg11 or ``{"tau": 8}`` for
         bcresnet.
     augment : bool, default=True
-        Whether clips are changed at random in training, by
-        :class:`~mixup_tab.audio.WaveAugment` and :class:`~mixup_tab.audio.SpecAugment` with
-        their defaults.
+        Whether to change clips at random in training, by the defaults of
+        :class:`~mixup_tab.audio.WaveAugment` and :class:`~mixup_tab.audio.SpecAugment`.
     level : {"spectrogram", "waveform"}, default="spectrogram"
         What is mixed.
     kind : {"mel", "log", "power"}, default="mel"
-        Kind of spectrogram: "mel" with windows of 30 ms and every band normalised, else with
-        windows of 20 ms, normalised as a whole.
+        Kind of spectrogram: "mel" uses windows of 30 ms and normalises every band, the others
+        use windows of 20 ms and normalise the whole.
     seconds : float, default=1.0
-        Length that clips are padded or cropped to.
+        Length to which clips are padded or cropped.
     sample_rate : int, default=16_000
-        Samples per second that clips are resampled to.
+        Samples per second to which clips are resampled.
     align : {"center", "start"}, default="center"
-        Where a clip lies in the padding, or what is kept of a long one.
+        Which part of a longer clip is kept, and where a shorter one lies in the padding.
     on_error : {"raise", "skip"}, default="raise"
-        What happens with files that cannot be read, see
-        :class:`~mixup_tab.audio.AudioReader`.
+        Treatment of unreadable files; see :class:`~mixup_tab.audio.AudioReader`.
     **params
         Parameters of :class:`~mixup_tab.MixupClassifier`, such as ``alpha``, ``max_epochs``
         and ``random_state``.
@@ -74,12 +72,12 @@ def speech_classifier(
     Returns
     -------
     Pipeline
-        Steps ``reader`` and ``classifier``; takes paths.
+        Steps ``reader``, which takes paths, and ``classifier``.
 
     Raises
     ------
     ValueError
-        If there is no such model.
+        If ``model`` is unknown.
 
     Examples
     --------
@@ -91,7 +89,7 @@ def speech_classifier(
     if model not in NETS:
         raise ValueError(f"model must be one of {list(NETS)}, got {model!r}.")
     net, rate = NETS[model]
-    mel = {"window_seconds": 0.03, "normalize": "band"} if kind == "mel" else {}
+    mel: dict[str, Any] = {"window_seconds": 0.03, "normalize": "band"} if kind == "mel" else {}
     module = partial(
         FromWaveform,
         net=partial(net, **net_params) if net_params else net,

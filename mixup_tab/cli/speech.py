@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from mixup_tab.cli.plain_errors import errors_in_plain_words
 
 speech_app = typer.Typer(
-    help="Tell short spoken words apart, with nets trained with mixup.", no_args_is_help=True
+    help="Recognise short spoken words, with nets trained with mixup.", no_args_is_help=True
 )
 
+Model = Annotated[Path, typer.Argument(help="Model file from speech train.")]
+Directory = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Folder of clips, <word>/*.wav.")
+]
 Device = Annotated[str, typer.Option(help="'cpu', 'cuda', 'mps' or 'auto'.")]
 OnError = Annotated[
-    str, typer.Option(help="Files that cannot be read: 'raise', or 'skip' and list them.")
+    str, typer.Option(help="Unreadable files: 'raise' an error, or 'skip' and list them.")
 ]
-Jobs = Annotated[int, typer.Option(help="Threads that read; -1 is one per core.")]
+Jobs = Annotated[int, typer.Option(help="Threads that read files; -1 is one per core.")]
 
 
 @speech_app.command()
 def train(
-    directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder of clips, <word>/*.wav.")
-    ],
-    output: Annotated[Path, typer.Option(help="File for the model.")],
+    directory: Directory,
+    output: Annotated[Path, typer.Option(help="Where to save the model.")],
     model: Annotated[
         str, typer.Option(help="'resnet', 'bcresnet', 'vgg11' or 'lenet'.")
     ] = "resnet",
     alpha: Annotated[
-        float | None, typer.Option(help="α of mixup, 0 is plain training \\[as recommended].")
+        float | None, typer.Option(help="α of mixup; 0 is plain training \\[as recommended].")
     ] = None,
     mixing: Annotated[
         str | None,
@@ -41,10 +43,11 @@ def train(
         typer.Option(help="What is mixed: 'spectrogram' or 'waveform' \\[as recommended]."),
     ] = None,
     augment: Annotated[
-        bool, typer.Option(help="Shift, stretch, mask and add noise in training.")
+        bool, typer.Option(help="Shift, stretch, filter, mask and add noise in training.")
     ] = True,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes over the clips \\[by their number].")
+        int | None,
+        typer.Option(min=1, help="Passes over the clips \\[depends on their number]."),
     ] = None,
     mixing_span: Annotated[
         tuple[float, float] | None,
@@ -62,7 +65,7 @@ def train(
     validation_fraction: Annotated[
         float,
         typer.Option(
-            help="Share held out, speakers apart if known; the folder's own lists come first."
+            help="Share held out, by other speakers if known; the folder's lists go first."
         ),
     ] = 0.1,
     on_error: OnError = "raise",
@@ -70,8 +73,8 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
     jobs: Jobs = -1,
 ) -> None:
-    """Train on a folder of clips; stopped or killed, the same command goes on."""
-    chosen = {
+    """Train on a folder of clips; if stopped or killed, the same command resumes."""
+    chosen: dict[str, Any] = {
         "alpha": alpha,
         "mixing": mixing,
         "level": level,
@@ -80,7 +83,7 @@ def train(
         "n_estimators": members,
     }
     with errors_in_plain_words():
-        from mixup_tab.audio.training import train
+        from mixup_tab.audio.train import train
 
         finished = train(
             directory,
@@ -102,15 +105,13 @@ def train(
 
 @speech_app.command()
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="What speech train has written.")],
-    directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder of clips, <word>/*.wav.")
-    ],
+    model: Model,
+    directory: Directory,
     part: Annotated[
         str,
         typer.Option(
             help="'train', 'validation' or 'test' of the folder's lists, 'all', or 'auto': "
-            "test where there are lists, else all."
+            "'test' if there are lists, else 'all'."
         ),
     ] = "auto",
     output: Annotated[
@@ -121,9 +122,9 @@ def evaluate(
     device: Device = "auto",
     jobs: Jobs = -1,
 ) -> None:
-    """Print accuracy, a table word by word and the confusion matrix; write a report page."""
+    """Print accuracy, a table word by word and the confusion matrix; save a report page."""
     with errors_in_plain_words():
-        from mixup_tab.audio.judging_report import evaluate
+        from mixup_tab.audio.evaluation_report import evaluate
 
         evaluate(
             model,
@@ -138,25 +139,25 @@ def evaluate(
 
 @speech_app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="What speech train has written.")],
+    model: Model,
     files: Annotated[
         list[str],
         typer.Argument(
-            help="Sound files, or - for standard input: names line by line or with zero bytes "
-            "between, or one clip."
+            help="Sound files, or - for standard input: names, one per line or separated by "
+            "zero bytes, or one clip."
         ),
     ],
-    output: Annotated[
-        Path | None, typer.Option(help="CSV to write \\[standard output].")
-    ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Probabilities of all words.")] = False,
+    output: Annotated[Path | None, typer.Option(help="CSV file \\[standard output].")] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Add the probabilities of all words.")
+    ] = False,
     on_error: OnError = "raise",
     device: Device = "auto",
     jobs: Jobs = -1,
 ) -> None:
     """Write label and probability of every clip as CSV, batch by batch."""
     with errors_in_plain_words():
-        from mixup_tab.audio.predicting import predict_to
+        from mixup_tab.audio.predict import predict_to
 
         predict_to(
             model,

@@ -1,4 +1,4 @@
-"""Cards: what a data set is, where it comes from and how its files are read."""
+"""Cards of the UCI archive's data sets: what each is, and how to read its files."""
 
 from __future__ import annotations
 
@@ -16,98 +16,46 @@ TYPES = ("number", "category", "drop")
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """How the table is read from the archive.
+    """How to read the table from the archive."""
 
-    Parameters
-    ----------
-    members : tuple of str
-        Files of the archive whose rows follow each other.
-    label_members : tuple of str
-        As many files that hold nothing but the target; empty where it is a column.
-    separator : str
-        Between columns; " " is any white space.
-    header : bool
-        Whether the first line holds names; those of the card are used all the same.
-    missing : str
-        What stands for a missing value; an empty cell always does.
-    skip : tuple of str
-        Lines that begin with one of these are no rows.
-    decimal : str
-        Decimal point.
-    encoding : str
-        Encoding of the text.
-    """
-
-    members: tuple[str, ...]
-    label_members: tuple[str, ...] = ()
-    separator: str = ","
-    header: bool = False
-    missing: str = ""
-    skip: tuple[str, ...] = ()
+    members: tuple[str, ...]  # files of the archive, whose rows are joined
+    label_members: tuple[str, ...] = ()  # as many files that hold only the target
+    separator: str = ","  # " " is any white space
+    header: bool = False  # whether to skip a first line of names; the card's are used
+    missing: str = ""  # mark of a missing value, besides an empty cell
+    skip: tuple[str, ...] = ()  # beginnings of lines to skip
     decimal: str = "."
     encoding: str = "utf-8"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Card:
-    """One data set of the UCI archive.
+class UciCard:
+    """One data set of the UCI archive; the files ``datasets/uci/*.toml`` hold them."""
 
-    Parameters
-    ----------
-    name : str
-        What :func:`~mixup_tab.datasets.fetch_uci` is asked for; the name of the card's file.
-    uci : int
-        Number in the archive.
-    title, licence, citation : str
-        As the archive gives them.
-    doi : str or None
-        Digital object identifier.
-    url : str
-        Address of the archive file.
-    sha256 : str or None
-        Checksum of that file, where independent public sources agree on it.
-    task : {"classification", "regression"}
-        What is predicted.
-    target : str
-        The column that is predicted.
-    rows, features, missing : int
-        Size, and number of missing cells among the features.
-    classes : int or None
-        Number of classes.
-    files : Files
-        How the table is read.
-    columns : dict of str to {"number", "category", "drop"}
-        All columns, in the order of the file.
-    labels : dict of str to str
-        New names of target values.
-    note, paper : str
-        What to know, and what the mixup paper did with the set.
-    """
-
-    name: str
-    uci: int
+    name: str  # of the card's file, for fetch_uci
+    uci: int  # number in the archive
     title: str
     licence: str
     citation: str
-    url: str
-    task: str
-    target: str
+    url: str  # of the archive file
+    task: str  # "classification" or "regression"
+    target: str  # the column to predict
     rows: int
     features: int
-    missing: int
+    missing: int  # missing cells among the features
     files: Files
-    columns: dict[str, str]
+    columns: dict[str, str]  # "number", "category" or "drop", in the order of the file
     classes: int | None = None
     doi: str | None = None
-    sha256: str | None = None
-    labels: dict[str, str] = field(default_factory=dict)
+    sha256: str | None = None  # of the archive file, if independent sources agree on it
+    labels: dict[str, str] = field(default_factory=dict)  # new names of target values
     note: str = ""
-    paper: str = ""
+    paper: str = ""  # the mixup paper's results on the set
 
     @property
     def feature_names(self) -> list[str]:
-        """Columns that are neither the target nor dropped."""
-        kept = (name for name, kind in self.columns.items() if kind != "drop")
+        """Columns that are neither dropped nor the target."""
+        kept = (name for name, dtype in self.columns.items() if dtype != "drop")
         return [name for name in kept if name != self.target]
 
     @property
@@ -116,14 +64,14 @@ class Card:
         return PAGE.format(self.uci)
 
     def description(self) -> str:
-        """Return what a user should read before using the set."""
-        missing = f"{self.missing} missing cells" if self.missing else "nothing missing"
-        size = f"{self.rows} rows, {self.features} features, {missing}"
+        """Return size, source, licence and citation as text."""
+        missing = f"{self.missing} missing cells" if self.missing else "no missing cells"
         classes = f", {self.classes} classes" if self.classes else ""
         source = f"{self.page}, https://doi.org/{self.doi}" if self.doi else self.page
         lines = [
             f"{self.title}\n",
-            f"{self.task.capitalize()}: {size}{classes}.",
+            f"{self.task.capitalize()}: {self.rows} rows, {self.features} features, "
+            f"{missing}{classes}.",
             self.note,
             f"In the mixup paper: {self.paper}" if self.paper else "",
             f"Source: {source}",
@@ -134,64 +82,38 @@ class Card:
 
 
 @cache
-def cards() -> dict[str, Card]:
+def cards() -> dict[str, UciCard]:
     """Return all cards by name."""
     paths = sorted(facts("uci").glob("*.toml"))
     return {path.stem: parse(path.stem, path.read_text(encoding="utf-8")) for path in paths}
 
 
-def parse(name: str, text: str) -> Card:
-    """Read one card.
-
-    Parameters
-    ----------
-    name : str
-        Name of the data set.
-    text : str
-        The card, in TOML.
-
-    Returns
-    -------
-    Card
-
-    Raises
-    ------
-    TypeError
-        For a field that is missing or not known.
-    """
+def parse(name: str, text: str) -> UciCard:
+    """Return the card that a text in TOML describes; TypeError for a wrong or missing field."""
     fields = tomllib.loads(text)
-    files = {key: _tuple(value) for key, value in fields.pop("files").items()}
+    files = {key: _as_tuple(value) for key, value in fields.pop("files").items()}
     columns = expand(fields.pop("columns"))
-    return Card(name=name, files=Files(**files), columns=columns, **fields)
+    return UciCard(name=name, files=Files(**files), columns=columns, **fields)
 
 
-def _tuple(value: Any) -> Any:
+def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
 def expand(columns: dict[str, str]) -> dict[str, str]:
     """Write out names such as ``x1..x3``.
 
-    Parameters
-    ----------
-    columns : dict of str to str
-        Types by name.
-
-    Returns
-    -------
-    dict of str to str
-
     Examples
     --------
     >>> expand({"sex": "category", "x1..x3": "number"})
     {'sex': 'category', 'x1': 'number', 'x2': 'number', 'x3': 'number'}
     """
-    written = {}
-    for name, kind in columns.items():
-        run = re.fullmatch(r"(.*?)(\d+)\.\.\1(\d+)", name)
-        if run:
-            first, last = int(run[2]), int(run[3])
-            written |= {f"{run[1]}{number}": kind for number in range(first, last + 1)}
+    expanded: dict[str, str] = {}
+    for name, dtype in columns.items():
+        span = re.fullmatch(r"(.*?)(\d+)\.\.\1(\d+)", name)
+        if span:
+            first, last = int(span[2]), int(span[3])
+            expanded |= {f"{span[1]}{number}": dtype for number in range(first, last + 1)}
         else:
-            written[name] = kind
-    return written
+            expanded[name] = dtype
+    return expanded

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 from a folder of the user's, in their binary version."""
+"""CIFAR-10 and CIFAR-100 from their unpacked archives, in the binary version."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _PIXELS = 3 * 32 * 32
 
 
 class _Layout(NamedTuple):
-    """Where the parts of a data set lie in the folder that its archive unpacks to."""
+    """Files of a data set in the folder that its archive unpacks to."""
 
     folder: str
     train: tuple[str, ...]
     test: str
     names: str
-    label_bytes: int  # the last of which says the class
+    label_bytes: int  # before every image; the last one is the class
 
 
 _LAYOUTS = {
@@ -41,21 +41,21 @@ _LAYOUTS = {
 def load_cifar(
     folder: str | os.PathLike, name: str = "cifar10", *, dtype: str = "float32"
 ) -> Bunch:
-    r"""Return the images of CIFAR-10 or CIFAR-100 and the names of what they show.
+    r"""Return the images and labels of CIFAR-10 or CIFAR-100.
 
-    Nothing is downloaded: https://www.cs.toronto.edu/~kriz/cifar.html has both sets. Their
-    *binary* version is read, which unlike the other ones cannot carry code.
+    Download one of the sets from https://www.cs.toronto.edu/~kriz/cifar.html and unpack it.
+    The *binary* version is read, because the others may carry code.
 
     Parameters
     ----------
     folder : str or path-like
-        The unpacked archive, ``cifar-10-batches-bin`` or ``cifar-100-binary``, or the folder
-        that this lies in.
+        The unpacked archive, ``cifar-10-batches-bin`` or ``cifar-100-binary``, or its parent
+        folder.
     name : {"cifar10", "cifar100"}, default="cifar10"
-        Which of the two; of CIFAR-100 the 100 fine labels.
+        Which set. CIFAR-100 has its 100 fine labels.
     dtype : {"float32", "int16"}, default="float32"
-        "float32" gives values in [0, 1]. "int16" gives whole numbers from 0 to 255, in half of
-        the memory, for a :class:`~mixup_tab.nets.PreparedNet`.
+        "float32" gives values in [0, 1]. "int16" gives integers from 0 to 255, in half of the
+        memory, for a :class:`~mixup_tab.nets.PreparedNet`.
 
     Returns
     -------
@@ -70,8 +70,8 @@ def load_cifar(
     Raises
     ------
     ValueError
-        If a file is missing, cut short or holds a label without a name, or if ``name`` or
-        ``dtype`` is not known.
+        If a file is missing, truncated or holds a label without a name, or if ``name`` or
+        ``dtype`` is unknown.
 
     Notes
     -----
@@ -108,7 +108,7 @@ def load_cifar(
 
 
 def _find_home(folder: str | os.PathLike, layout: _Layout) -> Path:
-    """Return the folder with the files, having seen that they are all there."""
+    """Return the folder that holds all files."""
     home = Path(folder).expanduser()
     if (home / layout.folder).is_dir():
         home = home / layout.folder
@@ -116,7 +116,7 @@ def _find_home(folder: str | os.PathLike, layout: _Layout) -> Path:
     missing = [file for file in files if not (home / file).is_file()]
     if missing:
         pickled = any((home / Path(file).stem).is_file() for file in files)
-        what = "; what lies there is the Python version, which is not read" if pickled else ""
+        what = "; it holds the Python version, which is not supported" if pickled else ""
         raise ValueError(
             f"folder={str(folder)!r} lacks {', '.join(missing)}{what}. Unpack the binary "
             f"version from {_SITE} and give its folder, {layout.folder}."
@@ -142,8 +142,8 @@ def _read_records(path: Path, label_bytes: int, n_names: int) -> tuple[np.ndarra
     size, values = label_bytes + _PIXELS, np.fromfile(path, np.uint8)
     if not len(values) or len(values) % size:
         raise ValueError(
-            f"{path} has {len(values):,} bytes, which is no whole number of images of {size:,} "
-            f"bytes each: it is cut short or another file. Unpack it again from {_SITE}."
+            f"{path} has {len(values):,} bytes but should have {size:,} per image: it is "
+            f"truncated or another file. Unpack it again from {_SITE}."
         )
     records = values.reshape(-1, size)
     codes = records[:, label_bytes - 1]

@@ -1,34 +1,48 @@
-"""The 121 data sets of Fernández-Delgado et al. (2014), with the study's partitions."""
+"""The 121 data sets of Fernández-Delgado et al. (2014), their partitions and results."""
 
 from __future__ import annotations
 
 import io
 import os
-from pathlib import Path
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from mixup_tab.datasets.bunch import to_bunch
+from mixup_tab.datasets.archives import count_members, untar
 from mixup_tab.datasets.download import fetch_file
-from mixup_tab.datasets.home import check_name, get_data_home
-from mixup_tab.datasets.partitions import Partitions, from_lines, from_table
-from mixup_tab.datasets.plain import ENDING, TARGET, plain_names, read_plain
-from mixup_tab.datasets.published import published_accuracies
-from mixup_tab.datasets.unpack import check_archive, unpack
+from mixup_tab.datasets.home import check_name, facts, get_data_home
+from mixup_tab.datasets.tables import ENDING, TARGET, plain_names, read_plain, to_bunch
 
 URL = "http://persoal.citius.usc.es/manuel.fernandez.delgado/papers/jmlr/data.tar.gz"
-DESCRIPTION = """\
+FOLDS = ("fold1", "fold2", "fold3", "fold4")
+# <set>/<set>_R.dat, <set>/<set>_train_R.dat, <set>/conxuntos.dat and the like.
+_NEEDED = re.compile(r"(?P<set>[\w.-]+)/((?P=set)(_train|_test)?_R|conxuntos(_kfold)?)\.dat")
+_DESCRIPTION = """\
 {name}, one of the 121 data sets of Fernández-Delgado, Cernadas, Barro and Amorim, "Do we need
 hundreds of classifiers to solve real world classification problems?", JMLR 15 (2014)
 3133-3181, in the study's own numeric form, with its partitions.
 
 Categories are coded as numbers. Columns are standardised over all rows, test rows included, or
-file by file where there are two, or not at all; several sets have errors. Use it for comparing
-with the study's figures only.
+file by file if there are two, or not at all; several sets have errors. Use it only to compare
+with the study's results.
 
 folds: {folds}.
 """
+
+Split = tuple[np.ndarray, np.ndarray]
+
+
+class Partitions(NamedTuple):
+    """Row numbers of a set's partitions: see :func:`fetch_delgado`."""
+
+    tune: Split
+    folds: list[Split]
+    two_files: bool
 
 
 def fetch_delgado(
@@ -60,58 +74,59 @@ def fetch_delgado(
     -------
     Bunch, or tuple (data, target)
         data : ndarray of float64, shape (rows, features)
-            Numbers, as the study has them.
+            Numbers, as in the study.
         target : ndarray of int64, shape (rows,)
-            Codes of the classes.
+            Class codes.
         folds : list of (train, test)
-            Row numbers. The four folds of the study, which are separate random draws, not a
-            division; or the training file and the test file where the archive has two.
+            Row numbers. Usually the study's four folds, which are separate random draws; or
+            the training file and the test file if the archive has two.
         tune : (train, valid)
-            Row numbers that the study chose hyperparameters on.
+            Row numbers on which the study chose hyperparameters.
         two_files : bool
-            Whether the archive has a file for training and one for testing.
+            Whether the archive has separate files for training and testing.
         feature_names, target_names : list
             Columns and classes.
         DESCR : str
-            What the set is.
+            Description of the set.
 
     Raises
     ------
     ValueError
-        For a name that is not known, or files that cannot be read.
+        If the name is unknown or files cannot be read.
     OSError
-        If the set is not there and cannot be downloaded; says which file to put where.
+        If the set is missing and cannot be downloaded; says which file to save where.
 
     Notes
     -----
-    The authors publish no checksum of their archive. What is downloaded must be a whole
+    The authors publish no checksum of their archive. The download must be a complete
     ``tar.gz`` file, which carries its own, and hold data sets of the study.
     """
     home = get_data_home(data_home)
-    local = list_delgado(home)
-    check_name(name, {*local, *list_delgado()}, "mixup_tab.datasets.list_delgado()")
+    check_name(
+        name, {*list_delgado(home), *list_delgado()}, "mixup_tab.datasets.list_delgado()"
+    )
     if name in _in_tables(home):
-        frame, parts = _from_tables(home, name)
+        frame, partitions = _from_tables(home, name)
     else:
-        frame, parts = _from_archive(home, name, download_if_missing)
-    held_out = "the test file" if parts.two_files else "the study's four draws"
+        frame, partitions = _from_archive(home, name, download_if_missing)
+    folds = "the test file" if partitions.two_files else "the study's four draws"
     return to_bunch(
         frame,
         task="classification",
         as_frame=as_frame,
         return_X_y=return_X_y,
-        DESCR=DESCRIPTION.format(name=name, folds=held_out),
-        **parts._asdict(),
+        DESCR=_DESCRIPTION.format(name=name, folds=folds),
+        **partitions._asdict(),
     )
 
 
 def list_delgado(data_home: str | os.PathLike | None = None) -> list[str]:
-    """Return names of the 121-set study.
+    """Return names of data sets of the 121-set study.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        A folder: the sets that lie there, data and partitions. None: all 121.
+        List only the sets that this folder holds, with their partitions. None: all 121.
 
     Returns
     -------
@@ -130,6 +145,31 @@ def list_delgado(data_home: str | os.PathLike | None = None) -> list[str]:
     return sorted({*_in_tables(home), *(folder.name for folder in folders)})
 
 
+def published_accuracies() -> pd.DataFrame:
+    """Return the test accuracies of 179 classifiers on 121 data sets, in percent.
+
+    Returns
+    -------
+    DataFrame of shape (121, 179)
+        One row per data set, one column per classifier; NaN if the study has no result.
+
+    References
+    ----------
+    Fernández-Delgado, Cernadas, Barro and Amorim, "Do we need hundreds of classifiers to solve
+    real world classification problems?", JMLR 15 (2014) 3133-3181.
+
+    Examples
+    --------
+    >>> published_accuracies()["parRF_caret"].mean().round(1)
+    np.float64(82.0)
+    """
+    path = facts("published") / "delgado2014_accuracy_179_classifiers.csv"
+    return pd.read_csv(path, index_col="dataset")
+
+
+# ------------------------------------------------------------- from a folder of tables
+
+
 def _in_tables(home: Path) -> set[str]:
     return set(plain_names(home / "delgado121")) & set(plain_names(home / "folds"))
 
@@ -140,18 +180,40 @@ def _from_tables(home: Path, name: str) -> tuple[pd.DataFrame, Partitions]:
     table = pd.read_csv(path)
     if len(table) != len(frame):
         raise ValueError(
-            f"{path} has {len(table)} rows and the data {len(frame)}. Give files that belong "
+            f"{path} has {len(table)} rows and the data {len(frame)}. Use files that belong "
             "together."
         )
-    return _typed(frame), from_table(table)
+    two_files = bool((table["file"] != "all").any())
+    folds = [_split(table, column, "test") for column in (("file",) if two_files else FOLDS)]
+    return _numeric(frame), Partitions(_split(table, "tune", "valid"), folds, two_files)
 
 
-def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+def _split(table: pd.DataFrame, column: str, held_out: str) -> Split:
+    rows = table["row"].to_numpy()
+    train, out = ((table[column] == part).to_numpy() for part in ("train", held_out))
+    return rows[train], rows[out]
+
+
+def _numeric(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(frame, "float64") | {TARGET: "int64"})
+
+
+# ------------------------------------------------------------- from the authors' archive
 
 
 def _unpacked(home: Path) -> Path:
     return home / "delgado" / "sets"
+
+
+def _place(member: str) -> str | None:
+    """Return where a needed file of the archive goes: ``<set>/<file>``."""
+    tail = "/".join(PurePosixPath(member).parts[-2:])
+    return tail if _NEEDED.fullmatch(tail) else None
+
+
+def _check_archive(path: Path) -> None:
+    if not count_members(path, _place):
+        raise ValueError("it holds no data set of the study")
 
 
 def _from_archive(
@@ -160,20 +222,19 @@ def _from_archive(
     folder = _unpacked(home) / name
     archive = home / "delgado" / "data.tar.gz"
     if not folder.is_dir():
-        fetch_file(URL, archive, check=check_archive, download_if_missing=download_if_missing)
+        fetch_file(URL, archive, check=_check_archive, download_if_missing=download_if_missing)
     try:
         if not folder.parent.is_dir():
-            unpack(archive, folder.parent)
+            untar(archive, folder.parent, _place)
         return _read_folder(folder)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
-            f"{folder} is not as the study's archive has it ({error}). Remove {folder.parent} "
-            f"and {archive}, and fetch again."
+            f"{folder} is not as in the study's archive ({error}). Delete {folder.parent} and "
+            f"{archive}, and fetch again."
         ) from error
 
 
 def _read_folder(folder: Path) -> tuple[pd.DataFrame, Partitions]:
-    """Read a set as the authors' archive has it."""
     whole = folder / f"{folder.name}_R.dat"
     two = [folder / f"{folder.name}_{part}_R.dat" for part in ("train", "test")]
     frames = [
@@ -182,7 +243,20 @@ def _read_folder(folder: Path) -> tuple[pd.DataFrame, Partitions]:
     ]
     frame = pd.concat(frames, ignore_index=True).rename(columns={"clase": TARGET})
     tune, folds = (
-        (folder / file).read_text() for file in ("conxuntos.dat", "conxuntos_kfold.dat")
+        _read_splits(folder / file) for file in ("conxuntos.dat", "conxuntos_kfold.dat")
     )
-    parts = from_lines(tune, folds, [len(frame) for frame in frames])
-    return _typed(frame), parts
+    if len(frames) == 2:
+        folds = [_in_two(list(map(len, frames)))]
+    return _numeric(frame), Partitions(tune[0], folds, len(frames) == 2)
+
+
+def _in_two(sizes: Sequence[int]) -> Split:
+    rows = np.arange(sum(sizes))
+    return rows[: sizes[0]], rows[sizes[0] :]
+
+
+def _read_splits(path: Path) -> list[Split]:
+    """Read lines of row numbers from 0, for training and held out in turn."""
+    rows = [line.split() for line in path.read_text().splitlines()]
+    lines = [np.sort(np.array(row, dtype=int)) for row in rows if row]
+    return list(zip(lines[::2], lines[1::2], strict=True))

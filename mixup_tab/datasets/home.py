@@ -1,4 +1,4 @@
-"""Where data sets lie: the user's folder, and the facts that travel with the package."""
+"""Where data sets are kept: the user's folder, and the facts that come with the package."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def get_data_home(data_home: str | os.PathLike | None = None) -> Path:
     Parameters
     ----------
     data_home : str or path-like, default=None
-        The folder. None is what the environment variable ``MIXUP_TAB_DATA`` says, or
-        ``~/mixup_tab_data``.
+        The folder. None uses the environment variable ``MIXUP_TAB_DATA``, or
+        ``~/mixup_tab_data`` if it is not set.
 
     Returns
     -------
@@ -26,7 +26,7 @@ def get_data_home(data_home: str | os.PathLike | None = None) -> Path:
     Raises
     ------
     ValueError
-        If there is something that is not a folder.
+        If the path exists and is not a folder.
 
     Examples
     --------
@@ -42,42 +42,17 @@ def get_data_home(data_home: str | os.PathLike | None = None) -> Path:
 
 
 def facts(name: str) -> Path:
-    """Return a folder of ``datasets/``: inside an installed package, or of the repository.
-
-    Parameters
-    ----------
-    name : {"uci", "speech", "published"}
-        Which one.
-
-    Returns
-    -------
-    Path
-    """
+    """Return the folder "uci", "speech" or "published" of the facts about data sets."""
     here = Path(__file__).parent
-    # An editable installation reads the repository's own folder.
+    # In an installed wheel, or in the repository for an editable installation.
     roots = (here / "files", here.parents[1] / "datasets")
     return next((root / name for root in roots if (root / name).is_dir()), roots[-1] / name)
 
 
 def check_name(name: str, known: Collection[str], listing: str) -> None:
-    """Refuse a name that is not known.
-
-    Parameters
-    ----------
-    name : str
-        What was asked for.
-    known : collection of str
-        All names.
-    listing : str
-        How to see them all.
-
-    Raises
-    ------
-    ValueError
-        That lists similar names.
-    """
+    """Raise ValueError with similar names unless a data set is known."""
     if name in known:
         return
     similar = difflib.get_close_matches(str(name), sorted(known), n=3, cutoff=0.5)
     hint = f" Similar: {', '.join(similar)}." if similar else ""
-    raise ValueError(f"name={name!r} not known.{hint} {listing} lists all names.")
+    raise ValueError(f"name={name!r} is not known.{hint} {listing} lists all names.")

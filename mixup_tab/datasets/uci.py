@@ -9,13 +9,18 @@ from typing import Any
 import pandas as pd
 from sklearn.utils import Bunch
 
-from mixup_tab.datasets.bunch import to_bunch
-from mixup_tab.datasets.cards import Card, cards
+from mixup_tab.datasets.archives import read_members
+from mixup_tab.datasets.cards import UciCard, cards
 from mixup_tab.datasets.download import fetch_file
 from mixup_tab.datasets.home import check_name, get_data_home
-from mixup_tab.datasets.members import read_members
-from mixup_tab.datasets.plain import ENDING, TARGET, plain_names, read_plain
-from mixup_tab.datasets.table import read_table
+from mixup_tab.datasets.tables import (
+    ENDING,
+    TARGET,
+    plain_names,
+    read_plain,
+    read_table,
+    to_bunch,
+)
 
 
 def fetch_uci(
@@ -29,7 +34,7 @@ def fetch_uci(
     """Return a data set of the UCI archive, downloaded on first use.
 
     A file ``<name>.csv.gz`` in ``data_home`` (a header, the last column ``target``, empty
-    cells missing) is taken before anything is downloaded, whether or not the name has a card.
+    cells missing) is used instead of a download, whether or not the name has a card.
 
     Parameters
     ----------
@@ -42,7 +47,7 @@ def fetch_uci(
     return_X_y : bool, default=False
         True returns ``(data, target)``.
     as_frame : bool, default=True
-        False returns arrays: of numbers where all features are numbers, else of objects.
+        False returns arrays: numeric if all features are numbers, else of objects.
 
     Returns
     -------
@@ -58,33 +63,33 @@ def fetch_uci(
         target_names : list of labels, or None
             Sorted; None for regression.
         task : {"classification", "regression"}
-            What ``target`` is for.
+            Kind of target.
         DESCR : str
-            What the set is, its licence and citation.
-        card : Card or None
-            What is known about it; see :class:`~mixup_tab.datasets.cards.Card`.
+            Description, licence and citation.
+        card : UciCard or None
+            Facts about the set; see :class:`~mixup_tab.datasets.cards.UciCard`.
         url : str or None
             Address of the archive file.
 
     Raises
     ------
     ValueError
-        For a name that is not known, or a file that does not hold what its card says.
+        If the name is unknown, or a file does not hold what its card says.
     OSError
-        If the set is not there and cannot be downloaded; says which file to put where.
+        If the set is missing and cannot be downloaded; says which file to save where.
 
     Notes
     -----
-    An archive file is verified by the sha256 of its card where there is one; most have none,
-    because the archive publishes none. Without it the file must still be a whole zip file
-    (it carries checksums of its members) that holds as many rows as the card says.
+    An archive file is verified by the sha256 of its card if it has one; most have none, because
+    the archive publishes none. Such a file must still be a complete zip file, which carries
+    checksums of its members, with as many rows as the card says.
     """
     home = get_data_home(data_home)
     known = cards()
     plain = home / f"{name}{ENDING}"
     check_name(name, {*known, *plain_names(home)}, "mixup_tab.datasets.list_uci(data_home)")
     card = known.get(name)
-    if plain.is_file():
+    if card is None or plain.is_file():
         frame = read_plain(plain, _text_columns(card))
     else:
         frame = _from_archive(card, home, download_if_missing)
@@ -99,19 +104,20 @@ def fetch_uci(
     )
 
 
-def _text_columns(card: Card | None) -> list[str]:
-    columns = card.columns.items() if card else ()
-    text = [name for name, kind in columns if kind == "category"]
+def _text_columns(card: UciCard | None) -> list[str]:
+    if card is None:
+        return []
+    text = [name for name, dtype in card.columns.items() if dtype == "category"]
     return [TARGET if name == card.target else name for name in text]
 
 
-def _from_archive(card: Card, home: Path, download_if_missing: bool) -> pd.DataFrame:
+def _from_archive(card: UciCard, home: Path, download_if_missing: bool) -> pd.DataFrame:
     path, files = archive_path(card, home), card.files
 
     def read(file: Path) -> pd.DataFrame:
         return read_table(card, read_members(file, files.members + files.label_members))
 
-    # What cannot be read is not kept.
+    # Read to check: an unreadable download is not kept.
     fetch_file(
         card.url,
         path,
@@ -122,16 +128,16 @@ def _from_archive(card: Card, home: Path, download_if_missing: bool) -> pd.DataF
     try:
         return read(path)
     except ValueError as error:
-        raise ValueError(f"{path} is no good: {error}. Remove it, and fetch again.") from error
+        raise ValueError(f"{path} is unusable: {error}. Delete it and fetch again.") from error
 
 
-def archive_path(card: Card, home: Path) -> Path:
-    """Return where the archive file of a card is kept: ``uci/<number>/<its own name>``."""
+def archive_path(card: UciCard, home: Path) -> Path:
+    """Return where a card's archive file is kept: ``uci/<number>/<its own name>``."""
     return home / "uci" / str(card.uci) / card.url.rsplit("/", 1)[-1]
 
 
 def list_uci(data_home: str | os.PathLike | None = None) -> pd.DataFrame:
-    """Return what :func:`fetch_uci` knows by name.
+    """Return the data sets that :func:`fetch_uci` knows by name.
 
     Parameters
     ----------
@@ -142,8 +148,8 @@ def list_uci(data_home: str | os.PathLike | None = None) -> pd.DataFrame:
     -------
     DataFrame
         One row per set: name, title, task, rows, features, classes, missing (cells), uci
-        (number), licence, and whether it is local, that is, needs no download. Sets that lie
-        in ``data_home`` as plain files are listed too.
+        (number), licence, and whether it is local, that is, needs no download. Plain files in
+        ``data_home`` are listed too.
 
     Examples
     --------
@@ -161,9 +167,11 @@ def list_uci(data_home: str | os.PathLike | None = None) -> pd.DataFrame:
     return table.sort_values("name", ignore_index=True)
 
 
-def _row(card: Card, local: bool) -> dict[str, Any]:
-    told = ("name", "title", "task", "rows", "features", "classes", "missing", "uci", "licence")
-    return {key: getattr(card, key) for key in told} | {"local": local}
+def _row(card: UciCard, local: bool) -> dict[str, Any]:
+    names = (
+        "name", "title", "task", "rows", "features", "classes", "missing", "uci", "licence"
+    )  # fmt: skip
+    return {name: getattr(card, name) for name in names} | {"local": local}
 
 
 def _plain_row(home: Path, name: str) -> dict[str, Any]:
@@ -184,5 +192,5 @@ def _plain_row(home: Path, name: str) -> dict[str, Any]:
 
 
 def _task(frame: pd.DataFrame) -> str:
-    """Return the task of a table without a card: only fractions are values to predict."""
+    """Return the task of a table without a card: a target of fractions is regression."""
     return "regression" if pd.api.types.is_float_dtype(frame[TARGET]) else "classification"

@@ -1,3 +1,5 @@
+"""load_audio_folder: files, labels, speakers and lists."""
+
 import os
 import sys
 from pathlib import Path
@@ -23,13 +25,12 @@ def short(root, clips):
     return [Path(path).relative_to(root).as_posix() for path in clips.data]
 
 
-@pytest.mark.parametrize("kind", [str, Path])
-def test_sounds_and_labels_in_a_fixed_order(tmp_path, kind):
+def test_sounds_and_labels_in_a_fixed_order(tmp_path):
     names = ["yes/b.wav", "yes/a.FLAC", "no/deep/er/c.mp3", "no/d.Ogg"]
     others = ["yes/notes.txt", "readme.wav", "_background_noise_/hum.wav", ".cache/x.wav"]
     lay_out(tmp_path, *names, *others, "no/._d.wav", "no/_old/e.wav")
     (tmp_path / "empty").mkdir()
-    clips = load_audio_folder(kind(tmp_path))
+    clips = load_audio_folder(str(tmp_path))
     assert short(tmp_path, clips) == ["no/d.Ogg", "no/deep/er/c.mp3", "yes/a.FLAC", "yes/b.wav"]
     assert clips.target.tolist() == ["no", "no", "yes", "yes"]
     assert clips.label_names == ["no", "yes"]
@@ -39,6 +40,7 @@ def test_sounds_and_labels_in_a_fixed_order(tmp_path, kind):
     assert clips.skipped == []
     assert clips.frame.columns.tolist() == ["path", "label", "speaker", "subset"]
     assert clips.frame["path"].tolist() == clips.data.tolist()
+    assert load_audio_folder(tmp_path).data.tolist() == clips.data.tolist()
 
 
 NAMES = {
@@ -56,20 +58,20 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize("case", NAMES)
-def test_speakers_are_read_from_names(tmp_path, case):
-    names, speaker, expected = NAMES[case]
-    clips = load_audio_folder(lay_out(tmp_path, *names), speaker=speaker)
-    assert short(tmp_path, clips) == names
-    found = None if clips.speakers is None else clips.speakers.tolist()
-    assert found == expected
-    assert clips.frame["speaker"].tolist() == (expected or [None, None])
+def test_speakers_are_read_from_names(tmp_path):
+    for case, (names, speaker, expected) in NAMES.items():
+        root = lay_out(tmp_path / case, *names)
+        clips = load_audio_folder(root, speaker=speaker)
+        assert short(root, clips) == names
+        found = None if clips.speakers is None else clips.speakers.tolist()
+        assert found == expected, case
+        assert clips.frame["speaker"].tolist() == (expected or [None, None])
 
 
 def test_a_stray_name_among_speakers(tmp_path):
     names = [f"{word}/{who}_nohash_0.wav" for word in ("no", "yes") for who in "abcdefgh"]
     lay_out(tmp_path, *names, "no/stray.wav")
-    with pytest.raises(ValueError, match=r"stray\.wav: its name tells no speaker"):
+    with pytest.raises(ValueError, match=r"stray\.wav: its name has no speaker"):
         load_audio_folder(tmp_path)
     clips = load_audio_folder(tmp_path, on_error="skip")
     assert short(tmp_path, clips) == names
@@ -79,23 +81,20 @@ def test_a_stray_name_among_speakers(tmp_path):
     assert load_audio_folder(tmp_path).speakers is None
 
 
-@pytest.mark.parametrize(
-    ("speaker", "error", "message"),
-    [
-        (
-            r"_xy(\d)",
-            ValueError,
-            r"finds no speaker in any of the 2 names, such as 'no/1\.wav'",
-        ),
-        ("(", ValueError, r"speaker='\(' is no regular expression"),
-        ("a", ValueError, "has 0 groups. Put parentheses"),
-        ("(a)(b)", ValueError, "has 2 groups. Put parentheses"),
-        (3, TypeError, "speaker=3 must be a str, a callable or None"),
-    ],
-)
-def test_a_bad_speaker_is_refused(tmp_path, speaker, error, message):
-    with pytest.raises(error, match=message):
-        load_audio_folder(lay_out(tmp_path, "no/1.wav", "yes/2.wav"), speaker=speaker)
+BAD_SPEAKERS = [
+    (r"_xy(\d)", ValueError, r"finds no speaker in any of the 2 names, such as 'no/1\.wav'"),
+    ("(", ValueError, r"speaker='\(' is not a regular expression"),
+    ("a", ValueError, "has 0 groups. Put parentheses"),
+    ("(a)(b)", ValueError, "has 2 groups. Put parentheses"),
+    (3, TypeError, "speaker=3 must be a str, a callable or None"),
+]
+
+
+def test_a_bad_speaker_is_refused(tmp_path):
+    lay_out(tmp_path, "no/1.wav", "yes/2.wav")
+    for speaker, error, message in BAD_SPEAKERS:
+        with pytest.raises(error, match=message):
+            load_audio_folder(tmp_path, speaker=speaker)
 
 
 def test_lists_give_subsets(tmp_path):
@@ -113,41 +112,43 @@ def test_lists_give_subsets(tmp_path):
     }
 
 
-@pytest.mark.parametrize(
-    ("validation", "test", "message"),
-    [
-        (b"no/1.wav", b"no/1.wav", r"both name 'no/1\.wav'"),
-        (b"data/no/1.wav", b"", r"name none of its files; .* 'data/no/1\.wav'"),
-        (b"\xff\xfe\x00", b"", "cannot be read as text"),
-    ],
-)
-def test_bad_lists_are_refused(tmp_path, validation, test, message):
+BAD_LISTS = [
+    (b"no/1.wav", b"no/1.wav", r"both name 'no/1\.wav'"),
+    (b"data/no/1.wav", b"", r"name none of its files; .* 'data/no/1\.wav'"),
+    (b"\xff\xfe\x00", b"", "cannot be read as text"),
+]
+
+
+def test_bad_lists_are_refused(tmp_path):
     lay_out(tmp_path, "no/1.wav", "yes/2.wav")
-    (tmp_path / "validation_list.txt").write_bytes(validation)
-    (tmp_path / "testing_list.txt").write_bytes(test)
-    with pytest.raises(ValueError, match=message):
-        load_audio_folder(tmp_path)
+    for validation, test, message in BAD_LISTS:
+        (tmp_path / "validation_list.txt").write_bytes(validation)
+        (tmp_path / "testing_list.txt").write_bytes(test)
+        with pytest.raises(ValueError, match=message):
+            load_audio_folder(tmp_path)
 
 
 BAD_ROOTS = {
     "not there": ([], "does not exist. Give a folder"),
     "a file": (["root"], "is not a folder"),
-    "nothing": (["root/readme.txt"], "holds no sound files"),
-    "flat": (["root/1.wav", "root/2.wav"], "2 lie in root itself. Lay them out as <label>/"),
-    "one label": (["root/yes/1.wav"], "one label only, 'yes', and at least two"),
+    "nothing": (["root/readme.txt"], "holds no usable sound files"),
+    "flat": (["root/1.wav", "root/2.wav"], "2 lie in root itself. Arrange them as <label>/"),
+    "one label": (["root/yes/1.wav"], "has only one label, 'yes', and at least two"),
     "case": (["root/yes/1.wav", "root/Yes/1.wav"], "'Yes' and 'yes' .* differ only in case"),
 }
 
 
-@pytest.mark.parametrize("case", BAD_ROOTS)
-def test_a_folder_of_no_use_is_refused(tmp_path, case):
-    names, message = BAD_ROOTS[case]
-    lay_out(tmp_path, *names)
-    with pytest.raises(ValueError, match=message):
-        load_audio_folder(tmp_path / "root")
+def test_unusable_folders_are_refused(tmp_path):
+    for case, (names, message) in BAD_ROOTS.items():
+        lay_out(tmp_path / case, *names)
+        with pytest.raises(ValueError, match=message):
+            load_audio_folder(tmp_path / case / "root")
+    lay_out(tmp_path / "empty", "no/0.wav", "yes/0.wav", content=b"")
+    with pytest.raises(ValueError, match=r"2 were left out, the first, 0\.wav, is empty"):
+        load_audio_folder(tmp_path / "empty", on_error="skip")
 
 
-def test_files_that_cannot_be_used_are_refused_or_listed(tmp_path):
+def test_unusable_files_are_refused_or_listed(tmp_path):
     lay_out(tmp_path, "no/1.wav", "yes/2.wav")
     lay_out(tmp_path, "no/0.wav", content=b"")
     (tmp_path / "yes" / "gone.wav").symlink_to(tmp_path / "nowhere")
@@ -157,10 +158,7 @@ def test_files_that_cannot_be_used_are_refused_or_listed(tmp_path):
     assert short(tmp_path, clips) == ["no/1.wav", "yes/2.wav"]
     assert clips.skipped == [
         (str(tmp_path / "no" / "0.wav"), "is empty (0 bytes)"),
-        (
-            str(tmp_path / "yes" / "gone.wav"),
-            "cannot be opened (No such file or directory)",
-        ),
+        (str(tmp_path / "yes/gone.wav"), "cannot be opened (No such file or directory)"),
     ]
     with pytest.raises(ValueError, match="on_error='ignore' must be 'raise' or 'skip'"):
         load_audio_folder(tmp_path, on_error="ignore")
@@ -178,12 +176,6 @@ def test_what_may_not_be_read_is_listed(tmp_path):
     assert [reason for _, reason in clips.skipped] == [
         "cannot be opened (Permission denied)"
     ] * 2
-
-
-def test_only_unusable_files_say_so(tmp_path):
-    lay_out(tmp_path, "no/0.wav", "yes/0.wav", content=b"")
-    with pytest.raises(ValueError, match=r"2 were left out, the first is 0\.wav, which is"):
-        load_audio_folder(tmp_path, on_error="skip")
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real clips are not beside the checkout")

@@ -1,13 +1,14 @@
+"""The spectrogram layer against its definition."""
+
 import copy
+import itertools
 import pickle
 
 import numpy as np
 import pytest
 import torch
-from sklearn.base import clone
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from mixup_tab.audio import Spectrogram, SpectrogramLayer
+from mixup_tab.audio import SpectrogramLayer
 
 KINDS = ["log", "power", "mel"]
 NORMALIZE = ["clip", "band", None]
@@ -61,10 +62,6 @@ def test_mel_bands_are_those_of_torchaudio(waveforms):
     )
 
 
-def test_one_second_gives_the_input_of_the_paper():
-    assert SpectrogramLayer().shape_for(16_000) == (160, 101)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("loudness", [1.0, 1e-4])
 def test_normalized_is_mean_0_and_variance_1(waveforms, kind, loudness):
@@ -98,16 +95,10 @@ def test_normalized_by_band_does_not_hear_the_microphone(waveforms):
     assert gap["band"] < gap["clip"] / 3
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("normalize", NORMALIZE)
-def test_silence_is_zeros(kind, normalize):
-    layer = SpectrogramLayer(kind=kind, normalize=normalize)
-    assert not layer(torch.zeros(2, 16_000)).any()
-
-
-def test_an_unknown_normalisation_is_named():
-    with pytest.raises(ValueError, match="normalize=True is not known"):
-        SpectrogramLayer(normalize=True)
+def test_silence_is_zeros():
+    for kind, normalize in itertools.product(KINDS, NORMALIZE):
+        layer = SpectrogramLayer(kind=kind, normalize=normalize)
+        assert not layer(torch.zeros(2, 16_000)).any()
 
 
 def test_noise_of_one_bit_keeps_its_digits():
@@ -128,12 +119,13 @@ def test_a_row_does_not_depend_on_the_others(waveforms, kind):
     assert torch.equal(together[3:12], layer(x[3:12].float() / 32768))
 
 
-@pytest.mark.parametrize("shape", [(16,), (2, 3, 500), (0, 400), (2, 0, 400), (1, 1)])
-def test_leading_axes_stay(shape):
+def test_leading_axes_stay():
     layer = SpectrogramLayer()
-    out = layer(torch.zeros(shape))
-    assert out.shape == (*shape[:-1], 1, *layer.shape_for(shape[-1]))
-    assert out.dtype == torch.float32
+    assert layer.shape_for(16_000) == (160, 101)  # the input of the paper
+    for shape in [(16,), (2, 3, 500), (0, 400), (2, 0, 400), (1, 1)]:
+        out = layer(torch.zeros(shape))
+        assert out.shape == (*shape[:-1], 1, *layer.shape_for(shape[-1]))
+        assert out.dtype == torch.float32
 
 
 def test_gradients_are_finite_in_silence_too():
@@ -172,7 +164,8 @@ def test_the_gpu_agrees_with_the_cpu(waveforms, kind):
 @pytest.mark.parametrize(
     ("options", "kind", "words"),
     [
-        ({"kind": "mfcc"}, ValueError, "kind='mfcc'.*log, power, mel"),
+        ({"kind": "mfcc"}, ValueError, "kind='mfcc' must be one of"),
+        ({"normalize": True}, ValueError, "normalize=True must be one of"),
         ({"sample_rate": -1}, ValueError, "sample_rate=-1"),
         ({"window_seconds": 0}, ValueError, "window_seconds=0"),
         ({"hop_seconds": float("inf")}, ValueError, "hop_seconds=inf"),
@@ -184,8 +177,6 @@ def test_the_gpu_agrees_with_the_cpu(waveforms, kind):
 def test_bad_parameters_are_named(options, kind, words):
     with pytest.raises(kind, match=words):
         SpectrogramLayer(**options)
-    with pytest.raises(kind, match=words):
-        Spectrogram(**options).fit(np.zeros((2, 400)))
 
 
 @pytest.mark.parametrize(
@@ -200,26 +191,3 @@ def test_bad_parameters_are_named(options, kind, words):
 def test_what_are_no_waveforms_is_refused(x, kind, words):
     with pytest.raises(kind, match=words):
         SpectrogramLayer()(x)
-
-
-def test_the_transformer_computes_what_the_layer_computes(waveforms):
-    expected = SpectrogramLayer(kind="mel", n_mels=20)(torch.from_numpy(waveforms)).numpy()
-    step = Spectrogram(kind="mel", n_mels=20, device="cpu", batch_size=7)
-    np.testing.assert_array_equal(step.fit_transform(waveforms), expected)
-    flat = clone(step).set_params(flatten=True).fit_transform(waveforms)
-    np.testing.assert_array_equal(flat, expected.reshape(20, -1))
-
-
-@pytest.mark.parametrize("library", ["pandas", "polars"])
-def test_frames_have_a_name_for_every_column(waveforms, library):
-    step = Spectrogram(device="cpu")
-    images = step.fit_transform(waveforms[:3, :800])
-    frame = step.set_output(transform=library).transform(waveforms[:3, :800])
-    assert type(frame).__module__.startswith(library)
-    assert list(frame.columns) == step.get_feature_names_out().tolist()
-    np.testing.assert_array_equal(frame["bin3_frame2"], images[:, 0, 2, 2])
-
-
-@parametrize_with_checks([Spectrogram(device="cpu", flatten=True)])
-def test_scikit_learn_accepts_it(estimator, check):
-    check(estimator)

@@ -10,33 +10,24 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 from scipy.stats import binomtest
-from sklearn.metrics import (
-    confusion_matrix,
-    precision_recall_fscore_support,
-)
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from sklearn.utils import Bunch
 
 from mixup_tab._terminal import ProgressBar
-from mixup_tab.audio import load_audio_folder
-from mixup_tab.audio.labelling import label_files
+from mixup_tab.audio.folders import load_audio_folder
+from mixup_tab.audio.predict import predict_files
 from mixup_tab.audio.saving import load_speech_model
 
 PARTS = ("auto", "all", "train", "validation", "test")
 
 
 @dataclass
-class Judgement:
-    """How a model has done on some clips.
+class Evaluation:
+    """Predictions of a model for labelled clips.
 
-    Attributes
-    ----------
-    predictions : DataFrame
-        One row per clip: ``path``, ``label``, ``predicted``, ``probability`` of the word
-        predicted.
-    words : list of str
-        What the model tells apart.
-    skipped : list of (str, str)
-        Files that could not be read, and why.
+    ``predictions`` has one row per clip: path, label, predicted, and the probability of the
+    predicted word. ``words`` are those that the model knows; ``skipped`` are unreadable files,
+    with reasons.
     """
 
     predictions: pd.DataFrame
@@ -45,30 +36,30 @@ class Judgement:
 
     @property
     def accuracy(self) -> float:
-        """Share of clips that were right."""
+        """Share of clips that are right."""
         return float((self.predictions["label"] == self.predictions["predicted"]).mean())
 
     def interval(self) -> tuple[float, float]:
-        """Return the 95 % interval of the accuracy (Wilson), were all clips independent."""
+        """Return the 95 % interval of the accuracy (Wilson), as if clips were independent."""
         clips = len(self.predictions)
         test = binomtest(round(self.accuracy * clips), clips)
         low, high = test.proportion_ci(method="wilson")
         return float(low), float(high)
 
     def confusion(self) -> pd.DataFrame:
-        """Return counts of clips, true words as rows and predicted words as columns."""
+        """Return counts of clips: true words as rows, predicted words as columns."""
         counts = confusion_matrix(
             self.predictions["label"], self.predictions["predicted"], labels=self.words
         )
         return pd.DataFrame(counts, index=pd.Index(self.words, name="word"), columns=self.words)
 
     def by_word(self) -> pd.DataFrame:
-        """Return one row per word: clips, recall, precision, F1, what it is taken for."""
+        """Return one row per word: clips, recall, precision, F1, the most common mistake."""
         label, predicted = self.predictions["label"], self.predictions["predicted"]
         precision, recall, f1, clips = precision_recall_fscore_support(
             label, predicted, labels=self.words, zero_division=np.nan
         )
-        table = pd.DataFrame(
+        return pd.DataFrame(
             {
                 "clips": clips,
                 "right %": 100 * recall,
@@ -78,7 +69,6 @@ class Judgement:
             },
             index=pd.Index(self.words, name="word"),
         )
-        return table
 
     def _mistakes(self) -> list[str]:
         counts = self.confusion().to_numpy(copy=True)
@@ -90,7 +80,7 @@ class Judgement:
         ]
 
 
-def judge(
+def evaluate_model(
     model: str | os.PathLike,
     root: str | os.PathLike,
     *,
@@ -100,50 +90,24 @@ def judge(
     n_jobs: int | None = None,
     console: Console | None = None,
     rescue: Callable[[pd.DataFrame], None] | None = None,
-) -> tuple[Judgement, list[str]]:
-    """Predict for the clips of a folder and compare with its labels.
+) -> tuple[Evaluation, list[str]]:
+    """Predict for the clips of a folder; return the evaluation, and remarks on the clips.
 
-    Parameters
-    ----------
-    model : str or path-like
-        What ``mixup-tab speech train`` has written.
-    root : str or path-like
-        Folder ``<word>/*.wav``.
-    part : {"auto", "all", "train", "validation", "test"}, default="auto"
-        Which clips, by the folder's own lists. "auto" is "test" for a folder with lists, and
-        "all" for one without.
-    on_error : {"raise", "skip"}, default="raise"
-        What becomes of files that cannot be read.
-    device : str, default="auto"
-        Where the net predicts.
-    n_jobs : int, default=None
-        Threads that read.
-    console : rich Console, default=None
-        Where to show progress.
-    rescue : callable, default=None
-        Gets the predictions made so far if a file that cannot be read or Ctrl-C ends it.
-
-    Returns
-    -------
-    judgement : Judgement
-    notes : list of str
-        What the user should know about the clips.
-
-    Raises
-    ------
-    ValueError
-        If the model cannot be used, there are no clips of its words, or files cannot be read.
+    ``part`` chooses clips by the folder's own lists; "auto" is "test" for a folder with lists
+    and "all" otherwise. ``rescue`` gets the predictions so far if an unreadable file or Ctrl-C
+    ends the evaluation. Raises ValueError if the model is unusable, there are no clips of its
+    words, or files cannot be read.
     """
     pipeline, card = load_speech_model(model, device=device)
     folder = load_audio_folder(root, on_error=on_error)
     rows, notes = choose_clips(folder, part, card.words)
     skipped, done = list(folder.skipped), []
+    batches = predict_files(pipeline, folder.data[rows], on_error=on_error, n_jobs=n_jobs)
     try:
-        with ProgressBar("Listening", len(rows), console=console or Console()) as bar:
-            for batch in label_files(
-                pipeline, folder.data[rows], on_error=on_error, n_jobs=n_jobs
-            ):
-                done.append(_predictions(folder, rows[batch.places], batch.proba, card.words))
+        with ProgressBar("Predicting", len(rows), console=console or Console()) as bar:
+            for batch in batches:
+                positions = rows[batch.positions]
+                done.append(_predictions(folder, positions, batch.proba, card.words))
                 skipped += batch.skipped
                 bar.advance(len(batch.paths) + len(batch.skipped))
     except (ValueError, OSError, KeyboardInterrupt):
@@ -152,7 +116,7 @@ def judge(
         raise
     if not sum(map(len, done)):
         raise ValueError(f"root={str(root)!r} has no clip that can be read.")
-    return Judgement(pd.concat(done, ignore_index=True), card.words, skipped), notes
+    return Evaluation(pd.concat(done, ignore_index=True), card.words, skipped), notes
 
 
 def _predictions(
@@ -171,28 +135,9 @@ def _predictions(
 def choose_clips(
     folder: Bunch, part: str, words: Sequence[str]
 ) -> tuple[np.ndarray, list[str]]:
-    """Choose the clips of a part whose words a model knows.
+    """Return the positions of the clips of a part whose words a model knows, and remarks.
 
-    Parameters
-    ----------
-    folder : Bunch
-        From :func:`~mixup_tab.audio.load_audio_folder`.
-    part : str
-        As in :func:`judge`.
-    words : sequence of str
-        What the model knows.
-
-    Returns
-    -------
-    rows : ndarray of int
-        Positions of the clips.
-    notes : list of str
-        What was chosen and what was left out.
-
-    Raises
-    ------
-    ValueError
-        If there is no such part, or no clip in it.
+    Raises ValueError if there is no such part, or no clip in it.
     """
     if part not in PARTS:
         raise ValueError(f"part must be one of {', '.join(PARTS)}, got {part!r}.")
@@ -201,8 +146,8 @@ def choose_clips(
         part = "test" if listed and (folder.subset == "test").any() else "all"
     if part != "all" and not listed:
         raise ValueError(
-            f"part={part!r} needs validation_list.txt and testing_list.txt in the folder, "
-            "which are not there. Use part='all'."
+            f"part={part!r} needs validation_list.txt and testing_list.txt in the folder, and "
+            "there are none. Use part='all'."
         )
     chosen = np.ones(len(folder.target), bool) if part == "all" else folder.subset == part
     notes = [f"Clips: {'all' if part == 'all' else f'the {part} part of the lists'}."]
@@ -216,8 +161,8 @@ def choose_clips(
     rows = np.flatnonzero(chosen & known)
     if not len(rows):
         raise ValueError(
-            f"root holds no clip {'' if part == 'all' else f'of the {part} part '}with a word "
-            f"that the model knows ({_shown(words)}). Give the folder of these words."
+            f"root has no clip {'' if part == 'all' else f'of the {part} part '}with a word "
+            f"that the model knows ({_shown(words)}). Give a folder with these words."
         )
     return rows, notes
 

@@ -1,8 +1,10 @@
+"""Splitting the clips of a folder; training itself is tested through the command line."""
+
 import numpy as np
 import pytest
 from sklearn.utils import Bunch
 
-from mixup_tab.audio.parts import split_clips
+from mixup_tab.audio.train import split_clips
 
 
 def folder(speakers=12, clips=5, words=("no", "off", "yes"), subset=None):
@@ -12,55 +14,54 @@ def folder(speakers=12, clips=5, words=("no", "off", "yes"), subset=None):
     return Bunch(target=target, speakers=names if speakers else None, subset=subset)
 
 
-def check_whole(clips, parts):
-    """Every clip is in one part."""
-    rows = np.concatenate(parts[:3])
+def check_complete(clips, split):
+    """Every clip is in one subset."""
+    rows = np.concatenate(split[:3])
     assert sorted(rows) == list(range(len(clips.target)))
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_no_speaker_is_in_two_parts(seed):
+def test_no_speaker_is_in_two_subsets(seed):
     clips = folder()
-    parts = split_clips(clips, validation_fraction=0.1, test_fraction=0.25, random_state=seed)
-    check_whole(clips, parts)
-    voices = [set(clips.speakers[rows]) for rows in parts[:3]]
+    split = split_clips(clips, validation_fraction=0.1, test_fraction=0.25, random_state=seed)
+    check_complete(clips, split)
+    voices = [set(clips.speakers[rows]) for rows in split[:3]]
     assert not voices[0] & voices[1]
     assert not voices[0] & voices[2]
     assert not voices[1] & voices[2]
-    for rows in parts[:3]:
+    for rows in split[:3]:
         counts = np.unique(clips.target[rows], return_counts=True)[1]
         assert len(counts) == 3
-    assert len(parts.test) / len(clips.target) == pytest.approx(0.25, abs=0.05)
-    assert "speakers apart" in parts.told
+    assert len(split.test) / len(clips.target) == pytest.approx(0.25, abs=0.05)
+    assert "speakers apart" in split.description
 
 
 def test_without_speakers_words_have_their_share():
     clips = folder(speakers=0, clips=20)
-    parts = split_clips(clips, validation_fraction=0.1)
-    check_whole(clips, parts)
-    assert np.unique(clips.target[parts.validation], return_counts=True)[1].tolist() == [2] * 3
-    assert len(parts.test) == 0
-    assert "not known" in parts.told
+    split = split_clips(clips, validation_fraction=0.1)
+    check_complete(clips, split)
+    assert np.unique(clips.target[split.validation], return_counts=True)[1].tolist() == [2] * 3
+    assert len(split.test) == 0
+    assert "unknown" in split.description
 
 
 def test_two_speakers_cannot_be_kept_apart():
-    parts = split_clips(folder(speakers=2))
-    assert "clip by clip" in parts.told
+    assert "clip by clip" in split_clips(folder(speakers=2)).description
 
 
 def test_lists_come_first():
     subset = np.tile(["train", "train", "validation", "test"], 15)
     clips = folder(speakers=4, subset=subset)
-    parts = split_clips(clips, validation_fraction=0.3)
-    for name, rows in zip(("train", "validation", "test"), parts[:3], strict=True):
+    split = split_clips(clips, validation_fraction=0.3)
+    for name, rows in zip(("train", "validation", "test"), split[:3], strict=True):
         assert set(subset[rows]) == {name}
-    assert "lists" in parts.told
+    assert "lists" in split.description
 
 
 def test_a_word_that_few_speakers_say_is_split_without_a_warning():
     clips = folder(speakers=4, clips=1, words=("no", "yes"))
     clips = Bunch(target=clips.target[1:], speakers=clips.speakers[1:], subset=None)
-    check_whole(clips, split_clips(clips, validation_fraction=0.25))
+    check_complete(clips, split_clips(clips, validation_fraction=0.25))
 
 
 def test_the_seed_decides():
@@ -69,21 +70,17 @@ def test_the_seed_decides():
     assert set(one.validation) != set(other.validation)
 
 
-def test_no_validation_part_is_fine():
-    parts = split_clips(folder(), validation_fraction=0)
-    assert len(parts.validation) == 0
-    assert len(parts.train) == 180
-
-
-@pytest.mark.parametrize("share", [-0.1, 0.6, float("nan")])
-def test_shares_out_of_range(share):
-    with pytest.raises(ValueError, match=r"validation_fraction must lie in \[0, 0.5\]"):
-        split_clips(folder(), validation_fraction=share)
+def test_the_validation_share():
+    split = split_clips(folder(), validation_fraction=0)
+    assert (len(split.train), len(split.validation)) == (180, 0)
+    for share in (-0.1, 0.6, float("nan")):
+        with pytest.raises(ValueError, match=r"validation_fraction must lie in \[0, 0.5\]"):
+            split_clips(folder(), validation_fraction=share)
 
 
 def test_a_word_without_training_clips_is_named():
     subset = np.where(folder().target == "off", "test", "train")
-    with pytest.raises(ValueError, match="'off' has no clip in the training part"):
+    with pytest.raises(ValueError, match="'off' has no clip for training"):
         split_clips(folder(subset=subset))
 
 

@@ -16,7 +16,7 @@ from sklearn.metrics import ConfusionMatrixDisplay
 from mixup_tab._files import check_writable, write_whole
 from mixup_tab._page import Parts, Picture, Table, write_page
 from mixup_tab._terminal import list_skipped, terminal_table
-from mixup_tab.audio.judging import Judgement, judge
+from mixup_tab.audio.evaluate import Evaluation, evaluate_model
 
 _FORMATS = dict.fromkeys(("right %", "precision %", "F1 %"), "{:.1f}")
 
@@ -28,7 +28,7 @@ def evaluate(
     output: Path | None = None,
     console: Console | None = None,
     **settings: Any,
-) -> Judgement:
+) -> Evaluation:
     """Evaluate a model, print the result and write a report.
 
     Parameters
@@ -43,16 +43,16 @@ def evaluate(
     console : rich Console, default=None
         Where to print.
     **settings
-        As in :func:`~.judging.judge`.
+        As in :func:`~.evaluate.evaluate_model`.
 
     Returns
     -------
-    Judgement
+    Evaluation
 
     Raises
     ------
     ValueError, OSError
-        As in :func:`~.judging.judge`, or if the folder cannot be written to.
+        As in :func:`~.evaluate.evaluate_model`, or if the folder cannot be written to.
     """
     console = console or Console()
     folder = output or Path(time.strftime("mixup-tab-speech-evaluate-%Y%m%d-%H%M%S"))
@@ -67,28 +67,30 @@ def evaluate(
         console.print(f"{len(predictions):,} predictions are kept: {path}", soft_wrap=True)
 
     try:
-        judgement, notes = judge(model, root, console=console, rescue=rescue, **settings)
+        evaluation, notes = evaluate_model(
+            model, root, console=console, rescue=rescue, **settings
+        )
     except BaseException:
         if new:
             with suppress(OSError):  # predictions are kept in it, or it is not there yet
                 folder.rmdir()
         raise
     folder.mkdir(parents=True, exist_ok=True)
-    sentence = _sentence(judgement)
+    sentence = _sentence(evaluation)
     console.print(sentence, style="bold", highlight=False)
     for note in notes:
         console.print(note, highlight=False, markup=False)
-    console.print(terminal_table(judgement.by_word(), _FORMATS))
+    console.print(terminal_table(evaluation.by_word(), _FORMATS))
     console.print("Counts of clips; rows are the words spoken, columns the words predicted:")
     # Not through rich, which would break the lines of a wide matrix.
-    print(confusion_text(judgement.confusion()), file=console.file)
-    _write(folder / "predictions.csv", judgement.predictions)
+    print(confusion_text(evaluation.confusion()), file=console.file)
+    _write(folder / "predictions.csv", evaluation.predictions)
     page = _report(
-        judgement, folder, sentence, notes, {"model": str(model), "clips": str(root)}
+        evaluation, folder, sentence, notes, {"model": str(model), "clips": str(root)}
     )
     console.print(f"Report: {page}", soft_wrap=True, highlight=False)
-    list_skipped(judgement.skipped)
-    return judgement
+    list_skipped(evaluation.skipped)
+    return evaluation
 
 
 def _write(path: Path, predictions: pd.DataFrame) -> None:
@@ -96,10 +98,10 @@ def _write(path: Path, predictions: pd.DataFrame) -> None:
     write_whole(path, text.encode(errors="surrogateescape"))
 
 
-def _sentence(judgement: Judgement) -> str:
-    low, high = judgement.interval()
+def _sentence(evaluation: Evaluation) -> str:
+    low, high = evaluation.interval()
     return (
-        f"Accuracy {100 * judgement.accuracy:.2f} % on {len(judgement.predictions):,} clips "
+        f"Accuracy {100 * evaluation.accuracy:.2f} % on {len(evaluation.predictions):,} clips "
         f"(95 % interval {100 * low:.1f} to {100 * high:.1f})."
     )
 
@@ -110,7 +112,7 @@ def confusion_text(counts: pd.DataFrame) -> str:
     Parameters
     ----------
     counts : DataFrame of shape (words, words)
-        From :meth:`~.judging.Judgement.confusion`.
+        From :meth:`~.evaluate.Evaluation.confusion`.
 
     Returns
     -------
@@ -142,7 +144,7 @@ def draw_confusion(counts: pd.DataFrame) -> Figure:
     Parameters
     ----------
     counts : DataFrame of shape (words, words)
-        From :meth:`~.judging.Judgement.confusion`.
+        From :meth:`~.evaluate.Evaluation.confusion`.
 
     Returns
     -------
@@ -156,9 +158,9 @@ def draw_confusion(counts: pd.DataFrame) -> Figure:
 
 
 def _report(
-    judgement: Judgement, folder: Path, sentence: str, notes: list[str], facts: dict[str, str]
+    evaluation: Evaluation, folder: Path, sentence: str, notes: list[str], facts: dict[str, str]
 ) -> Path:
-    counts, predictions = judgement.confusion(), judgement.predictions
+    counts, predictions = evaluation.confusion(), evaluation.predictions
     picture = Picture(
         draw_confusion(counts),
         "confusion",
@@ -167,12 +169,12 @@ def _report(
     caption = "Rows are the words spoken, columns the words predicted."
     sections: dict[str, Parts] = {
         "Clips": notes,
-        "Word by word": [Table(judgement.by_word(), formats=_FORMATS)],
+        "Word by word": [Table(evaluation.by_word(), formats=_FORMATS)],
         "Confusion matrix": [picture],
         "Counts": [Table(counts, caption)],
     }
-    if judgement.skipped:
-        skipped = pd.DataFrame(judgement.skipped, columns=["path", "reason"])
+    if evaluation.skipped:
+        skipped = pd.DataFrame(evaluation.skipped, columns=["path", "reason"])
         sections["Files that could not be read"] = [Table(skipped)]
     wrong = predictions[predictions["label"] != predictions["predicted"]]
     details = {f"Wrong predictions: {len(wrong):,} clips": [Table(wrong)]}

@@ -1,0 +1,316 @@
+"""``mixup-tab speech train``: from a folder of clips to a saved model."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from rich.console import Console
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.pipeline import Pipeline
+from sklearn.utils import Bunch
+from skorch.callbacks import Callback
+
+from mixup_tab._files import check_writable, write_whole
+from mixup_tab._terminal import ProgressBar, list_skipped
+from mixup_tab.audio.files import read_clips
+from mixup_tab.audio.folders import load_audio_folder
+from mixup_tab.audio.recipe import speech_classifier
+from mixup_tab.audio.saving import (
+    SpeechCard,
+    check_replaceable,
+    save_speech_model,
+)
+from mixup_tab.displays import LossCurveDisplay
+from mixup_tab.training.resume_file import ResumeFile
+from mixup_tab.training.state import mixed_epochs
+from mixup_tab.training.stopping import propagate_interrupt
+
+SUBSETS = ("train", "validation", "test")
+
+
+def train(
+    root: str | os.PathLike,
+    output: Path,
+    *,
+    validation_fraction: float = 0.1,
+    on_error: str = "raise",
+    n_jobs: int | None = None,
+    console: Console | None = None,
+    **recipe: Any,
+) -> bool:
+    """Train on a folder of clips and save the model; return False if stopped by Ctrl-C.
+
+    The state of training is saved after every epoch in ``<output>.resume``. If training is
+    stopped or killed, the same call resumes it and ends with the same model. A picture of the
+    losses is saved as ``<output>-loss.png``. ``recipe`` are parameters of
+    :func:`~mixup_tab.audio.speech_classifier`; the other options are those of the command.
+    Raises ValueError if there is nothing to train on, files cannot be read, a word has no
+    readable file, or ``output`` exists and is not a model.
+    """
+    console = console or Console()
+    check_writable(output)
+    check_replaceable(output)
+    pipeline = speech_classifier(**recipe)
+    folder = load_audio_folder(root, on_error=on_error)
+    seed = recipe.get("random_state") or 0
+    split = split_clips(folder, validation_fraction=validation_fraction, random_state=seed)
+    console.print(_summary(folder, split), highlight=False, markup=False)
+    with ProgressBar(
+        "Reading", len(split.train) + len(split.validation), console=console
+    ) as bar:
+        training, validation = (
+            read_rows(folder, rows, pipeline, on_error, n_jobs, bar.advance)
+            for rows in (split.train, split.validation)
+        )
+    list_skipped([*folder.skipped, *training.skipped, *validation.skipped])
+    _check_words([*folder.target, *_words_skipped(folder, root)], training.y)
+    resume_file = output.with_name(f"{output.name}.resume")
+    started = time.perf_counter()
+    try:
+        fit(pipeline, training, validation, resume_file, console)
+    except KeyboardInterrupt:
+        console.print(_stopped(resume_file), soft_wrap=True, markup=False)
+        return False
+    card = _card(pipeline, recipe, training, validation)
+    save_speech_model(output, pipeline, card)
+    picture = draw_losses(pipeline, output)
+    resume_file.unlink(missing_ok=True)
+    _print_result(card, split, console)
+    seconds = time.perf_counter() - started
+    console.print(f"Trained in {seconds:,.0f} s; losses: {picture}", soft_wrap=True)
+    console.print(f"Model: {output}", soft_wrap=True, highlight=False, markup=False)
+    return True
+
+
+def _summary(folder: Bunch, split: ClipSplit) -> str:
+    speakers = folder.speakers
+    who = "" if speakers is None else f", {len(np.unique(speakers)):,} speakers"
+    unused = f", {len(split.test):,} for testing unused" if len(split.test) else ""
+    return (
+        f"{len(folder.target):,} clips of {len(folder.label_names)} words{who}: "
+        f"{len(split.train):,} for training, {len(split.validation):,} for validation{unused} "
+        f"({split.description})"
+    )
+
+
+def _words_skipped(folder: Bunch, root: str | os.PathLike) -> list[str]:
+    """Return the words of the files of a folder that were left out."""
+    paths = [os.path.relpath(path, os.path.expanduser(root)) for path, _ in folder.skipped]
+    return [path.split(os.sep)[0] for path in paths]
+
+
+def _stopped(resume_file: Path) -> str:
+    if not resume_file.exists():
+        return "Stopped before the end of the first epoch."
+    return f"Stopped; the state is saved in {resume_file}. Run the same command to resume."
+
+
+def _card(
+    pipeline: Pipeline, recipe: dict, training: LabelledClips, validation: LabelledClips
+) -> SpeechCard:
+    history = pipeline[-1].net_.history
+    return SpeechCard(
+        words=[str(word) for word in pipeline[-1].classes_],
+        recipe=recipe,
+        samples=training.X.shape[1],
+        training_clips=len(training.y),
+        validation_clips=len(validation.y),
+        validation_accuracy=history[-1]["valid_accuracy"] if len(validation.y) else None,
+    )
+
+
+def _print_result(card: SpeechCard, split: ClipSplit, console: Console) -> None:
+    if card.validation_accuracy is not None:
+        console.print(
+            f"Validation accuracy {100 * card.validation_accuracy:.2f} % "
+            f"({card.validation_clips:,} clips, {split.description})",
+            highlight=False,
+            style="bold",
+        )
+
+
+# ------------------------------------------------------------------------------- clips
+
+
+class ClipSplit(NamedTuple):
+    """Positions of a folder's clips in three disjoint subsets, and how they were made.
+
+    Only ``validation`` and ``test`` may be empty.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    description: str
+
+
+class LabelledClips(NamedTuple):
+    """Waveforms, their words, and the files that could not be read, with reasons."""
+
+    X: np.ndarray
+    y: np.ndarray
+    skipped: list[tuple[str, str]]
+
+
+def split_clips(
+    folder: Bunch,
+    *,
+    validation_fraction: float = 0.1,
+    test_fraction: float = 0.0,
+    random_state: int = 0,
+) -> ClipSplit:
+    """Split the clips of a folder by its own lists, else at random.
+
+    A random split is stratified by word and keeps the clips of a speaker together if at least
+    three speakers are known. The two shares, in [0, 0.5], are ignored if there are lists.
+    Raises ValueError if a share is out of range, or a word would have no training clips.
+    """
+    shares = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
+    for name, share in shares.items():
+        if not 0 <= share <= 0.5:
+            raise ValueError(f"{name} must lie in [0, 0.5], got {share!r}.")
+    if folder.subset is not None:
+        train, validation, test = (np.flatnonzero(folder.subset == name) for name in SUBSETS)
+        split = ClipSplit(train, validation, test, "split by the folder's own lists")
+    else:
+        split = _random_split(folder, validation_fraction, test_fraction, random_state)
+    lacking = np.setdiff1d(folder.target, folder.target[split.train])
+    if len(lacking):
+        raise ValueError(
+            f"word {str(lacking[0])!r} has no clip for training ({split.description}). Add "
+            "clips of more speakers, or use validation_fraction=0."
+        )
+    return split
+
+
+def _random_split(folder: Bunch, validation: float, test: float, seed: int) -> ClipSplit:
+    speakers = folder.speakers
+    apart = speakers is not None and len(np.unique(speakers)) > 2
+    groups = speakers if apart else None
+    rows = np.arange(len(folder.target))
+    rest, tested = _hold_out(rows, folder.target, groups, test, seed)
+    train, validated = _hold_out(rest, folder.target, groups, validation / (1 - test), seed)
+    description = "speakers apart" if apart else "split clip by clip; speakers are unknown"
+    return ClipSplit(train, validated, tested, description)
+
+
+def _hold_out(
+    rows: np.ndarray, y: np.ndarray, groups: np.ndarray | None, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Hold out a share of rows, stratified, whole groups at a time."""
+    if share == 0:
+        return rows, rows[:0]
+    rarest = np.unique(y[rows], return_counts=True)[1].min()
+    most = rarest if groups is None else len(np.unique(groups[rows]))
+    folds = min(round(1 / share), most)
+    if folds < 2:
+        raise ValueError(
+            "validation_fraction: a word has a single clip, so none can be held out. Add "
+            "clips, or use validation_fraction=0."
+        )
+    splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
+    with warnings.catch_warnings():
+        # A rare word may have no clip held out; the caller checks that it has some left.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        split = splitter(folds, shuffle=True, random_state=seed).split(
+            rows, y[rows], groups=None if groups is None else groups[rows]
+        )
+        kept, held_out = next(split)
+    return rows[kept], rows[held_out]
+
+
+def read_rows(
+    folder: Bunch,
+    rows: np.ndarray,
+    pipeline: Pipeline,
+    on_error: str,
+    n_jobs: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> LabelledClips:
+    """Read clips of a folder as the pipeline's reader would, without unreadable ones."""
+    settings = pipeline[0].get_params() | {"on_error": on_error, "n_jobs": n_jobs}
+    clips = read_clips(folder.data[rows], **settings, progress=progress)
+    return LabelledClips(clips.waveforms, folder.target[rows][clips.kept], clips.skipped)
+
+
+def _check_words(needed: Sequence[str] | np.ndarray, trained: np.ndarray) -> None:
+    lacking = np.setdiff1d(needed, trained)
+    if len(lacking):
+        raise ValueError(
+            f"word {str(lacking[0])!r} has no training clip that can be read. Fix its files, "
+            "or remove its folder."
+        )
+
+
+# ---------------------------------------------------------------------------- training
+
+
+class Validation(Callback):
+    """Record loss and accuracy on held-out clips, if any, after every epoch.
+
+    Nothing is chosen by them. ``y`` are class codes.
+    """
+
+    def __init__(self, X: np.ndarray, y: np.ndarray, bar: ProgressBar) -> None:
+        self.X, self.y, self.bar = X, y, bar
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Predict the held-out clips."""
+        epochs = mixed_epochs(net.mixing_span, net.max_epochs)
+        mixed = np.max(net.alpha) > 0 and epochs[len(net.history) - 1]
+        remark = "loss on mixed clips" if mixed else "training loss"
+        remark += f" {net.history[-1, 'train_loss']:.3f}"
+        if len(self.X):
+            outputs = torch.from_numpy(net.raw_outputs(self.X)).double()
+            proba = outputs.softmax(-1).mean(0)  # over the members
+            own = proba[torch.arange(len(self.y)), torch.from_numpy(self.y)]
+            accuracy = (proba.argmax(-1).numpy() == self.y).mean()
+            net.history.record("valid_loss", float(-own.clamp_min(1e-300).log().mean()))
+            net.history.record("valid_accuracy", float(accuracy))
+            remark += f", validation accuracy {100 * accuracy:.1f} %"
+        self.bar.update(len(net.history), net.max_epochs, remark)
+
+
+def fit(
+    pipeline: Pipeline,
+    training: LabelledClips,
+    validation: LabelledClips,
+    resume_file: Path,
+    console: Console,
+    title: str = "Training",
+) -> None:
+    """Fit the net of a pipeline on waveforms, resuming from a file if it exists.
+
+    The file is written after every epoch. Raises ValueError if a word of the validation
+    clips has no training clip, and lets KeyboardInterrupt through.
+    """
+    net, words = pipeline[-1], np.unique(training.y)
+    _check_words(validation.y, words)
+    codes = np.searchsorted(words, validation.y)
+    with ProgressBar(title, None, console=console) as bar, propagate_interrupt():
+        own = list(net.callbacks or ())
+        callbacks = [Validation(validation.X, codes, bar), ResumeFile(resume_file)]
+        net.set_params(callbacks=[*own, *callbacks])
+        net.fit(training.X, training.y)
+        net.set_params(callbacks=own or None)
+
+
+def draw_losses(pipeline: Pipeline, output: Path) -> Path:
+    """Save the loss curves of a fitted pipeline as ``<output>-loss.png``; return that path."""
+    # A figure of its own: pyplot would keep it open.
+    axes = Figure(figsize=(5.5, 3.5), layout="constrained").subplots()
+    curves = LossCurveDisplay.from_estimator(pipeline, ax=axes)
+    picture = output.with_name(f"{output.name}-loss.png")
+    content = io.BytesIO()
+    curves.figure_.savefig(content, format="png", dpi=150)
+    write_whole(picture, content.getvalue())
+    return picture
