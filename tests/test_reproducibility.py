@@ -15,7 +15,8 @@ from sklearn.model_selection import cross_val_predict
 from torch import nn
 
 from mixup_tab import BinnedMLP, MixupClassifier, MixupRegressor
-from mixup_tab.mixing import Mixup, as_rule
+from mixup_tab.mixing import Mixup
+from mixup_tab.mixing._names import as_rule
 
 SMALL = {"hidden_layer_sizes": (16,), "max_epochs": 4}
 

@@ -627,7 +627,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("setting", "error", "message"), BAD, ids=str)
+@pytest.mark.parametrize(("setting", "error", "message"), BAD)
 def test_bad_settings_are_named(setting, error, message):
     with pytest.raises(error, match=message):
         make(**setting).fit(*table())
