@@ -175,11 +175,6 @@ def test_every_member_keeps_the_weights_of_its_best_epoch(patience, tol):
             assert torch.equal(kept[name], tensor)
 
 
-def test_stopping_early_is_no_interruption():
-    net, _ = restless()
-    assert not net.fit(*table()).interrupted_
-
-
 class Net(nn.Module):
     """A user's net with buffers, which belong to the best state as well."""
 

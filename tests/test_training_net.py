@@ -5,7 +5,6 @@ import pickle
 import random
 import signal
 import threading
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -694,9 +693,3 @@ def test_ctrl_c_at_any_moment_keeps_the_net_usable():
     assert "train_loss" in net.history[-1]
     assert np.isfinite(net.predict_proba(X)).all()
     assert_usable(net.set_params(max_epochs=3))
-
-
-def test_an_undisturbed_fit_is_not_called_interrupted():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert not make().fit(*table()).interrupted_

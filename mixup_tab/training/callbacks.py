@@ -82,7 +82,7 @@ class LearningRate(Callback):
             group["lr"] = rate * factor
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Put the initial rates back, for training that goes on later."""
+        """Put the initial rates back, for further training."""
         for group, rate in zip(net.optimizer_.param_groups, self.rates_, strict=True):
             group["lr"] = rate
 

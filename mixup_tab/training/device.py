@@ -61,7 +61,7 @@ class _ThreadLimit:
         self._before = 1
 
     def is_idle_at_one(self) -> bool:
-        """Whether there is one thread anyway, and not because somebody holds the limit."""
+        """Whether there is one thread anyway, and not because of this limit."""
         return torch.get_num_threads() == 1 and not self._holders
 
     @contextmanager

@@ -152,7 +152,7 @@ class _Run:
     noise : list of torch.Generator
         Where the dropout masks of the members come from.
     fresh_epochs : int
-        Epochs finished since somebody last asked.
+        Epochs finished since they were last reported.
     """
 
     def __init__(self, position: int, fit: NetFit, tables: dict) -> None:
@@ -182,7 +182,7 @@ class _Run:
         self.done = 0
 
     def _go_through(self, fit: NetFit, tables: dict) -> Iterator[Batch]:
-        """Do what ``MixupNet.partial_fit`` does, except that somebody else makes the steps."""
+        """Do what ``MixupNet.partial_fit`` does, except for the steps, which the stack makes."""
         net = fit.net
         net.interrupted_ = False
         with ends_early(net):

@@ -67,7 +67,7 @@ def ends_early(net: Any) -> Iterator[None]:
 def call_hook(callback: Any, name: str, net: Any, **kwargs: Any) -> None:
     """Call a hook of a callback.
 
-    skorch's ``EarlyStopping`` says that it is enough by a KeyboardInterrupt, as if somebody had
+    skorch's ``EarlyStopping`` ends training by a KeyboardInterrupt, as if the user had
     pressed Ctrl-C. It becomes the early stop that it is.
     """
     try:
