@@ -24,11 +24,7 @@ from mixup_tab._terminal import ProgressBar, list_skipped
 from mixup_tab.audio.files import read_clips
 from mixup_tab.audio.folders import load_audio_folder
 from mixup_tab.audio.recipe import speech_classifier
-from mixup_tab.audio.saving import (
-    SpeechCard,
-    check_replaceable,
-    save_speech_model,
-)
+from mixup_tab.audio.saving import SpeechCard, check_replaceable, save_speech_model
 from mixup_tab.displays import LossCurveDisplay
 from mixup_tab.training.resume_file import ResumeFile
 from mixup_tab.training.state import mixed_epochs
@@ -286,17 +282,14 @@ def fit(
     validation: LabelledClips,
     resume_file: Path,
     console: Console,
-    title: str = "Training",
 ) -> None:
     """Fit the net of a pipeline on waveforms, resuming from a file if it exists.
 
-    The file is written after every epoch. Raises ValueError if a word of the validation
-    clips has no training clip, and lets KeyboardInterrupt through.
+    The file is written after every epoch. KeyboardInterrupt is passed on.
     """
-    net, words = pipeline[-1], np.unique(training.y)
-    _check_words(validation.y, words)
-    codes = np.searchsorted(words, validation.y)
-    with ProgressBar(title, None, console=console) as bar, propagate_interrupt():
+    net = pipeline[-1]
+    codes = np.searchsorted(np.unique(training.y), validation.y)
+    with ProgressBar("Training", None, console=console) as bar, propagate_interrupt():
         own = list(net.callbacks or ())
         callbacks = [Validation(validation.X, codes, bar), ResumeFile(resume_file)]
         net.set_params(callbacks=[*own, *callbacks])
