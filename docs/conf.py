@@ -99,7 +99,7 @@ def write_command_line(_: Sphinx) -> None:
     """Let Typer describe all commands; its lists of them, cut short, are left out."""
     target = DOCS / "api" / "generated" / "command_line.md"
     target.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "typer", "mixup_tab.cli", "utils", "docs"]
+    command = [sys.executable, "-m", "typer", "mixup_tab.cli.app", "utils", "docs"]
     options = ["--name", "mixup-tab", "--title", "Command line", "--output", str(target)]
     subprocess.run(command + options, check=True, stdout=subprocess.DEVNULL)
     text = target.read_text(encoding="utf-8")

@@ -35,7 +35,7 @@ from mixup_tab.benchmark import (
     write_text,
 )
 from mixup_tab.benchmark.report import in_a_sentence
-from mixup_tab.cli import app
+from mixup_tab.cli.app import app
 from mixup_tab.metrics import resampled_interval
 
 IRIS, WINE = load_iris(), load_wine(return_X_y=True)
@@ -528,7 +528,7 @@ def test_ctrl_c_writes_what_is_finished_and_exits_130(tmp_path):
     code = (
         "import signal, sys\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from mixup_tab.cli import app\n"
+        "from mixup_tab.cli.app import app\n"
         "app(sys.argv[1:])\n"
     )
     options = ["benchmark", "--datasets", "iris", "--repeats", "500", "--jobs", "1"]

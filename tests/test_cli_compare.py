@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mixup_tab import MixupClassifier, MixupRegressor
-from mixup_tab.cli import app
+from mixup_tab.cli.app import app
 from mixup_tab.compare import fitting
 
 SHARED = Path(__file__).parents[2] / "shared" / "uci"
@@ -137,7 +137,7 @@ def test_help_needs_no_torch():
     code = (
         "import sys\n"
         "from typer.testing import CliRunner\n"
-        "from mixup_tab.cli import app\n"
+        "from mixup_tab.cli.app import app\n"
         "for command in ('compare', 'predict'):\n"
         "    assert '--output' in CliRunner().invoke(app, [command, '--help']).stdout\n"
         "print([m for m in ('torch', 'sklearn', 'pandas', 'numpy') if m in sys.modules])\n"
@@ -158,7 +158,7 @@ def test_ctrl_c_leaves_nothing_half_written(jobs, tmp_path):
     code = (
         "import signal, sys\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from mixup_tab.cli import app\n"
+        "from mixup_tab.cli.app import app\n"
         "app(sys.argv[1:])\n"
     )
     process = subprocess.Popen(

@@ -1,7 +1,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from mixup_tab.cli import app
+from mixup_tab.cli.app import app
 
 COLUMNS = ("--x", "a", "--y", "b", "--target", "c")
 

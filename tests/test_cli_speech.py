@@ -16,7 +16,7 @@ import soundfile
 from tone_folders import write_tones
 from typer.testing import CliRunner
 
-from mixup_tab.cli import app
+from mixup_tab.cli.app import app
 
 # Few and tiny, but enough to tell three tones apart.
 SMALL = ("--model", "lenet", "--epochs", "8", "--seconds", "0.2", "--sample-rate", "8000")
@@ -252,7 +252,7 @@ def test_help_needs_nothing_heavy():
     code = (
         "import sys\n"
         "from typer.testing import CliRunner\n"
-        "from mixup_tab.cli import app\n"
+        "from mixup_tab.cli.app import app\n"
         "assert CliRunner().invoke(app, ['speech', 'train', '--help']).exit_code == 0\n"
         "heavy = [m for m in ('torch', 'numpy', 'pandas', 'soundfile') if m in sys.modules]\n"
         "assert not heavy, heavy\n"

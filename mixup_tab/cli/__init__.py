@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import typer
+import sys
 
-from mixup_tab.cli.benchmark import benchmark
-from mixup_tab.cli.compare import compare, predict
-from mixup_tab.cli.playground import playground
-from mixup_tab.cli.speech import speech_app
-
-app = typer.Typer(
-    help="Small nets trained with mixup: see on real data whether it helps.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_show_locals=False,
-)
-app.add_typer(speech_app, name="speech")
-for command in (benchmark, compare, predict, playground):
-    app.command()(command)
+from mixup_tab._extras import import_extra
 
 
-@app.callback()
 def main() -> None:
-    """Small nets trained with mixup: see on real data whether it helps."""
+    """Run ``mixup-tab``, or say what to install."""
+    try:
+        for library in ("typer", "rich"):
+            import_extra(library, "cli")
+    except ImportError as error:
+        sys.exit(f"Error: {error}")
+    from mixup_tab.cli.app import app
 
-
-@app.command()
-def version() -> None:
-    """Print the version."""
-    from mixup_tab import __version__
-
-    typer.echo(__version__)
+    app()

@@ -1,5 +1,5 @@
 """``python -m mixup_tab.cli``."""
 
-from mixup_tab.cli import app
+from mixup_tab.cli import main
 
-app()
+main()
