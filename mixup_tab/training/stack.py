@@ -182,7 +182,7 @@ class _Run:
         self.done = 0
 
     def _go_through(self, fit: NetFit, tables: dict) -> Iterator[Batch]:
-        """Do what ``MixupNet.partial_fit`` does, but for the steps, which the stack makes."""
+        """Do what ``MixupNet.partial_fit`` does but for the steps, which the stack makes."""
         net = fit.net
         net.interrupted_ = False
         with ends_early(net):
