@@ -50,7 +50,7 @@ for table, (X, y) in tables.items():
 
 # %%
 # On moons both errors rise with α, together: that is underfitting, the opposite of what more
-# data would mend. On digits there is nearly none of it.
+# data would help with. On digits there is nearly none of it.
 #
 # The right picture is a warning. The loss that is minimised is taken on mixed examples, and a
 # mixed label cannot be met with certainty: even a perfect net keeps the entropy of its labels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -56,6 +56,7 @@ def compare(
 ) -> None:
     """Say in a sentence whether mixup helps on your own table, and write a report page."""
     values = [number(text) for text in listed(alphas)]
+    chosen: dict[str, Any] = {"alphas": values} if values else {}
     with errors_in_plain_words():
         from mixup_tab.compare.columns import Columns
         from mixup_tab.compare.run import run
@@ -66,7 +67,7 @@ def compare(
             task=task,
             folds=folds,
             repeats=repeats,
-            **({"alphas": values} if values else {}),
+            **chosen,
             max_rows=max_rows,
             seed=seed,
             device=device,
