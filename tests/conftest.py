@@ -1,7 +1,11 @@
 """What tests share: small tables, a net of a user's, a browser, closed figures."""
 
+import os
 import shutil
 import sys
+
+# Two workers of two threads each would wait for each other; to be set before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

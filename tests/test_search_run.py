@@ -287,7 +287,7 @@ for n_jobs in (1, 2):
 def long_search(path, n_jobs):
     grid = {"hidden_layer_sizes": [(n,) for n in (3, 4, 5, 6)]}
     params = {"cv": 4, "checkpoint": path, "n_jobs": n_jobs, "refit": False}
-    return search(net(max_epochs=60), grid, **params)
+    return search(net(max_epochs=30), grid, **params)
 
 
 def send_after_a_chunk(process, path):

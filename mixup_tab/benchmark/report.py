@@ -80,20 +80,18 @@ def in_a_sentence(summary: pd.DataFrame, reference: str = PLAIN) -> str:
 
 def _sentence(method: Any, ours: pd.DataFrame, summary: pd.DataFrame, reference: str) -> str:
     plain = summary[summary["method"] == reference].set_index("table").loc[ours["table"]]
-    lower, sure = {}, {}
-    for metric in ("log_loss", "error"):
-        lower[metric] = int((ours[f"{metric}_diff"] < 0).sum())
+    tables = f"{len(ours)} table{'s' * (len(ours) > 1)}"
+    parts = []
+    for metric, factor, form in (("log_loss", 1, "{:.3f}"), ("error", 100, "{:.1f} %")):
         better = int((ours[f"{metric}_diff_high"] < 0).sum())
         worse = int((ours[f"{metric}_diff_low"] > 0).sum())
-        sure[metric] = f"better on {better} and worse on {worse} by {metric.replace('_', '-')}"
-    return (
-        f"On {len(ours)} table{'s' * (len(ours) > 1)}, {method} predicts better probabilities "
-        f"than {reference} on {lower['log_loss']} (log-loss, lower is better: "
-        f"{ours['log_loss'].mean():.3f} instead of {plain['log_loss'].mean():.3f} on average) "
-        f"and makes fewer errors on {lower['error']} ({100 * ours['error'].mean():.1f} % "
-        f"instead of {100 * plain['error'].mean():.1f} %); beyond chance, it is "
-        f"{sure['log_loss']}, {sure['error']}."
-    )
+        means = [form.format(factor * each[metric].mean()) for each in (ours, plain)]
+        parts.append(
+            f"by {metric.replace('_', '-')} on {int((ours[f'{metric}_diff'] < 0).sum())} of "
+            f"{tables} (mean {means[0]} against {means[1]}; beyond chance better on {better}, "
+            f"worse on {worse})"
+        )
+    return f"{method} beats {reference} {parts[0]}, and {parts[1]}; lower is better."
 
 
 def readable(summary: pd.DataFrame, reference: str = PLAIN) -> tuple[pd.DataFrame, str]:

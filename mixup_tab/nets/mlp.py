@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import cast
 
@@ -343,7 +344,7 @@ class MLP(nn.Module, StackedNet):
 
     def input_dtype(self, given: torch.dtype, *, training: bool, device: str) -> torch.dtype:
         """Return the dtype of the weights; in prediction double precision stays that."""
-        if given == torch.float64 and not training and torch.device(device).type != "mps":
+        if given == torch.float64 and not training and not str(device).startswith("mps"):
             return given
         return self.weight0.dtype
 
@@ -357,6 +358,10 @@ class MLP(nn.Module, StackedNet):
 
     def multiplications(self, row: Tensor | None) -> int:
         """Return the number of weights: each multiplies once."""
+        return self._n_weights
+
+    @cached_property
+    def _n_weights(self) -> int:  # counting takes a tenth of the time of predicting one row
         return sum(parameter.numel() for parameter in own_parameters(self).values())
 
     def hidden_layers(self) -> list[str]:

@@ -666,8 +666,9 @@ class MixupNet(NeuralNet):
     def _work(self, rows: int, X: Any) -> int:
         """Estimate the multiplications of passing rows through the net and back."""
         rows = len(X) if rows == -1 else rows
-        row = as_tensor(X[:1]) if is_array(X) else None
-        return 3 * rows * as_stack(self.module_).multiplications(row)
+        stack = as_stack(self.module_)
+        row = as_tensor(X[:1]) if is_array(X) and not stack.one_call else None
+        return 3 * rows * stack.multiplications(row)
 
 
 def _overrides(thing: object, base: type, *names: str) -> bool:
