@@ -42,7 +42,7 @@ parser = argparse.ArgumentParser(
     description="GANs with and without mixup, on a ring and a grid."
 )
 parser.add_argument("--seeds", type=int, default=1, help="runs of each game")
-parser.add_argument("--steps", type=int, default=1500, help="steps of the generator")
+parser.add_argument("--steps", type=int, default=1000, help="steps of the generator")
 parser.add_argument("--width", type=int, default=64, help="units of a hidden layer")
 args = parser.parse_args()
 
