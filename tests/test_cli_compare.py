@@ -56,6 +56,7 @@ def table(tmp_path):
 SMALL = ("--folds", "2", "--repeats", "1", "--alphas", "0.3", "--jobs", "1")
 
 
+@pytest.mark.slow
 def test_from_a_table_to_predictions(table, tmp_path):
     folder, model = tmp_path / "out", tmp_path / "models" / "sales.mixup"
     result = call(
@@ -86,6 +87,7 @@ def test_from_a_table_to_predictions(table, tmp_path):
     assert right.mean() > 0.6
 
 
+@pytest.mark.slow
 def test_files_are_named_after_the_table_unless_told(table, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = call(

@@ -30,6 +30,7 @@ def test_the_first_page_shows_code_of_the_readme():
     assert [plain(block).strip() in readme for block in INDEX] == [True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WITH_CODE)
 def test_code_of_a_page_runs_from_top_to_bottom(name, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -14,6 +14,7 @@ def test_there_is_code_to_run():
     assert len(PYTHON_BLOCKS) >= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", PYTHON_BLOCKS, ids=range(len(PYTHON_BLOCKS)))
 def test_block_runs(code, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

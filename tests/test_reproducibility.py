@@ -97,6 +97,7 @@ np.save(sys.argv[2], net.fit(data["X"], data["y"]).predict_proba(data["X"]))
 """
 
 
+@pytest.mark.slow
 def test_in_another_process(two_classes, tmp_path):
     X, y = two_classes
     np.savez(tmp_path / "data.npz", X=X, y=y)
