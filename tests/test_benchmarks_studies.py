@@ -207,10 +207,14 @@ def test_the_papers_nets_are_in_its_setting():
             assert model.cv.get_n_splits() == 5
 
 
-@pytest.mark.parametrize("name", peers.raw_methods())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in (peers.ENSEMBLE, "TabM") else ())
+        for name in peers.raw_methods()
+    ],
+)
 def test_peers_take_text_holes_and_labels_with_gaps(name):
-    if name in (peers.ENSEMBLE, "TabM"):
-        pytest.skip("takes a quarter of a minute")
     frame = raw_table()
     X, y = frame.drop(columns="target"), pd.factorize(frame["target"])[0] * 2
     with warnings.catch_warnings():
