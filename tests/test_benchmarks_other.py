@@ -23,6 +23,8 @@ from tone_folders import write_tones  # noqa: E402
 
 from mixup_tab import MixupClassifier  # noqa: E402
 
+pytestmark = pytest.mark.slow  # the maintainers' studies
+
 
 def run(module, monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, arguments)])

@@ -30,6 +30,8 @@ ablation, calibration, delgado, paper, peers, raw, rules, study = map(
     ["ablation", "calibration", "delgado", "paper", "peers", "raw", "rules", "study"],
 )
 
+pytestmark = pytest.mark.slow  # the maintainers' studies
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
