@@ -44,7 +44,7 @@ FAST = {"plain training": GaussianNB(), "mixup": LogisticRegression(C=0.01, max_
 
 
 class Probe(ClassifierMixin, BaseEstimator):
-    """Writes down that it was fitted, and does as it is told."""
+    """Logs each fit, then fails or stops if ``action`` says so."""
 
     def __init__(self, log=None, action="", random_state=None):
         self.log, self.action, self.random_state = log, action, random_state
