@@ -95,7 +95,7 @@ def main(folder=None):
     LossCurveDisplay.from_estimator(search.best_estimator_).figure_.savefig("loss.png")
 
     # %% 6. To keep or share a model, train it from the command line, which resumes after a kill
-    # and writes a file that runs no code when it is loaded:
+    # and writes a file without pickle:
     print(
         "mixup-tab speech train FOLDER --alpha "
         f"{search.best_params_['net__alpha']} --output words.speech\n"

@@ -1,4 +1,4 @@
-"""Saved models: files that hold no pickle, so opening one runs none of its code."""
+"""Saved models: files that hold no pickle."""
 
 from mixup_tab.persistence.model_file import ModelFile, is_model, read_model, write_model
 

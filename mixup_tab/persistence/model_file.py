@@ -157,8 +157,8 @@ class ModelFile:
 def read_model(path: str | os.PathLike, kind: str) -> ModelFile:
     """Read a model file that :func:`write_model` wrote.
 
-    Nothing is unpickled, and a pipeline with types that no model of this package holds is
-    refused, so a file from somebody else can be opened.
+    Nothing is unpickled, and a pipeline with types from packages other than those trusted in
+    ``pipelines.py`` is refused. Still, read only files from people you trust.
 
     Parameters
     ----------
