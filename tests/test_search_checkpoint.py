@@ -324,7 +324,7 @@ HALF_FAILS = {"learning_rate_init": [0.01, 1e30]}
 
 
 def fit_in_part(path, **params):
-    fails = pytest.warns(FitFailedWarning, match="2 of 4 fits failed")
+    fails = pytest.warns(FitFailedWarning, match="2 fits failed out of a total of 4")
     with pytest.warns(UserWarning, match="non-finite"), fails:
         return fit(path, grid=HALF_FAILS, **params)
 
@@ -351,7 +351,7 @@ def test_a_recipe_with_tensors_is_recognised_in_another_process():
     pytest.importorskip("torchaudio.functional", reason="torchaudio does not work")
     code = (
         "from mixup_tab.audio import speech_classifier\n"
-        "from mixup_tab.search.checkpoint import fingerprint\n"
+        "from mixup_tab.search.fingerprint import fingerprint\n"
         "print(fingerprint(speech_classifier()), fingerprint(speech_classifier(kind='log')))"
     )
     runs = [

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold, ParameterGrid
@@ -47,18 +48,24 @@ def chunks_of(grid, base=None, n_features=4):
 # ------------------------------------------------------------------ nets and candidates
 
 
-def test_the_net_of_an_estimator_is_itself_or_its_last_step():
+class OwnPipeline(Pipeline):
+    """May do anything."""
+
+
+class OwnClassifier(MixupClassifier):
+    """May do anything."""
+
+
+def test_the_net_of_an_estimator_is_itself_or_the_last_step_of_a_plain_pipeline():
     for net in (tiny(), MixupRegressor()):
         assert net_of(net) is net
     assert net_of(SCALED) is SCALED[-1]
     others = [
-        *[LogisticRegression(), MixupClassifier, None, "net"],
+        *[LogisticRegression(), OwnClassifier(), OwnPipeline(SCALED.steps)],
         Pipeline([("net", tiny()), ("end", LogisticRegression())]),
         Pipeline([("inner", Pipeline([("net", tiny())]))]),
     ]
-    for other in others:
-        with pytest.raises(TypeError, match=r"(?s)estimator must be.*got.*GridSearchCV"):
-            net_of(other)
+    assert [net_of(other) for other in others] == [None] * 5
 
 
 def test_a_candidate_is_a_copy_with_its_parameters():
@@ -76,6 +83,15 @@ def test_a_candidate_is_a_copy_with_its_parameters():
 
 def key_of(params):
     return Candidate(SCALED, params).steps_key
+
+
+def test_what_is_fitted_as_it_is_comes_alone():
+    grid = [{"net": [LogisticRegression(), tiny()]}, {"net__alpha": [0.5]}]
+    chunks = chunks_of(grid, SCALED)
+    fits = [[(fit.number // N_FOLDS, fit.fold) for fit in chunk] for chunk in chunks]
+    assert fits[:N_FOLDS] == [[(0, fold)] for fold in range(N_FOLDS)]
+    assert sorted(sum(fits[N_FOLDS:], [])) == [(k, f) for k in (1, 2) for f in range(N_FOLDS)]
+    assert repr(chunks[0][0].net) == repr(clone(SCALED).set_params(net=LogisticRegression()))
 
 
 def test_settings_of_the_net_share_the_steps_and_settings_of_a_step_do_not():

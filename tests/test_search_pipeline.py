@@ -367,7 +367,6 @@ def test_a_setting_with_which_a_step_fails_is_scored_as_an_error(three_classes):
     assert_agree(ours, theirs)
     assert "'net__learning_rate_init': 1e+30" in told
     assert "'step__n_components': 40" in told
-    assert "n_components" in told.split("fold 0")[1]
 
 
 def test_a_step_that_fails_raises_if_asked_to(three_classes):
@@ -392,7 +391,8 @@ def test_whatever_a_step_raises_does_not_stop_the_search(three_classes):
     grid = {"step": ["passthrough", Fails()]}
     ours, theirs, told = both_warn(before_a_net("passthrough"), grid, *three_classes)
     assert_agree(ours, theirs)
-    assert told.count("not on these rows") == 2
+    assert "2 fits failed" in told
+    assert told.count("not on these rows") == 1
 
 
 @pytest.mark.parametrize("scoring", [LOG_LOSS, None])

@@ -10,29 +10,33 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
-from sklearn.model_selection._validation import _score
+from sklearn.model_selection._validation import _fit_and_score, _score
 from sklearn.pipeline import Pipeline
 
 from mixup_tab.estimators.base import BaseMixup
+from mixup_tab.estimators.classifier import MixupClassifier
 from mixup_tab.estimators.fitting import count_weights, is_auto
 from mixup_tab.estimators.monitor import Monitor
+from mixup_tab.estimators.regressor import MixupRegressor
 from mixup_tab.estimators.together import fit_together, plan_chunks
-from mixup_tab.search.checkpoint import fingerprint
+from mixup_tab.search.fingerprint import fingerprint
 from mixup_tab.search.folds import SearchFold
 from mixup_tab.training.device import threads_for
+from mixup_tab.training.stopping import propagate_interrupt
 
 # ------------------------------------------------------------------------------ the plan
 
 
-def net_of(estimator: Any) -> BaseMixup:
-    """Return the net of an estimator: itself, or the last step of a pipeline."""
-    final = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
-    if not isinstance(final, BaseMixup):
-        raise TypeError(
-            "estimator must be a MixupClassifier or MixupRegressor, or a Pipeline that ends in "
-            f"one, got {estimator!r}. Use scikit-learn's GridSearchCV for other estimators."
-        )
-    return final
+def net_of(estimator: Any) -> BaseMixup | None:
+    """Return the net that can be trained in a stack: the estimator, or a pipeline's last step.
+
+    None for all others, which are fitted as they are: a subclass, of ours or of Pipeline, may
+    do anything in its ``fit`` and ``predict``.
+    """
+    final = estimator
+    if type(estimator) is Pipeline and estimator.transform_input is None:
+        final = estimator.steps[-1][1]
+    return final if type(final) in (MixupClassifier, MixupRegressor) else None
 
 
 class Candidate:
@@ -44,8 +48,9 @@ class Candidate:
         The parameters.
     estimator : estimator
         An unfitted copy of the base with these parameters.
-    steps_key : str
-        Equal for candidates that share the steps before the net.
+    steps_key : str or None
+        Equal for candidates that share the steps before the net; None for estimators that are
+        fitted as they are.
     step : str
         Name of the net in its pipeline.
     """
@@ -53,10 +58,15 @@ class Candidate:
     def __init__(self, base: BaseEstimator, params: dict[str, Any]) -> None:
         self.params = params
         self.estimator = clone(base).set_params(**clone(params, safe=False))
-        net_of(self.estimator)._validate_params()
-        self.steps_key = self.step = ""
-        if isinstance(base, Pipeline):
-            self.step = base.steps[-1][0]
+        self.steps_key: str | None = None
+        self.step = ""
+        net = net_of(self.estimator)
+        if net is None:
+            return
+        net._validate_params()
+        self.steps_key = ""
+        if net is not self.estimator:
+            self.step = self.estimator.steps[-1][0]
             others = {k: v for k, v in params.items() if k.split("__")[0] != self.step}
             self.steps_key = fingerprint(others) if others else ""
 
@@ -72,15 +82,15 @@ class CandidateFit(NamedTuple):
         The candidate's parameters, for messages.
     step : str
         Name of the net in its pipeline.
-    net : MixupClassifier or MixupRegressor
-        Not fitted.
+    net : estimator
+        Not fitted; the whole estimator, if it is fitted as it is.
     fold : int
     """
 
     number: int
     name: str
     step: str
-    net: BaseMixup
+    net: Any
     fold: int
 
 
@@ -92,25 +102,37 @@ def make_chunks(
     The fits of a chunk have the steps before the net in common, and layers and batches of the
     same sizes. The plan does not depend on the number of workers, so neither do the results.
     """
-    groups: dict[str, dict[Any, list[CandidateFit]]] = {}
+    groups: dict[str | None, dict[Any, list[CandidateFit]]] = {}
     for position, candidate in enumerate(candidates):
         alike = groups.setdefault(candidate.steps_key, {})
-        net = net_of(candidate.estimator)
+        net = net_of(candidate.estimator) or candidate.estimator
         same = alike.setdefault(_stack_key(net), [])
         for fold in range(n_folds):
             number = position * n_folds + fold
             same.append(CandidateFit(number, str(candidate.params), candidate.step, net, fold))
     for alike in groups.values():
         for same in alike.values():
-            same.sort(key=_order)
-            net = same[0].net
-            sizes = [count_weights(net, n_features, n_outputs)] * len(same)
-            for chunk in plan_chunks(sizes, net.device):
-                yield [same[position] for position in chunk]
+            yield from _cut(same, n_features, n_outputs)
 
 
-def _stack_key(net: BaseMixup) -> Any:
+def _cut(
+    same: list[CandidateFit], n_features: int, n_outputs: int
+) -> Iterator[list[CandidateFit]]:
+    """Cut fits that could be one stack into chunks; what is fitted as it is comes alone."""
+    net = same[0].net
+    if net_of(net) is None:
+        yield from ([fit] for fit in same)
+        return
+    same.sort(key=_order)
+    sizes = [count_weights(net, n_features, n_outputs)] * len(same)
+    for chunk in plan_chunks(sizes, net.device):
+        yield [same[position] for position in chunk]
+
+
+def _stack_key(net: Any) -> Any:
     """Equal for nets that can be one stack."""
+    if net_of(net) is None:
+        return None
     names = ("hidden_layer_sizes", "n_estimators", "batch_size", "module", "device")
     return tuple(repr(getattr(net, name)) for name in names), is_auto(net.alpha)
 
@@ -152,11 +174,34 @@ class Scoring(NamedTuple):
             return dict.fromkeys(self.scorer._scorers, self.error_score)
         return self.error_score
 
+    def could_give(self, result: Any) -> bool:
+        """Whether a result that was read from a file is of the form of those made here."""
+        scores = [f"{part}_scores" for part in self.parts]
+        numbers = ["fit_time", "score_time", "n_test_samples"]
+        return (
+            isinstance(result, dict)
+            and result.keys() == {"fit_error", *numbers, *scores}
+            and isinstance(result["fit_error"], str | None)
+            and all(_is_number(result[key]) for key in numbers)
+            and all(self._is_score(result[key]) for key in scores)
+        )
+
+    def _is_score(self, value: Any) -> bool:
+        names = getattr(self.scorer, "_scorers", None)  # of several metrics
+        if isinstance(value, dict) and not isinstance(self.scorer, _BaseScorer):
+            fits = value.keys() == names.keys() if names else len(value) > 0
+            return fits and all(_is_number(score) for score in value.values())
+        return names is None and _is_number(value)
+
     def needs_pipeline(self) -> bool:
         """Whether a scorer is the user's function, which may look at the steps."""
         several = isinstance(self.scorer, _MultimetricScorer)
         each = self.scorer._scorers.values() if several else [self.scorer]
         return not all(isinstance(s, (_BaseScorer, _PassthroughScorer)) for s in each)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
 
 
 def run_chunk(
@@ -169,6 +214,11 @@ def run_chunk(
     one_thread: bool,
 ) -> list[tuple[int, dict]]:
     """Train and score the fits of a chunk."""
+    if net_of(fits[0].net) is None:
+        with monitor.task(), threads_for(0) if one_thread else nullcontext():
+            return [
+                (fit.number, _fit_as_it_is(fit, folds[fit.fold], X, y, scoring)) for fit in fits
+            ]
     nets = [clone(fit.net) for fit in fits]  # fitted nets must not outlive the chunk
     sharing = {number: sum(fit.fold == number for fit in fits) for number in folds}
     start = time.perf_counter()
@@ -182,6 +232,36 @@ def run_chunk(
             result["fit_time"] = seconds + fold.seconds / sharing[fit.fold]
             results.append((fit.number, result))
     return results
+
+
+def _fit_as_it_is(
+    fit: CandidateFit, fold: SearchFold, X: Any, y: Any, scoring: Scoring
+) -> dict[str, Any]:
+    """Fit and score an estimator as scikit-learn's searches do."""
+    try:
+        with propagate_interrupt():
+            result = _fit_and_score(
+                clone(fit.net),
+                X,
+                y,
+                scorer=scoring.scorer,
+                train=fold.train,
+                test=fold.test,
+                verbose=0,
+                parameters=None,
+                fit_params=fold.fit_params,
+                score_params=fold.score_params,
+                return_train_score=scoring.return_train_score,
+                return_n_test_samples=True,
+                return_times=True,
+                error_score=scoring.error_score,
+            )
+    except Exception as error:
+        error.add_note(f"In the fit of {fit.name} on fold {fold.number}.")
+        raise
+    if result["fit_error"] is not None:
+        result["fit_error"] = f"{fit.name}: {result['fit_error']}"
+    return result
 
 
 def _fit(
@@ -221,7 +301,7 @@ def _scores(
         error.add_note(f"In the fit of {fit.name} on fold {fold.number}.")
         raise error
     start = time.perf_counter()
-    message = None if error is None else f"{type(error).__name__}: {error}"
+    message = None if error is None else f"{fit.name}: {type(error).__name__}: {error}"
     result: dict[str, Any] = {"fit_error": message, "score_time": 0.0}
     for part in scoring.parts:
         if error is not None:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import time
-import warnings
+from contextlib import nullcontext
 from typing import Any, Self
 
 import numpy as np
+import sklearn
+import torch
 from sklearn.base import clone, is_classifier
-from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics._scorer import _MultimetricScorer
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
-from sklearn.model_selection._validation import _insert_error_scores
+from sklearn.model_selection._validation import (
+    _insert_error_scores,
+    _warn_or_raise_about_fit_failures,
+)
 from sklearn.utils import get_tags, indexable
 from sklearn.utils.validation import _check_method_params
 
 from mixup_tab.estimators.labels import labels_in
 from mixup_tab.estimators.sklearn_callbacks import open_task, subtask, with_callbacks
-from mixup_tab.search.checkpoint import Checkpoint, fingerprint
+from mixup_tab.search.checkpoint import Checkpoint
 from mixup_tab.search.chunks import Candidate, Scoring, net_of
+from mixup_tab.search.fingerprint import fingerprint
 from mixup_tab.search.folds import SearchFold
 from mixup_tab.search.run import SearchRun
 from mixup_tab.training.stopping import propagate_interrupt
@@ -37,10 +42,15 @@ class MixupSearchCV(GridSearchCV):
     ``module`` of your own or with callbacks that look at batches are trained one by one. The
     steps of a pipeline before the net are fitted once per fold and setting of theirs.
 
+    Every other estimator is fitted and scored just as ``GridSearchCV`` does it, no faster: a
+    pipeline of imbalanced-learn or of your own, a meta-estimator such as
+    ``CalibratedClassifierCV``, a subclass of ours.
+
     Parameters
     ----------
-    estimator : MixupClassifier, MixupRegressor or Pipeline
-        What to fit; a pipeline must end in one of ours.
+    estimator : estimator
+        What to fit. MixupClassifier and MixupRegressor, alone or at the end of a ``Pipeline``
+        of scikit-learn, are trained side by side.
     param_grid : dict or list of dict
         Values to try, by name of the parameter.
     scoring : str, callable, list, tuple or dict, default=None
@@ -57,13 +67,16 @@ class MixupSearchCV(GridSearchCV):
     pre_dispatch : int or str, default="2*n_jobs"
         As in ``GridSearchCV``.
     error_score : "raise" or float, default=nan
-        Score of a fit that fails, for example because its loss becomes infinite.
+        Score of a fit that fails, for example because its loss becomes infinite. It is an
+        error if all fits fail, and if no candidate has a score other than NaN.
     return_train_score : bool, default=False
         Whether training rows are scored too.
     checkpoint : str or path-like, default=None
         File that records finished fits. A search that was killed is resumed from it by
         calling ``fit`` again, with the same results as without the break if the
-        ``random_state`` of estimator and folds are integers.
+        ``random_state`` of estimator and folds are integers. A file of a search over other
+        data, parameters, code or versions is refused, as is one that was changed or that
+        another search is writing.
 
     Attributes
     ----------
@@ -149,7 +162,6 @@ class MixupSearchCV(GridSearchCV):
         MixupSearchCV
             The fitted search.
         """
-        net_of(self.estimator)
         self._validate_params()
         scorers, refit_metric = self._get_scorers()
         self._check_scorers(scorers)
@@ -159,19 +171,11 @@ class MixupSearchCV(GridSearchCV):
         candidates = self._candidates()
         folds = self._folds(X, y, routed)
         scoring = Scoring(scorers, self.return_train_score, self.error_score)
-        run = SearchRun(
-            X,
-            y,
-            candidates,
-            folds,
-            scoring,
-            self.n_jobs,
-            self.pre_dispatch,
-            self._open_checkpoint(X, y, candidates, folds, params),
-        )
-        root = open_task(self, 1 + (self.refit is not False), X, y)
-        with subtask(root, "search", self, X, y):
-            out = run.results(bool(self.verbose))
+        run = SearchRun(X, y, candidates, folds, scoring, self.n_jobs, self.pre_dispatch)
+        with self._open_checkpoint(run, params) as checkpoint:
+            root = open_task(self, 1 + (self.refit is not False), X, y)
+            with subtask(root, "search", self, X, y):
+                out = run.results(checkpoint, bool(self.verbose))
         learned = self._select_best(candidates, out, refit_metric, len(folds))
         learned["scorer_"] = (
             scorers._scorers if isinstance(scorers, _MultimetricScorer) else scorers
@@ -202,7 +206,7 @@ class MixupSearchCV(GridSearchCV):
         return [Candidate(base, params) for params in grid]
 
     def _folds(self, X: Any, y: Any, routed: Any) -> list[SearchFold]:
-        if is_classifier(self.estimator) and y is not None:
+        if net_of(self.estimator) and is_classifier(self.estimator) and y is not None:
             labels_in(y)
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         splits = list(cv.split(X, y, **routed.splitter.split))
@@ -217,46 +221,42 @@ class MixupSearchCV(GridSearchCV):
 
     def _check_scorers(self, scorers: Any) -> None:
         """Refuse a metric of probabilities for an estimator that has none."""
+        net = net_of(self.estimator)
         each = scorers._scorers if isinstance(scorers, _MultimetricScorer) else {"": scorers}
-        for name, scorer in each.items():
+        for name, scorer in each.items() if net else ():
             wanted = getattr(scorer, "_response_method", "predict")
             wanted = [wanted] if isinstance(wanted, str) else wanted
-            if not any(hasattr(net_of(self.estimator), method) for method in wanted):
+            if not any(hasattr(net, method) for method in wanted):
                 raise ValueError(
                     f"scoring={name or self.scoring!r} needs {' or '.join(wanted)}, which "
-                    f"{type(net_of(self.estimator)).__name__} does not have. Use a metric of "
-                    "predicted values, such as 'r2'."
+                    f"{type(net).__name__} does not have. Use a metric of predicted values, "
+                    "such as 'r2'."
                 )
 
-    def _open_checkpoint(
-        self,
-        X: Any,
-        y: Any,
-        candidates: list[Candidate],
-        folds: list[SearchFold],
-        params: dict[str, Any],
-    ) -> Checkpoint | None:
+    def _open_checkpoint(self, run: SearchRun, params: dict[str, Any]) -> Any:
+        """Return a context with the checkpoint, or with None."""
         if self.checkpoint is None:
-            return None
-        from mixup_tab import __version__
-
+            return nullcontext()
+        config = sklearn.get_config()
         scored = [self.scoring, self.return_train_score, str(self.error_score)]
         identity = {
-            "data": fingerprint([X, y, params]),
+            "data": fingerprint([run.X, run.y, params]),
             "estimator": fingerprint(_blank(self.estimator)),
-            "param_grid": fingerprint([candidate.params for candidate in candidates]),
-            "folds": fingerprint([(fold.train, fold.test) for fold in folds]),
+            "param_grid": fingerprint([candidate.params for candidate in run.candidates]),
+            "folds": fingerprint([(fold.train, fold.test) for fold in run.folds]),
             "scoring": fingerprint(scored),
-            "version": __version__,
+            "configuration": f"{config['enable_metadata_routing']} {config['transform_output']}",
+            "device": run.plan_key(),
+            "versions": _versions(),
         }
-        return Checkpoint(self.checkpoint, identity)
+        return Checkpoint(self.checkpoint, identity, run.accepts)
 
     # --------------------------------------------------------------- the result
 
     def _select_best(
         self, candidates: list[Candidate], out: list[dict], refit_metric: str, n_splits: int
     ) -> dict[str, Any]:
-        self._warn_of_failures(candidates, out, n_splits)
+        _warn_or_raise_about_fit_failures(out, self.error_score)
         if callable(self.scoring):
             _insert_error_scores(out, self.error_score)
         grid = [candidate.params for candidate in candidates]
@@ -272,41 +272,40 @@ class MixupSearchCV(GridSearchCV):
             "multimetric_": multimetric,
         }
         if self.refit or not multimetric:
+            if not callable(self.refit):
+                _check_any_score(results[f"mean_test_{refit_metric}"])
             best = self._select_best_index(self.refit, refit_metric, results)
             learned |= {"best_index_": best, "best_params_": results["params"][best]}
             if not callable(self.refit):
                 learned["best_score_"] = results[f"mean_test_{refit_metric}"][best]
         return learned
 
-    def _warn_of_failures(
-        self, candidates: list[Candidate], out: list[dict], n_splits: int
-    ) -> None:
-        failed = [number for number, result in enumerate(out) if result["fit_error"]]
-        if not failed:
-            return
-        named = "\n".join(
-            f"{candidates[number // n_splits].params}, fold {number % n_splits}: "
-            f"{out[number]['fit_error']}"
-            for number in failed[:10]
-        )
-        more = f"\nand {len(failed) - 10} more" if len(failed) > 10 else ""
-        if len(failed) == len(out):
-            raise ValueError(f"All the {len(out)} fits failed:\n{named}{more}")
-        warnings.warn(
-            f"{len(failed)} of {len(out)} fits failed and are scored "
-            f"error_score={self.error_score}:\n{named}{more}",
-            FitFailedWarning,
-            stacklevel=5,  # the line that called fit, through with_callbacks
+
+def _check_any_score(means: np.ndarray) -> None:
+    """Refuse to call the first candidate the best where none has a score."""
+    if np.isnan(means).all():
+        raise ValueError(
+            f"None of the {len(means)} candidates has a score: for each of them a fit or the "
+            "scorer failed on some fold, or the score is NaN. Use error_score='raise' to see "
+            "the first error."
         )
 
 
 def _refit(estimator: Any, X: Any, y: Any, fit_params: dict) -> dict[str, Any]:
     start = time.time()
-    estimator.fit(X, y, **fit_params)
+    estimator.fit(X, *([] if y is None else [y]), **fit_params)
     learned = {"best_estimator_": estimator, "refit_time_": time.time() - start}
     if hasattr(estimator, "feature_names_in_"):
         learned["feature_names_in_"] = estimator.feature_names_in_
     return learned
+
+
+def _versions() -> str:
+    """Return the versions that bits of a score may depend on."""
+    from mixup_tab import __version__
+
+    others = [f"{package.__name__} {package.__version__}" for package in (np, sklearn, torch)]
+    return f"mixup_tab {__version__}, {', '.join(others)}"
 
 
 def _blank(estimator: Any) -> Any:

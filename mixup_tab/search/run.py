@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,14 +14,15 @@ import numpy as np
 import torch
 from joblib.parallel import get_active_backend
 from sklearn.base import is_classifier
-from sklearn.pipeline import Pipeline
 from sklearn.utils.parallel import Parallel, delayed
 
 from mixup_tab._terminal import ProgressBar
 from mixup_tab.estimators.monitor import Monitor
 from mixup_tab.search.checkpoint import Checkpoint
-from mixup_tab.search.chunks import Candidate, Scoring, make_chunks, run_chunk
+from mixup_tab.search.chunks import Candidate, Scoring, make_chunks, net_of, run_chunk
+from mixup_tab.search.fingerprint import fingerprint
 from mixup_tab.search.folds import SearchFold, fit_steps
+from mixup_tab.training.device import pick_device
 from mixup_tab.training.stopping import propagate_interrupt
 
 
@@ -39,26 +41,38 @@ class SearchRun:
     scoring: Scoring
     n_jobs: int | None
     pre_dispatch: int | str
-    checkpoint: Checkpoint | None
 
     def __post_init__(self) -> None:
-        n_features = np.shape(self.X)[1] if len(np.shape(self.X)) > 1 else 1
-        classes = is_classifier(self.candidates[0].estimator)
-        n_outputs = len(np.unique(self.y)) if classes else 1
-        n_folds = len(self.folds)
-        self.chunks = list(make_chunks(self.candidates, n_folds, n_features, n_outputs))
+        sizes = _sizes(self.X, self.y, self.candidates)
+        self.chunks = list(make_chunks(self.candidates, len(self.folds), *sizes))
         self.workers = _n_workers(self.n_jobs)
 
-    def results(self, verbose: bool) -> list[dict[str, Any]]:
+    def plan_key(self) -> str:
+        """Return a hash of the cut into chunks, which depends on the device."""
+        nets = [net_of(candidate.estimator) for candidate in self.candidates]
+        devices = [pick_device(net.device) for net in nets if net is not None]
+        return fingerprint([devices, [[fit.number for fit in chunk] for chunk in self.chunks]])
+
+    def accepts(self, chunk: Any, results: Any) -> bool:
+        """Whether results that were read from a file can be those of a chunk."""
+        if type(chunk) is not int or not 0 <= chunk < len(self.chunks):
+            return False
+        numbers = [number for number, _ in results]
+        return numbers == [fit.number for fit in self.chunks[chunk]] and all(
+            self.scoring.could_give(result) for _, result in results
+        )
+
+    def results(self, checkpoint: Checkpoint | None, verbose: bool) -> list[dict[str, Any]]:
         """Run the chunks that are not in the checkpoint.
 
         Returns what scikit-learn's searches record of a fit, candidate by candidate. The
-        message of a KeyboardInterrupt says how many fits are done.
+        message of a KeyboardInterrupt, or of the error after a worker process was killed, says
+        how many fits are done.
         """
         done: dict[int, dict] = {}
         monitor = Monitor()
         n_fits = len(self.candidates) * len(self.folds)
-        finished = self._finished(monitor)
+        finished = self._finished(checkpoint, monitor)
         try:
             with (
                 ProgressBar("fits", n_fits, show=verbose) as bar,
@@ -69,31 +83,33 @@ class SearchRun:
                 for results in finished:
                     done |= {int(number): result for number, result in results}
                     bar.advance(len(results))
-        except KeyboardInterrupt:
-            message = f"The search was stopped when {len(done)} of {n_fits} fits were done."
-            raise KeyboardInterrupt(f"{message} {self._how_to_resume()}") from None
+        except (KeyboardInterrupt, BrokenExecutor) as error:
+            how = _how_to_resume(checkpoint)
+            if isinstance(error, KeyboardInterrupt):
+                message = f"The search was stopped when {len(done)} of {n_fits} fits were done."
+                raise KeyboardInterrupt(f"{message} {how}") from None
+            raise BrokenExecutor(
+                f"A worker process ended when {len(done)} of {n_fits} fits were done: it was "
+                f"killed, or there was no memory left. {how}"
+            ) from error
         return [done[number] for number in sorted(done)]
 
-    def _how_to_resume(self) -> str:
-        if self.checkpoint is None:
-            return "Give checkpoint=PATH to be able to resume."
-        path = str(self.checkpoint.path)
-        return f"Finished fits are in {path!r}: call fit again to resume."
-
-    def _finished(self, monitor: Monitor) -> Generator[list, None, None]:
+    def _finished(
+        self, checkpoint: Checkpoint | None, monitor: Monitor
+    ) -> Generator[list, None, None]:
         """Yield the results of chunks as they are finished, those of the checkpoint first."""
-        known = {} if self.checkpoint is None else self.checkpoint.finished
+        known = {} if checkpoint is None else checkpoint.finished
         yield from known.values()
         left = [chunk for chunk in range(len(self.chunks)) if chunk not in known]
         for steps, wave in groupby(left, self._steps_of):
             results = self._start([*wave], self._with_steps(steps), monitor)
             with _closing_quietly(results):
                 for chunk, result in results:
-                    if self.checkpoint is not None:
-                        self.checkpoint.add(chunk, result)
+                    if checkpoint is not None:
+                        checkpoint.add(chunk, result)
                     yield result
 
-    def _steps_of(self, chunk: int) -> str:
+    def _steps_of(self, chunk: int) -> str | None:
         first = self.chunks[chunk][0].number // len(self.folds)
         return self.candidates[first].steps_key
 
@@ -114,11 +130,12 @@ class SearchRun:
             return_as="generator_unordered" if as_they_come else "list",
         )(tasks)
 
-    def _with_steps(self, steps_key: str) -> Sequence[SearchFold]:
+    def _with_steps(self, steps_key: str | None) -> Sequence[SearchFold]:
         """Fit the steps before the net, on every fold."""
-        pipeline = next(c.estimator for c in self.candidates if c.steps_key == steps_key)
-        if not isinstance(pipeline, Pipeline):
+        first = next(c for c in self.candidates if c.steps_key == steps_key)
+        if not first.step:
             return self.folds
+        pipeline = first.estimator
         parts, strict = self.scoring.parts, self.scoring.error_score == "raise"
         return Parallel(n_jobs=self.workers, prefer="threads")(
             delayed(fit_steps)(pipeline, self.X, self.y, fold, parts, strict)
@@ -128,6 +145,23 @@ class SearchRun:
 
 def _numbered(chunk: int, *task: Any) -> tuple[int, list]:
     return chunk, run_chunk(*task)
+
+
+def _how_to_resume(checkpoint: Checkpoint | None) -> str:
+    if checkpoint is None:
+        return "Give checkpoint=PATH to be able to resume."
+    return f"Finished fits are in {str(checkpoint.path)!r}: call fit again to resume."
+
+
+def _sizes(X: Any, y: Any, candidates: Sequence[Candidate]) -> tuple[int, int]:
+    """Return the numbers of inputs and outputs of a net, roughly before the steps are fitted."""
+    if not any(net_of(candidate.estimator) for candidate in candidates):
+        return 1, 1
+    n_outputs = len(np.unique(y)) if is_classifier(candidates[0].estimator) else 1
+    try:
+        return np.shape(X)[1], n_outputs
+    except (ValueError, IndexError):  # texts, or lists of words
+        return 1, n_outputs
 
 
 def _n_workers(n_jobs: int | None) -> int:
