@@ -57,7 +57,7 @@ class Checkpoint:
     def __enter__(self) -> Self:
         if not self.path.parent.is_dir():
             raise FileNotFoundError(
-                f"checkpoint={str(self.path)!r} is in a folder that does not exist. Make it first."
+                f"checkpoint={str(self.path)!r} is in a folder that does not exist. Make it."
             )
         with ExitStack() as stack:
             self._lock(stack)

@@ -237,7 +237,7 @@ class MixupSearchCV(GridSearchCV):
         """Return a context with the checkpoint, or with None."""
         if self.checkpoint is None:
             return nullcontext()
-        config = sklearn.get_config()
+        settings = ("enable_metadata_routing", "transform_output")
         scored = [self.scoring, self.return_train_score, str(self.error_score)]
         identity = {
             "data": fingerprint([run.X, run.y, params]),
@@ -245,7 +245,7 @@ class MixupSearchCV(GridSearchCV):
             "param_grid": fingerprint([candidate.params for candidate in run.candidates]),
             "folds": fingerprint([(fold.train, fold.test) for fold in run.folds]),
             "scoring": fingerprint(scored),
-            "configuration": f"{config['enable_metadata_routing']} {config['transform_output']}",
+            "configuration": fingerprint([sklearn.get_config()[name] for name in settings]),
             "device": run.plan_key(),
             "versions": _versions(),
         }

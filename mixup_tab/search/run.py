@@ -154,7 +154,7 @@ def _how_to_resume(checkpoint: Checkpoint | None) -> str:
 
 
 def _sizes(X: Any, y: Any, candidates: Sequence[Candidate]) -> tuple[int, int]:
-    """Return the numbers of inputs and outputs of a net, roughly before the steps are fitted."""
+    """Return the numbers of inputs and outputs of a net; steps before it may change them."""
     if not any(net_of(candidate.estimator) for candidate in candidates):
         return 1, 1
     n_outputs = len(np.unique(y)) if is_classifier(candidates[0].estimator) else 1
