@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sklearn
+import torch
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import KFold
@@ -181,6 +183,10 @@ def weights(X, y):
     return make(), (X, y), {"sample_weight": np.linspace(0.5, 1.5, len(y))}
 
 
+def one_label(X, y):
+    return make(), (X, np.r_[y[:-1], 1 - y[-1]]), {}
+
+
 def other_grid(X, y):
     return make(grid={**GRID, "alpha": [0, 0.4]}), (X, y), {}
 
@@ -215,7 +221,7 @@ def other_error_score(X, y):
 
 def test_the_checkpoint_of_another_search_is_refused(path, finished, trained):
     changes = {
-        "data": [other_rows, other_labels, weights],
+        "data": [other_rows, other_labels, one_label, weights],
         "param_grid": [other_grid, more_of_the_grid],
         "folds": [other_number_of_folds, other_folds],
         "estimator": [other_estimator],
@@ -268,6 +274,21 @@ def test_a_scorer_that_cannot_be_pickled_does_not_make_another_search(path, trai
     first, second = (fit(path, scoring=scorer) for scorer in scorers)
     assert len(trained) == CHUNKS
     assert_same(first.cv_results_, second.cv_results_)
+
+
+def test_other_code_configuration_or_versions_make_another_search(path, monkeypatch):
+    first, second = lambda net, X, y: net.score(X, y), lambda net, X, y: -net.score(X, y)
+    fit(path, scoring=first)
+    with pytest.raises(ValueError, match="different scoring"):
+        fit(path, scoring=second)
+    with (
+        sklearn.config_context(transform_output="pandas"),
+        pytest.raises(ValueError, match="different configuration"),
+    ):
+        fit(path, scoring=first)
+    monkeypatch.setattr(torch, "__version__", "1.0")
+    with pytest.raises(ValueError, match="different versions"):
+        fit(path, scoring=first)
 
 
 class Constant:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from math import isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -182,7 +183,7 @@ class Scoring(NamedTuple):
             isinstance(result, dict)
             and result.keys() == {"fit_error", *numbers, *scores}
             and isinstance(result["fit_error"], str | None)
-            and all(_is_number(result[key]) for key in numbers)
+            and all(_is_number(result[key]) and isfinite(result[key]) for key in numbers)
             and all(self._is_score(result[key]) for key in scores)
         )
 

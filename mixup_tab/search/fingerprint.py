@@ -63,10 +63,13 @@ class _Hasher(NumpyHasher):
 
 def _is_installed(obj: Any) -> bool:
     """Whether a function or class is a library's, which its name and version identify."""
-    package = obj.__module__.partition(".")[0]
-    file = getattr(sys.modules.get(obj.__module__), "__file__", None) or ""
-    known = package in sys.stdlib_module_names or package == "mixup_tab"
-    return known or not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
+    module = obj.__module__ or "__main__"
+    package = module.partition(".")[0]
+    if package == "mixup_tab" or package in sys.stdlib_module_names:
+        return True
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    in_packages = not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
+    return in_packages and package != "__main__"
 
 
 def _decides(value: Any) -> bool:
