@@ -18,8 +18,9 @@ from sklearn.metrics import log_loss, mean_squared_error
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils import compute_sample_weight
 from skorch.callbacks import Callback
+from torch import nn
 
-from mixup_tab import BinnedMLP, MixupClassifier, MixupRegressor
+from mixup_tab import BinnedMLP, MixupClassifier, MixupEnsembleClassifier, MixupRegressor
 from mixup_tab.estimators.cross_fit import ALPHAS, assign_folds, cross_fit
 from mixup_tab.estimators.data import TrainingData
 from mixup_tab.training import LearningRate
@@ -276,6 +277,51 @@ def test_tables_that_are_too_small_are_refused(two_classes):
     for net, targets, message in cases:
         with pytest.raises(ValueError, match=f"(?s){CROSS_VALIDATES}.*{message}"):
             net.fit(X[: len(targets)], targets)
+
+
+class GivesNaN(nn.Linear):
+    """Gives NaN for large inputs, if it has seen none in training."""
+
+    def __init__(self, in_features, out_features):
+        super().__init__(in_features, out_features)
+        self.register_buffer("top", torch.zeros(1))
+
+    def forward(self, x):
+        if self.training:
+            self.top = torch.maximum(self.top, x.amax()).detach()
+        unknown = (x.amax(1, keepdim=True) > 20) & (self.top < 20)
+        return super().forward(x) + 0 * torch.sqrt(1.0 - 2.0 * unknown)
+
+
+def test_predictions_that_are_not_finite_are_no_score(kind, rows, two_classes):
+    """The first alpha was the best, and an ensemble preferred the net that gives NaN."""
+    X, y = rows[0].copy(), rows[1]
+    X[7] = 50.0
+    with pytest.raises(ValueError, match=f"(?s){CROSS_VALIDATES}.*infinite or NaN for rows"):
+        auto(kind, module=GivesNaN).fit(X, y)
+    ensemble = MixupEnsembleClassifier(
+        [{"max_epochs": 1}, {"module": GivesNaN, "max_epochs": 1}], cv=2, random_state=0
+    )
+    with pytest.raises(ValueError, match="infinite or NaN for rows"):
+        ensemble.fit(X, two_classes[1])
+
+
+def test_a_subclass_that_changes_rows_changes_them_once(kind, rows):
+    """Rows have passed its ``fit`` when alpha is chosen."""
+
+    class Scales(KINDS[kind]):
+        def fit(self, X, y, sample_weight=None):
+            return super().fit(9 * X, y, sample_weight)
+
+        def predict(self, X):
+            return super().predict(9 * X)
+
+        def predict_log_proba(self, X):
+            return super().predict_log_proba(9 * X)
+
+    X, y = rows
+    own, plain = Scales(**SMALL, alpha="auto").fit(X, y), auto(kind).fit(9 * X, y)
+    assert_array_equal(scores(own), scores(plain))
 
 
 def test_an_error_leaves_the_estimator_as_it_was(fitted, rows):

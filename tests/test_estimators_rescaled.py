@@ -117,12 +117,24 @@ def test_other_rules_are_refused(mixing, two_classes):
         RescaledClassifier(small(mixing=mixing)).fit(*two_classes)
 
 
+class Shifted(MixupClassifier):
+    """Is trained on other rows than those it is given."""
+
+    def fit(self, X, y, sample_weight=None):
+        return super().fit(X + 1, y, sample_weight)
+
+
 @pytest.mark.parametrize(
     "estimator",
-    [LogisticRegression(), MixupEnsembleClassifier(), MixupRegressor(), MixupClassifier],
+    [
+        *[LogisticRegression(), MixupEnsembleClassifier(), MixupRegressor(), MixupClassifier],
+        Shifted(),
+    ],
 )
 def test_other_estimators_are_refused(estimator, two_classes):
-    with pytest.raises(TypeError, match="estimator must be a MixupClassifier, got"):
+    with pytest.raises(
+        TypeError, match="estimator must be a MixupClassifier, no subclass, got"
+    ):
         RescaledClassifier(estimator).fit(*two_classes)
 
 

@@ -163,10 +163,11 @@ def test_weights_reach_what_is_fitted_as_it_is():
         net = tiny().set_fit_request(sample_weight=True)
         scaler = StandardScaler().set_fit_request(sample_weight=True)
         scorer = get_scorer("neg_log_loss").set_score_request(sample_weight=True)
-        for kind in (SamplingPipeline, Pipeline):
-            # transform_input would hand the weights through the scaler if they were rows
-            more = {"transform_input": ["X_valid"]} if kind is Pipeline else {}
-            model = kind([("scale", scaler), ("net", net)], **more)
+        steps = [("scale", scaler), ("net", net)]
+        for model in (
+            SamplingPipeline(steps),
+            Pipeline(steps, transform_input=[]),
+        ):
             assert_same(*both(model, {"net__alpha": ALPHA}, scoring=scorer, **given))
 
 
@@ -269,12 +270,15 @@ def fails(estimator, X, y):
 def test_no_candidate_is_the_best_if_none_has_a_score(estimator):
     for scoring in (never, fails):
         found = message_of(MixupSearchCV, ValueError, estimator, {}, scoring=scoring)
-        assert "None of the 1 candidates has a score" in found
+        assert "No candidate has a score" in found
+        search = MixupSearchCV(estimator, {}, scoring=scoring, cv=2, refit=False).fit(X, Y)
+        assert np.isnan(search.cv_results_["mean_test_score"]).all()
+        assert not hasattr(search, "best_index_")
     several = MixupSearchCV(
         estimator, {}, scoring={"a": "accuracy", "b": never}, refit="a", cv=2
     ).fit(X, Y)
     assert np.isnan(several.cv_results_["mean_test_b"]).all()
-    with pytest.raises(ValueError, match="candidates has a score"):
+    with pytest.raises(ValueError, match="No candidate has a score"):
         several.set_params(refit="b").fit(X, Y)
     assert several.set_params(refit=lambda results: 0).fit(X, Y).best_index_ == 0
 

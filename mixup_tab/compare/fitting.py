@@ -92,9 +92,11 @@ def search_alpha(
     search.fit(task.X, task.y, groups=task.groups)
     results = search.cv_results_
     parts = [results[f"split{fold}_test_score"] for fold in range(search.n_splits_)]
-    # A fold whose training rows lack a class is left out, for all values alike.
-    means = np.ma.masked_invalid(parts).mean(axis=0).filled(-np.inf)
-    return dict(zip(alphas, means.tolist(), strict=True))
+    # A fold whose training rows lack a class is left out, for all values alike; a value whose
+    # fit failed on another fold comes last.
+    parts = np.array([part for part in parts if not np.isnan(part).all()])
+    means = parts.mean(axis=0) if len(parts) else np.full(len(alphas), np.nan)
+    return dict(zip(alphas, np.nan_to_num(means, nan=-np.inf).tolist(), strict=True))
 
 
 def best_alpha(curve: dict[float, float], *, mixed: bool) -> float:

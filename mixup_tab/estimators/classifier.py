@@ -298,7 +298,8 @@ class MixupClassifier(LabelsMixin, BaseMixup):
     def _row_losses(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
         # A class that was not among the training rows gets the least float there is.
         log_proba = np.full((len(X), max(int(y.max()), int(self.classes_.max())) + 1), -708.0)
-        log_proba[:, self.classes_] = self.predict_log_proba(X)
+        # Not predict_log_proba: a subclass's may change X once more.
+        log_proba[:, self.classes_] = self._log_proba(X).numpy()
         return -log_proba[np.arange(len(y)), y]
 
     def predict_log_proba(self, X: Any) -> np.ndarray:

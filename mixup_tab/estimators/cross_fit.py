@@ -69,6 +69,16 @@ def cross_fit(
     return [scores[job] for job in range(len(jobs))]
 
 
+def check_finite(values: np.ndarray) -> np.ndarray:
+    """Return losses or predictions of rows left out; choosing by NaN would be silent."""
+    if not np.isfinite(values).all():
+        raise ValueError(
+            "A net's outputs became infinite or NaN for rows that it was not trained on. Bring "
+            "the inputs to a common scale, or check the module for roots and logarithms."
+        )
+    return values
+
+
 def score_alphas(
     estimator: MixupEstimator,
     data: TrainingData,
@@ -111,7 +121,7 @@ def _without_callbacks(estimator: MixupEstimator) -> Any:
 
 
 def _score(estimator: MixupEstimator, left_out: Rows) -> float:
-    losses = estimator._row_losses(left_out.X, left_out.y)
+    losses = check_finite(estimator._row_losses(left_out.X, left_out.y))
     return -float(np.average(losses, weights=left_out.sample_weight))
 
 

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from mixup_tab._terminal import ProgressBar
 from mixup_tab.estimators.base import restore_on_error
 from mixup_tab.estimators.classifier import MixupClassifier
-from mixup_tab.estimators.cross_fit import assign_folds, cross_fit
+from mixup_tab.estimators.cross_fit import assign_folds, check_finite, cross_fit
 from mixup_tab.estimators.data import TrainingData, check_X
 from mixup_tab.estimators.fitting import batch_size, integer_seed, n_epochs
 from mixup_tab.estimators.labels import LabelsMixin
@@ -189,7 +189,7 @@ class MixupEnsembleClassifier(LabelsMixin, BaseEstimator):
                 jobs,
                 data,
                 fold_of,
-                lambda net, rows: self._member_proba(net, rows.X),
+                lambda net, rows: check_finite(self._member_proba(net, rows.X)),
                 n_jobs=self.n_jobs,
                 on_epochs=bar.advance,
             )

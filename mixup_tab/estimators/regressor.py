@@ -235,7 +235,8 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         return make_training_data(X, values.astype(np.float32), weight, values.shape[1])
 
     def _row_losses(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return ((self.predict(X).reshape(len(y), -1) - y) ** 2).mean(axis=1)
+        predicted = MixupRegressor.predict(self, X)  # a subclass's may change X once more
+        return ((predicted.reshape(len(y), -1) - y) ** 2).mean(axis=1)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the predicted values.

@@ -95,10 +95,10 @@ class BaseRescaled(MetaEstimatorMixin, BaseEstimator):
     def _checked(self) -> BaseMixup:
         """Return a copy of the estimator if it mixes in the way the formula is for."""
         estimator = self._unfitted()
-        if not isinstance(estimator, self._kind):
+        if type(estimator) is not self._kind:  # a subclass may do anything in fit and predict
             raise TypeError(
-                f"estimator must be a {self._kind.__name__}, got {estimator!r}. Put steps that "
-                "prepare columns in front: make_pipeline(StandardScaler(), "
+                f"estimator must be a {self._kind.__name__}, no subclass, got {estimator!r}. "
+                "Put steps that prepare columns in front: make_pipeline(StandardScaler(), "
                 f"{type(self).__name__}(...))."
             )
         rule = mixing_rule(estimator)

@@ -68,7 +68,8 @@ class MixupSearchCV(GridSearchCV):
         As in ``GridSearchCV``.
     error_score : "raise" or float, default=nan
         Score of a fit that fails, for example because its loss becomes infinite. It is an
-        error if all fits fail, and if no candidate has a score other than NaN.
+        error if all fits fail, and if the score of every candidate is NaN; with
+        ``refit=False`` there is then no best one.
     return_train_score : bool, default=False
         Whether training rows are scored too.
     checkpoint : str or path-like, default=None
@@ -271,9 +272,15 @@ class MixupSearchCV(GridSearchCV):
             "n_splits_": n_splits,
             "multimetric_": multimetric,
         }
+        if not multimetric and not self.refit and _no_score(results, "score"):
+            return learned
         if self.refit or not multimetric:
-            if not callable(self.refit):
-                _check_any_score(results[f"mean_test_{refit_metric}"])
+            if not callable(self.refit) and _no_score(results, refit_metric):
+                raise ValueError(
+                    "No candidate has a score: for each of them a fit or the scorer failed on "
+                    "some fold, or the score is NaN. Use error_score='raise' to see the first "
+                    "error."
+                )
             best = self._select_best_index(self.refit, refit_metric, results)
             learned |= {"best_index_": best, "best_params_": results["params"][best]}
             if not callable(self.refit):
@@ -281,14 +288,9 @@ class MixupSearchCV(GridSearchCV):
         return learned
 
 
-def _check_any_score(means: np.ndarray) -> None:
-    """Refuse to call the first candidate the best where none has a score."""
-    if np.isnan(means).all():
-        raise ValueError(
-            f"None of the {len(means)} candidates has a score: for each of them a fit or the "
-            "scorer failed on some fold, or the score is NaN. Use error_score='raise' to see "
-            "the first error."
-        )
+def _no_score(results: dict[str, Any], metric: str) -> bool:
+    """Whether no candidate can be called the best; scikit-learn would take the first."""
+    return bool(np.isnan(results[f"mean_test_{metric}"]).all())
 
 
 def _refit(estimator: Any, X: Any, y: Any, fit_params: dict) -> dict[str, Any]:
