@@ -493,9 +493,20 @@ def assert_same_bits(fitted, expected, X=X):
     assert_array_equal(fitted.predict_proba(X), expected.predict_proba(X))
 
 
+def global_states():
+    return (
+        pickle.dumps(np.random.get_state()),  # noqa: NPY002
+        torch.get_rng_state().tolist(),
+        random.getstate(),
+        torch.get_num_threads(),
+    )
+
+
 @pytest.mark.parametrize("n_jobs", [2, None])
-def test_the_number_of_jobs_does_not_change_a_bit(n_jobs, one_by_one):
+def test_the_number_of_jobs_does_not_change_a_bit_nor_a_global_state(n_jobs, one_by_one):
+    before = global_states()
     assert_same_bits(fit_every_kind(n_jobs=n_jobs), one_by_one)
+    assert global_states() == before
 
 
 @pytest.mark.slow
@@ -513,20 +524,6 @@ def test_nets_that_are_worth_several_threads_have_the_same_bits(two_classes):
     ]
     scores = [one.fit(*two_classes).cv_results_["mean_test_score"] for one in fitted]
     assert_array_equal(*scores)
-
-
-def test_global_random_states_and_threads_stay_as_they_are():
-    def states():
-        return (
-            pickle.dumps(np.random.get_state()),  # noqa: NPY002
-            torch.get_rng_state().tolist(),
-            random.getstate(),
-            torch.get_num_threads(),
-        )
-
-    before = states()
-    fit_every_kind(n_jobs=2)
-    assert states() == before
 
 
 def test_a_random_state_is_copied_for_every_fit(two_classes):

@@ -1,7 +1,9 @@
 """How a search runs: progress, Ctrl-C, errors, and chunks in other processes."""
 
+import contextlib
 import gc
 import json
+import multiprocessing
 import os
 import re
 import signal
@@ -10,12 +12,14 @@ import sys
 import threading
 import time
 import warnings
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import ClassVar
 
 import joblib
 import numpy as np
 import pytest
+from joblib.externals.loky import get_reusable_executor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
@@ -435,6 +439,39 @@ def test_ctrl_c_keeps_what_workers_have_finished(dask, after_two_chunks, tmp_pat
     assert len(chunks_in(path)) == 2
     assert_same(fit(checkpoint=path), fit())
     assert sorted(chunks_in(path)) == list(range(len(SIZES)))
+
+
+def dies_once(estimator, X, y):
+    """Score, or kill the worker process if the file that says so is there."""
+    order = os.environ.get("KILL_ONE_WORKER", "")
+    if os.path.exists(order) and multiprocessing.parent_process() is not None:
+        with contextlib.suppress(FileNotFoundError):  # another worker was faster
+            os.unlink(order)
+            os.kill(os.getpid(), signal.SIGKILL)
+    return estimator.score(X, y)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_after_a_worker_was_killed_the_same_call_resumes(tmp_path, monkeypatch):
+    """loky gives up, where dask begins once more with another worker."""
+    path, order = tmp_path / "search.jsonl", tmp_path / "kill"
+    monkeypatch.setenv("KILL_ONE_WORKER", str(order))
+    get_reusable_executor().shutdown(wait=True)  # its workers do not know the variable
+    with joblib.parallel_config("loky", n_jobs=2):
+        for checkpoint, advice in (
+            (None, "Give checkpoint=PATH"),
+            (path, re.escape(str(path))),
+        ):
+            order.touch()
+            with pytest.raises(BrokenExecutor, match=f"worker process ended .*{advice}"):
+                fit(scoring=dies_once, checkpoint=checkpoint)
+            assert not order.exists()
+        kept = len(chunks_in(path))
+        resumed = fit(scoring=dies_once, checkpoint=path)
+    assert kept < len(SIZES)
+    assert sorted(chunks_in(path)) == list(range(len(SIZES)))
+    assert_same(resumed, fit(scoring=dies_once, n_jobs=1))
 
 
 @pytest.mark.slow

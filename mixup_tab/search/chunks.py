@@ -69,7 +69,10 @@ class Candidate:
         if net is not self.estimator:
             self.step = self.estimator.steps[-1][0]
             others = {k: v for k, v in params.items() if k.split("__")[0] != self.step}
-            self.steps_key = fingerprint(others) if others else ""
+            try:
+                self.steps_key = fingerprint(others) if others else ""
+            except TypeError:  # it cannot be pickled
+                self.steps_key = str(id(self))  # like no other
 
 
 class CandidateFit(NamedTuple):

@@ -21,9 +21,14 @@ def fingerprint(thing: Any) -> str:
     Raises
     ------
     TypeError
-        If something cannot be read, such as an open file.
+        If something cannot be pickled, such as an open file.
     """
-    return _Hasher("md5").hash(thing)
+    try:
+        return _Hasher("md5").hash(thing)
+    except Exception as error:  # of the user's objects
+        raise TypeError(
+            f"checkpoint needs data, parameters and scorers that can be pickled: {error}"
+        ) from error
 
 
 class _Hasher(NumpyHasher):
