@@ -2,6 +2,7 @@
 
 import os
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -196,6 +197,29 @@ def test_folds_that_lack_a_class_do_not_stop_the_choice(first, time):
     curve = search_alpha(task, make_net(task, SETTING), (0.1, 1.0), seed=0)
     assert np.isfinite(list(curve.values())).all()
     assert curve[0.1] != curve[1.0]
+
+
+class FailsOnce(MixupClassifier):
+    """Does not get through the first of the folds with one value of alpha."""
+
+    failed: ClassVar[list] = []
+
+    def fit(self, X, y, sample_weight=None):
+        if self.alpha == 0.1 and not self.failed:
+            self.failed.append(1)
+            raise RuntimeError("not this fold")
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.filterwarnings("ignore:(?s).*1 fits failed", "ignore:One or more of the test sco")
+def test_an_alpha_that_fails_on_a_fold_is_not_judged_by_the_others():
+    task = prepare(table()[["size", "price", "bought"]], Columns("bought"))
+    net = make_net(task, SETTING)
+    last = FailsOnce(max_epochs=1, n_estimators=1, random_state=0)
+    net.steps[-1] = (net.steps[-1][0], last)
+    curve = search_alpha(task, net, (0.1, 1.0), seed=0)
+    assert curve[0.1] == -np.inf
+    assert np.isfinite(curve[1.0])
 
 
 def test_tables_of_numbers_skip_the_vectorizer():

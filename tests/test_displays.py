@@ -298,6 +298,15 @@ def test_pairs_without_a_score_stay_blank():
     assert [t.get_text() for t in display.ax_.get_yticklabels()] == ["None", "1"]
 
 
+def test_a_map_of_sizes_that_are_arrays_of_unequal_length():
+    net = MixupClassifier(max_epochs=1, n_estimators=1, random_state=0)
+    grid = {"hidden_layer_sizes": [np.array([8]), np.array([4, 4])], "alpha": [0, 1]}
+    search = MixupSearchCV(net, grid, cv=2, refit=False).fit(np.eye(9, 3), np.arange(9) % 3)
+    display = SearchHeatMapDisplay.from_search(search, x="hidden_layer_sizes")
+    assert display.x_values == [[8], [4, 4]]
+    assert np.isfinite(display.scores).all()
+
+
 # --------------------------------------------------------------------------- reliability
 
 

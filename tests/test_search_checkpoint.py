@@ -135,7 +135,9 @@ def test_a_killed_search_is_resumed_where_it_was(path, trained):
     assert process.wait() == (-signal.SIGKILL if sys.platform != "win32" else 1)
     kept = chunks_in(path)
     assert 0 < len(kept) < CHUNKS
+    assert path.with_name(f"{path.name}.lock").exists()  # and nobody holds it
     search = make_long(path).fit(*table())
+    assert os.listdir(path.parent) == [path.name]
     assert sorted(kept + trained) == list(range(CHUNKS))
     assert sorted(chunks_in(path)) == list(range(CHUNKS))
     assert_same(scores(search), scores(make_long().fit(*table())))

@@ -286,10 +286,11 @@ class SearchHeatMapDisplay:
         """
         (across, up), rows, key, score_name = _best_settings(search, metric, x, y)
         settings = [search.cv_results_["params"][row] for row in rows]
-        columns, lines = (_values([s[full] for s in settings]) for full in (across, up))
+        tried = [[_plain(s[full]) for s in settings] for full in (across, up)]
+        columns, lines = map(_values, tried)
         scores = np.full((len(lines), len(columns)), np.nan)
-        for row, setting in zip(rows, settings, strict=True):
-            place = lines.index(setting[up]), columns.index(setting[across])
+        for row, column, line in zip(rows, *tried, strict=True):
+            place = lines.index(line), columns.index(column)
             scores[place] = search.cv_results_[f"mean_test_{key}"][row]
         scores[~np.isfinite(scores)] = np.nan
         display = cls(columns, lines, scores, names=(x, y), score_name=score_name)
@@ -398,6 +399,11 @@ def _metric_key(search: Any, metric: str | None) -> str:
         known = [k[10:] for k in search.cv_results_ if k.startswith("mean_test_")]
         raise ValueError(f"metric must be one of {known}, got {metric!r}.")
     return metric
+
+
+def _plain(value: Any) -> Any:
+    """Return a list for an array, which cannot be looked up."""
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def _values(tried: list[Any]) -> list[Any]:

@@ -35,7 +35,7 @@ def net_of(estimator: Any) -> BaseMixup | None:
     do anything in its ``fit`` and ``predict``.
     """
     final = estimator
-    if type(estimator) is Pipeline and estimator.transform_input is None:
+    if type(estimator) is Pipeline and estimator.steps and estimator.transform_input is None:
         final = estimator.steps[-1][1]
     return final if type(final) in (MixupClassifier, MixupRegressor) else None
 
