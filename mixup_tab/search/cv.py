@@ -247,7 +247,7 @@ class MixupSearchCV(GridSearchCV):
             "folds": fingerprint([(fold.train, fold.test) for fold in run.folds]),
             "scoring": fingerprint(scored),
             "configuration": fingerprint([sklearn.get_config()[name] for name in settings]),
-            "device": run.plan_key(),
+            "device": run.devices(),
             "versions": _versions(),
         }
         return Checkpoint(self.checkpoint, identity, run.accepts)

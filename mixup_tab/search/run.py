@@ -20,7 +20,6 @@ from mixup_tab._terminal import ProgressBar
 from mixup_tab.estimators.monitor import Monitor
 from mixup_tab.search.checkpoint import Checkpoint
 from mixup_tab.search.chunks import Candidate, Scoring, make_chunks, net_of, run_chunk
-from mixup_tab.search.fingerprint import fingerprint
 from mixup_tab.search.folds import SearchFold, fit_steps
 from mixup_tab.training.device import pick_device
 from mixup_tab.training.stopping import propagate_interrupt
@@ -47,11 +46,13 @@ class SearchRun:
         self.chunks = list(make_chunks(self.candidates, len(self.folds), *sizes))
         self.workers = _n_workers(self.n_jobs)
 
-    def plan_key(self) -> str:
-        """Return a hash of the cut into chunks, which depends on the device."""
+    def devices(self) -> str:
+        """Say where nets are trained; chunks depend on how much a GPU can hold."""
         nets = [net_of(candidate.estimator) for candidate in self.candidates]
-        devices = [pick_device(net.device) for net in nets if net is not None]
-        return fingerprint([devices, [[fit.number for fit in chunk] for chunk in self.chunks]])
+        names = {pick_device(net.device) for net in nets if net is not None}
+        gpus = [name for name in names if name.startswith("cuda")]
+        held = {f"{torch.cuda.get_device_properties(gpu).total_memory} bytes" for gpu in gpus}
+        return ", ".join(sorted(names | held))
 
     def accepts(self, chunk: Any, results: Any) -> bool:
         """Whether results that were read from a file can be those of a chunk."""
