@@ -94,9 +94,9 @@ def search_alpha(
     parts = [results[f"split{fold}_test_score"] for fold in range(search.n_splits_)]
     # A fold whose training rows lack a class is left out, for all values alike; a value whose
     # fit failed on another fold comes last.
-    parts = np.array([part for part in parts if not np.isnan(part).all()])
-    means = parts.mean(axis=0) if len(parts) else np.full(len(alphas), np.nan)
-    return dict(zip(alphas, np.nan_to_num(means, nan=-np.inf).tolist(), strict=True))
+    scored = [part for part in parts if not np.isnan(part).all()]
+    means = np.mean(scored, axis=0) if scored else np.full(len(alphas), np.nan)
+    return dict(zip(alphas, np.where(np.isnan(means), -np.inf, means).tolist(), strict=True))
 
 
 def best_alpha(curve: dict[float, float], *, mixed: bool) -> float:
