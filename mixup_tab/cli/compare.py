@@ -25,6 +25,10 @@ def compare(
     task: Annotated[
         str, typer.Option(help="'classification' or 'regression'; 'auto' looks at the target.")
     ] = "auto",
+    decimal: Annotated[
+        str | None,
+        typer.Option(help="Decimal mark, '.' or ',', where numbers like 1,234 leave it open."),
+    ] = None,
     groups: Annotated[
         str | None, typer.Option(help="Column whose equal values stay together in a fold.")
     ] = None,
@@ -65,6 +69,7 @@ def compare(
             file,
             Columns(target, id, tuple(drop or ()), groups, time),
             task=task,
+            decimal=decimal,
             folds=folds,
             repeats=repeats,
             **chosen,

@@ -11,15 +11,26 @@ import pandas as pd
 from pandas.api import types
 
 from mixup_tab._extras import import_extra
+from mixup_tab.compare.number_formats import (
+    MARKS,
+    AmbiguousNumberError,
+    find_format,
+    parse,
+    resembles,
+)
+from mixup_tab.compare.reading import MISSING_WORDS
 
 # How pandas.api.types.infer_dtype calls objects, and the dtypes of this module.
 _OBJECTS = {
     **dict.fromkeys(("string", "empty", "mixed-integer"), "text"),
-    **dict.fromkeys(("datetime", "date", "datetime64"), "date"),
+    **dict.fromkeys(("date", "datetime64"), "date"),
+    "date with zone": "date with zone",
     **dict.fromkeys(
         ("boolean", "integer", "floating", "decimal", "mixed-integer-float"), "number"
     ),
 }
+_TRUTH = {"True": 1.0, "TRUE": 1.0, "true": 1.0, "False": 0.0, "FALSE": 0.0, "false": 0.0}
+_ZONE = r"(?:[zZ]|[+-]\d\d:?(?:\d\d)?)$"
 
 
 class Columns(NamedTuple):
@@ -58,48 +69,161 @@ class TypedTable(NamedTuple):
     ----------
     frame : DataFrame
         Numbers as float64, dates and durations as pandas' own, text as strings.
-    dtypes : dict of str to {"number", "date", "duration", "text"}
+    dtypes : dict of str to {"number", "date", "date with zone", "duration", "text"}
         By column.
     date_formats : dict of str to str
         Formats of the dates that were written as text, such as ``"%d.%m.%Y"``.
+    number_formats : dict of str to str
+        Formats of the numbers that were not written as plain ones, such as ``",%"``; see
+        :mod:`~.number_formats`.
+    notes : tuple of str
+        What the user should know about it.
     """
 
     frame: pd.DataFrame
     dtypes: dict[str, str]
     date_formats: dict[str, str]
+    number_formats: dict[str, str]
+    notes: tuple[str, ...]
 
 
-def clean(frame: pd.DataFrame) -> TypedTable:
+def clean(frame: pd.DataFrame, decimal: str | None = None) -> TypedTable:
     """Find the dtype of every column and convert its values.
 
-    :class:`skrub.Cleaner` turns words for missing values, such as "?" or "n/a", into missing
-    values, and text that holds dates or numbers only into these. Columns of numbers need no
-    cleaning, and skip it: it takes 6 ms per column, a minute for 10,000.
+    Text that holds only truth values, numbers or dates of one format becomes these; words for
+    missing values, such as "NA" or "?", are missing values (:data:`~.reading.MISSING_WORDS`).
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The columns.
+    decimal : {".", ","}, default=None
+        Decimal mark of the columns whose values leave it open, such as "1,234". By default it
+        is that of the other columns written as text, and if these show none or both, the
+        column stays text.
     """
-    skrub = import_extra("skrub", "cli")
     dtypes = {name: dtype_of(frame[name]) for name in frame}
     columns = {name: as_dtype(frame[name], dtype) for name, dtype in dtypes.items()}
-    words = pd.DataFrame({name: columns[name] for name in frame if dtypes[name] == "text"})
-    date_formats = {}
-    if words.shape[1]:
-        cleaner = skrub.Cleaner(drop_null_fraction=None, parse_numbers=True)
-        cleaned = cleaner.fit_transform(words)
-        for name in words:
-            if cleaned[name].isna().all():  # anything could be parsed from nothing
-                continue
-            dtypes[name] = dtype_of(cleaned[name])
-            columns[name] = as_dtype(cleaned[name], dtypes[name])
-            if dtypes[name] == "date":
-                (date_formats[name],) = (
-                    step.format_
-                    for step in cleaner.all_processing_steps_[name]
-                    if isinstance(step, skrub.ToDatetime)
-                )
-    return TypedTable(pd.DataFrame(columns, index=frame.index), dtypes, date_formats)
+    words = {name: columns[name] for name in frame if dtypes[name] == "text"}
+    values = {name: column.dropna().unique().tolist() for name, column in words.items()}
+    formats = _number_formats({name: some for name, some in values.items() if some}, decimal)
+    parsed = {name: _parse(words[name], values[name], form) for name, form in formats.items()}
+    return TypedTable(
+        pd.DataFrame(columns | {n: p.column for n, p in parsed.items()}, index=frame.index),
+        dtypes | {name: each.dtype for name, each in parsed.items()},
+        {name: each.date_format for name, each in parsed.items() if each.date_format},
+        {name: p.number_format for name, p in parsed.items() if p.number_format is not None},
+        _notes(parsed),
+    )
+
+
+class _Parsed(NamedTuple):
+    """A column of text and what was made of it; an item of one of the notes."""
+
+    column: pd.Series
+    dtype: str = "text"
+    date_format: str | None = None
+    number_format: str | None = None
+    kind_of_note: str = ""
+    item: str = ""
+
+
+_NOTES = {
+    "numbers": "Read as numbers: {}.",
+    "unclear numbers": "Looks like numbers, but is read as text: {}. --decimal says which mark "
+    "is the decimal mark.",
+    "nearly numbers": "Looks like numbers, but is read as text because of some values: {}. Write "
+    "plain numbers, and leave cells without a number empty.",
+    "nearly dates": "Looks like dates, but is read as text, because the dates have no common "
+    "format: {}. Write all of them like 2024-01-31.",
+    "unclear dates": "Dates whose day and month could be swapped: {}. Write them like "
+    "2024-01-31 to be sure.",
+}
+
+
+def _notes(parsed: dict[str, _Parsed]) -> tuple[str, ...]:
+    notes = []
+    for kind, text in _NOTES.items():
+        items = [f"{n!r} ({p.item})" for n, p in parsed.items() if p.kind_of_note == kind]
+        more = [f"and {len(items) - 5} more columns"] if len(items) > 5 else []
+        if items:
+            notes.append(text.format(", ".join(items[:5] + more)))
+    return tuple(notes)
+
+
+_Format = str | AmbiguousNumberError | None
+
+
+def _number_formats(values: dict[str, list[str]], decimal: str | None) -> dict[str, _Format]:
+    """Find the formats of numbers; the marks of clear columns decide about the others."""
+    formats: dict[str, _Format] = {}
+    for name, some in values.items():
+        try:
+            formats[name] = find_format(some)
+        except AmbiguousNumberError as error:
+            formats[name] = error
+    marks = {form[:1] for form in formats.values() if isinstance(form, str)}.intersection(MARKS)
+    if decimal is None and len(marks) == 1:
+        decimal = marks.pop()
+    if decimal is not None:
+        for name, form in formats.items():
+            if isinstance(form, AmbiguousNumberError):
+                formats[name] = find_format(values[name], decimal)
+    return formats
+
+
+def _parse(words: pd.Series, values: list[str], form: _Format) -> _Parsed:
+    """Turn text into numbers or dates if all of it is."""
+    if not (isinstance(form, str) and form.startswith(",")):
+        try:
+            return _Parsed(_numbers(words), "number")
+        except ValueError:
+            pass
+    if isinstance(form, str):
+        item = f"{values[0]!r} is {parse(values[:1], form)[0]:g}"
+        return _Parsed(_numbers(words, form), "number", None, form, "numbers", item)
+    if isinstance(form, AmbiguousNumberError):
+        return _Parsed(words, kind_of_note="unclear numbers", item=str(form))
+    return _parse_dates(words) or _Parsed(words, **_resemblance(values))
+
+
+def _resemblance(values: list[str]) -> dict[str, str]:
+    what = resembles(values)
+    if what is None:
+        return {}
+    others = [value for value in values if resembles([value]) is None] or values[:2]
+    return {"kind_of_note": f"nearly {what}", "item": ", ".join(map(repr, others[:2]))}
+
+
+def _parse_dates(words: pd.Series) -> _Parsed | None:
+    skrub = import_extra("skrub", "cli")
+    parser = skrub.ToDatetime()
+    try:
+        dtype = dtype_of(parser.fit_transform(words))
+        column = as_dtype(words, dtype, parser.format_)
+    except ValueError:  # skrub's way to say that these are no dates
+        return None
+    swapped = parser.format_.translate(str.maketrans("dm", "md"))
+    try:
+        other = as_dtype(words, dtype, swapped)
+    except ValueError:
+        return _Parsed(column, dtype, parser.format_)
+    if other.equals(column):
+        return _Parsed(column, dtype, parser.format_)
+    date_format = parser.format_
+    if "." in date_format and date_format.index("%m") < date_format.index("%d"):
+        column, date_format = other, swapped  # with points, the day comes first
+    value, date = words.dropna().iloc[0], column.dropna().iloc[0]
+    item = f"{value!r} is {date:%d %B %Y}"
+    return _Parsed(column, dtype, date_format, None, "unclear dates", item)
 
 
 def dtype_of(column: pd.Series) -> str:
-    """Return "number", "date", "duration" or "text"; booleans are numbers, categories text.
+    """Return the dtype of a column's values; booleans are numbers, categories text.
+
+    Returns
+    -------
+    {"number", "date", "date with zone", "duration", "text"}
 
     Raises
     ------
@@ -107,16 +231,19 @@ def dtype_of(column: pd.Series) -> str:
         If the column holds lists, bytes or anything else that is none of these.
     """
     if types.is_datetime64_any_dtype(column.dtype):
-        return "date"
+        return "date" if column.dt.tz is None else "date with zone"
     if types.is_timedelta64_dtype(column.dtype):
         return "duration"
-    if types.is_bool_dtype(column.dtype) or types.is_numeric_dtype(column.dtype):
+    if types.is_bool_dtype(column.dtype) or types.is_any_real_numeric_dtype(column.dtype):
         return "number"
     if isinstance(column.dtype, (pd.CategoricalDtype, pd.StringDtype)):
         return "text"
     inside = types.infer_dtype(column, skipna=True)
     if inside == "mixed" and column.dropna().map(types.is_scalar).all():
         return "text"
+    if inside == "datetime":
+        zoned = column.dropna().map(lambda value: value.tzinfo is not None).unique()
+        inside = "date" if not zoned.any() else "date with zone" if zoned.all() else "mixed"
     if inside not in _OBJECTS:
         raise ValueError(
             f"column {column.name!r} holds {inside} values, which are not numbers, text or "
@@ -125,17 +252,24 @@ def dtype_of(column: pd.Series) -> str:
     return _OBJECTS[inside]
 
 
-def as_dtype(column: pd.Series, dtype: str, date_format: str | None = None) -> pd.Series:
+def as_dtype(
+    column: pd.Series,
+    dtype: str,
+    date_format: str | None = None,
+    number_format: str | None = None,
+) -> pd.Series:
     """Convert a column to a dtype, wherever it was read from; infinity becomes missing.
 
     Parameters
     ----------
     column : Series
         The column.
-    dtype : {"number", "date", "duration", "text"}
-        What it should hold.
+    dtype : {"number", "date", "date with zone", "duration", "text"}
+        What it should hold. Dates with a zone become dates in UTC.
     date_format : str, default=None
-        How dates that are text are written; None recognises common formats.
+        How dates that are text are written; None stands for ISO 8601.
+    number_format : str, default=None
+        How numbers that are text are written; None stands for plain numbers.
 
     Raises
     ------
@@ -145,37 +279,60 @@ def as_dtype(column: pd.Series, dtype: str, date_format: str | None = None) -> p
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # dates without a common format
-            return _converted(column, dtype, date_format)
+            return _converted(column, dtype, date_format, number_format)
     except (ValueError, TypeError, UserWarning) as error:
         raise ValueError(
             f"column {column.name!r} should hold values of type {dtype!r}: {error}."
         ) from error
 
 
-def _converted(column: pd.Series, dtype: str, date_format: str | None) -> pd.Series:
+def _converted(
+    column: pd.Series, dtype: str, date_format: str | None, number_format: str | None
+) -> pd.Series:
     found = dtype_of(column)
+    if "text" in (found, dtype):
+        column = as_written(column)
+        column = column.mask(column.isin(MISSING_WORDS))
     if dtype == "text":
-        if isinstance(column.dtype, pd.StringDtype):
-            return column
-        text = column.astype(object).map(str, na_action="ignore")
-        return text.astype(pd.StringDtype())  # also where every value is missing
-    if found == "text":  # words for missing values are cleaned as in training
-        cleaner = import_extra("skrub", "cli").Cleaner(
-            drop_null_fraction=None, datetime_format=date_format
-        )
-        words = _converted(column, "text", None)
-        column = cleaner.fit_transform(words.to_frame()).iloc[:, 0]
-        found = dtype_of(column)
+        return column
     if found not in (dtype, "text") and not column.isna().all():
         raise ValueError(f"it holds values of type {found!r}")
-    if dtype == "date":
-        return pd.to_datetime(column, format=date_format)
-    return pd.to_timedelta(column) if dtype == "duration" else _numbers(column)
+    if dtype == "duration":
+        return pd.to_timedelta(column)
+    if dtype == "number":
+        if found == "number" and (number_format or "").endswith("%"):
+            raise ValueError("it was in per cent in training, and these numbers have no sign")
+        return _numbers(column, number_format)
+    return _dates(column, date_format, zone=dtype == "date with zone")
 
 
-def _numbers(column: pd.Series) -> pd.Series:
-    if isinstance(column.dtype, pd.StringDtype):  # booleans beside missing values are text
-        known = {"True": 1.0, "False": 0.0}
+def as_written(column: pd.Series) -> pd.Series:
+    """Return values as words without spaces around them; what is empty is missing."""
+    if not isinstance(column.dtype, pd.StringDtype):
+        column = column.astype(object).map(str, na_action="ignore")
+    column = column.astype(pd.StringDtype()).str.strip()
+    return column.mask(column == "")
+
+
+def _dates(column: pd.Series, date_format: str | None, zone: bool) -> pd.Series:
+    if isinstance(column.dtype, pd.StringDtype):
+        if zone and date_format is None and not column.dropna().str.contains(_ZONE).all():
+            raise ValueError("it holds dates without a zone")
+        column = pd.to_datetime(column, format=date_format or "ISO8601", utc=zone)
+    column = pd.to_datetime(column, utc=zone)
+    if zone:
+        return column.dt.tz_localize(None)
+    if column.dt.tz is not None:
+        raise ValueError("it holds dates with a zone")
+    return column
+
+
+def _numbers(column: pd.Series, number_format: str | None = None) -> pd.Series:
+    if isinstance(column.dtype, pd.StringDtype):
+        known = _TRUTH
+        if number_format is not None:
+            values = column.dropna().unique().tolist()
+            known = dict(zip(values, parse(values, number_format), strict=True))
         column = column.astype(object).map(lambda x: known.get(x, x), na_action="ignore")
     values = pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
     values = np.where(np.isinf(values), np.nan, values)

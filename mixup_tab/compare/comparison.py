@@ -121,6 +121,7 @@ def set_up(
     columns: Columns,
     *,
     task: str = "auto",
+    decimal: str | None = None,
     folds: int = 5,
     repeats: int | None = None,
     alphas: Sequence[float] = ALPHAS[1:],
@@ -134,7 +135,7 @@ def set_up(
         raise ValueError(f"alphas={list(alphas)!r} holds no value above 0. Give one.")
     if not 0 <= seed < 2**31 - 1000:
         raise ValueError(f"seed must lie in [0, 2**31 - 1000), got {seed!r}.")
-    whole = prepare(frame, columns, task)
+    whole = prepare(frame, columns, task, decimal)
     check_folds(whole, folds, 1 if repeats is None else repeats)
     sample = sample_rows(whole, max_rows, folds, seed)
     if sample is not whole:
@@ -188,6 +189,10 @@ def compare_table(
     **settings
         task : {"auto", "classification", "regression"}, default="auto"
             Kind of the target.
+        decimal : {".", ","}, default=None
+            Decimal mark of columns of text such as "1,234", which could have either. None
+            takes the mark that the other columns show, and leaves the column text if none
+            does.
         folds : int, default=5
             Number of folds, at least 2.
         repeats : int, default=None

@@ -2,33 +2,60 @@
 
 from __future__ import annotations
 
+import bz2
+import codecs
+import gzip
+import io
+import json
+import lzma
 import os
+import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 
-_PACKED = (".gz", ".bz2", ".xz", ".zst")
+from mixup_tab.compare.number_formats import resembles
+
+# Words for a missing value in a feature, those of pandas and skrub; an empty cell is one too.
+MISSING_WORDS = frozenset(
+    ["", "?", "...", "#N/A", "#N/A N/A", "#NA", "N/A", "NA", "<NA>", "n/a", "NULL", "null"]
+    + ["None", "none", "NaN", "nan", "-NaN", "-nan", "1.#QNAN", "-1.#QNAN", "1.#IND", "-1.#IND"]
+)
+# Bytes that a packed file may unpack to.
+SIZE_LIMIT = 4 * 2**30
+_ALL = "all"
 
 
-def read_table(path: str | os.PathLike, *, text: Sequence[str] = ()) -> pd.DataFrame:
+def read_table(
+    path: str | os.PathLike,
+    *,
+    text: Collection[str] | str = (),
+    size_limit: int = SIZE_LIMIT,
+) -> pd.DataFrame:
     """Read a table from a file, whose extension says which format it has.
 
     Parameters
     ----------
     path : str or path-like
-        CSV (commas or semicolons), TSV, Parquet, Feather or JSON lines. Text formats may be
-        compressed, as in ``table.csv.gz``.
-    text : sequence of str, default=()
-        Columns of a CSV or TSV file to read as text, so that leading zeros are kept.
+        CSV (commas, semicolons, tabs or bars), TSV, Parquet, Feather or JSON (an object per
+        line, or an array of objects). Text formats may be compressed, as in ``table.csv.gz``.
+    text : collection of str or "all", default=()
+        Columns of a CSV or TSV file that are wanted as they are written: leading zeros and
+        words such as "NA" are kept, and only empty cells are missing. In other columns numbers
+        are read as such, and words such as "NA" are missing values. JSON's numbers and words
+        are always as they are written.
+    size_limit : int, default=4 GiB
+        Bytes that the content of a compressed, Parquet or Feather file may take.
 
     Returns
     -------
     DataFrame
+        The index of a DataFrame that was saved as Parquet or Feather is a column like others.
 
     Raises
     ------
@@ -44,12 +71,12 @@ def read_table(path: str | os.PathLike, *, text: Sequence[str] = ()) -> pd.DataF
         raise ValueError(f"file {str(path)!r} does not exist. Give the path of a table.")
     with _clear_errors(path), warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # pandas would drop fields
-        return reader(path, text)
+        return reader(path, text, size_limit)
 
 
-def _reader_for(path: Path) -> Callable[[Path, Sequence[str]], pd.DataFrame]:
+def _reader_for(path: Path) -> Callable[[Path, Collection[str], int], pd.DataFrame]:
     *_, extension = ["", *path.suffixes[-2:]]
-    packed = extension.lower() in _PACKED
+    packed = extension.lower() in _OPEN
     extension = (Path(path.stem).suffix if packed else extension).lower()
     if extension in _WHOLE and not packed:
         return _WHOLE[extension]
@@ -58,7 +85,7 @@ def _reader_for(path: Path) -> Callable[[Path, Sequence[str]], pd.DataFrame]:
     known = ", ".join((*_OF_TEXT, *_WHOLE))
     raise ValueError(
         f"file {path.name!r} has an unknown extension. Known are: {known}; text formats also "
-        f"compressed ({', '.join(_PACKED)}). Rename the file or save it as one of these."
+        f"compressed ({', '.join(_OPEN)}). Rename the file or save it as one of these."
     )
 
 
@@ -66,17 +93,18 @@ def _reader_for(path: Path) -> Callable[[Path, Sequence[str]], pd.DataFrame]:
 def _clear_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except _Refused:
-        raise
+    except _Refused as error:
+        raise ValueError(f"file {path.name!r} {error}") from error.__cause__
     except ImportError as error:
         raise ValueError(
             f"file {path.name!r} needs a package that is not installed "
-            f"({str(error).splitlines()[0]}). Parquet and Feather need pyarrow: "
+            f"({str(error).splitlines()[0]}). Parquet, Feather and .zst need pyarrow: "
             'python -m pip install "mixup-tab[files]".'
         ) from error
     except UnicodeError as error:
         raise ValueError(
-            f"file {path.name!r} is not text in UTF-8 ({error}). Save it as UTF-8."
+            f"file {path.name!r} is not text in UTF-8 ({error}). Save it as UTF-8; if it is in "
+            "Latin-1 or Windows-1252, iconv -f WINDOWS-1252 -t UTF-8 converts it."
         ) from error
     except pd.errors.ParserWarning as error:
         raise ValueError(
@@ -93,68 +121,177 @@ def _clear_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-class _Refused(ValueError):
-    """Its message is clear already."""
+class _Refused(Exception):
+    """What is wrong with a file, in words that follow its name."""
 
 
-def _read_csv(path: Path, text: Sequence[str], separator: str = "") -> pd.DataFrame:
-    plain = partial(pd.read_csv, path, skipinitialspace=True)
-    if not separator:
-        first = plain(sep="\0", header=None, nrows=1, dtype=str, quoting=3).iat[0, 0]
-        separator = ";" if ";" in first and "," not in first else ","
-    header = plain(sep=separator, header=None, nrows=1, dtype=str).iloc[0].dropna()
-    _refuse_duplicates(path, header.tolist())
-    return plain(
-        sep=separator, dtype=dict.fromkeys(text, str), low_memory=False, index_col=False
-    )
-
-
-def _read_lines(path: Path, text: Sequence[str]) -> pd.DataFrame:
-    return pd.read_json(path, lines=True, dtype=False)
-
-
-def _read_arrow(path: Path, text: Sequence[str], read: Callable) -> pd.DataFrame:
-    import pyarrow  # which pandas needs for it
-
-    table = read(path)
-    if not isinstance(table, pyarrow.Table):
-        raise TypeError("not a table")
-    _refuse_duplicates(path, table.column_names)
-    frame = table.to_pandas()
-    return frame.reset_index(drop=True)
-
-
-def _parquet(path: Path) -> Any:
-    from pyarrow import parquet
-
-    return parquet.ParquetFile(path).read()
-
-
-def _feather(path: Path) -> Any:
-    from pyarrow import feather
-
-    return feather.read_table(path)
-
-
-def _refuse_duplicates(path: Path, names: list[str]) -> None:
+def _refuse_duplicates(names: Iterable[str]) -> None:
     seen = pd.Index(names)
     twice = list(dict.fromkeys(seen[seen.duplicated()]))
     if twice:
         raise _Refused(
-            f"file {path.name!r} has more than one column called {twice[0]!r}. Give every "
-            "column its own name."
+            f"has more than one column called {twice[0]!r}. Give every column its own name."
         )
 
 
-_OF_TEXT: dict[str, Callable[[Path, Sequence[str]], pd.DataFrame]] = {
+def _refuse_size(size: int, size_limit: int) -> None:
+    if size > size_limit:
+        raise _Refused(
+            f"holds more than {size_limit:,} bytes when it is unpacked. If it is meant to, "
+            "raise size_limit (--size-limit)."
+        )
+
+
+# ---------------------------------------------------------------------------- text formats
+
+
+def _read_text(path: Path, size_limit: int) -> bytes:
+    """Unpack a file of text and return it in UTF-8 without a byte order mark."""
+    data, opener = bytearray(), _OPEN.get(path.suffix.lower())
+    with (opener or open)(path, "rb") as file:
+        while chunk := file.read(2**20):
+            data += chunk
+            _refuse_size(len(data) if opener else 0, size_limit)
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        data = bytearray(data.decode("utf-16").encode())
+    if b"\0" in data:
+        raise _Refused(
+            "is not text: it holds zero bytes. Check that its extension is right; if it is "
+            "UTF-16, save it as UTF-8."
+        )
+    return bytes(data.removeprefix(codecs.BOM_UTF8))
+
+
+def _open_zst(path: Path, mode: str) -> BinaryIO:
+    import pyarrow
+
+    return pyarrow.input_stream(str(path), compression="zstd")
+
+
+def _read_csv(
+    path: Path, text: Collection[str], size_limit: int, separator: str = ""
+) -> pd.DataFrame:
+    return _parse_csv(_read_text(path, size_limit).lstrip(b"\r\n"), text, separator)
+
+
+def _parse_csv(data: bytes, text: Collection[str], separator: str) -> pd.DataFrame:
+    first, _, rest = data.partition(b"\n")
+    if declared := re.fullmatch(rb'"?sep=(.)"?\r?', first):  # what Excel writes
+        separator, data = declared[1].decode(), rest
+    separator = separator or _separator(first)
+    options: dict[str, Any] = {
+        "sep": separator,
+        "skipinitialspace": True,
+        "keep_default_na": False,
+    }
+    header = pd.read_csv(io.BytesIO(data), header=None, nrows=1, dtype=str, **options).iloc[0]
+    _refuse_duplicates(name for name in header if name)
+    names = [name or f"Unnamed: {place}" for place, name in enumerate(header)]
+    words = {True: [""], False: list(MISSING_WORDS)}
+    as_written = [name for name in names if text == _ALL or name in text]
+    frame = pd.read_csv(
+        io.BytesIO(data),
+        header=0,
+        names=names,
+        index_col=False,
+        dtype=dict.fromkeys(as_written, str),
+        na_values={name: words[name in as_written] for name in names},
+        low_memory=False,
+        **options,
+    )
+    if any(map(_is_written_number, frame.drop(columns=as_written).items())):
+        # "1.234" may be 1234 here, so columns that look plain are wanted as written too.
+        return _parse_csv(data, _ALL, separator)
+    nameless = [name for name, given in zip(names, header, strict=True) if not given]
+    return frame.drop(columns=[name for name in nameless if frame[name].isna().all()])
+
+
+def _separator(first: bytes) -> str:
+    """Return what stands most often in the first line, outside of quotes."""
+    bare = re.sub(rb'"[^"]*"', b"", first)
+    return max(",;\t|", key=lambda mark: bare.count(mark.encode()))
+
+
+def _is_written_number(item: tuple[str, pd.Series]) -> bool:
+    _, column = item
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return False
+    return resembles(column.dropna().astype(str).unique()) == "numbers"
+
+
+def _read_json(path: Path, text: Collection[str], size_limit: int) -> pd.DataFrame:
+    data = _read_text(path, size_limit).decode().strip()
+    if not data:
+        raise pd.errors.EmptyDataError
+    parse = partial(
+        json.loads,
+        object_pairs_hook=_json_row,
+        **dict.fromkeys(("parse_int", "parse_float", "parse_constant"), str),
+    )
+    rows = parse(data) if data[0] == "[" else [parse(x) for x in data.split("\n") if x.strip()]
+    if not all(isinstance(row, dict) for row in rows):
+        raise _Refused('does not hold an object per row, such as {"size": 1.5}.')
+    return pd.DataFrame(rows)
+
+
+def _json_row(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    _refuse_duplicates(name for name, _ in pairs)
+    spelled = {True: "true", False: "false"}
+    return {k: spelled[v] if isinstance(v, bool) else v for k, v in pairs}
+
+
+# -------------------------------------------------------------------------- binary formats
+
+
+def _read_arrow(
+    path: Path, text: Collection[str], size_limit: int, open_batches: Callable
+) -> pd.DataFrame:
+    import pyarrow  # which pandas needs for it
+
+    schema, rows, batches = open_batches(path)
+    _refuse_duplicates(schema.names)
+    _refuse_size(8 * rows * len(schema.names), size_limit)
+    kept, size = [], 0
+    for batch in batches:
+        kept.append(batch)
+        size += batch.nbytes
+        _refuse_size(size, size_limit)
+    # Without pandas' metadata, an index is a column; integers beside missing values stay exact.
+    return pyarrow.Table.from_batches(kept, schema).to_pandas(
+        ignore_metadata=True, integer_object_nulls=True
+    )
+
+
+def _parquet(path: Path) -> tuple[Any, int, Iterator[Any]]:
+    from pyarrow import parquet
+
+    file = parquet.ParquetFile(path)
+    # Small batches, because a value of a dictionary is stored once, however many rows have it.
+    return file.schema_arrow, file.metadata.num_rows, file.iter_batches(1_000)
+
+
+def _feather(path: Path) -> tuple[Any, int, Iterator[Any]]:
+    from pyarrow import ipc
+
+    file = ipc.open_file(str(path))
+    return file.schema, 0, map(file.get_batch, range(file.num_record_batches))
+
+
+_OPEN: dict[str, Callable[[Path, str], Any]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+    ".zst": _open_zst,
+}
+_OF_TEXT: dict[str, Callable[[Path, Collection[str], int], pd.DataFrame]] = {
     ".csv": _read_csv,
     ".tsv": partial(_read_csv, separator="\t"),
     ".tab": partial(_read_csv, separator="\t"),
-    ".jsonl": _read_lines,
-    ".ndjson": _read_lines,
-    ".json": _read_lines,
+    ".jsonl": _read_json,
+    ".ndjson": _read_json,
+    ".json": _read_json,
 }
-_WHOLE: dict[str, Callable[[Path, Sequence[str]], pd.DataFrame]] = {
-    ".parquet": partial(_read_arrow, read=_parquet),
-    ".feather": partial(_read_arrow, read=_feather),
+_WHOLE: dict[str, Callable[[Path, Collection[str], int], pd.DataFrame]] = {
+    ".parquet": partial(_read_arrow, open_batches=_parquet),
+    ".feather": partial(_read_arrow, open_batches=_feather),
 }

@@ -64,7 +64,8 @@ def run(
         If there can be no sensible answer; nothing is written then.
     """
     console = console or Console()
-    frame = read_table(file, text=[name for name in (columns.id, columns.groups) if name])
+    as_written = [name for name in (columns.target, columns.id, columns.groups) if name]
+    frame = read_table(file, text="all" if settings.get("decimal") else as_written)
     experiment = set_up(frame, columns, **settings)
     del frame
     if save is not None:

@@ -33,7 +33,7 @@ class Card(NamedTuple):
         Column that names the rows.
     classes : list of str
         Names of the classes, in the order of their probabilities; empty for regression.
-    dtypes, date_formats : dict of str to str
+    dtypes, date_formats, number_formats : dict of str to str
         Of the columns that it needs, as in :class:`~.columns.TypedTable`.
     alpha : float
         The α of its training.
@@ -44,13 +44,15 @@ class Card(NamedTuple):
     classes: list[str]
     dtypes: dict[str, str]
     date_formats: dict[str, str]
+    number_formats: dict[str, str]
     alpha: float
 
 
 def save_model(path: str | os.PathLike, pipeline: Pipeline, task: Task, alpha: float) -> None:
     """Write a pipeline fitted on a task; the file appears when it is complete."""
     names, classes = task.columns, list(task.classes)
-    card = Card(names.target, names.id, classes, task.dtypes, task.date_formats, alpha)
+    formats = task.dtypes, task.date_formats, task.number_formats
+    card = Card(names.target, names.id, classes, *formats, alpha)
     write_model(path, "table", card._asdict(), pipeline, store_pipeline=True)
 
 
@@ -97,7 +99,8 @@ def predict_file(model: str | os.PathLike, file: str | os.PathLike) -> Predictio
     """
     pipeline, card = load_model(model)
     text = [name for name, dtype in card.dtypes.items() if dtype == "text"]
-    frame = read_table(file, text=[*text, *([] if card.id is None else [card.id])])
+    text += [*card.number_formats, *([] if card.id is None else [card.id])]
+    frame = read_table(file, text=text)
     frame = frame.rename(columns=str)
     missing = [name for name in card.dtypes if name not in frame]
     if missing:
@@ -127,9 +130,9 @@ def _notes(card: Card, frame: pd.DataFrame) -> Iterator[str]:
 
 
 def _predict(pipeline: Pipeline, card: Card, frame: pd.DataFrame) -> pd.DataFrame:
-    formats = card.date_formats
+    dates, numbers = card.date_formats.get, card.number_formats.get
     X = pd.DataFrame(
-        {name: as_dtype(frame[name], d, formats.get(name)) for name, d in card.dtypes.items()}
+        {n: as_dtype(frame[n], d, dates(n), numbers(n)) for n, d in card.dtypes.items()}
     )
     parts = [X.iloc[start : start + _CHUNK] for start in range(0, len(X), _CHUNK)]
     named: dict[str, Any] = {}

@@ -9,7 +9,9 @@ from shlex import quote
 import numpy as np
 import pandas as pd
 
-from mixup_tab.compare.columns import Columns, as_dtype, clean
+from mixup_tab.compare.columns import Columns, TypedTable, as_written, clean
+from mixup_tab.compare.number_formats import MARKS
+from mixup_tab.compare.reading import MISSING_WORDS
 from mixup_tab.compare.validation import (
     check_features,
     check_names,
@@ -19,6 +21,7 @@ from mixup_tab.compare.validation import (
 )
 
 KINDS = ("auto", "classification", "regression")
+_INDEX = "The index {!r} of the table is left out; frame.reset_index() makes it a column."
 # A target of whole numbers with more different values than this is taken as a quantity.
 _MOST_CLASSES = 20
 
@@ -34,14 +37,15 @@ class Task:
     y : ndarray of int64 codes or of float64
         Target.
     classes : tuple of str
-        Names of the classes, in the order of their codes; empty for regression.
+        Names of the classes as the table writes them, in the order of their codes; empty for
+        regression.
     groups : ndarray of int64 or None
         Group of every row.
     in_order : bool
         Whether the rows are in the order of time.
     columns : Columns
         What the columns of the table were for.
-    dtypes, date_formats : dict of str to str
+    dtypes, date_formats, number_formats : dict of str to str
         By feature, as in :class:`~.columns.TypedTable`.
     notes : tuple of str
         What the user should know about how the table was read.
@@ -55,6 +59,7 @@ class Task:
     columns: Columns
     dtypes: dict[str, str] = field(default_factory=dict)
     date_formats: dict[str, str] = field(default_factory=dict)
+    number_formats: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -73,8 +78,14 @@ class Task:
         )
 
 
-def prepare(frame: pd.DataFrame, columns: Columns, kind: str = "auto") -> Task:
+def prepare(
+    frame: pd.DataFrame, columns: Columns, kind: str = "auto", decimal: str | None = None
+) -> Task:
     """Clean a table once and check that its target can be predicted.
+
+    The words of a class are kept as they are written, "NA" as well as "01"; only empty cells
+    are missing. In a target of quantities, as in features, words such as "NA" are missing
+    values.
 
     Parameters
     ----------
@@ -85,6 +96,8 @@ def prepare(frame: pd.DataFrame, columns: Columns, kind: str = "auto") -> Task:
     kind : {"auto", "classification", "regression"}, default="auto"
         "auto" takes numbers with a fractional part, or with more than 20 different values,
         as quantities and everything else as classes.
+    decimal : {".", ","}, default=None
+        Decimal mark of columns whose values leave it open; see :func:`~.columns.clean`.
 
     Raises
     ------
@@ -93,55 +106,77 @@ def prepare(frame: pd.DataFrame, columns: Columns, kind: str = "auto") -> Task:
     """
     if kind not in KINDS:
         raise ValueError(f"task must be one of {', '.join(KINDS)}, got {kind!r}.")
+    if decimal not in (None, *MARKS):
+        raise ValueError(f"decimal must be '.' or ',', got {decimal!r}.")
     frame = frame.rename(columns=str)
     check_names(frame, columns)
-    known = frame[columns.target].notna().to_numpy()
-    notes = []
-    if not known.all():
-        notes.append(f"{np.sum(~known):,} rows without a value of {columns.target!r} left out.")
-    frame = frame[known].reset_index(drop=True)
+    notes = [_INDEX.format(name) for name in frame.index.names if name is not None]
     if columns.time is not None:
-        order = np.argsort(times(frame[[columns.time]]), kind="stable")
-        frame = frame.iloc[order].reset_index(drop=True)
-    dtype = check_target(frame[columns.target], kind)
-    target = as_dtype(frame[columns.target], dtype)
-    is_class = _is_class(target, dtype, kind)
-    if kind == "auto" and dtype == "number":  # anything else can only be a class
+        order = np.argsort(times(frame[[columns.time]], decimal), kind="stable")
+        frame = frame.iloc[order]
+    frame, name = frame.reset_index(drop=True), columns.target
+    others = [other for other in columns.no_features() if other != name]
+    table = clean(frame.drop(columns=others), decimal)
+    notes += table.notes
+    labels, numbers = as_written(frame[name]), _numbers(table, name)
+    is_class = _is_class(labels, numbers, kind)
+    known = labels.notna() & ~(labels.isin(MISSING_WORDS) & (not is_class))
+    if not known.all():
+        notes.append(f"{np.sum(~known):,} rows without a value of {name!r} left out.")
+    labels, numbers = labels[known], None if numbers is None else numbers[known]
+    check_target(labels, numbers, table.dtypes[name], kind)
+    if kind == "auto" and numbers is not None:  # anything else can only be a class
         other = "regression" if is_class else "classification"
         notes.append(
-            f"{columns.target!r} has {target.nunique():,} different values and is taken as "
+            f"{name!r} has {labels.nunique():,} different values and is taken as "
             f"{'a class' if is_class else 'a quantity'}; --task {other} changes that."
         )
-    y, classes = encode(target) if is_class else (target.to_numpy(np.float64), ())
-    X, dtypes, date_formats = clean(frame.drop(columns=columns.no_features()))
+    y, classes = encode(labels) if is_class else (np.asarray(numbers), ())
+    X = table.frame.drop(columns=name)[known].reset_index(drop=True)
     check_features(X, y, columns, is_class)
-    groups = None if columns.groups is None else group_codes(frame[columns.groups])
-    notes += _hints(X)
+    groups = None if columns.groups is None else group_codes(frame.loc[known, columns.groups])
+    formats = table.dtypes, table.date_formats, table.number_formats
+    of_features = ({n: form for n, form in each.items() if n != name} for each in formats)
+    notes += _hints(X, classes)
     in_order = columns.time is not None
-    return Task(X, y, classes, groups, in_order, columns, dtypes, date_formats, tuple(notes))
+    return Task(X, y, classes, groups, in_order, columns, *of_features, tuple(notes))
 
 
-def _is_class(target: pd.Series, dtype: str, kind: str) -> bool:
+def _numbers(table: TypedTable, name: str) -> pd.Series | None:
+    return table.frame[name] if table.dtypes[name] == "number" else None
+
+
+def _is_class(labels: pd.Series, numbers: pd.Series | None, kind: str) -> bool:
     if kind != "auto":
         return kind == "classification"
-    if dtype == "text":
+    if numbers is None:
         return True
-    whole = bool((target % 1 == 0).all())
-    return whole and target.nunique() <= _MOST_CLASSES
+    whole = bool((numbers.dropna() % 1 == 0).all())
+    return whole and labels.nunique() <= _MOST_CLASSES
 
 
-def encode(target: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return codes of classes, and their names: 1.0 is called "1"."""
-    codes, labels = pd.factorize(target, sort=True)
-    names = (f"{name:.15g}" if isinstance(name, float) else str(name) for name in labels)
-    return codes.astype(np.int64), tuple(names)
+def encode(labels: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return codes of classes and their names, in the order of numbers if all are numbers."""
+    names = sorted(labels.unique())
+    numbers = pd.to_numeric(pd.Series(names, dtype=object), errors="coerce")
+    if numbers.notna().all():
+        names = [names[place] for place in np.argsort(numbers.to_numpy(), kind="stable")]
+    return pd.Categorical(labels, names).codes.astype(np.int64), tuple(names)
 
 
-def _hints(X: pd.DataFrame) -> Iterator[str]:
-    """Point at columns that look like row numbers."""
+def _hints(X: pd.DataFrame, classes: tuple[str, ...]) -> Iterator[str]:
+    """Point at classes that are the same number, and at columns that look like row numbers."""
+    numbers = pd.to_numeric(pd.Series(classes, dtype=object), errors="coerce")
+    alike = [classes[place] for place in np.flatnonzero(numbers.duplicated(keep=False))]
+    if numbers.notna().all() and alike:
+        yield (
+            f"The classes {', '.join(map(repr, alike))} are the same number written in several "
+            "ways, and are kept apart. Write a class in one way."
+        )
     for name in X:
         text = str(name).lower()
-        named = text in ("id", "index") or text.endswith("_id") or text.startswith("unnamed:")
+        named = text in ("id", "index") or text.endswith("_id")
+        named = named or text.startswith(("unnamed:", "__index_level_"))
         if named and X[name].is_unique:
             yield (
                 f"Column {name!r} has another value in every row and looks like an ID; "

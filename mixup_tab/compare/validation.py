@@ -10,7 +10,8 @@ from shlex import quote
 import numpy as np
 import pandas as pd
 
-from mixup_tab.compare.columns import Columns, as_dtype, clean, dtype_of
+from mixup_tab.compare.columns import Columns, as_written, clean
+from mixup_tab.compare.reading import MISSING_WORDS
 
 # Share of different values from which text looks like an ID.
 _ID_SHARE = 0.9
@@ -59,69 +60,65 @@ def _close(name: str, names: Sequence[str]) -> str:
     return f"There are: {shown}."
 
 
-def check_target(target: pd.Series, kind: str) -> str:
-    """Refuse a target that cannot be predicted, and return its dtype.
+def check_target(labels: pd.Series, numbers: pd.Series | None, dtype: str, kind: str) -> None:
+    """Refuse a target that cannot be predicted.
 
     Parameters
     ----------
-    target : Series
-        Without missing values.
+    labels : Series
+        Its values as they are written, without missing ones.
+    numbers : Series or None
+        Its values, if they are numbers.
+    dtype : str
+        Of the target; see :class:`~.columns.TypedTable`.
     kind : {"auto", "classification", "regression"}
         Of the task.
-
-    Returns
-    -------
-    {"number", "text"}
 
     Raises
     ------
     ValueError
         If it is empty, constant, a date, an ID, or no number where one is needed.
     """
-    name, rows = target.name, len(target)
+    name, rows, different = labels.name, len(labels), labels.nunique()
     if not rows:
         raise ValueError(f"target={name!r} is missing in every row. Give another --target.")
-    dtype = dtype_of(target)
-    if dtype in ("date", "duration"):
+    if dtype not in ("number", "text") and kind != "classification":
         raise ValueError(
             f"target={name!r} holds values of type {dtype!r}. Turn them into numbers, such as "
-            "days since a date, or give another --target."
+            "days since a date, or take them as classes with --task classification."
         )
-    values = as_dtype(target, dtype)
-    if values.isna().any():
+    if numbers is not None and (numbers.isna() & ~labels.isin(MISSING_WORDS)).any():
         raise ValueError(f"target={name!r} holds infinite values. Remove or fix those rows.")
-    different = values.nunique()
     if different == 1:
         raise ValueError(
-            f"target={name!r} is {target.iloc[0]!r} in all {rows:,} rows: nothing to predict. "
+            f"target={name!r} is {labels.iloc[0]!r} in all {rows:,} rows: nothing to predict. "
             "Give another --target."
         )
-    if _is_id(values, dtype, different):
+    if _is_id(labels, numbers, different):
         raise ValueError(
             f"target={name!r} has {different:,} different values in {rows:,} rows and looks "
             "like an ID, not like something to predict. Give another --target."
         )
-    if kind == "regression" and dtype == "text":
+    if kind == "regression" and numbers is None:
         raise ValueError(
-            f"target={name!r} holds text such as {values.iloc[0]!r}, but task='regression' "
+            f"target={name!r} holds text such as {labels.iloc[0]!r}, but task='regression' "
             "needs numbers. Use --task classification."
         )
-    return dtype
 
 
-def _is_id(values: pd.Series, dtype: str, different: int) -> bool:
-    if dtype == "text":
-        return different > max(_ID_SHARE * len(values), 10)
-    if different < len(values) or len(values) < 10:
+def _is_id(labels: pd.Series, numbers: pd.Series | None, different: int) -> bool:
+    if numbers is None:
+        return different > max(_ID_SHARE * len(labels), 10)
+    if different < len(labels) or len(labels) < 10:
         return False
-    counts_rows = bool((values.sort_values().diff().iloc[1:] == 1).all())
-    return counts_rows or _ID_NAME.fullmatch(str(values.name)) is not None
+    counts_rows = bool((numbers.sort_values().diff().iloc[1:] == 1).all())
+    return counts_rows or _ID_NAME.fullmatch(str(labels.name)) is not None
 
 
-def times(column: pd.DataFrame) -> np.ndarray:
+def times(column: pd.DataFrame, decimal: str | None = None) -> np.ndarray:
     """Return the times of a table of one column as values that can be sorted."""
     (name,) = column
-    typed, dtypes, _ = clean(column)
+    typed, dtypes, *_ = clean(column, decimal)
     wrong = typed[name].isna() | (dtypes[name] == "text")
     if wrong.any():
         raise ValueError(
@@ -134,6 +131,7 @@ def times(column: pd.DataFrame) -> np.ndarray:
 
 def group_codes(column: pd.Series) -> np.ndarray:
     """Return the group of every row as a number."""
+    column = as_written(column)
     missing = int(column.isna().sum())
     if missing:
         raise ValueError(

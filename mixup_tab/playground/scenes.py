@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.datasets import make_circles, make_moons
 
-from mixup_tab.compare.columns import as_dtype, dtype_of
+from mixup_tab.compare.columns import as_written, clean
 from mixup_tab.compare.reading import read_table
 from mixup_tab.compare.task import encode
 from mixup_tab.compare.validation import check_target
@@ -84,17 +84,18 @@ def table_scene(
     Rows with a missing value are left out. Of the others, at most about 2,000 are drawn,
     stratified by class; half of each class is held out.
     """
-    frame = read_table(path).rename(columns=str)
+    frame = read_table(path, text=[target]).rename(columns=str)
     roles = {"x": x, "y": y, "target": target}
     _check_names(frame, roles)
     _check_rows(len(frame), path, roles)
     columns = [_numbers(frame[name], role) for role, name in (("x", x), ("y", y))]
-    known = frame[target].notna() & columns[0].notna() & columns[1].notna()
+    labels = as_written(frame[target])
+    known = labels.notna() & columns[0].notna() & columns[1].notna()
     _check_rows(int(known.sum()), path, roles)
     columns = [column[known] for column in columns]
     for role, column in zip(("x", "y"), columns, strict=True):
         _check_values(column, role)
-    codes, classes = _encode(frame.loc[known, target])
+    codes, classes = _encode(labels[known])
     X = np.column_stack(columns).astype(np.float32)
     train, held_out = _halves(codes, random_state)
     notes = _notes(len(frame), len(codes), len(train) + len(held_out))
@@ -123,12 +124,13 @@ def _check_rows(count: int, path: str | os.PathLike, roles: dict[str, str]) -> N
 
 
 def _numbers(column: pd.Series, role: str) -> pd.Series:
-    dtype = dtype_of(column)
+    typed, dtypes, *_ = clean(column.to_frame())
+    dtype = dtypes[str(column.name)]
     if dtype != "number":
         raise ValueError(
             f"{role}={column.name!r} holds values of type {dtype!r}. Give a column of numbers."
         )
-    return as_dtype(column, dtype)
+    return typed[column.name]
 
 
 def _check_values(column: pd.Series, role: str) -> None:
@@ -146,7 +148,8 @@ def _check_values(column: pd.Series, role: str) -> None:
 
 def _encode(target: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return codes and names of the classes, or say why there are none."""
-    codes, classes = encode(as_dtype(target, check_target(target, "classification")))
+    check_target(target, None, "text", "classification")
+    codes, classes = encode(target)
     if len(classes) > MOST_CLASSES:
         raise ValueError(
             f"target={target.name!r} has {len(classes):,} different values; the page has "
