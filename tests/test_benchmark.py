@@ -340,7 +340,7 @@ def test_the_sentence_counts_tables_and_names_both_scores():
     # By table: difference of mixup in log-loss and in error, each ± 0.1.
     for table, loss, error in (("a", -0.2, -0.05), ("b", -0.05, 0.02), ("c", 0.2, 0.0)):
         for method, shift in (("plain training", np.nan), ("mixup", 1.0), ("other", 9.0)):
-            row = {"table": table, "method": method}
+            row = {"table": table, "method": method, "splits": 5}
             for metric, gap in (("log_loss", loss), ("error", error)):
                 at = ends[metric][0] + (gap if method == "mixup" else 0)
                 row |= {metric: at, f"{metric}_diff": shift * gap}
@@ -355,6 +355,8 @@ def test_the_sentence_counts_tables_and_names_both_scores():
         "beyond chance better on 1, worse on 1), and by error on 1 of 3 tables (mean 9.0 % "
         "against 10.0 %; beyond chance better on 0, worse on 0); lower is better."
     )
+    few = in_a_sentence(summary.assign(splits=4))
+    assert few.count("beyond chance better on 0, worse on 0") == 2
     assert (
         in_a_sentence(summary[summary["method"] != "plain training"].assign(error_diff=np.nan))
         == ""

@@ -251,35 +251,35 @@ def test_a_class_that_training_did_not_see_has_probability_0():
 # -------------------------------------------------------------------------------- verdict
 
 
-def results(plain, mixup, score="error", alphas=None):
+def results(plain, mixup, score="error", alphas=None, n_test=500):
     """Scores of splits, in two folds per repeat."""
     rows = []
     for split, pair in enumerate(zip(plain, mixup, strict=True)):
         chosen = (0.0, (alphas or [0.3] * len(plain))[split])
         for method, value, alpha in zip((PLAIN, MIXUP), pair, chosen, strict=True):
             row = {"repeat": split // 2, "fold": split % 2, "method": method, "alpha": alpha}
-            rows.append({**row, score: value, "fit_seconds": 1.0})
+            rows.append({**row, score: value, "n_test": n_test, "fit_seconds": 1.0})
     return pd.DataFrame(rows)
 
 
-ERRORS = [0.12, 0.13, 0.12, 0.126]
+ERRORS = [0.12, 0.13, 0.12, 0.126, 0.122, 0.126]
 
 
 SENTENCES = [
     (
-        [0.109, 0.116, 0.108, 0.113],
+        [0.109, 0.116, 0.108, 0.113, 0.111, 0.112],
         "mixup at α ≈ 0.3 lowers the error from 12.4 % to 11.2 %; difference −1.2 points, "
         "95 % interval −1.5 to −1.0: it helps.",
     ),
     (
-        [0.131, 0.144, 0.132, 0.139],
+        [0.131, 0.144, 0.132, 0.139, 0.134, 0.139],
         "mixup at α ≈ 0.3 raises the error from 12.4 % to 13.7 %; difference 1.3 points, "
-        "95 % interval 1.0 to 1.5: it harms.",
+        "95 % interval 1.1 to 1.4: it harms.",
     ),
     (
-        [0.13, 0.12, 0.126, 0.12],
+        [0.13, 0.12, 0.126, 0.12, 0.126, 0.122],
         "No difference can be shown: mixup at α ≈ 0.3 has an error of 12.4 %, plain training "
-        "12.4 %; difference 0.0 points, 95 % interval −2.1 to 2.1.",
+        "12.4 %; difference 0.0 points, 95 % interval −1.3 to 1.3.",
     ),
 ]
 
@@ -289,41 +289,67 @@ def test_the_sentence():
         verdict = judge(results(ERRORS, mixup), 0.2)
         assert verdict.sentence == sentence
         assert sentence.endswith(f"it {verdict.word}.") or verdict.word == "unclear"
-    same = judge(results([0.0, 0.0], [0.0, 0.0]), 0.2)
-    assert "0.00 %; difference 0.00 points, 95 % interval 0.00 to 0.00." in same.sentence
+    same = judge(results([0.0] * 6, [0.0] * 6), 0.2)
+    assert same.word == "unclear"
+    assert same.sentence.endswith("plain training 0.00 %; difference 0.00 points.")
+
+
+def test_no_verdict_from_too_little():
+    """Two folds with the same difference once gave "it harms", with an interval of width 0."""
+    low = np.array([0.1, 0.11, 0.1, 0.12, 0.1, 0.11])
+    more = low + np.array([0.1, 0.1, 0.1, 0.1, 0.1, 0.12])
+    for plain, mixup, score, n_test, why in [
+        ([0.1, 0.1], [0.2, 0.2], "error", 500, "Too few splits to tell: 2, and it takes 5."),
+        (low[:4], low[:4] + 0.05, "rmse", 500, "Too few splits to tell: 4, and it takes 5."),
+        (low, low + 0.1, "error", 500, "every split shows the same difference"),
+        (low, low + 0.1, "rmse", 500, "every split shows the same difference"),
+        # In two folds of 10 rows each, 2 of 20 rows: a coin would do that.
+        (low, more, "error", 10, "takes about 58 rows"),
+    ]:
+        verdict = judge(results(plain, mixup, score, n_test=n_test), 0.2)
+        assert verdict.word == "too few"
+        assert why in verdict.sentence
+        assert "Mixup at α ≈ 0.3 has a" in verdict.sentence
+    enough = judge(results(low, more, n_test=50), 0.2)
+    assert enough.word == "harms"
 
 
 @pytest.mark.parametrize("scale", [1, 1e-6, 1e6])
 def test_regression_is_compared_relative_to_plain_training(scale):
-    plain, mixup = scale * np.array([2.0, 2.2, 2.1, 1.9]), scale * np.array([1.8, 2, 1.92, 1.7])
+    plain = scale * np.array([2.0, 2.2, 2.1, 1.9, 2.0, 2.1])
+    mixup = scale * np.array([1.8, 2.0, 1.92, 1.7, 1.8, 1.91])
     verdict = judge(results(plain, mixup, "rmse"), 0.2)
     expected = resampled_interval((mixup - plain) / plain.mean(), 0.2)
     np.testing.assert_allclose(verdict.difference, expected)
     assert f"the RMSE from {2.05 * scale:.4g} to {1.855 * scale:.4g}" in verdict.sentence
-    assert "difference −9.5 %, 95 % interval −10.6 to −8.4 %: it helps." in verdict.sentence
+    assert "difference −9.5 %, 95 % interval −10.2 to −8.8 %: it helps." in verdict.sentence
 
 
 def test_alpha_is_the_one_that_was_chosen_most_often():
-    assert judge(results(ERRORS, ERRORS, alphas=[1.0, 0.1, 1.0, 0.3]), 0.2).alpha == 1.0
-    assert judge(results(ERRORS, ERRORS, alphas=[1.0, 0.1, 1.0, 0.1]), 0.2).alpha == 0.1
+    assert (
+        judge(results(ERRORS, ERRORS, alphas=[1.0, 0.1, 1.0, 0.3, 1.0, 0.1]), 0.2).alpha == 1.0
+    )
+    assert (
+        judge(results(ERRORS, ERRORS, alphas=[1.0, 0.1, 1.0, 0.1, 1.0, 0.1]), 0.2).alpha == 0.1
+    )
 
 
 def test_differences_are_paired_whatever_the_order():
-    frame = results(ERRORS, [0.1, 0.2, 0.3, 0.4])
+    frame = results(ERRORS[:4], [0.1, 0.2, 0.3, 0.4])
     shuffled = frame.sample(frac=1, random_state=0)
-    expected = np.array([0.1, 0.2, 0.3, 0.4]) - ERRORS
+    expected = np.array([0.1, 0.2, 0.3, 0.4]) - ERRORS[:4]
     np.testing.assert_allclose(differences(shuffled, "error"), expected)
 
 
 def test_summary():
-    frame = results(ERRORS, [0.1, 0.2, 0.3, 0.4])
+    frame = results(ERRORS[:4], [0.1, 0.2, 0.3, 0.4])
     summary = summarize(frame, ["error"], 0.2)
-    interval = resampled_interval(np.array([0.1, 0.2, 0.3, 0.4]) - ERRORS, 0.2)
+    interval = resampled_interval(np.array([0.1, 0.2, 0.3, 0.4]) - ERRORS[:4], 0.2)
     assert list(summary.index) == [PLAIN, MIXUP]
     assert summary.loc[MIXUP, "error"] == pytest.approx(0.25)
     ends = summary.loc[MIXUP, ["error_diff", "error_diff_low", "error_diff_high"]]
     np.testing.assert_allclose(ends, interval)
-    assert summary.loc[PLAIN, "error_diff_high"] == 0
+    assert summary.loc[PLAIN, "error_diff_high"] == np.inf  # no spread says nothing
 
 
 def test_signed():

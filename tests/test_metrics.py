@@ -243,6 +243,24 @@ def test_one_score_gives_no_finite_interval():
     assert resampled_interval(np.array([0.5]), test_share=0.25) == (0.5, -np.inf, np.inf)
 
 
+@pytest.mark.parametrize("scores", [[0.3] * 4, [0.0] * 4, [0.1 + 0.2, 0.3], [-2.0, -2.0]])
+def test_scores_that_are_all_alike_leave_everything_open(scores):
+    _, low, high = resampled_interval(scores, test_share=0.25)
+    assert (low, high) == (-np.inf, np.inf)
+
+
+@pytest.mark.parametrize("rows", [1, 10, 300])
+def test_calibration_error_of_rows_that_are_all_right_has_room_for_errors(rows):
+    """Resampling rows that are all right once gave an interval of width 0."""
+    for confidence in (1.0, 0.9):
+        bins = calibration_bins([0] * rows, [[confidence, 1 - confidence]] * rows)
+        error, low, high = calibration_error_interval(bins)
+        accuracy = accuracy_intervals(bins)["low"].iloc[0]
+        assert error == pytest.approx(1 - confidence)
+        assert high == pytest.approx(max(confidence - accuracy, 1 - confidence))
+        assert low <= error
+
+
 def test_resampled_interval_covers_no_difference_of_two_equal_methods():
     # Repeated 75/25 splits of one sample of 80; the quantity is the mean of the test part.
     rng = np.random.default_rng(2)

@@ -16,7 +16,7 @@ import pandas as pd
 from mixup_tab._extras import import_extra
 from mixup_tab._files import write_whole
 from mixup_tab._terminal import terminal_table
-from mixup_tab.metrics import resampled_interval
+from mixup_tab.metrics import LEAST_SPLITS, resampled_interval
 
 METRICS = ("error", "log_loss", "brier")
 ENDS = ("", "_low", "_high")
@@ -81,10 +81,10 @@ def in_a_sentence(summary: pd.DataFrame, reference: str = PLAIN) -> str:
 def _sentence(method: Any, ours: pd.DataFrame, summary: pd.DataFrame, reference: str) -> str:
     plain = summary[summary["method"] == reference].set_index("table").loc[ours["table"]]
     tables = f"{len(ours)} table{'s' * (len(ours) > 1)}"
-    parts = []
+    parts, enough = [], ours["splits"] >= LEAST_SPLITS
     for metric, factor, form in (("log_loss", 1, "{:.3f}"), ("error", 100, "{:.1f} %")):
-        better = int((ours[f"{metric}_diff_high"] < 0).sum())
-        worse = int((ours[f"{metric}_diff_low"] > 0).sum())
+        better = int((enough & (ours[f"{metric}_diff_high"] < 0)).sum())
+        worse = int((enough & (ours[f"{metric}_diff_low"] > 0)).sum())
         means = [form.format(factor * each[metric].mean()) for each in (ours, plain)]
         parts.append(
             f"by {metric.replace('_', '-')} on {int((ours[f'{metric}_diff'] < 0).sum())} of "
@@ -104,15 +104,19 @@ def readable(summary: pd.DataFrame, reference: str = PLAIN) -> tuple[pd.DataFram
         ends = (factor * summary[f"{metric}_diff{end}"] for end in ("", "_high"))
         columns[name] = [f"{factor * mean:.{decimals}f}" for mean in summary[metric]]
         columns[f"Δ {name}"] = [
-            "" if pd.isna(mean) else f"{mean:+.{decimals}f} ± {high - mean:.{decimals}f}"
+            "" if pd.isna(mean) else f"{mean:+.{decimals}f} ± {_half(high - mean, decimals)}"
             for mean, high in zip(*ends, strict=True)
         ]
     note = (
         f"Means over {summary['splits'].max()} splits. Δ: difference to {reference} on the "
         "same splits, below 0 is better, ± half its 95 % interval, corrected for splits that "
-        "share rows (Nadeau and Bengio 2003)."
+        "share rows (Nadeau and Bengio 2003); ? where the splits are one or all alike."
     )
     return pd.DataFrame(columns), note
+
+
+def _half(width: float, decimals: int) -> str:
+    return f"{width:.{decimals}f}" if np.isfinite(width) else "?"
 
 
 def markdown_table(frame: pd.DataFrame, formats: Mapping[str, str] | None = None) -> str:
@@ -245,7 +249,7 @@ def plot_differences(summary: pd.DataFrame, reference: str = PLAIN) -> Any:
         for k, name in enumerate(methods):
             rows = summary[summary["method"] == name].set_index("table").reindex(tables)
             mean, low, high = (factor * rows[f"{metric}_diff{end}"] for end in ENDS)
-            spread = np.where(np.isfinite(high - low), [mean - low, high - mean], 0)
+            spread = np.where(np.isfinite(high - low), [mean - low, high - mean], np.nan)
             height = np.arange(len(tables)) + 0.5 * ((k + 0.5) / len(methods) - 0.5)
             ax.errorbar(mean, height, xerr=spread, fmt="o", label=name, capsize=2)
         ax.axvline(0, color="0.4", linewidth=0.8)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from reprlib import repr as shortened
 from shlex import quote
 from typing import NamedTuple
 
@@ -132,8 +134,8 @@ _NOTES = {
     "numbers": "Read as numbers: {}.",
     "unclear numbers": "Looks like numbers, but is read as text: {}. --decimal says which mark "
     "is the decimal mark.",
-    "nearly numbers": "Looks like numbers, but is read as text because of some values: {}. Write "
-    "plain numbers, and leave cells without a number empty.",
+    "nearly numbers": "Looks like numbers, but is read as text because of some values: {}. "
+    "Write plain numbers, and leave cells without a number empty.",
     "nearly dates": "Looks like dates, but is read as text, because the dates have no common "
     "format: {}. Write all of them like 2024-01-31.",
     "unclear dates": "Dates whose day and month could be swapped: {}. Write them like "
@@ -180,7 +182,7 @@ def _parse(words: pd.Series, values: list[str], form: _Format) -> _Parsed:
         except ValueError:
             pass
     if isinstance(form, str):
-        item = f"{values[0]!r} is {parse(values[:1], form)[0]:g}"
+        item = f"{shortened(values[0])} is {parse(values[:1], form)[0]:g}"
         return _Parsed(_numbers(words, form), "number", None, form, "numbers", item)
     if isinstance(form, AmbiguousNumberError):
         return _Parsed(words, kind_of_note="unclear numbers", item=str(form))
@@ -192,7 +194,7 @@ def _resemblance(values: list[str]) -> dict[str, str]:
     if what is None:
         return {}
     others = [value for value in values if resembles([value]) is None] or values[:2]
-    return {"kind_of_note": f"nearly {what}", "item": ", ".join(map(repr, others[:2]))}
+    return {"kind_of_note": f"nearly {what}", "item": ", ".join(map(shortened, others[:2]))}
 
 
 def _parse_dates(words: pd.Series) -> _Parsed | None:
@@ -203,19 +205,20 @@ def _parse_dates(words: pd.Series) -> _Parsed | None:
         column = as_dtype(words, dtype, parser.format_)
     except ValueError:  # skrub's way to say that these are no dates
         return None
+    read = _Parsed(column, dtype, parser.format_)
+    if not re.match("%[dm].%[dm]", parser.format_):
+        return read
     swapped = parser.format_.translate(str.maketrans("dm", "md"))
     try:
         other = as_dtype(words, dtype, swapped)
     except ValueError:
-        return _Parsed(column, dtype, parser.format_)
+        return read
     if other.equals(column):
-        return _Parsed(column, dtype, parser.format_)
-    date_format = parser.format_
-    if "." in date_format and date_format.index("%m") < date_format.index("%d"):
-        column, date_format = other, swapped  # with points, the day comes first
-    value, date = words.dropna().iloc[0], column.dropna().iloc[0]
-    item = f"{value!r} is {date:%d %B %Y}"
-    return _Parsed(column, dtype, date_format, None, "unclear dates", item)
+        return read
+    if parser.format_.startswith("%m."):  # with points, the day comes first
+        read = read._replace(column=other, date_format=swapped)
+    item = f"{words.dropna().iloc[0]!r} is {read.column.dropna().iloc[0]:%d %B %Y}"
+    return read._replace(kind_of_note="unclear dates", item=item)
 
 
 def dtype_of(column: pd.Series) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from reprlib import repr as shortened
 
 MARKS = (".", ",")
 # Spaces, apostrophe and minus as typesetters write them.
@@ -15,12 +16,12 @@ _PLAIN = str.maketrans({"\u00a0": " ", "\u2009": " ", "\u202f": " ", "’": "'",
 _SIGN = "[%‰$¢-¥\u20a0-\u20cf]?"  # per cent, per mille, a currency
 # Between thousands may stand the other mark, a space or an apostrophe, always the same; India
 # groups by two digits above the thousands.
+_THOUSANDS = r"[1-9]\d{0,2}(?P<group>[%s '])(?:\d{2,3}(?P=group))*\d{3}"
 _NUMBERS = {
     mark: re.compile(
         rf"(?P<open>[(+-]?) ?(?P<before>{_SIGN}) ?(?P<inner>[+-]?)"
-        rf"(?P<digits>(?:[1-9]\d{{0,2}}(?P<group>[{other} '])(?:\d{{2,3}}(?P=group))*\d{{3}}|\d+)"
-        rf"(?:\{mark}\d*)?|\{mark}\d+)(?P<power>[eE][+-]?\d+)?"
-        rf" ?(?P<after>{_SIGN}) ?(?P<close>[)-]?)",
+        rf"(?P<digits>(?:{_THOUSANDS % other}|\d+)(?:\{mark}\d*)?|\{mark}\d+)"
+        rf"(?P<power>[eE][+-]?\d+)? ?(?P<after>{_SIGN}) ?(?P<close>[)-]?)",
         re.ASCII,
     )
     for mark, other in zip(MARKS, reversed(MARKS), strict=True)
@@ -61,7 +62,9 @@ def find_format(values: Iterable[str], mark: str | None = None) -> str | None:
     for value, (point, _), (comma, _) in zip(values, *fitting.values(), strict=True):
         if point != comma:
             if mark is None:
-                raise AmbiguousNumberError(f"{value!r} could be {point:g} or {comma:g}")
+                raise AmbiguousNumberError(
+                    f"{shortened(value)} could be {point:g} or {comma:g}"
+                )
             return mark + sign
     return sign
 
@@ -79,7 +82,7 @@ def parse(values: Sequence[str], form: str) -> list[float]:
     for value in values:
         read = {_read(value, mark) for mark in marks} - {None}
         if {sign for _, sign in read} != {form.lstrip("".join(MARKS))} or len(read) > 1:
-            raise ValueError(f"{value!r} is not written as {example(form)}")
+            raise ValueError(f"{shortened(value)} is not written as {example(form)}")
         numbers += [number for number, _ in read]
     return numbers
 

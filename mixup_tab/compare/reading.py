@@ -23,8 +23,8 @@ from mixup_tab.compare.number_formats import resembles
 
 # Words for a missing value in a feature, those of pandas and skrub; an empty cell is one too.
 MISSING_WORDS = frozenset(
-    ["", "?", "...", "#N/A", "#N/A N/A", "#NA", "N/A", "NA", "<NA>", "n/a", "NULL", "null"]
-    + ["None", "none", "NaN", "nan", "-NaN", "-nan", "1.#QNAN", "-1.#QNAN", "1.#IND", "-1.#IND"]
+    ("", "?", "...", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A", "NULL", "null")
+    + ("None", "none", "NaN", "nan", "-NaN", "-nan", "1.#QNAN", "-1.#QNAN", "1.#IND", "-1.#IND")
 )
 # Bytes that a packed file may unpack to.
 SIZE_LIMIT = 4 * 2**30
@@ -48,7 +48,7 @@ def read_table(
         Columns of a CSV or TSV file that are wanted as they are written: leading zeros and
         words such as "NA" are kept, and only empty cells are missing. In other columns numbers
         are read as such, and words such as "NA" are missing values. JSON's numbers and words
-        are always as they are written.
+        are always as they are written. Cells that lack at the end of a row are missing.
     size_limit : int, default=4 GiB
         Bytes that the content of a compressed, Parquet or Feather file may take.
 
@@ -109,7 +109,7 @@ def _clear_errors(path: Path) -> Iterator[None]:
     except pd.errors.ParserWarning as error:
         raise ValueError(
             f"file {path.name!r} has rows with more fields than its header. Name every column "
-            "in the first line, or fix those rows."
+            "in the first line, without comments above it, or fix those rows."
         ) from error
     except pd.errors.EmptyDataError as error:
         raise ValueError(f"file {path.name!r} is empty.") from error
@@ -147,19 +147,25 @@ def _refuse_size(size: int, size_limit: int) -> None:
 
 def _read_text(path: Path, size_limit: int) -> bytes:
     """Unpack a file of text and return it in UTF-8 without a byte order mark."""
-    data, opener = bytearray(), _OPEN.get(path.suffix.lower())
-    with (opener or open)(path, "rb") as file:
-        while chunk := file.read(2**20):
-            data += chunk
-            _refuse_size(len(data) if opener else 0, size_limit)
+    opener = _OPEN.get(path.suffix.lower())
+    data = _unpack(opener(path, "rb"), size_limit) if opener else path.read_bytes()
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        data = bytearray(data.decode("utf-16").encode())
+        data = data.decode("utf-16").encode()
     if b"\0" in data:
         raise _Refused(
             "is not text: it holds zero bytes. Check that its extension is right; if it is "
             "UTF-16, save it as UTF-8."
         )
-    return bytes(data.removeprefix(codecs.BOM_UTF8))
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
+def _unpack(file: BinaryIO, size_limit: int) -> bytes:
+    data = bytearray()
+    with file:
+        while chunk := file.read(2**20):
+            data += chunk
+            _refuse_size(len(data), size_limit)
+    return bytes(data)
 
 
 def _open_zst(path: Path, mode: str) -> BinaryIO:
@@ -249,12 +255,14 @@ def _read_arrow(
     import pyarrow  # which pandas needs for it
 
     schema, rows, batches = open_batches(path)
+    saved = (schema.pandas_metadata or {}).get("columns", [])
+    _refuse_duplicates(each["name"] or each["field_name"] for each in saved)
     _refuse_duplicates(schema.names)
     _refuse_size(8 * rows * len(schema.names), size_limit)
     kept, size = [], 0
     for batch in batches:
         kept.append(batch)
-        size += batch.nbytes
+        size += sum(map(_decoded_size, batch.columns))
         _refuse_size(size, size_limit)
     # Without pandas' metadata, an index is a column; integers beside missing values stay exact.
     return pyarrow.Table.from_batches(kept, schema).to_pandas(
@@ -262,12 +270,18 @@ def _read_arrow(
     )
 
 
+def _decoded_size(column: Any) -> int:
+    # A dictionary holds a value once, however many rows have it.
+    return (getattr(column, "dictionary_decode", None) or (lambda: column))().nbytes
+
+
 def _parquet(path: Path) -> tuple[Any, int, Iterator[Any]]:
-    from pyarrow import parquet
+    from pyarrow import parquet, types
 
     file = parquet.ParquetFile(path)
-    # Small batches, because a value of a dictionary is stored once, however many rows have it.
-    return file.schema_arrow, file.metadata.num_rows, file.iter_batches(1_000)
+    # Small batches, because long text that repeats is stored once and grows when it is read.
+    rows = 50_000 if all(map(types.is_primitive, file.schema_arrow.types)) else 1_000
+    return file.schema_arrow, file.metadata.num_rows, file.iter_batches(rows)
 
 
 def _feather(path: Path) -> tuple[Any, int, Iterator[Any]]:

@@ -15,8 +15,9 @@ from mixup_tab._terminal import terminal_table
 from mixup_tab.compare.comparison import Comparison
 from mixup_tab.compare.fitting import MIXUP, PLAIN
 from mixup_tab.compare.task import Task
-from mixup_tab.compare.verdict import differences, signed
+from mixup_tab.compare.verdict import LEAST_ROWS, differences, signed
 from mixup_tab.displays import AlphaCurveDisplay, ReliabilityDisplay
+from mixup_tab.metrics import LEAST_SPLITS
 
 # By score, its name in tables, its factor, and its digits after the point.
 _SHOWN: dict[str, tuple[str, int, int | None]] = {
@@ -29,8 +30,8 @@ _SHOWN: dict[str, tuple[str, int, int | None]] = {
 }
 _CAPTION = (
     "Mean ± half the 95 % interval over {splits} splits, corrected for splits that share rows "
-    "(Nadeau and Bengio 2003). Plain training is α = 0. HistGradientBoosting is shown for "
-    "reference."
+    "(Nadeau and Bengio 2003); no ± where all splits are alike. Plain training is α = 0. "
+    "HistGradientBoosting is shown for reference."
 )
 _SECONDS = " Seconds are for one fit; those of mixup include the choice of α."
 _METHOD = (
@@ -38,7 +39,9 @@ _METHOD = (
     "on the training rows: scaling and encoding of the columns (skrub), and α, which is chosen "
     "among {alphas} by a cross-validation inside the training rows. Plain training and mixup "
     "see the same rows, prepared in the same way, and start from the same weights.",
-    "“Helps” or “harms” is said only where the 95 % interval of the difference excludes 0.",
+    "“Helps” or “harms” is said only where the 95 % interval of the difference excludes 0, "
+    f"over at least {LEAST_SPLITS} splits that are not all alike, and for errors only where "
+    f"they differ by at least {LEAST_ROWS} test rows.",
 )
 
 
@@ -68,7 +71,8 @@ def _with_half(
     for mean, high in zip(summary[name], summary[f"{name}_high"], strict=True):
         text = signed(scale * mean, digits)
         text = f"+{text}" if sign and float(scale * mean) > 0 else text
-        texts.append(f"{text} ± {scale * (high - mean):.{digits}f}")
+        half = f" ± {scale * (high - mean):.{digits}f}" if np.isfinite(high) else ""
+        texts.append(text + half)
     return texts
 
 

@@ -9,10 +9,14 @@ import numpy as np
 import pandas as pd
 
 from mixup_tab.compare.fitting import MIXUP, PLAIN
-from mixup_tab.metrics import Interval, resampled_interval
+from mixup_tab.metrics import LEAST_SPLITS, Interval, resampled_interval
 
 # Columns of scores, first those of classification, then those of regression.
 SCORES = ("error", "log_loss", "brier", "ece", "rmse", "r2")
+
+
+# A sign test over fewer rows cannot reach 5 %.
+LEAST_ROWS = 6
 
 
 class Verdict(NamedTuple):
@@ -22,13 +26,16 @@ class Verdict(NamedTuple):
     ----------
     sentence : str
         In words.
-    word : {"helps", "harms", "unclear"}
-        In one word.
+    word : {"helps", "harms", "unclear", "too few"}
+        In one word. "helps" and "harms" are said where the 95 % interval of the difference
+        excludes 0; "too few" where there are fewer than 5 splits, where every split shows the
+        same difference, or where the interval excludes 0 but the errors differ by fewer than 6
+        test rows; "unclear" otherwise.
     alpha : float
         The α that was chosen most often.
     difference : Interval
         Mixup minus plain training: of the error, or of the RMSE relative to that of plain
-        training.
+        training. Its ends are infinite where every split shows the same difference.
     """
 
     sentence: str
@@ -58,15 +65,48 @@ def judge(results: pd.DataFrame, test_share: float) -> Verdict:
     means = results.groupby("method")[score].mean()
     chosen = results.loc[results["method"] == MIXUP, "alpha"].mode()
     scale = 1.0 if score == "error" else float(means[PLAIN]) or 1.0
-    interval = resampled_interval(differences(results, score) / scale, test_share)
+    values = differences(results, score) / scale
+    interval = resampled_interval(values, test_share)
     word = "helps" if interval.high < 0 else "harms" if interval.low > 0 else "unclear"
+    lacking = _lacking(results, values, score, word)
+    word = "too few" if lacking else word
     alpha = float(chosen.min())
-    sentence = _sentence(word, alpha, score, means[PLAIN], means[MIXUP], interval)
+    sentence = _sentence(word, lacking, alpha, score, means[PLAIN], means[MIXUP], interval)
     return Verdict(sentence, word, alpha, interval)
 
 
+def _lacking(results: pd.DataFrame, values: np.ndarray, score: str, word: str) -> str:
+    """Say what there is too little of for a verdict, and how much it takes."""
+    if len(values) < LEAST_SPLITS:
+        return (
+            f"Too few splits to tell: {len(values)}, and it takes {LEAST_SPLITS}. Give more "
+            "--folds or --repeats."
+        )
+    if np.allclose(values, values[0], rtol=1e-9, atol=1e-12) and abs(values[0]) > 1e-12:
+        return (
+            "Too few rows to tell: every split shows the same difference, so chance cannot be "
+            "estimated. Add rows, or give more --repeats."
+        )
+    if score != "error" or word == "unclear":
+        return ""
+    tested = results[results["method"] == PLAIN].groupby("repeat")["n_test"].sum().mean()
+    if abs(values.mean()) * tested >= LEAST_ROWS - 0.5:
+        return ""
+    return (
+        f"Too few rows to tell: the errors differ by {abs(values.mean()) * tested:.1f} of "
+        f"{tested:.0f} test rows, and fewer than {LEAST_ROWS} can be chance. A difference of "
+        f"this size takes about {LEAST_ROWS / abs(values.mean()):.0f} rows."
+    )
+
+
 def _sentence(
-    word: str, alpha: float, score: str, plain: float, mixup: float, interval: Interval
+    word: str,
+    lacking: str,
+    alpha: float,
+    score: str,
+    plain: float,
+    mixup: float,
+    interval: Interval,
 ) -> str:
     if score == "error":
         digits = 1 if min(plain, mixup) >= 0.01 else 2
@@ -76,16 +116,18 @@ def _sentence(
         digits, name, unit, end = 1, "RMSE", " %", " %"
         before, after = (f"{value:.4g}" for value in (plain, mixup))
     mean, low, high = (signed(100 * value, digits) for value in interval)
-    shown = f"difference {mean}{unit}, 95 % interval {low} to {high}{end}"
-    if word == "unclear":
+    shown = f"difference {mean}{unit}"
+    if np.isfinite(interval).all():
+        shown += f", 95 % interval {low} to {high}{end}"
+    if word in ("helps", "harms"):
+        does = "lowers" if word == "helps" else "raises"
         return (
-            f"No difference can be shown: mixup at α ≈ {alpha:g} has an {name} of {after}, "
-            f"plain training {before}; {shown}."
+            f"mixup at α ≈ {alpha:g} {does} the {name} from {before} to {after}; {shown}: "
+            f"it {word}."
         )
-    does = "lowers" if word == "helps" else "raises"
     return (
-        f"mixup at α ≈ {alpha:g} {does} the {name} from {before} to {after}; {shown}: "
-        f"it {word}."
+        f"{lacking or 'No difference can be shown:'} {'M' if lacking else 'm'}ixup at "
+        f"α ≈ {alpha:g} has an {name} of {after}, plain training {before}; {shown}."
     )
 
 
