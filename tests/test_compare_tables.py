@@ -1,6 +1,5 @@
-"""From a file to a task: reading, typed columns, checks, folds, samples."""
+"""From a table to a task: typed columns, checks, folds, samples."""
 
-import gzip
 import sys
 
 import numpy as np
@@ -9,81 +8,7 @@ import pytest
 
 from mixup_tab.compare.columns import Columns, as_dtype, clean, dtype_of
 from mixup_tab.compare.folds import check_folds, make_splits, sample_rows
-from mixup_tab.compare.reading import read_table
 from mixup_tab.compare.task import Task, prepare
-
-# -------------------------------------------------------------------------------- reading
-
-FRAME = pd.DataFrame(
-    {"n": [1.5, np.nan, 3.0], "t": ["x", "y, z", None], "code": ["007", "08", "1"]}
-)
-
-
-def lines(frame, path):
-    frame.to_json(path, orient="records", lines=True)
-
-
-WRITERS = {
-    "t.csv": lambda frame, path: frame.to_csv(path, index=False),
-    "t.CSV": lambda frame, path: frame.to_csv(path, index=False),
-    "t.csv.gz": lambda frame, path: frame.to_csv(path, index=False),
-    "semicolons.csv": lambda frame, path: frame.to_csv(path, index=False, sep=";"),
-    "t.tsv": lambda frame, path: frame.to_csv(path, index=False, sep="\t"),
-    "t.jsonl": lines,
-    "t.ndjson.gz": lines,
-    "t.parquet": lambda frame, path: frame.to_parquet(path),
-    "t.feather": lambda frame, path: frame.to_feather(path),
-}
-
-
-@pytest.mark.parametrize("name", WRITERS)
-def test_every_format_gives_the_same_table(name, tmp_path):
-    if name.endswith(("parquet", "feather")):
-        pytest.importorskip("pyarrow")
-    WRITERS[name](FRAME, tmp_path / name)
-    read = read_table(tmp_path / name, text=["code"])
-    assert list(read) == list(FRAME)
-    assert clean(read).frame["n"].equals(FRAME["n"])
-    assert read["code"].tolist() == ["007", "08", "1"]
-    assert read["t"].tolist()[:2] == ["x", "y, z"]
-    assert read["t"].isna().tolist() == [False, False, True]
-
-
-def test_leading_zeros_are_kept_in_text_only(tmp_path):
-    FRAME.to_csv(tmp_path / "t.csv", index=False)
-    assert read_table(tmp_path / "t.csv")["code"].tolist() == [7, 8, 1]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("a.csv", b"a,b,a\n1,2,3\n", "more than one column called 'a'"),
-        ("a.csv", b"", "is empty"),
-        ("a.csv", b"\n\n", "is empty"),
-        ("a.csv", b"a,b\n1,2,3\n4,5,6\n", "more fields than its header"),
-        ("a.csv", b"a,b\n1,2\n4,5,6\n", "cannot be read .*line 3"),
-        ("a.csv", b'a,b\n"1,2\n', "cannot be read"),
-        ("a.csv", b"a,b\n\xff\xfe,1\n", "not text in UTF-8"),
-        ("a.csv.gz", b"hello", "cannot be read .*gzip"),
-        ("a.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99, mtime=0)[:-20], "cannot be read"),
-        ("a.jsonl", b"{'a'", "cannot be read"),
-        ("a.parquet", b"hello", "cannot be read"),
-        ("a.feather", b"hello", "cannot be read"),
-        ("a.xlsx", b"", r"unknown extension\. Known are: \.csv"),
-        ("a.parquet.gz", b"", "unknown extension"),
-        ("a", b"", "unknown extension"),
-        ("missing/a.csv", None, "does not exist"),
-        ("", None, "is a folder"),
-    ],
-)
-def test_files_that_are_no_table(name, content, message, tmp_path):
-    if "parquet" in name or "feather" in name:
-        pytest.importorskip("pyarrow")
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=message):
-        read_table(tmp_path / name)
-
 
 # -------------------------------------------------------------------------------- columns
 
@@ -331,6 +256,36 @@ def test_columns_that_are_merely_related_to_the_target_are_kept():
     nearly = table().assign(again=lambda f: f["bought"].where(f.index != 5, "yes"))
     assert nearly["again"].ne(nearly["bought"]).sum() == 1
     assert "again" in prepare(nearly, Columns("bought")).X
+
+
+@pytest.mark.parametrize("scale", ["{:.2f}", "{:.1f} %", "€ {:,.2f}"])
+def test_a_target_in_such_a_form_is_a_quantity(scale):
+    values = np.random.default_rng(5).normal(2_000, 900, 60)
+    frame = table().assign(price=[scale.format(value) for value in values])
+    if scale == "{:.2f}":
+        frame["price"] = frame["price"].str.replace(".", ",")
+    frame.loc[:2, "price"] = "NA", "?", None
+    task = prepare(frame, Columns("price"))
+    assert not task.is_classification
+    assert "3 rows without a value of 'price' left out." in task.notes
+    np.testing.assert_allclose(task.y, values[3:], atol=0.06)
+    assert "price" not in task.number_formats
+
+
+@pytest.mark.parametrize(("words", "classes"), [(["0", "1", "NA"], 3), (["0.5", "1", "NA"], 0)])
+def test_words_for_missing_values_in_a_target_are_classes_but_no_quantities(words, classes):
+    frame = table().assign(y=np.resize(np.array(words, object), 60))
+    task = prepare(frame, Columns("y"))
+    assert len(task.classes) == classes
+    assert len(task.y) == (60 if classes else 40)
+    assert len(prepare(frame, Columns("y"), "regression").y) == 40
+
+
+def test_an_index_of_a_frame_is_mentioned():
+    frame = table().set_index("code")
+    assert any("index 'code'" in note for note in prepare(frame, Columns("bought")).notes)
+    frame = table().assign(__index_level_0__=range(60))
+    assert any("__index_level_0__" in n for n in prepare(frame, Columns("bought")).notes)
 
 
 # ---------------------------------------------------------------------------------- folds

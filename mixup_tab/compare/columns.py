@@ -32,7 +32,7 @@ _OBJECTS = {
     ),
 }
 _TRUTH = {"True": 1.0, "TRUE": 1.0, "true": 1.0, "False": 0.0, "FALSE": 0.0, "false": 0.0}
-_ZONE = r"(?:[zZ]|[+-]\d\d:?(?:\d\d)?)$"
+_ZONE = r":\d\d.*(?:[zZ]|[+-]\d\d:?(?:\d\d)?)$"
 
 
 class Columns(NamedTuple):
@@ -246,7 +246,8 @@ def dtype_of(column: pd.Series) -> str:
         return "text"
     if inside == "datetime":
         zoned = column.dropna().map(lambda value: value.tzinfo is not None).unique()
-        inside = "date" if not zoned.any() else "date with zone" if zoned.all() else "mixed"
+        names = {(True,): "date with zone", (False,): "date"}
+        inside = names.get(tuple(zoned), "dates with and without a zone, or other")
     if inside not in _OBJECTS:
         raise ValueError(
             f"column {column.name!r} holds {inside} values, which are not numbers, text or "

@@ -17,18 +17,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import pandas as pd
 
 from mixup_tab.compare.number_formats import resembles
 
 # Words for a missing value in a feature, those of pandas and skrub; an empty cell is one too.
 MISSING_WORDS = frozenset(
-    ("", "?", "...", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A", "NULL", "null")
-    + ("None", "none", "NaN", "nan", "-NaN", "-nan", "1.#QNAN", "-1.#QNAN", "1.#IND", "-1.#IND")
+    {"", "?", "...", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A", "NULL", "null"}
+    | {"None", "none", "NaN", "nan", "-NaN", "-nan", "1.#QNAN", "-1.#QNAN", "1.#IND", "-1.#IND"}
 )
 # Bytes that a packed file may unpack to.
 SIZE_LIMIT = 4 * 2**30
 _ALL = "all"
+_BYTES_PER_VALUE = 8
 
 
 def read_table(
@@ -255,24 +257,30 @@ def _read_arrow(
     import pyarrow  # which pandas needs for it
 
     schema, rows, batches = open_batches(path)
-    saved = (schema.pandas_metadata or {}).get("columns", [])
-    _refuse_duplicates(each["name"] or each["field_name"] for each in saved)
+    saved = schema.pandas_metadata or {"columns": [], "index_columns": []}
+    _refuse_duplicates(each["name"] or each["field_name"] for each in saved["columns"])
     _refuse_duplicates(schema.names)
-    _refuse_size(8 * rows * len(schema.names), size_limit)
+    _refuse_size(_BYTES_PER_VALUE * rows * len(schema.names), size_limit)
     kept, size = [], 0
     for batch in batches:
         kept.append(batch)
-        size += sum(map(_decoded_size, batch.columns))
+        size += sum(map(_size, batch.columns))
         _refuse_size(size, size_limit)
     # Without pandas' metadata, an index is a column; integers beside missing values stay exact.
-    return pyarrow.Table.from_batches(kept, schema).to_pandas(
+    frame = pyarrow.Table.from_batches(kept, schema).to_pandas(
         ignore_metadata=True, integer_object_nulls=True
     )
+    for index in saved["index_columns"]:  # a range is stored by its ends
+        if isinstance(index, dict) and index["name"] is not None:
+            _refuse_duplicates([*frame, index["name"]])
+            frame[index["name"]] = np.arange(len(frame)) * index["step"] + index["start"]
+    return frame
 
 
-def _decoded_size(column: Any) -> int:
-    # A dictionary holds a value once, however many rows have it.
-    return (getattr(column, "dictionary_decode", None) or (lambda: column))().nbytes
+def _size(column: Any) -> int:
+    """Return the bytes of a column of Arrow in pandas, roughly."""
+    decode = getattr(column, "dictionary_decode", None)  # it holds a value once
+    return max((decode() if decode else column).nbytes, _BYTES_PER_VALUE * len(column))
 
 
 def _parquet(path: Path) -> tuple[Any, int, Iterator[Any]]:

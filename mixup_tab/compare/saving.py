@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -112,7 +112,9 @@ def predict_file(model: str | os.PathLike, file: str | os.PathLike) -> Predictio
         raise ValueError(f"file {Path(file).name!r} has no rows to predict for.")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        predicted = _predict(pipeline, card, frame)
+        predicted = _predict(pipeline, card, _typed(card, frame))
+    if card.id is not None and card.id in frame:
+        predicted.insert(0, card.id, frame[card.id], allow_duplicates=True)
     notes = [*_notes(card, frame), *sorted(unexpected(caught))]
     if any("unknown categories" in str(warning.message) for warning in caught):
         notes.append("Categories that were not in the training table are ignored.")
@@ -129,19 +131,20 @@ def _notes(card: Card, frame: pd.DataFrame) -> Iterator[str]:
         yield f"The file has no column {card.id!r}; rows are in the file's order."
 
 
-def _predict(pipeline: Pipeline, card: Card, frame: pd.DataFrame) -> pd.DataFrame:
+def _typed(card: Card, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns that the model needs, read as those of its training were."""
     dates, numbers = card.date_formats.get, card.number_formats.get
-    X = pd.DataFrame(
+    return pd.DataFrame(
         {n: as_dtype(frame[n], d, dates(n), numbers(n)) for n, d in card.dtypes.items()}
     )
+
+
+def _predict(pipeline: Pipeline, card: Card, X: pd.DataFrame) -> pd.DataFrame:
     parts = [X.iloc[start : start + _CHUNK] for start in range(0, len(X), _CHUNK)]
-    named: dict[str, Any] = {}
-    if card.id is not None and card.id in frame:
-        named[card.id] = frame[card.id]
     if not card.classes:
         values = np.concatenate([pipeline.predict(part) for part in parts])
-        return pd.DataFrame({**named, "prediction": values})
+        return pd.DataFrame({"prediction": values})
     proba = np.concatenate([probabilities(pipeline, p, len(card.classes)) for p in parts])
     best = np.array(card.classes, dtype=object)[proba.argmax(axis=1)]
     columns = {f"probability_{name}": proba[:, k] for k, name in enumerate(card.classes)}
-    return pd.DataFrame({**named, "prediction": best, **columns})
+    return pd.DataFrame({"prediction": best, **columns})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from decimal import Decimal, InvalidOperation
 from shlex import quote
 
 import numpy as np
@@ -158,17 +160,26 @@ def _is_class(labels: pd.Series, numbers: pd.Series | None, kind: str) -> bool:
 def encode(labels: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return codes of classes and their names, in the order of numbers if all are numbers."""
     names = sorted(labels.unique())
-    numbers = pd.to_numeric(pd.Series(names, dtype=object), errors="coerce")
-    if numbers.notna().all():
-        names = [names[place] for place in np.argsort(numbers.to_numpy(), kind="stable")]
+    numbers = _exact(names)
+    if numbers:
+        names.sort(key=dict(zip(names, numbers, strict=True)).__getitem__)
     return pd.Categorical(labels, names).codes.astype(np.int64), tuple(names)
+
+
+def _exact(names: Iterable[str]) -> list[Decimal]:
+    """Return all names as numbers, or none if one is no number."""
+    try:
+        numbers = [Decimal(name) for name in names]
+    except InvalidOperation:
+        return []
+    return numbers if all(number.is_finite() for number in numbers) else []
 
 
 def _hints(X: pd.DataFrame, classes: tuple[str, ...]) -> Iterator[str]:
     """Point at classes that are the same number, and at columns that look like row numbers."""
-    numbers = pd.to_numeric(pd.Series(classes, dtype=object), errors="coerce")
-    alike = [classes[place] for place in np.flatnonzero(numbers.duplicated(keep=False))]
-    if numbers.notna().all() and alike:
+    counts = Counter(_exact(classes))
+    alike = [name for name in classes if counts and counts[Decimal(name)] > 1]
+    if alike:
         yield (
             f"The classes {', '.join(map(repr, alike))} are the same number written in several "
             "ways, and are kept apart. Write a class in one way."
