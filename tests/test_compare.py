@@ -35,6 +35,7 @@ from mixup_tab.compare.fitting import (
     search_alpha,
 )
 from mixup_tab.compare.folds import make_splits
+from mixup_tab.compare.reading import read_table
 from mixup_tab.compare.report import (
     difference_figure,
     shown_summary,
@@ -596,3 +597,55 @@ def test_files_that_do_not_fit_the_model(change, message, models, tmp_path):
     with pytest.raises(ValueError, match=message):
         predict_file(models["classification"][0], tmp_path / "new.csv")
     assert os.listdir(tmp_path) == ["new.csv"]
+
+
+WRITE = {
+    "a.csv": lambda frame, path: frame.to_csv(path, index=False),
+    "a.tsv": lambda frame, path: frame.to_csv(path, index=False, sep="\t"),
+    "a.parquet": lambda frame, path: frame.to_parquet(path),
+    "a.jsonl": lambda frame, path: frame.to_json(path, orient="records", lines=True),
+}
+LISTED = ["NA", "True", "01", "1.0", "None"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.parquet", "a.jsonl"])
+def test_a_file_is_read_at_predict_as_it_was_in_training(name, tmp_path):
+    """Numbers, dates and words in every form, and labels and IDs spelled as in the file."""
+    rng, rows = np.random.default_rng(0), 60
+    size = rng.normal(1_500, 800, rows)
+    frame = pd.DataFrame(
+        {
+            "id": [f"{2**60 + number}" for number in range(rows)],
+            "price": [f"{value:_.2f}".translate(str.maketrans("_.", ".,")) for value in size],
+            "pieces": [f"{value:_.0f}".replace("_", ".") for value in abs(size)],
+            "rate": [f"{value:.1f} %".replace(".", ",") for value in size],
+            "day": [f"{day:%d.%m.%Y}" for day in pd.date_range("2024-01-01", periods=rows)],
+            "at": [f"2024-0{1 + k % 9}-01T00:00:00+0{k % 3}:00" for k in range(rows)],
+            "flag": np.resize(["True", "NA", "False"], rows),
+            "word": np.resize(["red", "None", "?", " green"], rows),
+            "y": np.resize(LISTED, rows),
+        }
+    )
+    path, model = tmp_path / name, tmp_path / "model"
+    WRITE[name](frame, path)
+    task = prepare(read_table(path, text=["y", "id"]), Columns("y", id="id"))
+    assert task.dtypes == {
+        **dict.fromkeys(["price", "pieces", "rate", "flag"], "number"),
+        "day": "date",
+        "at": "date with zone",
+        "word": "text",
+    }
+    assert task.number_formats == {"price": ",", "pieces": ",", "rate": ",%"}
+    np.testing.assert_allclose(task.X["price"], size, atol=0.006)
+    pipeline = make_net(task, Setting((0.3,)))
+    pipeline.fit(task.X, task.y)
+    save_model(model, pipeline, task, 0.3)
+    expected = pipeline.predict_proba(task.X)
+    for part in (slice(None), slice(3, 4)):  # alone, a row could be read in other ways
+        WRITE[name](frame.iloc[part].drop(columns="y"), path)
+        predicted, notes = predict_file(model, path)
+        assert predicted["id"].tolist() == frame["id"].iloc[part].tolist()
+        assert notes == []
+        np.testing.assert_allclose(predicted.iloc[:, 2:], expected[part], rtol=1e-5)
+        assert set(predicted["prediction"]) <= set(LISTED)
+        assert list(predicted)[2:] == [f"probability_{label}" for label in sorted(LISTED)]

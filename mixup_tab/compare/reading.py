@@ -128,11 +128,11 @@ class _Refused(Exception):
 
 
 def _refuse_duplicates(names: Iterable[str]) -> None:
-    seen = pd.Index(names)
-    twice = list(dict.fromkeys(seen[seen.duplicated()]))
-    if twice:
+    names = list(names)
+    if len(set(names)) < len(names):
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
         raise _Refused(
-            f"has more than one column called {twice[0]!r}. Give every column its own name."
+            f"has more than one column called {twice!r}. Give every column its own name."
         )
 
 
@@ -196,7 +196,7 @@ def _parse_csv(data: bytes, text: Collection[str], separator: str) -> pd.DataFra
     _refuse_duplicates(name for name in header if name)
     names = [name or f"Unnamed: {place}" for place, name in enumerate(header)]
     words = {True: [""], False: list(MISSING_WORDS)}
-    as_written = [name for name in names if text == _ALL or name in text]
+    as_written = set(names if text == _ALL else text).intersection(names)
     frame = pd.read_csv(
         io.BytesIO(data),
         header=0,
@@ -244,8 +244,7 @@ def _read_json(path: Path, text: Collection[str], size_limit: int) -> pd.DataFra
 
 def _json_row(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     _refuse_duplicates(name for name, _ in pairs)
-    spelled = {True: "true", False: "false"}
-    return {k: spelled[v] if isinstance(v, bool) else v for k, v in pairs}
+    return {k: str(v).lower() if isinstance(v, bool) else v for k, v in pairs}
 
 
 # -------------------------------------------------------------------------- binary formats
@@ -263,6 +262,7 @@ def _read_arrow(
     _refuse_size(_BYTES_PER_VALUE * rows * len(schema.names), size_limit)
     kept, size = [], 0
     for batch in batches:
+        batch.validate(full=True)  # text that is not UTF-8, offsets beyond the end
         kept.append(batch)
         size += sum(map(_size, batch.columns))
         _refuse_size(size, size_limit)
