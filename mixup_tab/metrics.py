@@ -26,9 +26,9 @@ __all__ = [
     "resampled_interval",
 ]
 
-# With 2 splits, 7 to 12 % of the tables on which two methods are equally good show a
-# difference beyond the 95 % interval, because errors are whole numbers of rows, which agree by
-# chance; with 5 splits at most 2 %.
+# Errors are whole numbers of rows, which agree by chance: with 2 splits, methods that are
+# equally good then show a difference beyond the 95 % interval in up to 12 % of simulated
+# tables, with 5 splits in up to 2 % (tests/test_compare.py holds it).
 LEAST_SPLITS = 5
 BIN_COLUMNS = ("low", "high", "count", "confidence", "correct")
 

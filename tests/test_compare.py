@@ -315,6 +315,19 @@ def test_no_verdict_from_too_little():
     assert enough.word == "harms"
 
 
+@pytest.mark.parametrize(("splits", "most"), [(2, 0.0), (5, 0.05)])
+def test_methods_that_are_equally_good_rarely_get_a_verdict(splits, most):
+    rng, wrong, bare = np.random.default_rng(0), 0, 0
+    for _ in range(80):
+        gaps = rng.choice([-1, 0, 1], (splits, 60 // splits), p=[0.05, 0.9, 0.05]).mean(axis=1)
+        _, low, high = resampled_interval(gaps + rng.normal(0, 1e-6, splits), 1 / splits)
+        bare += low > 0 or high < 0
+        frame = results(0.2 * np.ones(splits), 0.2 + gaps, n_test=60 // splits)
+        wrong += judge(frame, 1 / splits).word in ("helps", "harms")
+    assert wrong <= 80 * most
+    assert splits > 2 or bare > 80 * 0.05  # what the interval alone would say
+
+
 @pytest.mark.parametrize("scale", [1, 1e-6, 1e6])
 def test_regression_is_compared_relative_to_plain_training(scale):
     plain = scale * np.array([2.0, 2.2, 2.1, 1.9, 2.0, 2.1])

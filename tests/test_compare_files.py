@@ -347,6 +347,12 @@ def test_labels_that_are_typed_already(values, classes, tmp_path):
         assert "20 rows without a value of 'y' left out." in task.notes
 
 
+def test_categories_are_classes_also_where_they_are_numbers():
+    y = pd.Categorical(np.resize([1.5, 2.5], 60))
+    frame = pd.DataFrame({"x": np.random.default_rng(0).normal(size=60), "y": y})
+    assert prepare(frame, Columns("y")).classes == ("1.5", "2.5")
+
+
 def test_json_keeps_its_own_spelling(tmp_path):
     """Booleans, numbers with a fractional part and long ones are spelled by the file."""
     spelled = ["true", "1.0", "1e3", f"{2**60 + 1}", '"01"']

@@ -80,7 +80,7 @@ def parse(values: Sequence[str], form: str) -> list[float]:
     marks = [mark for mark in MARKS if mark == form[:1]] or MARKS
     numbers = []
     for value in values:
-        read = {_read(value, mark) for mark in marks} - {None}
+        read = {found for mark in marks if (found := _read(value, mark))}
         if {sign for _, sign in read} != {form.lstrip("".join(MARKS))} or len(read) > 1:
             raise ValueError(f"{shortened(value)} is not written as {example(form)}")
         numbers += [number for number, _ in read]
@@ -96,10 +96,14 @@ def example(form: str) -> str:
 def resembles(values: Sequence[str]) -> str | None:
     """Say whether more than half of some values look like "numbers" or "dates"."""
     values = values[:_LOOKED_AT]
-    for what, looks in {"numbers": _looks_like_number, "dates": _DATE.fullmatch}.items():
-        if sum(map(bool, map(looks, values))) > len(values) / 2:
+    for what, looks in (("numbers", _looks_like_number), ("dates", _looks_like_date)):
+        if sum(looks(value) for value in values) > len(values) / 2:
             return what
     return None
+
+
+def _looks_like_date(text: str) -> bool:
+    return _DATE.fullmatch(text) is not None
 
 
 def _looks_like_number(text: str) -> bool:

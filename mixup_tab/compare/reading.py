@@ -231,11 +231,9 @@ def _read_json(path: Path, text: Collection[str], size_limit: int) -> pd.DataFra
     data = _read_text(path, size_limit).decode().strip()
     if not data:
         raise pd.errors.EmptyDataError
-    parse = partial(
-        json.loads,
-        object_pairs_hook=_json_row,
-        **dict.fromkeys(("parse_int", "parse_float", "parse_constant"), str),
-    )
+    parse = json.JSONDecoder(
+        object_pairs_hook=_json_row, parse_int=str, parse_float=str, parse_constant=str
+    ).decode
     rows = parse(data) if data[0] == "[" else [parse(x) for x in data.split("\n") if x.strip()]
     if not all(isinstance(row, dict) for row in rows):
         raise _Refused('does not hold an object per row, such as {"size": 1.5}.')

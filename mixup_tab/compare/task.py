@@ -110,42 +110,50 @@ def prepare(
         raise ValueError(f"task must be one of {', '.join(KINDS)}, got {kind!r}.")
     if decimal not in (None, *MARKS):
         raise ValueError(f"decimal must be '.' or ',', got {decimal!r}.")
-    frame = frame.rename(columns=str)
+    frame, name = frame.rename(columns=str), columns.target
     check_names(frame, columns)
-    notes = [_INDEX.format(name) for name in frame.index.names if name is not None]
+    notes = [_INDEX.format(index) for index in frame.index.names if index is not None]
+    rows = len(frame)
+    frame = frame[as_written(frame[name]).notna()]
     if columns.time is not None:
         order = np.argsort(times(frame[[columns.time]], decimal), kind="stable")
         frame = frame.iloc[order]
-    frame, name = frame.reset_index(drop=True), columns.target
     others = [other for other in columns.no_features() if other != name]
     table = clean(frame.drop(columns=others), decimal)
-    notes += table.notes
-    labels, numbers = as_written(frame[name]), _numbers(table, name)
-    is_class = _is_class(labels, numbers, kind)
-    known = labels.notna() & ~(labels.isin(MISSING_WORDS) & (not is_class))
-    if not known.all():
-        notes.append(f"{np.sum(~known):,} rows without a value of {name!r} left out.")
-    labels, numbers = labels[known], None if numbers is None else numbers[known]
-    check_target(labels, numbers, table.dtypes[name], kind)
-    if kind == "auto" and numbers is not None:  # anything else can only be a class
-        other = "regression" if is_class else "classification"
-        notes.append(
-            f"{name!r} has {labels.nunique():,} different values and is taken as "
-            f"{'a class' if is_class else 'a quantity'}; --task {other} changes that."
-        )
-    y, classes = encode(labels) if is_class else (np.asarray(numbers), ())
+    known, y, classes, note = _target(frame[name], table, kind)
+    if len(y) < rows:
+        notes.append(f"{rows - len(y):,} rows without a value of {name!r} left out.")
     X = table.frame.drop(columns=name)[known].reset_index(drop=True)
-    check_features(X, y, columns, is_class)
+    check_features(X, y, columns, bool(classes))
     groups = None if columns.groups is None else group_codes(frame.loc[known, columns.groups])
     formats = table.dtypes, table.date_formats, table.number_formats
-    of_features = ({n: form for n, form in each.items() if n != name} for each in formats)
-    notes += _hints(X, classes)
+    dtypes, dates, forms = ({n: f for n, f in each.items() if n != name} for each in formats)
+    notes += [*note, *table.notes, *_hints(X, classes)]
     in_order = columns.time is not None
-    return Task(X, y, classes, groups, in_order, columns, *of_features, tuple(notes))
+    return Task(X, y, classes, groups, in_order, columns, dtypes, dates, forms, tuple(notes))
 
 
-def _numbers(table: TypedTable, name: str) -> pd.Series | None:
-    return table.frame[name] if table.dtypes[name] == "number" else None
+def _target(
+    column: pd.Series, table: TypedTable, kind: str
+) -> tuple[pd.Series, np.ndarray, tuple[str, ...], list[str]]:
+    """Return which rows have a value, codes and names of the classes or numbers, and notes."""
+    name, labels, numbers = str(column.name), as_written(column), None
+    categories = isinstance(column.dtype, pd.CategoricalDtype) and kind != "regression"
+    if table.dtypes[name] == "number" and not categories:
+        numbers = table.frame[name]
+    is_class = _is_class(labels, numbers, kind)
+    known = labels.notna() & (is_class | ~labels.isin(MISSING_WORDS))
+    labels, numbers = labels[known], None if numbers is None else numbers[known]
+    check_target(labels, numbers, table.dtypes[name], kind)
+    y, classes = encode(labels) if is_class else (np.asarray(numbers), ())
+    if kind != "auto" or numbers is None:  # what is no number can only be a class
+        return known, y, classes, []
+    note = (
+        f"{name!r} has {labels.nunique():,} different values and is taken as "
+        f"{'a class' if is_class else 'a quantity'}; --task "
+        f"{'regression' if is_class else 'classification'} changes that."
+    )
+    return known, y, classes, [note]
 
 
 def _is_class(labels: pd.Series, numbers: pd.Series | None, kind: str) -> bool:
