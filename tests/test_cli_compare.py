@@ -107,6 +107,8 @@ def test_files_are_named_after_the_table_unless_told(table, tmp_path, monkeypatc
         (("--target", "bougth"), "target='bougth' is no column. Did you mean 'bought'?"),
         (("--target", "bought", "--alphas", "much"), "alpha must be a number, got 'much'"),
         (("--target", "bought", "--groups", "shops"), "groups='shops' is no column"),
+        (("--target", "bought", "--decimal", "x"), "decimal must be '.' or ',', got 'x'"),
+        (("--target", "bought", "--size-limit", "x"), "must look like 500MB or 2GB, got 'x'"),
     ],
 )
 def test_what_cannot_be_answered_ends_before_anything_is_made(

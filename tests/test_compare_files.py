@@ -122,6 +122,7 @@ FILES = [
     ("a.csv", b"sep=;\r\nn;t\r\n1,5;x\r\n2,5;y\r\n", HALF),
     ("a.csv", b'"sep=\t"\nn\tt\n1\tx\n2\ty\n', NT),
     ("a.csv", b"n,t,\n1,x,\n2,y,\n", NT),
+    ("a.csv", b"n,t\n1,x,\n2,y,\n", NT),
     ("a.csv", b",t\n0,x\n1,y\n", {"Unnamed: 0": [0, 1], "t": ["x", "y"]}),
     ("a.csv", b"n\n1\n2\n", {"n": [1, 2]}),
     ("a.csv", b"n,t\n", {"n": [], "t": []}),

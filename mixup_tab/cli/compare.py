@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mixup_tab.cli.plain_errors import errors_in_plain_words
-from mixup_tab.cli.values import listed, number
+from mixup_tab.cli.values import listed, number, size
 
 
 def compare(
@@ -57,10 +57,14 @@ def compare(
         Path | None, typer.Option(help="Folder for report.html and results.csv \\[a new one].")
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes; -1 is one per core.")] = -1,
+    size_limit: Annotated[
+        str, typer.Option(help="What a packed file may unpack to, such as 500MB or 2GB.")
+    ] = "4GB",
 ) -> None:
     """Say in a sentence whether mixup helps on your own table, and write a report page."""
     values = [number(text) for text in listed(alphas)]
     chosen: dict[str, Any] = {"alphas": values} if values else {}
+    limit = size(size_limit)
     with errors_in_plain_words():
         from mixup_tab.compare.columns import Columns
         from mixup_tab.compare.run import run
@@ -79,6 +83,7 @@ def compare(
             output=output,
             save=save,
             n_jobs=jobs,
+            size_limit=limit,
         )
     if not finished:
         raise typer.Exit(130)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import typer
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def listed(values: list[str] | None) -> list[str]:
@@ -17,3 +21,11 @@ def number(text: str) -> float:
         return float(text)
     except ValueError:
         raise typer.BadParameter(f"alpha must be a number, got {text!r}.") from None
+
+
+def size(text: str) -> float:
+    """Return a number of bytes, given as such or as in "500MB" and "2 GB"."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)B?", text.strip().upper())
+    if not found:
+        raise typer.BadParameter(f"a size must look like 500MB or 2GB, got {text!r}.")
+    return float(found[1]) * _UNITS[found[2]]

@@ -28,7 +28,7 @@ MISSING_WORDS = frozenset(
     | {"None", "none", "NaN", "nan", "-NaN", "-nan", "1.#QNAN", "-1.#QNAN", "1.#IND", "-1.#IND"}
 )
 # Bytes that a packed file may unpack to.
-SIZE_LIMIT = 4 * 2**30
+SIZE_LIMIT = 4_000_000_000
 _ALL = "all"
 _BYTES_PER_VALUE = 8
 
@@ -37,7 +37,7 @@ def read_table(
     path: str | os.PathLike,
     *,
     text: Collection[str] | str = (),
-    size_limit: int = SIZE_LIMIT,
+    size_limit: float = SIZE_LIMIT,
 ) -> pd.DataFrame:
     """Read a table from a file, whose extension says which format it has.
 
@@ -51,7 +51,7 @@ def read_table(
         words such as "NA" are kept, and only empty cells are missing. In other columns numbers
         are read as such, and words such as "NA" are missing values. JSON's numbers and words
         are always as they are written. Cells that lack at the end of a row are missing.
-    size_limit : int, default=4 GiB
+    size_limit : float, default=4e9
         Bytes that the content of a compressed, Parquet or Feather file may take.
 
     Returns
@@ -76,7 +76,7 @@ def read_table(
         return reader(path, text, size_limit)
 
 
-def _reader_for(path: Path) -> Callable[[Path, Collection[str], int], pd.DataFrame]:
+def _reader_for(path: Path) -> Callable[[Path, Collection[str], float], pd.DataFrame]:
     *_, extension = ["", *path.suffixes[-2:]]
     packed = extension.lower() in _OPEN
     extension = (Path(path.stem).suffix if packed else extension).lower()
@@ -136,10 +136,10 @@ def _refuse_duplicates(names: Iterable[str]) -> None:
         )
 
 
-def _refuse_size(size: int, size_limit: int) -> None:
+def _refuse_size(size: int, size_limit: float) -> None:
     if size > size_limit:
         raise _Refused(
-            f"holds more than {size_limit:,} bytes when it is unpacked. If it is meant to, "
+            f"holds more than {size_limit:,.0f} bytes when it is unpacked. If it is meant to, "
             "raise size_limit (--size-limit)."
         )
 
@@ -147,7 +147,7 @@ def _refuse_size(size: int, size_limit: int) -> None:
 # ---------------------------------------------------------------------------- text formats
 
 
-def _read_text(path: Path, size_limit: int) -> bytes:
+def _read_text(path: Path, size_limit: float) -> bytes:
     """Unpack a file of text and return it in UTF-8 without a byte order mark."""
     opener = _OPEN.get(path.suffix.lower())
     data = _unpack(opener(path, "rb"), size_limit) if opener else path.read_bytes()
@@ -161,7 +161,7 @@ def _read_text(path: Path, size_limit: int) -> bytes:
     return data.removeprefix(codecs.BOM_UTF8)
 
 
-def _unpack(file: BinaryIO, size_limit: int) -> bytes:
+def _unpack(file: BinaryIO, size_limit: float) -> bytes:
     data = bytearray()
     with file:
         while chunk := file.read(2**20):
@@ -177,7 +177,7 @@ def _open_zst(path: Path, mode: str) -> BinaryIO:
 
 
 def _read_csv(
-    path: Path, text: Collection[str], size_limit: int, separator: str = ""
+    path: Path, text: Collection[str], size_limit: float, separator: str = ""
 ) -> pd.DataFrame:
     return _parse_csv(_read_text(path, size_limit).lstrip(b"\r\n"), text, separator)
 
@@ -199,11 +199,10 @@ def _parse_csv(data: bytes, text: Collection[str], separator: str) -> pd.DataFra
     as_written = set(names if text == _ALL else text).intersection(names)
     frame = pd.read_csv(
         io.BytesIO(data),
-        header=0,
-        names=names,
         index_col=False,
         dtype=dict.fromkeys(as_written, str),
-        na_values={name: words[name in as_written] for name in names},
+        # The last entry: a separator at the end of every row makes no column.
+        na_values={name: words[name in as_written] for name in names} | {len(names): [""]},
         low_memory=False,
         **options,
     )
@@ -227,7 +226,7 @@ def _is_written_number(item: tuple[str, pd.Series]) -> bool:
     return resembles(column.dropna().astype(str).unique()) == "numbers"
 
 
-def _read_json(path: Path, text: Collection[str], size_limit: int) -> pd.DataFrame:
+def _read_json(path: Path, text: Collection[str], size_limit: float) -> pd.DataFrame:
     data = _read_text(path, size_limit).decode().strip()
     if not data:
         raise pd.errors.EmptyDataError
@@ -249,7 +248,7 @@ def _json_row(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _read_arrow(
-    path: Path, text: Collection[str], size_limit: int, open_batches: Callable
+    path: Path, text: Collection[str], size_limit: float, open_batches: Callable
 ) -> pd.DataFrame:
     import pyarrow  # which pandas needs for it
 
@@ -303,7 +302,7 @@ _OPEN: dict[str, Callable[[Path, str], Any]] = {
     ".xz": lzma.open,
     ".zst": _open_zst,
 }
-_OF_TEXT: dict[str, Callable[[Path, Collection[str], int], pd.DataFrame]] = {
+_OF_TEXT: dict[str, Callable[[Path, Collection[str], float], pd.DataFrame]] = {
     ".csv": _read_csv,
     ".tsv": partial(_read_csv, separator="\t"),
     ".tab": partial(_read_csv, separator="\t"),
@@ -311,7 +310,7 @@ _OF_TEXT: dict[str, Callable[[Path, Collection[str], int], pd.DataFrame]] = {
     ".ndjson": _read_json,
     ".json": _read_json,
 }
-_WHOLE: dict[str, Callable[[Path, Collection[str], int], pd.DataFrame]] = {
+_WHOLE: dict[str, Callable[[Path, Collection[str], float], pd.DataFrame]] = {
     ".parquet": partial(_read_arrow, open_batches=_parquet),
     ".feather": partial(_read_arrow, open_batches=_feather),
 }

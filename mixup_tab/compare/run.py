@@ -15,7 +15,7 @@ from mixup_tab._terminal import ProgressBar
 from mixup_tab.compare.columns import Columns
 from mixup_tab.compare.comparison import Comparison, Experiment, set_up
 from mixup_tab.compare.fitting import SplitResult
-from mixup_tab.compare.reading import read_table
+from mixup_tab.compare.reading import SIZE_LIMIT, read_table
 from mixup_tab.compare.report import summary_table, write_report
 from mixup_tab.compare.saving import save_model
 
@@ -29,6 +29,7 @@ def run(
     output: Path | None = None,
     save: Path | None = None,
     n_jobs: int = 1,
+    size_limit: float = SIZE_LIMIT,
     console: Console | None = None,
     **settings: Any,
 ) -> bool:
@@ -48,6 +49,8 @@ def run(
         Where to write the model, fitted on all rows.
     n_jobs : int, default=1
         Number of processes.
+    size_limit : float, default=4e9
+        Of the file; see :func:`~.reading.read_table`.
     console : rich Console, default=None
         Where to print.
     **settings
@@ -65,7 +68,8 @@ def run(
     """
     console = console or Console()
     as_written = [name for name in (columns.target, columns.id, columns.groups) if name]
-    frame = read_table(file, text="all" if settings.get("decimal") else as_written)
+    text = "all" if settings.get("decimal") else as_written
+    frame = read_table(file, text=text, size_limit=size_limit)
     experiment = set_up(frame, columns, **settings)
     del frame
     if save is not None:
