@@ -489,6 +489,22 @@ def test_parquet_and_feather_have_a_limit(tmp_path):
             assert len(read_table(path, size_limit=10**8)) >= 2_000
 
 
+@pytest.mark.parametrize("compression", ["zstd", "lz4"])
+def test_what_a_feather_file_declares_is_checked_before_it_is_unpacked(compression, tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    rows, path = 60_000, tmp_path / "a.feather"
+    word = pyarrow.array(["a", "b"] * (rows // 2)).dictionary_encode()
+    columns = {"n": np.zeros(rows), "word": word}
+    content = feather_of(pyarrow.table(columns), compression=compression)
+    path.write_bytes(content)
+    assert len(read_table(path)) == rows
+    size = (8 * rows).to_bytes(8, "little")
+    assert content.count(size) == 1
+    path.write_bytes(content.replace(size, (2**45).to_bytes(8, "little")))
+    with pytest.raises(ValueError, match="holds more than"):
+        read_table(path)
+
+
 @pytest.mark.parametrize("name", ["a.parquet", "a.feather", "a.jsonl", "a.json", "a.csv"])
 def test_damaged_files_give_a_table_or_one_clear_error(name, tmp_path):
     """MIXUP_TAB_FUZZ sets the number of files."""

@@ -10,6 +10,7 @@ import json
 import lzma
 import os
 import re
+import struct
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -252,11 +253,11 @@ def _read_arrow(
 ) -> pd.DataFrame:
     import pyarrow  # which pandas needs for it
 
-    schema, rows, batches = open_batches(path)
+    schema, size, batches = open_batches(path)
     saved = schema.pandas_metadata or {"columns": [], "index_columns": []}
     _refuse_duplicates(each["name"] or each["field_name"] for each in saved["columns"])
     _refuse_duplicates(schema.names)
-    _refuse_size(_BYTES_PER_VALUE * rows * len(schema.names), size_limit)
+    _refuse_size(size, size_limit)
     kept, size = [], 0
     for batch in batches:
         batch.validate(full=True)  # text that is not UTF-8, offsets beyond the end
@@ -281,19 +282,55 @@ def _size(column: Any) -> int:
 
 
 def _parquet(path: Path) -> tuple[Any, int, Iterator[Any]]:
+    """Return schema, declared size, and batches."""
     from pyarrow import parquet, types
 
     file = parquet.ParquetFile(path)
+    schema = file.schema_arrow
     # Small batches, because long text that repeats is stored once and grows when it is read.
-    rows = 50_000 if all(map(types.is_primitive, file.schema_arrow.types)) else 1_000
-    return file.schema_arrow, file.metadata.num_rows, file.iter_batches(rows)
+    rows = 50_000 if all(map(types.is_primitive, schema.types)) else 1_000
+    size = _BYTES_PER_VALUE * file.metadata.num_rows * len(schema.names)
+    return schema, size, file.iter_batches(rows)
 
 
 def _feather(path: Path) -> tuple[Any, int, Iterator[Any]]:
-    from pyarrow import ipc
+    """Return schema, declared size, and batches."""
+    from pyarrow import BufferReader, ipc, memory_map
 
     file = ipc.open_file(str(path))
-    return file.schema, 0, map(file.get_batch, range(file.num_record_batches))
+    stream = memory_map(str(path)).read_buffer().slice(8)
+    size = sum(map(_declared_size, ipc.MessageReader.open_stream(BufferReader(stream))))
+    return file.schema, size, map(file.get_batch, range(file.num_record_batches))
+
+
+def _declared_size(message: Any) -> int:
+    """Return the unpacked size of a message of Arrow, whose head is a FlatBuffer.
+
+    In the format's Message.fbs, a message has the fields version, type and header, a header
+    length, nodes, buffers and compression, a header of a dictionary id and header. Compressed
+    buffers begin with their unpacked size.
+    """
+    head, body = memoryview(message.metadata), memoryview(message.body or b"")
+
+    def number(form: str, position: int) -> int:
+        return struct.unpack_from(form, head, position)[0]
+
+    def field(table: int, place: int) -> int:
+        known = table - number("<i", table)
+        inside = 4 + 2 * place < number("<H", known)
+        position = table + (number("<H", known + 4 + 2 * place) if inside else 0)
+        return position + number("<I", position) if position > table else 0
+
+    header = field(number("<I", 0), 2)
+    if message.type == "dictionary":
+        header = field(header, 1)
+    if message.type == "schema" or not field(header, 3):
+        return len(body)
+    buffers, size = field(header, 2), 0
+    for place in range(number("<I", buffers)):
+        offset, length = struct.unpack_from("<qq", head, buffers + 4 + 16 * place)
+        size += max(struct.unpack_from("<q", body, offset)[0], length) if length else 0
+    return size
 
 
 _OPEN: dict[str, Callable[[Path, str], Any]] = {
