@@ -124,6 +124,8 @@ def _read_all(values: Sequence[str], mark: str) -> list[tuple[float, str]]:
 
 def _read(text: str, mark: str) -> tuple[float, str] | None:
     """Return a number and its sign of per cent or currency."""
+    if _is_plain(text, mark):
+        return float(text), ""
     match = _NUMBERS[mark].fullmatch(text.strip().translate(_PLAIN))
     if match is None:
         return None
@@ -134,3 +136,11 @@ def _read(text: str, mark: str) -> tuple[float, str] | None:
     digits = part["digits"].replace(part["group"], "").replace(mark, ".")
     number = float(digits + part["power"])
     return (-number if minus in ("-", "()") else number), signs
+
+
+def _is_plain(text: str, mark: str) -> bool:
+    """Say whether Python reads a number as it is, as most; patterns take far longer."""
+    if text.isdigit() and text.isascii():
+        return True
+    whole, point, fraction = text.removeprefix("-").partition(".")
+    return mark == "." and bool(point) and f"{whole}{fraction}".isdigit() and text.isascii()
