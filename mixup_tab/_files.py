@@ -1,9 +1,20 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+DAY = 86_400.0
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -21,16 +32,62 @@ def write_whole(path: Path, content: bytes) -> None:
     OSError
         If it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    except OSError as error:
-        raise OSError(
-            f"{str(path)!r} cannot be written ({error.strerror}). Give another place."
-        ) from error
-    finally:
-        beside.unlink(missing_ok=True)
+    with open_whole(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def open_whole(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file that appears at ``path``, or replaces what is there, when the block ends.
+
+    A block that raises leaves everything as it was. A link stays one, and a device or a pipe is
+    written to as it is. Raises OSError that says what to do if the file cannot be written.
+    """
+    with explained(path):
+        if path.exists() and not path.is_file():  # replacing /dev/null would harm the system
+            with path.open("wb") as file:
+                yield file
+            return
+        real = Path(os.path.realpath(path))
+        beside = real.with_name(f".mixup-tab.{os.getpid()}.{threading.get_ident()}")
+        try:
+            with beside.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())  # or a power cut may leave an empty file
+            os.replace(beside, real)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that is moved to its place when the block has succeeded.
+
+    If the folder exists by then, because another process was faster, that one stays. Raises
+    OSError that says what to do if the folder cannot be written.
+    """
+    with explained(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        discard_old(folder.parent)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".partial-") as partial:
+            new = Path(partial, folder.name)
+            new.mkdir()
+            yield new
+            if hasattr(os, "sync"):  # as in open_whole, but once for all files
+                os.sync()
+            try:
+                os.replace(new, folder)
+            except OSError:
+                if not folder.is_dir():
+                    raise
+
+
+def discard_old(folder: Path) -> None:
+    """Remove what killed processes left; younger folders may still be in use."""
+    for partial in folder.glob(".partial-*"):
+        if time.time() - partial.stat().st_mtime > DAY:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def check_writable(path: Path) -> None:
@@ -48,14 +105,30 @@ def check_writable(path: Path) -> None:
     OSError
         If it cannot be written.
     """
-    try:
+    with explained(path):
         if path.is_dir():
             raise IsADirectoryError(0, "it is a folder")
         path.parent.mkdir(parents=True, exist_ok=True)
-        probe = path.with_name(f".{path.name}.writable")
-        probe.touch()
-        probe.unlink()
+        if not path.exists() or path.is_file():
+            probe = path.with_name(f".mixup-tab.{os.getpid()}.writable")
+            probe.touch()
+            probe.unlink()
+
+
+def is_full(error: OSError) -> bool:
+    """Say whether a disk, a quota or a limit on the size of files is used up."""
+    return error.errno in _FULL
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn an OSError of the system into one that says which file, why, and what to do."""
+    try:
+        yield
     except OSError as error:
+        if error.errno is None:  # explained already
+            raise
+        remedy = "Make room, or give" if is_full(error) else "Give"
         raise OSError(
-            f"{str(path)!r} cannot be written ({error.strerror}). Give another place."
+            f"{str(path)!r} cannot be written ({error.strerror}). {remedy} another place."
         ) from error

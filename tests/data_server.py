@@ -1,7 +1,7 @@
 """A real HTTP server on loopback that serves files well or badly, for tests of downloads."""
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -75,11 +75,58 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.server.over.wait(20)
 
+    def send_dripping(self, body):
+        """Send a byte now and then, so that no single wait is long."""
+        self.start(len(body))
+        self.drip(body)
+
+    def send_dripping_headers(self, body):
+        self.send_response(200)
+        self.flush_headers()
+        self.drip(b"X-More: " + bytes(body.hex(), "ascii"))
+
+    def drip(self, body):
+        for place in range(len(body)):
+            self.wfile.write(body[place : place + 1])
+            if self.server.over.wait(0.05):
+                return
+
+    def send_endless(self, body):
+        """Send it again and again, without saying how long that will take."""
+        self.send_response(200)
+        self.end_headers()
+        while not self.server.over.is_set():
+            self.wfile.write(body)
+
+    def send_to(self, target):
+        """Redirect, with much to read beside."""
+        self.send_response(302)
+        self.send_header("Location", target.decode())
+        self.end_headers()
+        with suppress(OSError):  # the other side hangs up
+            while not self.server.over.is_set():
+                self.wfile.write(bytes(10**6))
+
+    def send_deeper(self, body):
+        """Redirect to ever new addresses."""
+        self.server.pages[f"{self.path}x"] = ("deeper", b"")
+        self.send_response(302)
+        self.send_header("Location", f"{self.path}x")
+        self.end_headers()
+
     def send_silence(self, body):
         self.server.over.wait(20)
 
     def log_message(self, *args):
         pass
+
+    def handle(self):
+        with suppress(ConnectionError):  # the other side hangs up
+            super().handle()
+
+    def finish(self):
+        with suppress(ConnectionError):
+            super().finish()
 
 
 @contextmanager

@@ -9,6 +9,8 @@ import pytest
 
 from mixup_tab.datasets.archives import check_inside, count_members, read_members, untar
 
+LIMIT = 10**6
+
 
 def zipped(**members):
     buffer = io.BytesIO()
@@ -36,9 +38,9 @@ def test_zip_members_are_found_below_folders_and_inside_inner_archives(tmp_path)
     inner = zipped(**{"data/b.csv": "inner b", "more-b.csv": "not this"})
     path = tmp_path / "outer.zip"
     path.write_bytes(zipped(**{"inner.zip": inner, "SET/a.data": "outer a"}))
-    assert read_members(path, ["a.data", "b.csv"]) == [b"outer a", b"inner b"]
+    assert read_members(path, ["a.data", "b.csv"], LIMIT) == [b"outer a", b"inner b"]
     with pytest.raises(ValueError, match=r"no member 'c\.data'; it has inner\.zip, SET/a\.da"):
-        read_members(path, ["c.data"])
+        read_members(path, ["c.data"], LIMIT)
 
 
 def test_a_zip_file_with_a_flipped_bit_is_refused(tmp_path):
@@ -47,7 +49,7 @@ def test_a_zip_file_with_a_flipped_bit_is_refused(tmp_path):
     path = tmp_path / "rows.zip"
     path.write_bytes(spoilt)
     with pytest.raises(ValueError, match="not a complete zip file"):
-        read_members(path, ["rows.data"])
+        read_members(path, ["rows.data"], LIMIT)
 
 
 @pytest.mark.parametrize(
@@ -59,17 +61,17 @@ def test_members_that_would_leave_the_folder_are_refused(tmp_path, name):
     path = tmp_path / "archive"
     path.write_bytes(zipped(**{"rows.data": "1", name: "2"}))
     with pytest.raises(ValueError, match="would leave the folder"):
-        read_members(path, ["rows.data"])
+        read_members(path, ["rows.data"], LIMIT)
     path.write_bytes(tarred("fine", name))
     with pytest.raises(ValueError, match="would leave the folder"):
-        untar(path, tmp_path / "folder")
+        untar(path, tmp_path / "folder", LIMIT)
     assert [path.name for path in tmp_path.iterdir()] == ["archive"]
 
 
 def test_a_tar_file_is_unpacked_where_members_are_placed_and_links_are_not(tmp_path):
     path, folder = tmp_path / "archive.tar.gz", tmp_path / "in" / "folder"
     path.write_bytes(tarred("./a/b.txt", "c.txt", link="d.txt"))
-    untar(path, folder)
+    untar(path, folder, LIMIT)
     files = {file.relative_to(folder).as_posix() for file in folder.rglob("*.*")}
     assert files == {"a/b.txt", "c.txt"}
     assert (folder / "a" / "b.txt").read_text() == "./a/b.txt"
@@ -77,8 +79,8 @@ def test_a_tar_file_is_unpacked_where_members_are_placed_and_links_are_not(tmp_p
     def place(name):
         return "moved.txt" if name == "c.txt" else None
 
-    assert count_members(path, place) == 1
-    untar(path, tmp_path / "other", place)
+    assert count_members(path, LIMIT, place) == 1
+    untar(path, tmp_path / "other", LIMIT, place)
     assert [file.name for file in (tmp_path / "other").iterdir()] == ["moved.txt"]
 
 
@@ -98,5 +100,5 @@ def test_unpacking_is_all_or_nothing(tmp_path, case):
     path = tmp_path / "archive.tar.gz"
     path.write_bytes(INCOMPLETE[case])
     with pytest.raises(ValueError, match=r"is not a complete tar\.gz file"):
-        untar(path, tmp_path / "in" / "folder")
+        untar(path, tmp_path / "in" / "folder", LIMIT)
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["archive.tar.gz", "in"]

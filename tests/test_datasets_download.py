@@ -6,15 +6,17 @@ import random
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from data_server import serving
 from test_datasets_archives import zipped
 
+from mixup_tab._files import DAY
 from mixup_tab.datasets import download
 from mixup_tab.datasets.archives import read_members
-from mixup_tab.datasets.download import fetch_file
 
+fetch_file = partial(download.fetch_file, size_limit=10**6, time_limit=30)
 GOOD = zipped(**{"rows.data": "1,2\n3,4\n" * 400})
 SUM = hashlib.sha256(GOOD).hexdigest()
 BAD = {
@@ -26,10 +28,23 @@ BAD = {
     "stalled": "the server sent nothing for 0.3 seconds",
     "silence": "the server sent nothing for 0.3 seconds",
 }
+STOPPED = {
+    "dripping": (
+        {"time_limit": 0.5},
+        r"took longer than time_limit=0\.5 seconds\. Raise",
+    ),
+    "dripping_headers": ({"time_limit": 0.5}, r"took longer than time_limit=0\.5 seconds"),
+    "well": ({"size_limit": len(GOOD) - 1}, f"has {len(GOOD):,} bytes or more, and the limit"),
+    "endless": (
+        {"size_limit": 10**6},
+        r"and the limit is size_limit=1,000,000\. Raise",
+    ),
+    "chunks_without_end": ({"size_limit": 9}, r"and the limit is size_limit=9\. Raise"),
+}
 
 
 def check(path):
-    read_members(path, ["rows.data"])
+    read_members(path, ["rows.data"], 10**6)
 
 
 def left_in(folder):
@@ -57,6 +72,48 @@ def test_a_bad_server_leaves_nothing_and_says_what_to_do(tmp_path, monkeypatch, 
         fetch_file(f"{address}/rows", path, check=check, sha256=sha256)
     assert f"{address}/rows yourself and save it as {path}" in str(caught.value)
     assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("how", STOPPED)
+def test_what_is_too_large_or_too_slow_is_stopped(tmp_path, how):
+    limits, words = STOPPED[how]
+    with serving(rows=(how, GOOD)) as (address, _):
+        before = time.monotonic()
+        with pytest.raises(OSError, match=words):
+            fetch_file(f"{address}/rows", tmp_path / "rows", sha256=SUM, **limits)
+        assert time.monotonic() - before < 5
+    assert left_in(tmp_path) == []
+
+
+REDIRECTS = {
+    "circle": ({"a": ("to", b"/b"), "b": ("to", b"/a")}, "redirects in a circle, to http.*/a"),
+    "itself": ({"a": ("to", b"/a")}, "redirects in a circle, to http.*/a again"),
+    "deep": ({"a": ("deeper", b"")}, "redirects more than 10 times, to http.*/axxxxxxxxxx at"),
+    "file": ({"a": ("to", b"file:///etc/passwd")}, "'file:///etc/passwd', which is not safe"),
+    "ftp": ({"a": ("to", b"ftp://host/a")}, "'ftp://host/a', which is not safe"),
+}
+
+
+@pytest.mark.parametrize("case", REDIRECTS)
+def test_redirects_that_lead_nowhere_are_named(tmp_path, case):
+    pages, words = REDIRECTS[case]
+    with serving(**pages) as (address, asked), pytest.raises(OSError, match=words):
+        fetch_file(f"{address}/a", tmp_path / "rows.zip", check=check)
+    assert len(asked) <= 11
+    assert left_in(tmp_path) == []
+
+
+def test_a_redirect_is_followed_whatever_comes_beside_it(tmp_path):
+    with serving(a=("to", b"/b"), b=("well", GOOD)) as (address, _):
+        fetch_file(f"{address}/a", tmp_path / "rows.zip", check=check)
+    assert left_in(tmp_path) == [tmp_path / "rows.zip"]
+
+
+@pytest.mark.parametrize("limit", ["size_limit", "time_limit"])
+def test_limits_are_positive_numbers(tmp_path, limit):
+    for value, error in ((0, ValueError), (float("nan"), ValueError), ("9", TypeError)):
+        with pytest.raises(error, match=f"{limit}={value!r} must be a positive number"):
+            fetch_file("http://127.0.0.1:9/rows", tmp_path / "rows", **{limit: value})
 
 
 @pytest.mark.parametrize("how", ["truncated", "chunks_without_end", "stalled"])
@@ -123,7 +180,7 @@ def test_what_a_killed_process_left_is_discarded(tmp_path):
     for folder in (old, young):
         folder.mkdir()
         (folder / "rows.zip").write_bytes(GOOD[:50])
-    yesterday = time.time() - 2 * download.DAY
+    yesterday = time.time() - 2 * DAY
     os.utime(old, (yesterday, yesterday))
     with serving(rows=("well", GOOD)) as (address, _):
         fetch_file(f"{address}/rows", tmp_path / "rows.zip", check=check)

@@ -20,6 +20,7 @@ from scipy.signal import resample_poly
 
 from mixup_tab._extras import import_extra
 from mixup_tab.audio.waveforms import allocate, check_count, samples_in, to_int16
+from mixup_tab.datasets.download import check_limit
 
 _FILES_PER_TASK = 64
 # Streamed WAV files carry such sizes or larger ones, because the real one was not known yet.
@@ -28,6 +29,7 @@ _UNKNOWN_FRAMES = 2**40  # libsndfile gives a larger number
 # What libsndfile notes about the sizes of WAV and AIFF, and about the last page of OGG.
 _SIZES = re.compile(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", re.MULTILINE)
 _NO_LAST_PAGE = re.compile("Last page lacks|File ended unexpectedly")
+_FASTEST = 1_000_000  # samples per second; files of a damaged or hostile header state more
 # Largest product of the two (reduced) rates whose resampling kernel fits in memory.
 _LARGEST_KERNEL = 10_000_000
 
@@ -81,6 +83,7 @@ def read_clip(
     sample_rate: int = 16_000,
     seconds: float | None = 1.0,
     align: str = "center",
+    size_limit: float = 2**30,
 ) -> np.ndarray:
     """Read an audio file as a waveform of one channel.
 
@@ -98,6 +101,10 @@ def read_clip(
         Length of the result; None keeps the whole clip.
     align : {"center", "start"}, default="center"
         Which part of a longer clip is kept, and where a shorter one lies in the padding.
+    size_limit : float, default=2**30
+        Largest size in bytes of the sound in memory, four for each sample of each channel.
+        What would take more is refused before it is read: a small file may hold hours of
+        silence. The default is enough for 90 minutes of stereo sound at 48,000 Hz.
 
     Returns
     -------
@@ -107,8 +114,9 @@ def read_clip(
     Raises
     ------
     ClipError
-        If the file is missing, unreadable, empty, not audio, truncated, without samples, or
-        holds values that are not finite.
+        If the file is missing, unreadable, empty, not audio, truncated, without samples, larger
+        than ``size_limit``, states more than a million samples per second, or holds values
+        that are not finite.
     TypeError, ValueError
         If a parameter is wrong.
     ImportError
@@ -125,8 +133,9 @@ def read_clip(
     ((16000,), 0.0, 0.5)
     """
     _check_clip_params(sample_rate, seconds, align)
+    check_limit("size_limit", size_limit)
     name, file = _open(source)
-    channels, rate = _read(name, file, seconds, align)
+    channels, rate = _read(name, file, sample_rate, seconds, align, size_limit)
     samples = _one_channel(name, channels)
     if rate != sample_rate:
         samples = _resample(samples, rate, sample_rate)
@@ -145,6 +154,7 @@ def read_clips(
     on_error: str = "raise",
     n_jobs: int | None = None,
     progress: Callable[[int], None] | None = None,
+    size_limit: float = 2**30,
 ) -> Clips:
     """Read audio files into one array.
 
@@ -162,6 +172,9 @@ def read_clips(
         Threads that read; None means 1, −1 means one per core.
     progress : callable or None, default=None
         Called with the number of files read since the last call.
+    size_limit : float, default=2**30
+        Largest size in bytes of one clip in memory, as in
+        :func:`~mixup_tab.audio.read_clip`.
 
     Returns
     -------
@@ -188,6 +201,7 @@ def read_clips(
     check_reading_params(sample_rate, seconds, align, dtype, on_error)
     paths = check_paths(paths)
     options = {"sample_rate": sample_rate, "seconds": seconds, "align": align}
+    options["size_limit"] = size_limit
     waveforms, bad = read_all(paths, options, dtype, n_jobs, progress)
     if bad and on_error == "raise":
         remedy = "Remove or replace them, or use on_error='skip' to leave them out."
@@ -224,7 +238,12 @@ def _open(source: Any) -> tuple[str, str | BinaryIO]:
 
 
 def _read(
-    name: str, file: str | BinaryIO, seconds: float | None, align: str
+    name: str,
+    file: str | BinaryIO,
+    new_rate: int,
+    seconds: float | None,
+    align: str,
+    size_limit: float,
 ) -> tuple[np.ndarray, int]:
     """Return the needed part of a file, shape (frames, channels), and its sample rate."""
     soundfile = import_extra("soundfile", "speech")
@@ -235,6 +254,7 @@ def _read(
             _check_complete(name, sound)
             rate, frames = sound.samplerate, sound.frames
             needed = frames if seconds is None else min(ceil(seconds * rate), frames)
+            _check_size(name, needed, sound, new_rate, size_limit)
             start = (frames - needed) // 2 if align == "center" else 0
             if start:
                 sound.seek(start)
@@ -259,6 +279,19 @@ def _check_complete(name: str, sound: Any) -> None:
         raise ClipError(name, "holds no samples")
     if sound.frames > _UNKNOWN_FRAMES:
         raise ClipError(name, "is a stream that does not state its length: save it again")
+
+
+def _check_size(name: str, frames: int, sound: Any, new_rate: int, size_limit: float) -> None:
+    """Raise ClipError if reading or converting so many frames takes too much memory."""
+    if sound.samplerate > _FASTEST:
+        raise ClipError(name, f"states {sound.samplerate:,} samples per second: it is damaged")
+    size = 4 * max(frames * sound.channels, frames * new_rate // sound.samplerate)
+    if size > size_limit:
+        raise ClipError(
+            name,
+            f"takes {size:,} bytes in memory, and the limit is size_limit={size_limit:,}. Read "
+            "fewer seconds, or raise the limit if you trust the file",
+        )
 
 
 def _why_not(file: str | BinaryIO, error: Exception) -> str:

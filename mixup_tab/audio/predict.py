@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from mixup_tab._extras import import_extra
-from mixup_tab._files import check_writable
+from mixup_tab._files import check_writable, explained
 from mixup_tab._terminal import list_skipped
 from mixup_tab.audio.files import ClipError, check_on_error, read_clip, read_clips
 from mixup_tab.audio.saving import load_speech_model
@@ -197,8 +197,14 @@ def _open_output(output: Path | None, stdout: TextIO | None) -> Iterator[TextIO]
         return
     check_writable(output)
     _check_replaceable(output)
-    with output.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        yield file
+    with explained(output):
+        try:
+            with output.open("w", encoding="utf-8", errors="surrogateescape", newline="") as f:
+                yield f
+        except OSError:  # such as a full disk: half a line would look like a whole one
+            if output.is_file():
+                os.truncate(output, output.read_bytes().rfind(b"\n") + 1)
+            raise
 
 
 def _check_replaceable(output: Path) -> None:

@@ -18,11 +18,12 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from mixup_tab._extras import import_extra
+from mixup_tab._files import new_folder
 from mixup_tab.audio.files import read_clip
 from mixup_tab.audio.folders import LISTS, as_bunch, below, load_audio_folder, read_list
 from mixup_tab.audio.waveforms import to_int16
 from mixup_tab.datasets.archives import untar
-from mixup_tab.datasets.download import fetch_file, new_folder
+from mixup_tab.datasets.download import fetch_file
 from mixup_tab.datasets.home import facts, get_data_home
 
 VERSIONS = ("v0.01", "v0.02")
@@ -34,6 +35,8 @@ _SPEAKER = r"([^/]+)_nohash_\d+"
 _RATE = 16_000
 # Each recording of noise is cut in three, so that subsets share no noise.
 _STRETCHES = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
+_SIZE_LIMIT = 6e9  # the sets unpack to 3.5 GB at most
+_TIME_LIMIT = 14_400.0
 _SHORTEST = 11  # seconds: one for the shortest stretch, and one to spare
 # Its multiples modulo 1 are spread evenly over (0, 1): the volumes.
 _GOLDEN = (5**0.5 - 1) / 2
@@ -89,6 +92,8 @@ def fetch_speech_commands(
     data_home: str | os.PathLike | None = None,
     download_if_missing: bool = True,
     on_error: str = "raise",
+    size_limit: float = _SIZE_LIMIT,
+    time_limit: float = _TIME_LIMIT,
 ) -> Bunch:
     """Return Google's Speech Commands, downloaded on first use, with their official split.
 
@@ -110,6 +115,10 @@ def fetch_speech_commands(
         False raises OSError instead of downloading.
     on_error : {"raise", "skip"}, default="raise"
         As in :func:`~mixup_tab.audio.load_audio_folder`.
+    size_limit : float, default=6e9
+        Largest size in bytes of the archive file, and of what it unpacks to.
+    time_limit : float, default=14_400.0
+        Longest time of a download in seconds: four hours.
 
     Returns
     -------
@@ -161,7 +170,8 @@ def fetch_speech_commands(
     """
     words = _words(version, task)
     card = sound_cards()[f"speech-commands-{version}"]
-    tree = _tree(version, card, get_data_home(data_home), download_if_missing)
+    limits = {"size_limit": size_limit, "time_limit": time_limit}
+    tree = _tree(version, card, get_data_home(data_home), download_if_missing, limits)
     clips = load_audio_folder(tree, speaker=_SPEAKER, on_error=on_error)
     _check_complete(tree, clips, {*words, *(card.labels if task == 12 else ())})
     spoken = clips.frame[clips.frame["label"].isin(words)]
@@ -192,15 +202,27 @@ def _words(version: str, task: int | None) -> tuple[str, ...]:
     return tasks[task]
 
 
-def _tree(version: str, card: SoundCard, home: Path, download_if_missing: bool) -> Path:
+def _tree(
+    version: str,
+    card: SoundCard,
+    home: Path,
+    download_if_missing: bool,
+    limits: dict[str, float],
+) -> Path:
     """Return the unpacked folder, downloading it if necessary."""
     name = f"speech_commands_{version}"
     folder, archive = home / "SpeechCommands" / name, home / f"{name}.tar.gz"
     if folder.is_dir():
         return folder
-    fetch_file(card.url, archive, sha256=card.sha256, download_if_missing=download_if_missing)
+    fetch_file(
+        card.url,
+        archive,
+        sha256=card.sha256,
+        download_if_missing=download_if_missing,
+        **limits,
+    )
     try:
-        untar(archive, folder)
+        untar(archive, folder, limits["size_limit"])
     except ValueError as error:
         raise ValueError(f"{archive}: {error}. Delete it and fetch again.") from error
     return folder

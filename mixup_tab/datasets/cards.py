@@ -59,6 +59,11 @@ class UciCard:
         return [name for name in kept if name != self.target]
 
     @property
+    def size_limit(self) -> int:
+        """Bytes that its files cannot exceed: several times what such a table takes."""
+        return 2**20 + 64 * self.rows * len(self.columns)
+
+    @property
     def page(self) -> str:
         """Address of the set's page."""
         return PAGE.format(self.uci)

@@ -9,9 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import Bunch
 
+from mixup_tab.datasets.archives import check_size
+from mixup_tab.datasets.download import check_limit
+
 _SITE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 _SHAPE = (3, 32, 32)
 _PIXELS = 3 * 32 * 32
+_SIZE_LIMIT = 200_000_000  # both sets have 184 million bytes
 
 
 class _Layout(NamedTuple):
@@ -39,7 +43,11 @@ _LAYOUTS = {
 
 
 def load_cifar(
-    folder: str | os.PathLike, name: str = "cifar10", *, dtype: str = "float32"
+    folder: str | os.PathLike,
+    name: str = "cifar10",
+    *,
+    dtype: str = "float32",
+    size_limit: float = _SIZE_LIMIT,
 ) -> Bunch:
     r"""Return the images and labels of CIFAR-10 or CIFAR-100.
 
@@ -56,6 +64,8 @@ def load_cifar(
     dtype : {"float32", "int16"}, default="float32"
         "float32" gives values in [0, 1]. "int16" gives integers from 0 to 255, in half of the
         memory, for a :class:`~mixup_tab.nets.PreparedNet`.
+    size_limit : float, default=200_000_000
+        Largest size in bytes of all files together; the sets have 184 million.
 
     Returns
     -------
@@ -70,8 +80,8 @@ def load_cifar(
     Raises
     ------
     ValueError
-        If a file is missing, truncated or holds a label without a name, or if ``name`` or
-        ``dtype`` is unknown.
+        If a file is missing, truncated or holds a label without a name, the files are too
+        large, or ``name`` or ``dtype`` is unknown.
 
     Notes
     -----
@@ -96,6 +106,7 @@ def load_cifar(
         raise ValueError(f"dtype={dtype!r} must be 'float32' or 'int16'.")
     layout = _LAYOUTS[name]
     home = _find_home(folder, layout)
+    _check_sizes(home, layout, size_limit)
     names = _read_names(home / layout.names)
     parts = {"train": layout.train, "test": (layout.test,)}
     bunch = Bunch(target_names=names.tolist())
@@ -122,6 +133,15 @@ def _find_home(folder: str | os.PathLike, layout: _Layout) -> Path:
             f"version from {_SITE} and give its folder, {layout.folder}."
         )
     return home
+
+
+def _check_sizes(home: Path, layout: _Layout, size_limit: float) -> None:
+    check_limit("size_limit", size_limit)
+    files = (*layout.train, layout.test, layout.names)
+    try:
+        check_size("its content", sum((home / f).stat().st_size for f in files), size_limit)
+    except ValueError as error:
+        raise ValueError(f"folder={str(home)!r} is too large: {error}.") from None
 
 
 def _read_names(path: Path) -> np.ndarray:

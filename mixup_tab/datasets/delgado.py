@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from mixup_tab.datasets.archives import count_members, untar
+from mixup_tab.datasets.archives import check_size, count_members, read_gzip, untar
 from mixup_tab.datasets.download import fetch_file
 from mixup_tab.datasets.home import check_name, facts, get_data_home
 from mixup_tab.datasets.tables import ENDING, TARGET, plain_names, read_plain, to_bunch
@@ -52,6 +52,8 @@ def fetch_delgado(
     download_if_missing: bool = True,
     return_X_y: bool = False,
     as_frame: bool = False,
+    size_limit: float = 2**31,
+    time_limit: float = 3600.0,
 ) -> Bunch | tuple:
     """Return a data set of the 121-set study in its numeric form, with its partitions.
 
@@ -69,6 +71,10 @@ def fetch_delgado(
         True returns ``(data, target)``.
     as_frame : bool, default=False
         True returns a DataFrame and a Series.
+    size_limit : float, default=2**31
+        Largest size in bytes of the archive file, and of what it unpacks to.
+    time_limit : float, default=3600.0
+        Longest time of a download in seconds.
 
     Returns
     -------
@@ -92,7 +98,7 @@ def fetch_delgado(
     Raises
     ------
     ValueError
-        If the name is unknown or files cannot be read.
+        If the name is unknown, or files cannot be read or are too large.
     OSError
         If the set is missing and cannot be downloaded; says which file to save where.
 
@@ -106,9 +112,11 @@ def fetch_delgado(
         name, {*list_delgado(home), *list_delgado()}, "mixup_tab.datasets.list_delgado()"
     )
     if name in _in_tables(home):
-        frame, partitions = _from_tables(home, name)
+        frame, partitions = _from_tables(home, name, size_limit)
     else:
-        frame, partitions = _from_archive(home, name, download_if_missing)
+        limits = {"size_limit": size_limit, "time_limit": time_limit}
+        frame, partitions = _from_archive(home, name, download_if_missing, limits)
+    _check_partitions(name, partitions, len(frame))
     folds = "the test file" if partitions.two_files else "the study's four draws"
     return to_bunch(
         frame,
@@ -174,18 +182,24 @@ def _in_tables(home: Path) -> set[str]:
     return set(plain_names(home / "delgado121")) & set(plain_names(home / "folds"))
 
 
-def _from_tables(home: Path, name: str) -> tuple[pd.DataFrame, Partitions]:
-    frame = read_plain(home / "delgado121" / f"{name}{ENDING}")
+def _from_tables(home: Path, name: str, size_limit: float) -> tuple[pd.DataFrame, Partitions]:
+    frame = _numeric(read_plain(home / "delgado121" / f"{name}{ENDING}", (), size_limit))
     path = home / "folds" / f"{name}{ENDING}"
-    table = pd.read_csv(path)
-    if len(table) != len(frame):
+    try:
+        table = pd.read_csv(io.BytesIO(read_gzip(path, size_limit)))
+        if len(table) != len(frame):
+            raise ValueError(f"it has {len(table)} rows and the data {len(frame)}")
+        return frame, _partitions(table.astype({"row": "int64"}))
+    except (ValueError, KeyError, OverflowError) as error:
         raise ValueError(
-            f"{path} has {len(table)} rows and the data {len(frame)}. Use files that belong "
-            "together."
-        )
+            f"{path} is not as it should be: {error}. Use files that belong together."
+        ) from error
+
+
+def _partitions(table: pd.DataFrame) -> Partitions:
     two_files = bool((table["file"] != "all").any())
     folds = [_split(table, column, "test") for column in (("file",) if two_files else FOLDS)]
-    return _numeric(frame), Partitions(_split(table, "tune", "valid"), folds, two_files)
+    return Partitions(_split(table, "tune", "valid"), folds, two_files)
 
 
 def _split(table: pd.DataFrame, column: str, held_out: str) -> Split:
@@ -211,30 +225,42 @@ def _place(member: str) -> str | None:
     return tail if _NEEDED.fullmatch(tail) else None
 
 
-def _check_archive(path: Path) -> None:
-    if not count_members(path, _place):
-        raise ValueError("it holds no data set of the study")
+def _check_partitions(name: str, partitions: Partitions, rows: int) -> None:
+    """Raise ValueError if a partition is empty or names rows that are not there."""
+    for part in (part for split in (partitions.tune, *partitions.folds) for part in split):
+        if not len(part) or part.min() < 0 or part.max() >= rows:
+            raise ValueError(
+                f"The partitions of {name} do not fit its {rows} rows. Replace its files."
+            )
 
 
 def _from_archive(
-    home: Path, name: str, download_if_missing: bool
+    home: Path, name: str, download_if_missing: bool, limits: dict[str, float]
 ) -> tuple[pd.DataFrame, Partitions]:
     folder = _unpacked(home) / name
     archive = home / "delgado" / "data.tar.gz"
+
+    def check(path: Path) -> None:
+        if not count_members(path, limits["size_limit"], _place):
+            raise ValueError("it holds no data set of the study")
+
     if not folder.is_dir():
-        fetch_file(URL, archive, check=_check_archive, download_if_missing=download_if_missing)
+        fetch_file(URL, archive, check=check, download_if_missing=download_if_missing, **limits)
     try:
         if not folder.parent.is_dir():
-            untar(archive, folder.parent, _place)
-        return _read_folder(folder)
-    except (OSError, ValueError, KeyError) as error:
+            untar(archive, folder.parent, limits["size_limit"], _place)
+        return _read_folder(folder, limits["size_limit"])
+    # Of what is not numbers, pandas and NumPy make several kinds.
+    except (FileNotFoundError, ValueError, LookupError, OverflowError, TypeError) as error:
         raise ValueError(
             f"{folder} is not as in the study's archive ({error}). Delete {folder.parent} and "
             f"{archive}, and fetch again."
         ) from error
 
 
-def _read_folder(folder: Path) -> tuple[pd.DataFrame, Partitions]:
+def _read_folder(folder: Path, size_limit: float) -> tuple[pd.DataFrame, Partitions]:
+    size = sum(path.stat().st_size for path in folder.glob("*.dat"))
+    check_size("its content", size, size_limit)
     whole = folder / f"{folder.name}_R.dat"
     two = [folder / f"{folder.name}_{part}_R.dat" for part in ("train", "test")]
     frames = [

@@ -1,37 +1,53 @@
-"""Files and folders that appear complete and verified, or not at all."""
+"""Downloads that appear complete and verified, or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
-import shutil
+import queue
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from itertools import chain
+from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mixup_tab._extras import import_extra
+from mixup_tab._files import discard_old, explained, is_full
 
 TIMEOUT = 60.0  # seconds without a single byte
-DAY = 86_400.0
+_MOST_REDIRECTS = 10
+_LATER = "Try again later"
 _CHUNK = 1 << 16
 _WHOLE_FILE, _NOTHING_LEFT = 200, 416  # answers to a request for the rest of a file
 
 Check = Callable[[Path], object]
 
 
+class _Stopped(OSError):
+    """A download that was ended here; ``remedy`` is what to do about it."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason)
+        self.remedy = remedy
+
+
 def fetch_file(
     url: str,
     path: Path,
     *,
+    size_limit: float,
+    time_limit: float,
     check: Check | None = None,
     sha256: str | None = None,
     download_if_missing: bool = True,
 ) -> None:
     """Download a file unless it exists; verify its checksum either way.
 
+    The file may have ``size_limit`` bytes, and the download take ``time_limit`` seconds.
     ``check`` gets the path of the downloaded file and raises ValueError if it is unusable.
     Missing parent folders are made.
 
@@ -39,6 +55,8 @@ def fetch_file(
     which file to save where. Only a broken download of known ``sha256`` leaves something,
     ``<name>.part``, which the next call continues if the server can.
     """
+    check_limit("size_limit", size_limit)
+    check_limit("time_limit", time_limit)
     if path.is_file():
         return _check_existing(path, sha256)
     by_hand = f"download {url} yourself and save it as {path}"
@@ -47,20 +65,30 @@ def fetch_file(
             f"{path} does not exist and download_if_missing=False. Allow the download, or "
             f"{by_hand}."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    discard_old(path.parent)
-    with _partial_file(path, resumable=sha256 is not None) as partial:
-        if path.is_file():
-            return None  # another process was faster
-        try:
-            _download(url, partial)
-            _verify(partial, sha256, check)
-        except (OSError, ValueError) as error:
-            raise OSError(
-                f"{path.name} could not be downloaded from {url}: {_reason(error)}. Try again "
-                f"later{_what_remains(partial, sha256)}, or {by_hand}."
-            ) from error
-        os.replace(partial, path)
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        discard_old(path.parent)
+        with _partial_file(path, resumable=sha256 is not None) as partial:
+            if path.is_file():
+                return None  # another process was faster
+            try:
+                _download(url, partial, size_limit, time_limit)
+                _verify(partial, sha256, check)
+            except (OSError, ValueError) as error:
+                reason, remedy = _explain(error)
+                raise OSError(
+                    f"{path.name} could not be downloaded from {url}: {reason}. "
+                    f"{remedy}{_what_remains(partial, sha256)}, or {by_hand}."
+                ) from error
+            os.replace(partial, path)
+
+
+def check_limit(name: str, limit: float) -> None:
+    """Raise TypeError or ValueError unless a limit is a positive number."""
+    if not isinstance(limit, Real) or isinstance(limit, bool):
+        raise TypeError(f"{name}={limit!r} must be a positive number.")
+    if not limit > 0:
+        raise ValueError(f"{name}={limit!r} must be a positive number.")
 
 
 @contextlib.contextmanager
@@ -79,25 +107,98 @@ def _partial_file(path: Path, resumable: bool) -> Iterator[Path]:
                 lock.unlink()
 
 
-def _download(url: str, path: Path) -> None:
+def _download(url: str, path: Path, size_limit: float, time_limit: float) -> None:
     """Download a file, or the rest of one whose beginning exists."""
-    requests = import_extra("requests", "data")
+    import_extra("requests", "data")  # before anything is written
     with contextlib.ExitStack() as opened:
         file = opened.enter_context(open(path, "ab"))
         # Uncompressed in transit, so that the size so far says where to continue.
         headers = {"Accept-Encoding": "identity"}
         if file.tell():
             headers["Range"] = f"bytes={file.tell()}-"
-        response = opened.enter_context(
-            requests.get(url, headers=headers, stream=True, timeout=TIMEOUT)
-        )
-        if response.status_code == _NOTHING_LEFT and file.tell():
+        parts = opened.enter_context(contextlib.closing(_stream(url, headers, time_limit)))
+        answer = next(parts)
+        if answer.status_code == _NOTHING_LEFT and file.tell():
             return
-        response.raise_for_status()
-        if response.status_code == _WHOLE_FILE:
+        answer.raise_for_status()
+        if answer.status_code == _WHOLE_FILE:
             file.truncate(0)  # the server sends all of it, whatever the request
-        for chunk in response.iter_content(_CHUNK):
+        stated = answer.headers.get("Content-Length", "")
+        _check_size(file, int(stated) if stated.isdecimal() else 0, size_limit)
+        for chunk in parts:
+            _check_size(file, len(chunk), size_limit)
             file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _check_size(file: BinaryIO, more: int, size_limit: float) -> None:
+    size = file.tell() + more
+    if size > size_limit:
+        file.truncate(0)  # not worth continuing
+        raise _Stopped(
+            f"it has {size:,} bytes or more, and the limit is size_limit={size_limit:,}",
+            "Raise the limit if you trust the server",
+        )
+
+
+def _stream(url: str, headers: dict[str, str], time_limit: float) -> Generator[Any]:
+    """Yield the server's answer, then what it sends.
+
+    A thread of its own reads, because a server that sends byte by byte, even its headers, never
+    meets the time limits of requests. It ends with the answer, or soon after this does.
+    """
+    parts: queue.Queue[Any] = queue.Queue(maxsize=8)
+    stopped = threading.Event()
+
+    def read() -> None:
+        try:
+            with _ask(url, headers) as answer:
+                for part in chain([answer], answer.iter_content(_CHUNK), [None]):
+                    parts.put(part)
+                    if stopped.is_set():
+                        return
+        except BaseException as error:
+            parts.put(error)
+
+    deadline = time.monotonic() + time_limit
+    threading.Thread(target=read, daemon=True).start()
+    try:
+        while (part := parts.get(timeout=max(deadline - time.monotonic(), 0))) is not None:
+            if isinstance(part, BaseException):
+                raise part
+            yield part
+    except queue.Empty:
+        raise _Stopped(
+            f"it took longer than time_limit={time_limit:g} seconds", "Raise the limit"
+        ) from None
+    finally:
+        stopped.set()
+        with contextlib.suppress(queue.Empty):
+            while True:  # the thread may wait for room
+                parts.get_nowait()
+
+
+def _ask(url: str, headers: dict[str, str]) -> Any:
+    """Return the answer of the server that a chain of redirects ends at."""
+    requests = import_extra("requests", "data")
+    visited = [url]
+    while len(visited) <= _MOST_REDIRECTS:
+        with requests.Session() as session:
+            # Redirects are followed here: requests would read all that comes with one.
+            session.get_redirect_target = lambda answer: None
+            answer = session.get(url, headers=headers, stream=True, timeout=TIMEOUT)
+        target = requests.Session.get_redirect_target(session, answer)
+        if target is None:
+            return answer
+        answer.close()
+        old, url = url, requests.compat.urljoin(url, target)
+        if not url.startswith(("https:", "http:")[: 1 + old.startswith("http:")]):
+            raise _Stopped(f"it redirects to {url!r}, which is not safe", _LATER)
+        if url in visited:
+            raise _Stopped(f"it redirects in a circle, to {url} again", _LATER)
+        visited.append(url)
+    raise _Stopped(f"it redirects more than {_MOST_REDIRECTS} times, to {url} at last", _LATER)
 
 
 def _verify(partial: Path, sha256: str | None, check: Check | None) -> None:
@@ -138,41 +239,22 @@ def _check_sum(path: Path, sha256: str | None) -> None:
         raise ValueError(f"its sha256 is {found} and should be {sha256}")
 
 
-def _reason(error: Any) -> str:
-    """Explain a failed download in plain words."""
+def _explain(error: Any) -> tuple[str, str]:
+    """Return why a download failed, and what to do, in plain words."""
     exceptions = import_extra("requests", "data").exceptions
+    if isinstance(error, _Stopped):
+        return str(error), error.remedy
+    if isinstance(error, OSError) and is_full(error):
+        return f"there is no room for it ({error.strerror})", "Make room and try again"
     if isinstance(error, exceptions.HTTPError):
-        return f"the server answered {error.response.status_code} {error.response.reason}"
+        code = error.response.status_code
+        return f"the server answered {code} {error.response.reason}", _LATER
     if isinstance(error, exceptions.Timeout) or "timed out" in str(error):
-        return f"the server sent nothing for {TIMEOUT:g} seconds"
+        return f"the server sent nothing for {TIMEOUT:g} seconds", _LATER
     if isinstance(error, exceptions.ChunkedEncodingError):
-        return "the server closed the connection before the end of the file"
+        return "the server closed the connection before the end of the file", _LATER
+    if isinstance(error, exceptions.SSLError):
+        return f"the server's certificate cannot be verified ({error})", _LATER
     if isinstance(error, exceptions.ConnectionError):
-        return "there is no connection to the server"
-    return str(error)
-
-
-@contextlib.contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder that is moved to its place when the block has succeeded.
-
-    If the folder exists by then, because another process was faster, that one stays.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    discard_old(folder.parent)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".partial-") as partial:
-        new = Path(partial, folder.name)
-        new.mkdir()
-        yield new
-        try:
-            os.replace(new, folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
-
-
-def discard_old(folder: Path) -> None:
-    """Remove what killed processes left; younger folders may still be in use."""
-    for partial in folder.glob(".partial-*"):
-        if time.time() - partial.stat().st_mtime > DAY:
-            shutil.rmtree(partial, ignore_errors=True)
+        return "there is no connection to the server", _LATER
+    return str(error), _LATER

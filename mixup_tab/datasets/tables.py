@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,11 @@ from typing import Any
 import pandas as pd
 from sklearn.utils import Bunch
 
+from mixup_tab.datasets.archives import SIZE_LIMIT, check_size, read_gzip
 from mixup_tab.datasets.cards import Files, UciCard
 
 ENDING = ".csv.gz"
+_PER_COLUMN = 1000  # bytes that pandas needs for a column without rows
 TARGET = "target"
 
 
@@ -22,25 +23,30 @@ def plain_names(folder: Path) -> list[str]:
     return sorted(path.name.removesuffix(ENDING) for path in folder.glob(f"*{ENDING}"))
 
 
-def read_plain(path: Path, text: Iterable[str] = ()) -> pd.DataFrame:
+def read_plain(
+    path: Path, text: Iterable[str] = (), size_limit: float = SIZE_LIMIT
+) -> pd.DataFrame:
     """Read a table with a header and the last column ``target``; only empty cells are missing.
 
     Columns in ``text`` hold text even if they look like numbers; text columns other than the
     target become pandas categories. Raises ValueError if the file cannot be read, or its last
-    column is not a complete ``target``.
+    column is not a complete ``target``, or it has more than ``size_limit`` bytes.
     """
     try:
+        content = read_gzip(path, size_limit)
+        columns = content.count(b",", 0, content.find(b"\n"))
+        check_size("a table of so many columns", _PER_COLUMN * columns, size_limit)
         # "None" and "NA" are values in some tables.
         frame = pd.read_csv(
-            path,
+            io.BytesIO(content),
             keep_default_na=False,
             na_values=[""],
             low_memory=False,
             dtype=dict.fromkeys(text, str),
         )
-    except (zlib.error, EOFError, OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise ValueError(
-            f"{path} is not a complete gzip file of comma-separated values ({error}). Replace "
+            f"{path} cannot be read as a gzip file of comma-separated values: {error}. Replace "
             "or delete it."
         ) from error
     if frame.columns[-1] != TARGET or frame[TARGET].isna().any():

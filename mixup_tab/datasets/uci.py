@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 from sklearn.utils import Bunch
 
-from mixup_tab.datasets.archives import read_members
+from mixup_tab.datasets.archives import SIZE_LIMIT, read_members
 from mixup_tab.datasets.cards import UciCard, cards
-from mixup_tab.datasets.download import fetch_file
+from mixup_tab.datasets.download import check_limit, fetch_file
 from mixup_tab.datasets.home import check_name, get_data_home
 from mixup_tab.datasets.tables import (
     ENDING,
@@ -30,6 +30,8 @@ def fetch_uci(
     download_if_missing: bool = True,
     return_X_y: bool = False,
     as_frame: bool = True,
+    size_limit: float | None = None,
+    time_limit: float = 600.0,
 ) -> Bunch | tuple:
     """Return a data set of the UCI archive, downloaded on first use.
 
@@ -48,6 +50,12 @@ def fetch_uci(
         True returns ``(data, target)``.
     as_frame : bool, default=True
         False returns arrays: numeric if all features are numbers, else of objects.
+    size_limit : float or None, default=None
+        Largest size in bytes of the archive file, and of what is read from it or from a plain
+        file; more is refused before it is read. None: 256 MiB, and for what is read from an
+        archive 1 MiB and 64 bytes for each cell of the table.
+    time_limit : float, default=600.0
+        Longest time of a download in seconds.
 
     Returns
     -------
@@ -74,7 +82,7 @@ def fetch_uci(
     Raises
     ------
     ValueError
-        If the name is unknown, or a file does not hold what its card says.
+        If the name is unknown, or a file is too large or does not hold what its card says.
     OSError
         If the set is missing and cannot be downloaded; says which file to save where.
 
@@ -84,15 +92,17 @@ def fetch_uci(
     the archive publishes none. Such a file must still be a complete zip file, which carries
     checksums of its members, with as many rows as the card says.
     """
+    if size_limit is not None:
+        check_limit("size_limit", size_limit)
     home = get_data_home(data_home)
     known = cards()
     plain = home / f"{name}{ENDING}"
     check_name(name, {*known, *plain_names(home)}, "mixup_tab.datasets.list_uci(data_home)")
     card = known.get(name)
     if card is None or plain.is_file():
-        frame = read_plain(plain, _text_columns(card))
+        frame = read_plain(plain, _text_columns(card), size_limit or SIZE_LIMIT)
     else:
-        frame = _from_archive(card, home, download_if_missing)
+        frame = _from_archive(card, home, download_if_missing, size_limit, time_limit)
     return to_bunch(
         frame,
         task=card.task if card else _task(frame),
@@ -111,16 +121,25 @@ def _text_columns(card: UciCard | None) -> list[str]:
     return [TARGET if name == card.target else name for name in text]
 
 
-def _from_archive(card: UciCard, home: Path, download_if_missing: bool) -> pd.DataFrame:
+def _from_archive(
+    card: UciCard,
+    home: Path,
+    download_if_missing: bool,
+    size_limit: float | None,
+    time_limit: float,
+) -> pd.DataFrame:
     path, files = archive_path(card, home), card.files
 
     def read(file: Path) -> pd.DataFrame:
-        return read_table(card, read_members(file, files.members + files.label_members))
+        wanted = files.members + files.label_members
+        return read_table(card, read_members(file, wanted, size_limit or card.size_limit))
 
     # Read to check: an unreadable download is not kept.
     fetch_file(
         card.url,
         path,
+        size_limit=size_limit or SIZE_LIMIT,
+        time_limit=time_limit,
         check=read,
         sha256=card.sha256,
         download_if_missing=download_if_missing,
@@ -136,13 +155,17 @@ def archive_path(card: UciCard, home: Path) -> Path:
     return home / "uci" / str(card.uci) / card.url.rsplit("/", 1)[-1]
 
 
-def list_uci(data_home: str | os.PathLike | None = None) -> pd.DataFrame:
+def list_uci(
+    data_home: str | os.PathLike | None = None, *, size_limit: float = SIZE_LIMIT
+) -> pd.DataFrame:
     """Return the data sets that :func:`fetch_uci` knows by name.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
         See :func:`~mixup_tab.datasets.get_data_home`.
+    size_limit : float, default=2**28
+        Largest size in bytes of a plain file.
 
     Returns
     -------
@@ -162,7 +185,7 @@ def list_uci(data_home: str | os.PathLike | None = None) -> pd.DataFrame:
         _row(card, card.name in plain or archive_path(card, home).is_file())
         for card in known.values()
     ]
-    rows += [_plain_row(home, name) for name in plain if name not in known]
+    rows += [_plain_row(home, name, size_limit) for name in plain if name not in known]
     table = pd.DataFrame(rows).astype({"classes": "Int64", "uci": "Int64"})
     return table.sort_values("name", ignore_index=True)
 
@@ -174,8 +197,8 @@ def _row(card: UciCard, local: bool) -> dict[str, Any]:
     return {name: getattr(card, name) for name in names} | {"local": local}
 
 
-def _plain_row(home: Path, name: str) -> dict[str, Any]:
-    frame = read_plain(home / f"{name}{ENDING}")
+def _plain_row(home: Path, name: str, size_limit: float) -> dict[str, Any]:
+    frame = read_plain(home / f"{name}{ENDING}", (), size_limit)
     task = _task(frame)
     return {
         "name": name,
