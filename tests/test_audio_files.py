@@ -180,6 +180,43 @@ def test_streams_of_unknown_length():
         np.testing.assert_array_equal(read_clip(bytes(wav)), read_clip(content(sine())))
 
 
+def with_bytes(data, place, new):
+    return data[:place] + new + data[place + len(new) :]
+
+
+SHORT_WAV, SHORT_FLAC = content(np.zeros(9_000)), content(np.zeros(9_000), kind="FLAC")
+# Small files that would take much memory, and how much is allowed.
+LARGE = {
+    "long": (content(np.zeros((9_000, 2))), 71_999, "72,000 bytes in memory"),
+    "states frames": (with_bytes(SHORT_FLAC, 21, b"\xf7"), 2**30, "120,.* bytes in memory"),
+    "slow": (content(np.zeros(20_000), 1, subtype="PCM_U8"), 2**30, "1,280,000,000 bytes in"),
+    "fast": (
+        with_bytes(SHORT_WAV, 24, (2**31 - 1).to_bytes(4, "little")),
+        2**30,
+        "states 2,147,483,647 samples per second",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_a_file_that_is_larger_than_it_looks_is_refused(case):
+    data, limit, words = LARGE[case]
+    with pytest.raises(ClipError, match=words):
+        read_clip(data, seconds=None, size_limit=limit)
+
+
+def test_the_limit_holds_for_what_is_read_and_can_be_raised(tmp_path):
+    data = content(np.zeros((9_000, 2)))
+    assert read_clip(data, seconds=None, size_limit=72_000).shape == (9_000,)
+    assert read_clip(data, seconds=SHORT, size_limit=8 * RATE * SHORT).shape == (160,)
+    with pytest.raises(ValueError, match=r"size_limit=-1 must be a positive number"):
+        read_clip(data, size_limit=-1)
+    path = tmp_path / "a.wav"
+    path.write_bytes(data)
+    clips = read_clips([path], seconds=SHORT, size_limit=999, on_error="skip")
+    assert "takes 1,280 bytes in memory, and the limit is size_limit=999" in clips.skipped[0][1]
+
+
 def test_the_error_survives_a_process_boundary():
     error = pickle.loads(pickle.dumps(ClipError("a.wav", "is empty")))
     assert (error.source, error.reason, str(error)) == ("a.wav", "is empty", "a.wav is empty.")

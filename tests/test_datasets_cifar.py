@@ -107,6 +107,20 @@ def test_a_label_without_a_name_is_refused(made):
         load_cifar(folder, name)
 
 
+def test_files_that_are_too_large_are_not_read(made):
+    name, folder, files, _ = made
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    assert load_cifar(folder, name, size_limit=size).target_names == NAMES[name]
+    with pytest.raises(
+        ValueError, match=rf"has {size:,} bytes or more, .*size_limit={size - 1:,}"
+    ):
+        load_cifar(folder, name, size_limit=size - 1)
+    with open(folder / next(iter(files)), "ab") as file:
+        file.truncate(10**12)  # takes no room
+    with pytest.raises(ValueError, match=r"size_limit=200,000,000\. Raise the limit if"):
+        load_cifar(folder, name)
+
+
 @pytest.mark.parametrize("wrong", [{"name": "cifar"}, {"dtype": "uint8"}])
 def test_an_unknown_choice_is_refused(tmp_path, wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))}='.*' must be"):

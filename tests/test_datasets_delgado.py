@@ -144,6 +144,24 @@ def test_a_set_that_the_archive_lacks_is_named(home):
         fetch_delgado("wine", data_home=home)
 
 
+def test_partitions_that_do_not_fit_the_rows_are_refused(tmp_path):
+    (tmp_path / "delgado").mkdir()
+    for number, rows in enumerate(("4 0 2 \n5 1 6 \n", "4 0 -2 \n5 1 3 \n", "4 \n")):
+        home = tmp_path / str(number)
+        (home / "delgado").mkdir(parents=True)
+        files = {**FILES, "data/iris/conxuntos.dat": rows}
+        (home / "delgado" / "data.tar.gz").write_bytes(packed(files))
+        with pytest.raises(ValueError, match="do not fit its 6 rows|not as in the study's"):
+            fetch_delgado("iris", data_home=home)
+
+
+def test_what_the_archive_unpacks_to_has_a_limit(home):
+    with pytest.raises(ValueError, match=r"its content has .* size_limit=1,024\. Raise"):
+        fetch_delgado("iris", data_home=home, size_limit=1024)
+    assert not (home / "delgado" / "sets").exists()
+    assert len(fetch_delgado("iris", data_home=home, size_limit=2**20).data) == 6
+
+
 def test_offline_it_says_which_file_to_put_where(tmp_path):
     with pytest.raises(OSError, match=r"data\.tar\.gz yourself and save it as") as caught:
         fetch_delgado("iris", data_home=tmp_path, download_if_missing=False)

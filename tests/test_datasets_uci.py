@@ -126,6 +126,32 @@ def test_an_archive_with_too_few_rows_is_not_kept(tmp_path, monkeypatch, iris_ro
 
 
 @pytest.mark.usefixtures("_any_archive")
+def test_an_archive_is_as_large_as_its_table_or_a_limit_is_raised(tmp_path, iris_rows):
+    path = uci.archive_path(CARDS["iris"], tmp_path)
+    archive(path, **{"iris.data": iris_rows + " " * 2_000_000})
+    with pytest.raises(ValueError, match=r"'iris.data' has 2,00.* size_limit=1,096,576\. Rai"):
+        fetch_uci("iris", data_home=tmp_path)
+    assert len(fetch_uci("iris", data_home=tmp_path, size_limit=3e6).data) == 150
+    with pytest.raises(ValueError, match="size_limit=0 must be a positive number"):
+        fetch_uci("iris", data_home=tmp_path, size_limit=0)
+
+
+def test_plain_files_have_a_limit(tmp_path):
+    plain_file(tmp_path, "mine", "a,b,target\n1,2,0\n3,4,1\n")
+    assert len(fetch_uci("mine", data_home=tmp_path, size_limit=2000).data) == 2
+    for call in (
+        lambda: fetch_uci("mine", data_home=tmp_path, size_limit=22),
+        lambda: list_uci(tmp_path, size_limit=22),
+    ):
+        with pytest.raises(
+            ValueError, match=r"mine\.csv\.gz cannot be read.*size_limit=22\. R"
+        ):
+            call()
+    with pytest.raises(ValueError, match="a table of so many columns has 2,000 bytes or more"):
+        fetch_uci("mine", data_home=tmp_path, size_limit=1999)
+
+
+@pytest.mark.usefixtures("_any_archive")
 def test_an_unusable_or_missing_archive_is_named(tmp_path):
     path = uci.archive_path(CARDS["iris"], tmp_path)
     archive(path, **{"iris.data": "1,2,3\n4,5,6\n"})
