@@ -143,9 +143,7 @@ def test_plain_files_have_a_limit(tmp_path):
         lambda: fetch_uci("mine", data_home=tmp_path, size_limit=22),
         lambda: list_uci(tmp_path, size_limit=22),
     ):
-        with pytest.raises(
-            ValueError, match=r"mine\.csv\.gz cannot be read.*size_limit=22\. R"
-        ):
+        with pytest.raises(ValueError, match=r"mine\.csv\.gz cannot .* size_limit=22\. R"):
             call()
     with pytest.raises(ValueError, match="a table of so many columns has 2,000 bytes or more"):
         fetch_uci("mine", data_home=tmp_path, size_limit=1999)

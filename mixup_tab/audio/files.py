@@ -319,7 +319,9 @@ def _one_channel(name: str, samples: np.ndarray) -> np.ndarray:
     """Average the channels; raise ClipError for values that are not finite."""
     channels = samples.shape[1]
     # A product, because NumPy's mean is 30 times slower along an axis of two.
-    mono = samples[:, 0] if channels == 1 else samples @ np.full(channels, 1 / channels, "f4")
+    weights = np.full(channels, 1 / channels, "f4")
+    with np.errstate(invalid="ignore", over="ignore"):  # is seen below
+        mono = samples[:, 0] if channels == 1 else samples @ weights
     if not np.isfinite(mono).all():
         raise ClipError(name, "holds samples that are NaN or infinite")
     return mono

@@ -10,6 +10,7 @@ import errno
 import gzip
 import io
 import shutil
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -30,6 +31,10 @@ _DIRECTORY_LIMIT = 4 * 2**20  # bytes of a zip file's list of members
 _HEADER_LIMIT = 2**14  # bytes between two members of a tar file
 _MOST_MEMBERS = 200_000
 _PART = 2**16
+# RuntimeError: with a password; NotImplementedError, a subclass: unknown compression. The last
+# three: places and lengths that cannot be.
+_NO_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+_NO_ZIP += (struct.error, OSError, OverflowError)
 _BAD_NAME = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 
 
@@ -86,8 +91,7 @@ def read_members(path: Path, wanted: Sequence[str], size_limit: float) -> list[b
             for name in wanted:
                 rest = size_limit - sum(map(len, contents))
                 contents.append(_read_member(archive, name, rest, inner_limit))
-    # RuntimeError: with a password; NotImplementedError, a subclass: unknown compression.
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+    except _NO_ZIP as error:
         raise ValueError(f"it is not a complete zip file ({error})") from error
     return contents
 

@@ -16,7 +16,14 @@ from sklearn.utils import Bunch
 from mixup_tab.datasets.archives import check_size, count_members, read_gzip, untar
 from mixup_tab.datasets.download import fetch_file
 from mixup_tab.datasets.home import check_name, facts, get_data_home
-from mixup_tab.datasets.tables import ENDING, TARGET, plain_names, read_plain, to_bunch
+from mixup_tab.datasets.tables import (
+    ENDING,
+    TARGET,
+    in_a_line,
+    plain_names,
+    read_plain,
+    to_bunch,
+)
 
 URL = "http://persoal.citius.usc.es/manuel.fernandez.delgado/papers/jmlr/data.tar.gz"
 FOLDS = ("fold1", "fold2", "fold3", "fold4")
@@ -116,7 +123,7 @@ def fetch_delgado(
     else:
         limits = {"size_limit": size_limit, "time_limit": time_limit}
         frame, partitions = _from_archive(home, name, download_if_missing, limits)
-    _check_partitions(name, partitions, len(frame))
+    _check_partitions(home, name, partitions, len(frame))
     folds = "the test file" if partitions.two_files else "the study's four draws"
     return to_bunch(
         frame,
@@ -183,16 +190,17 @@ def _in_tables(home: Path) -> set[str]:
 
 
 def _from_tables(home: Path, name: str, size_limit: float) -> tuple[pd.DataFrame, Partitions]:
-    frame = _numeric(read_plain(home / "delgado121" / f"{name}{ENDING}", (), size_limit))
+    frame = read_plain(home / "delgado121" / f"{name}{ENDING}", (), size_limit)
     path = home / "folds" / f"{name}{ENDING}"
     try:
         table = pd.read_csv(io.BytesIO(read_gzip(path, size_limit)))
         if len(table) != len(frame):
             raise ValueError(f"it has {len(table)} rows and the data {len(frame)}")
-        return frame, _partitions(table.astype({"row": "int64"}))
+        return _numeric(frame), _partitions(table.astype({"row": "int64"}))
     except (ValueError, KeyError, OverflowError) as error:
         raise ValueError(
-            f"{path} is not as it should be: {error}. Use files that belong together."
+            f"{path} or the table of that name is not as it should be: {in_a_line(error)}. "
+            "Use files that belong together."
         ) from error
 
 
@@ -225,12 +233,13 @@ def _place(member: str) -> str | None:
     return tail if _NEEDED.fullmatch(tail) else None
 
 
-def _check_partitions(name: str, partitions: Partitions, rows: int) -> None:
+def _check_partitions(home: Path, name: str, partitions: Partitions, rows: int) -> None:
     """Raise ValueError if a partition is empty or names rows that are not there."""
     for part in (part for split in (partitions.tune, *partitions.folds) for part in split):
         if not len(part) or part.min() < 0 or part.max() >= rows:
             raise ValueError(
-                f"The partitions of {name} do not fit its {rows} rows. Replace its files."
+                f"The partitions of {name} in {home} do not fit its {rows} rows. Replace its "
+                "files."
             )
 
 
@@ -253,8 +262,8 @@ def _from_archive(
     # Of what is not numbers, pandas and NumPy make several kinds.
     except (FileNotFoundError, ValueError, LookupError, OverflowError, TypeError) as error:
         raise ValueError(
-            f"{folder} is not as in the study's archive ({error}). Delete {folder.parent} and "
-            f"{archive}, and fetch again."
+            f"{folder} is not as in the study's archive ({in_a_line(error)}). Delete "
+            f"{folder.parent} and {archive}, and fetch again."
         ) from error
 
 

@@ -18,6 +18,11 @@ _PER_COLUMN = 1000  # bytes that pandas needs for a column without rows
 TARGET = "target"
 
 
+def in_a_line(error: Exception) -> str:
+    """Return a message without the line breaks of pandas and without a full stop."""
+    return " ".join(str(error).split()).rstrip(".")
+
+
 def plain_names(folder: Path) -> list[str]:
     """Return the names of the tables ``<name>.csv.gz`` in a folder, which need not exist."""
     return sorted(path.name.removesuffix(ENDING) for path in folder.glob(f"*{ENDING}"))
@@ -46,7 +51,8 @@ def read_plain(
         )
     except (OSError, ValueError, OverflowError) as error:
         raise ValueError(
-            f"{path} cannot be read as a gzip file of comma-separated values: {error}. Replace "
+            f"{path} cannot be read as a gzip file of comma-separated values: "
+            f"{in_a_line(error)}. Replace "
             "or delete it."
         ) from error
     if frame.columns[-1] != TARGET or frame[TARGET].isna().any():

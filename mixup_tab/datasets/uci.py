@@ -16,6 +16,7 @@ from mixup_tab.datasets.home import check_name, get_data_home
 from mixup_tab.datasets.tables import (
     ENDING,
     TARGET,
+    in_a_line,
     plain_names,
     read_plain,
     read_table,
@@ -147,7 +148,8 @@ def _from_archive(
     try:
         return read(path)
     except ValueError as error:
-        raise ValueError(f"{path} is unusable: {error}. Delete it and fetch again.") from error
+        reason = in_a_line(error)
+        raise ValueError(f"{path} is unusable: {reason}. Delete it and fetch again.") from error
 
 
 def archive_path(card: UciCard, home: Path) -> Path:
