@@ -15,6 +15,8 @@ if not BENCHMARKS.is_dir():
     pytest.skip("benchmarks/ is not in an installed package", allow_module_level=True)
 sys.path.append(str(BENCHMARKS))
 
+import endurance  # noqa: E402
+import kills  # noqa: E402
 import measuring  # noqa: E402
 import robustness  # noqa: E402
 import speed  # noqa: E402
@@ -280,3 +282,32 @@ def test_every_row_of_the_speech_table_can_be_measured(speech_speed, monkeypatch
 @pytest.mark.skipif(not measuring.STATUS.exists(), reason="/proc/self/status is Linux's")
 def test_memory_of_training_grows_with_the_clips(speech_speed):
     assert speech_speed.peak_of_training(400) > 400 * 2 * speech_speed.SAMPLES
+
+
+# ------------------------------------------------------------------------- endurance
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_files_that_stay_open_are_counted(tmp_path):
+    opened = []
+    call = lambda number: opened.append(open(tmp_path / str(len(opened)), "w"))  # noqa: E731, SIM115
+    *_, files, _, _ = endurance.watch("calls", call, 20).split("|")
+    first, last = map(int, files.split("–"))
+    assert last == first + 19
+    assert len(opened) == 30
+    for file in opened:
+        file.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_every_kind_of_call_is_watched(capsys):
+    endurance.main(["--fits", "2", "--searches", "2", "--saves", "2", "--clips", "2"])
+    lines = capsys.readouterr().out.splitlines()[2:]
+    kinds = ["fits and predictions", "searches", "saves and loads", "clips read"]
+    assert [line.split("|")[1].strip() for line in lines] == [f"2 {kind}" for kind in kinds]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sends signals to groups of processes")
+def test_a_killed_fit_is_resumed_and_compared(capsys):
+    kills.main(["--times", "2", "--rows", "fit"])
+    assert capsys.readouterr().out.splitlines()[-1].endswith("| 2 of 2 |")

@@ -170,8 +170,8 @@ def fetch_speech_commands(
     """
     words = _words(version, task)
     card = sound_cards()[f"speech-commands-{version}"]
-    limits = {"size_limit": size_limit, "time_limit": time_limit}
-    tree = _tree(version, card, get_data_home(data_home), download_if_missing, limits)
+    home = get_data_home(data_home)
+    tree = _tree(version, card, home, download_if_missing, size_limit, time_limit)
     clips = load_audio_folder(tree, speaker=_SPEAKER, on_error=on_error)
     _check_complete(tree, clips, {*words, *(card.labels if task == 12 else ())})
     spoken = clips.frame[clips.frame["label"].isin(words)]
@@ -207,7 +207,8 @@ def _tree(
     card: SoundCard,
     home: Path,
     download_if_missing: bool,
-    limits: dict[str, float],
+    size_limit: float,
+    time_limit: float,
 ) -> Path:
     """Return the unpacked folder, downloading it if necessary."""
     name = f"speech_commands_{version}"
@@ -219,10 +220,11 @@ def _tree(
         archive,
         sha256=card.sha256,
         download_if_missing=download_if_missing,
-        **limits,
+        size_limit=size_limit,
+        time_limit=time_limit,
     )
     try:
-        untar(archive, folder, limits["size_limit"])
+        untar(archive, folder, size_limit)
     except ValueError as error:
         raise ValueError(f"{archive}: {error}. Delete it and fetch again.") from error
     return folder

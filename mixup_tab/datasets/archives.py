@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count as count_from
 from pathlib import Path, PureWindowsPath
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from mixup_tab._files import new_folder
 
@@ -33,8 +33,10 @@ _MOST_MEMBERS = 200_000
 _PART = 2**16
 # RuntimeError: with a password; NotImplementedError, a subclass: unknown compression. The last
 # three: places and lengths that cannot be.
-_NO_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
-_NO_ZIP += (struct.error, OSError, OverflowError)
+_NO_ZIP = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError),
+    *(struct.error, OSError, OverflowError),
+)
 _BAD_NAME = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 
 
@@ -161,7 +163,7 @@ def untar(path: Path, folder: Path, size_limit: float, place: Place = str) -> No
                 _write(new / target, content)
 
 
-def _write(path: Path, content: BinaryIO) -> None:
+def _write(path: Path, content: IO[bytes]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "wb") as file:
@@ -181,7 +183,7 @@ def count_members(path: Path, size_limit: float, place: Place) -> int:
 @contextmanager
 def _complete_tar(
     path: Path, size_limit: float
-) -> Iterator[Iterator[tuple[tarfile.TarInfo, BinaryIO]]]:
+) -> Iterator[Iterator[tuple[tarfile.TarInfo, IO[bytes]]]]:
     """Open a tar.gz archive, whose checksum is verified on leaving; yield its files."""
     try:
         with gzip.open(path) as file:
@@ -196,7 +198,7 @@ def _complete_tar(
 
 def _files(
     archive: tarfile.TarFile, content: _Forward
-) -> Iterator[tuple[tarfile.TarInfo, BinaryIO]]:
+) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
     for count in count_from(1):
         content.allowed = _HEADER_LIMIT
         member = archive.next()

@@ -121,8 +121,9 @@ def fetch_delgado(
     if name in _in_tables(home):
         frame, partitions = _from_tables(home, name, size_limit)
     else:
-        limits = {"size_limit": size_limit, "time_limit": time_limit}
-        frame, partitions = _from_archive(home, name, download_if_missing, limits)
+        frame, partitions = _from_archive(
+            home, name, download_if_missing, size_limit, time_limit
+        )
     _check_partitions(home, name, partitions, len(frame))
     folds = "the test file" if partitions.two_files else "the study's four draws"
     return to_bunch(
@@ -244,21 +245,28 @@ def _check_partitions(home: Path, name: str, partitions: Partitions, rows: int) 
 
 
 def _from_archive(
-    home: Path, name: str, download_if_missing: bool, limits: dict[str, float]
+    home: Path, name: str, download_if_missing: bool, size_limit: float, time_limit: float
 ) -> tuple[pd.DataFrame, Partitions]:
     folder = _unpacked(home) / name
     archive = home / "delgado" / "data.tar.gz"
 
     def check(path: Path) -> None:
-        if not count_members(path, limits["size_limit"], _place):
+        if not count_members(path, size_limit, _place):
             raise ValueError("it holds no data set of the study")
 
     if not folder.is_dir():
-        fetch_file(URL, archive, check=check, download_if_missing=download_if_missing, **limits)
+        fetch_file(
+            URL,
+            archive,
+            size_limit=size_limit,
+            time_limit=time_limit,
+            check=check,
+            download_if_missing=download_if_missing,
+        )
     try:
         if not folder.parent.is_dir():
-            untar(archive, folder.parent, limits["size_limit"], _place)
-        return _read_folder(folder, limits["size_limit"])
+            untar(archive, folder.parent, size_limit, _place)
+        return _read_folder(folder, size_limit)
     # Of what is not numbers, pandas and NumPy make several kinds.
     except (FileNotFoundError, ValueError, LookupError, OverflowError, TypeError) as error:
         raise ValueError(
