@@ -126,6 +126,13 @@ def test_bad_lists_are_refused(tmp_path):
         (tmp_path / "testing_list.txt").write_bytes(test)
         with pytest.raises(ValueError, match=message):
             load_audio_folder(tmp_path)
+    (tmp_path / "validation_list.txt").unlink()
+    with open(tmp_path / "testing_list.txt", "wb") as file:
+        file.truncate(10**12)  # takes no room
+    with pytest.raises(
+        ValueError, match=r"cannot be read as text \(it has more than 200,000,0"
+    ):
+        load_audio_folder(tmp_path)
 
 
 BAD_ROOTS = {

@@ -17,6 +17,7 @@ from mixup_tab.audio.files import check_on_error
 ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 _IGNORED = (".", "_")
+_LONGEST_LIST = 200_000_000  # bytes: millions of files
 # Share of names that must have a form; in fewer it may be chance.
 _MOST = 0.9
 # Some archives of Speech Commands have files that end in .wav.wav.
@@ -304,8 +305,10 @@ def read_list(path: Path) -> set[str]:
     if not path.is_file():
         return set()
     try:
+        if path.stat().st_size > _LONGEST_LIST:
+            raise ValueError(f"it has more than {_LONGEST_LIST:,} bytes")
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(
             f"{path} cannot be read as text ({error}). Fix or remove it."
         ) from error
