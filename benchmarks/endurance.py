@@ -5,7 +5,7 @@
     python benchmarks/endurance.py
     python benchmarks/endurance.py --fits 100 --searches 20 --saves 20 --clips 50
 
-After a warm-up of a twentieth, but at least 10 calls, of each kind. Growth is that of the
+After a warm-up of a twentieth, but at least 20 calls, of each kind. Growth is that of the
 resident memory, from the mean over the first tenth of the calls to that over the last tenth.
 """
 
@@ -40,7 +40,7 @@ def usage() -> list[int]:
 def watch(what: str, call: Callable[[int], object], times: int) -> str:
     """Call again and again; return a line of the table."""
     used = []
-    for number in range(-max(10, times // 20), times):
+    for number in range(-max(20, times // 20), times):
         call(number % 1000)
         gc.collect()
         if number >= 0:

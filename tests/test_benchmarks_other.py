@@ -294,7 +294,7 @@ def test_files_that_stay_open_are_counted(tmp_path):
     *_, files, _, _ = endurance.watch("calls", call, 20).split("|")
     first, last = map(int, files.split("–"))
     assert last == first + 19
-    assert len(opened) == 30
+    assert len(opened) == 40
     for file in opened:
         file.close()
 

@@ -122,7 +122,7 @@ def _download(url: str, path: Path, size_limit: float, time_limit: float) -> Non
             return
         answer.raise_for_status()
         if answer.status_code == _WHOLE_FILE:
-            file.truncate(0)  # the server sends all of it, whatever the request
+            file.truncate(file.seek(0))  # the server sends all of it, whatever the request
         stated = answer.headers.get("Content-Length", "")
         _check_size(file, int(stated) if stated.isdecimal() else 0, size_limit)
         for chunk in parts:
@@ -161,7 +161,7 @@ def _stream(url: str, headers: dict[str, str], time_limit: float) -> Generator[A
         except BaseException as error:
             parts.put(error)
 
-    deadline = time.monotonic() + time_limit
+    deadline = time.monotonic() + min(time_limit, threading.TIMEOUT_MAX)
     threading.Thread(target=read, daemon=True).start()
     try:
         while (part := parts.get(timeout=max(deadline - time.monotonic(), 0))) is not None:
