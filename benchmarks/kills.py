@@ -99,7 +99,7 @@ def command(*arguments: str) -> None:
 
 def compare() -> None:
     """Compare mixup with plain training on a file."""
-    options = "--target target --output out --folds 2 --repeats 3 --alphas 0.3 --jobs 1"
+    options = "--target target --output out --folds 3 --repeats 1 --alphas 0.3 --jobs 1"
     command("compare", "table.csv", *options.split())
 
 
@@ -158,7 +158,7 @@ def lay_out(folder: Path) -> None:
     """Write the files that the commands read."""
     folder.mkdir()
     frame = load_iris(as_frame=True).frame
-    frame.sample(100, random_state=0).to_csv(folder / "table.csv", index=False)
+    frame.sample(40, random_state=0).to_csv(folder / "table.csv", index=False)
     rng = np.random.default_rng(0)
     for word, pitch in (("low", 400), ("top", 3000)):
         (folder / "clips" / word).mkdir(parents=True)
