@@ -178,12 +178,11 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
     def _outputs(self, X: Any) -> np.ndarray:
         """Return the outputs of every member, shape (members, rows, outputs).
 
-        Rows in double precision are computed in double precision, so that a row's
+        All but rows in single precision are computed in double precision, so that a row's
         prediction does not depend on what else is in the batch.
         """
         check_is_fitted(self)
-        dtype = input_types(self.module, np.float64, np.float32)
-        X = check_X(self, X, reset=False, dtype=dtype)
+        X = check_X(self, X, reset=False, dtype=input_types(self.module, self.net_))
         return self.net_.raw_outputs(X)
 
 

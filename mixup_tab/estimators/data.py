@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor, nn
 
 from mixup_tab.nets import PreparedNet, RobustScale
+from mixup_tab.training import MixupNet
 from mixup_tab.training.table import as_tensor
 
 
@@ -20,7 +22,8 @@ class TrainingData:
 
     Attributes
     ----------
-    X : ndarray of float32, shape (rows, *features)
+    X : ndarray, shape (rows, *features)
+        Of any numbers where the net has an input layer, else of float32 or int16.
     y : ndarray, shape (rows,) of int64 codes or (rows, outputs) of float32
     weight : ndarray of float32, shape (rows,), mean 1, or None
     n_outputs : int
@@ -57,11 +60,29 @@ def takes_any_shape(module: Any) -> bool:
     return input_layer_fitter(module) is None
 
 
-def input_types(module: Any, *types: type) -> list[type]:
-    """Return dtypes that a net takes; a PreparedNet takes 16-bit integers as well."""
+# What an input layer scales as it is; the first is what all else is converted to.
+_NUMBERS: list[Any] = [
+    *(np.float64, np.float32, np.float16, np.bool_),
+    *(np.int64, np.int32, np.int16, np.int8, np.uint64, np.uint32, np.uint16, np.uint8),
+]
+
+
+def input_types(module: Any, net: MixupNet | None = None) -> list[Any]:
+    """Return the dtypes in which a net takes inputs: to be trained, or ``net`` to predict.
+
+    An input layer takes any numbers and a PreparedNet 16-bit integers. Other nets are trained
+    in single precision; those that predict in double precision get that.
+    """
+    if not takes_any_shape(module):
+        return _NUMBERS
+    double = [np.float64] if net is not None and net.predicts_in_double() else []
+    return [*double, np.float32, *([np.int16] if scales_integers(module) else [])]
+
+
+def scales_integers(module: Any) -> bool:
+    """Whether a net takes 16-bit integers and brings them to a range of its own."""
     kind = getattr(module, "func", module)
-    raw = isinstance(kind, type) and issubclass(kind, PreparedNet)
-    return [*types, np.int16] if raw else list(types)
+    return isinstance(kind, type) and issubclass(kind, PreparedNet)
 
 
 _TABLE_HINT = (
@@ -92,7 +113,10 @@ def check_X(estimator: Any, X: Any, **options: Any) -> Any:
     try:
         with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
             return validate_data(
-                estimator, X, allow_nd=takes_any_shape(estimator.module), **options
+                estimator,
+                _with_all_digits(X),
+                allow_nd=takes_any_shape(estimator.module),
+                **options,
             )
     except (ValueError, TypeError) as error:
         hint = next((hint for part, hint in _HINTS.items() if part in str(error)), None)
@@ -100,6 +124,19 @@ def check_X(estimator: Any, X: Any, **options: Any) -> Any:
             raise
         kind = ValueError if isinstance(error, ValueError) else TypeError
         raise kind(f"{error}\n{hint}") from error
+
+
+def _with_all_digits(X: Any) -> Any:
+    """Return lists and pandas' nullable integers as what scikit-learn keeps as integers."""
+    if isinstance(X, (list, tuple)):
+        return np.asarray(X)
+    if not isinstance(X, pd.DataFrame) or X.empty:
+        return X
+    plain = [getattr(dtype, "numpy_dtype", dtype) for dtype in X.dtypes]
+    whole = all(dtype.kind in "iu" for dtype in X.dtypes)
+    if plain == X.dtypes.tolist() or not whole or X.isna().any(axis=None):
+        return X
+    return X.astype(np.result_type(*plain))
 
 
 def _needs_no_check(estimator: Any, X: Any, options: dict[str, Any]) -> bool:
@@ -113,7 +150,7 @@ def _needs_no_check(estimator: Any, X: Any, options: dict[str, Any]) -> bool:
         and "y" not in options
         and X.ndim == 2
         and 0 < X.size < 10_000
-        and X.dtype in (np.float32, np.float64)
+        and X.dtype in options["dtype"]
         and X.shape[1] == estimator.n_features_in_
         and not hasattr(estimator, "feature_names_in_")
         and bool(np.isfinite(X).all())

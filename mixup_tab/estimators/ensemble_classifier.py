@@ -17,7 +17,7 @@ from mixup_tab._terminal import ProgressBar
 from mixup_tab.estimators.base import restore_on_error
 from mixup_tab.estimators.classifier import MixupClassifier
 from mixup_tab.estimators.cross_fit import assign_folds, check_finite, cross_fit
-from mixup_tab.estimators.data import TrainingData, check_X
+from mixup_tab.estimators.data import TrainingData, check_X, input_types
 from mixup_tab.estimators.fitting import batch_size, integer_seed, n_epochs
 from mixup_tab.estimators.labels import LabelsMixin
 from mixup_tab.estimators.selection import (
@@ -244,7 +244,7 @@ class MixupEnsembleClassifier(LabelsMixin, BaseEstimator):
             Columns in the order of ``classes_``.
         """
         check_is_fitted(self)
-        X = check_X(self, X, reset=False, dtype=(np.float64, np.float32))
+        X = check_X(self, X, reset=False, dtype=input_types(None))
         weights = self.weights_[self.weights_ > 0]
         mean = np.zeros((len(X), len(self.classes_)))
         for weight, nets in zip(weights, self.estimators_, strict=True):

@@ -27,7 +27,7 @@ class LabelsMixin(ClassifierMixin):
     def _check_training_data(
         self, X: Any, y: Any, sample_weight: Any, *, resume: bool, classes: Any = None
     ) -> TrainingData:
-        dtype = input_types(self.module, np.float32)
+        dtype = input_types(self.module)
         X, y = check_X(self, X, y=y, reset=not resume, dtype=dtype)
         y = column_or_1d(y, warn=True)
         labels = labels_in(y if classes is None else classes)

@@ -214,7 +214,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
             X,
             y=y,
             reset=not resume,
-            dtype=input_types(self.module, np.float32),
+            dtype=input_types(self.module),
             y_numeric=True,
             multi_output=True,
         )

@@ -125,7 +125,7 @@ class BaseRescaled(MetaEstimatorMixin, BaseEstimator):
     def _outputs(self, X: Any) -> np.ndarray:
         """Return the rescaled outputs of every member, shape (members, rows, outputs)."""
         check_is_fitted(self)
-        dtype = input_types(self.estimator_.module, np.float64, np.float32)
+        dtype = input_types(self.estimator_.module, self.estimator_.net_)
         X = check_X(self.estimator_, X, reset=False, dtype=dtype)
         outputs = shrunk_outputs(self.estimator_.net_, X, self.x_mean_, self.theta_)
         return outputs / self.theta_ + (1 - 1 / self.theta_) * self.y_mean_

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mixup_tab.nets.mlp import MLP
-from mixup_tab.nets.scaling import RobustScale
+from mixup_tab.nets.scaling import LARGEST, DoubleLayer, RobustScale
 
 # Widths are filled up to a multiple of this, so that nets on other rows of the same table
 # mostly have the same sizes and can be one stack.
@@ -14,7 +14,7 @@ _MULTIPLE = 32
 _MOST_COLUMNS = 2048
 
 
-class PiecewiseLinear(nn.Module):
+class PiecewiseLinear(DoubleLayer):
     """Scaled columns, and beside them every column spread over bins.
 
     Bin t of a column with the edges b₀ < b₁ < … is min(max((x − b_{t−1}) / (b_t − b_{t−1}),
@@ -28,8 +28,8 @@ class PiecewiseLinear(nn.Module):
         Scaling of the columns.
     column : Tensor of int64, shape (bins,)
         The column of each bin.
-    low, slope : Tensor, shape (bins,)
-        Lower edge of each bin, and one over its width.
+    low, step : Tensor of float64, shape (bins,)
+        Lower edge of each bin, and its width.
 
     Examples
     --------
@@ -43,15 +43,15 @@ class PiecewiseLinear(nn.Module):
 
     column: Tensor
     low: Tensor
-    slope: Tensor
+    step: Tensor
     scale: RobustScale
 
-    def __init__(self, scale: RobustScale, column: Tensor, low: Tensor, slope: Tensor) -> None:
+    def __init__(self, scale: RobustScale, column: Tensor, low: Tensor, step: Tensor) -> None:
         super().__init__()
         self.scale = scale
         self.register_buffer("column", column)
         self.register_buffer("low", low)
-        self.register_buffer("slope", slope)
+        self.register_buffer("step", step)
 
     @property
     def width(self) -> int:
@@ -77,28 +77,30 @@ class PiecewiseLinear(nn.Module):
         -------
         PiecewiseLinear
         """
-        sample = x[:: -(-len(x) // max_rows)].double()
+        scale = RobustScale.fit(x, max_rows=max_rows)
+        sample = scale.exact(x[:: -(-len(x) // max_rows)]).double()
         bins = min(bins, _MOST_COLUMNS // max(sample.shape[1], 1))
         column, edges = [], []
         for position, values in enumerate(sample.unbind(1) if bins > 1 else ()):
             cuts = values.unique()
             if len(cuts) > bins + 1:
                 steps = torch.linspace(0, 1, bins + 1, dtype=cuts.dtype, device=cuts.device)
-                cuts = torch.quantile(values, steps).unique()
+                # Quarters, so that all differences are finite.
+                cuts = torch.quantile(values / 4, steps).mul_(4).unique()
             if len(cuts) > 2:
                 column += [position] * (len(cuts) - 1)
-                edges.append(torch.stack([cuts[:-1], 1 / cuts.diff()]))
-        low, slope = torch.cat(edges, 1) if edges else sample.new_empty(2, 0)
-        slope = slope.clamp(max=torch.finfo(x.dtype).max)  # values next to each other
+                edges.append(torch.stack([cuts[:-1], cuts.diff().clamp(max=LARGEST)]))
+        low, step = torch.cat(edges, 1) if edges else sample.new_empty(2, 0)
         place = torch.tensor(column, dtype=torch.int64, device=x.device)
-        return cls(RobustScale.fit(x), place, low.to(x.dtype), slope.to(x.dtype))
+        return cls(scale, place, low, step)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map inputs of shape (..., features) to (..., width)."""
+        x = self.scale.exact(x)
         spread = x.index_select(-1, self.column) - self.low
-        spread = spread.mul_(self.slope).clamp_(0, 1).sub_(0.5)
-        rest = self.width - x.shape[-1] - spread.shape[-1]
-        return torch.cat([self.scale(x), spread, x.new_zeros((*x.shape[:-1], rest))], -1)
+        spread = spread.div_(self.step).clamp_(0, 1).sub_(0.5).float()
+        rest = spread.new_zeros((*x.shape[:-1], self.width - x.shape[-1] - spread.shape[-1]))
+        return torch.cat([self.scale.scaled(x), spread, rest], -1)
 
 
 class BinnedMLP(MLP):

@@ -23,6 +23,9 @@ from mixup_tab.nets.stacked import Halves, StackedNet
 # Values per chunk of rows in prediction: hidden layers of a chunk stay in the cache.
 _CHUNK_VALUES = 1 << 17
 
+# Inputs that are predicted in the precision of the weights.
+_SINGLE = (torch.float32, torch.float16, torch.bfloat16)
+
 
 class MLP(nn.Module, StackedNet):
     """A ReLU net, or a stack of ``n_members`` independent ones.
@@ -58,7 +61,8 @@ class MLP(nn.Module, StackedNet):
     and ``(members, batch, out_features)`` for a stack; inputs ``(members, batch,
     in_features)`` always give ``(members, batch, out_features)``.
 
-    The precision of the computation is that of the inputs.
+    The precision of the computation is that of the inputs: single, or double for whole numbers
+    that an input layer takes.
 
     Weights start uniform in ±1/√fan_in, like ``torch.nn.Linear``.
 
@@ -124,12 +128,24 @@ class MLP(nn.Module, StackedNet):
     # ------------------------------------------------------------------ forward pass
 
     def prepare(self, x: Tensor) -> Tensor:
-        """Apply the input layer to raw inputs of any leading shape."""
-        return x if self.input_layer is None else self.input_layer(x)
+        """Apply the input layer to raw inputs of any leading shape and dtype.
+
+        The result has the dtype of the weights, in which nets are trained, and lies beside them.
+        """
+        return x if self.input_layer is None else self.input_layer(x).to(self.weight0)
+
+    def prepare_to_predict(self, x: Tensor) -> Tensor:
+        """Apply the input layer; but for inputs in single precision, the result is in double.
+
+        MPS has no double precision.
+        """
+        prepared = self.prepare(x)
+        double = self.input_layer is not None and x.dtype not in _SINGLE
+        return prepared.double() if double and prepared.device.type != "mps" else prepared
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs for raw inputs; see the class for shapes."""
-        return self.body(self.prepare(x))
+        return self.body(self.prepare_to_predict(x))
 
     def body(
         self,
@@ -335,15 +351,20 @@ class MLP(nn.Module, StackedNet):
         return [self] * self.n_members
 
     def halves(self) -> list[Halves]:
-        """Return :meth:`prepare` and :meth:`body`, for all members at once."""
-        return [(self.prepare, self.body)]
+        """Return :meth:`prepare_to_predict` and :meth:`body`, for all members at once."""
+        return [(self.prepare_to_predict, self.body)]
 
     def prepare_member(self, member: int, x: Tensor) -> Tensor:
         """Apply the input layer, which is the same for all members."""
         return self.prepare(x)
 
     def input_dtype(self, given: torch.dtype, *, training: bool, device: str) -> torch.dtype:
-        """Return the dtype of the weights; in prediction double precision stays that."""
+        """Return the dtype of the weights; in prediction double precision stays that.
+
+        An input layer takes any dtype.
+        """
+        if self.input_layer is not None:
+            return given
         if given == torch.float64 and not training and not str(device).startswith("mps"):
             return given
         return self.weight0.dtype

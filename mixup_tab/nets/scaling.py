@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Self
+
 import torch
 from torch import Tensor, nn
 
+# Integers that double precision cannot hold beyond 2⁵³, and their lower half.
+_WIDE = (torch.int64, torch.uint64)
+_LOWER = 0xFFFFFFFF
 
-class RobustScale(nn.Module):
+LARGEST = torch.finfo(torch.float64).max
+
+# Further out than this, a clipped value is the limit in single and in double precision.
+_FAR = 1e9
+
+
+class DoubleLayer(nn.Module):
+    """A layer that stays in double precision where the net around it is cast or moved."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # What torch calls to cast or move a module. A cast is meant for weights, and MPS has no
+        # double precision: for it the layer stays on the CPU.
+        device = fn(torch.empty(0, device="cpu")).device
+        device = torch.device("cpu") if device.type == "mps" else device
+        return super()._apply(lambda buffer: buffer.to(device), recurse)
+
+
+class RobustScale(DoubleLayer):
     """Robust scaling with smooth clipping (Holzmüller et al. 2024, arXiv 2407.04491, 3.1).
 
     z = (x − median) / (q₇₅ − q₂₅), clipped smoothly to (−3, 3) by z / √(1 + (z/3)²).
     Columns whose quartiles coincide are scaled by half their range; constant columns
     become zero.
 
+    Columns may hold any finite numbers. They are centred and scaled in double precision, whole
+    numbers beyond 2⁵³ are centred as integers, and only the result is in single precision. The
+    layer stays in double precision where the net around it is cast.
+
     Parameters
     ----------
-    center, scale : Tensor, shape (features,)
-        What is subtracted from each column, and what it is then multiplied by.
+    center, scale : Tensor of float64, shape (features,)
+        What is subtracted from each column, and what it is then divided by.
+    shift : Tensor of float64, shape (features,), default=None
+        Whole numbers that are subtracted first, where a table holds whole numbers beyond 2⁵³.
 
     Examples
     --------
@@ -30,11 +59,14 @@ class RobustScale(nn.Module):
     limit = 3.0
     center: Tensor
     scale: Tensor
+    shift: Tensor | None
 
-    def __init__(self, center: Tensor, scale: Tensor) -> None:
+    def __init__(self, center: Tensor, scale: Tensor, shift: Tensor | None = None) -> None:
         super().__init__()
-        self.register_buffer("center", center)
-        self.register_buffer("scale", scale)
+        self.register_buffer("center", center.double())
+        self.register_buffer("scale", scale.double())
+        self.register_buffer("shift", shift)
+        self.register_load_state_dict_pre_hook(_expect_shift)
 
     @property
     def width(self) -> int:
@@ -42,13 +74,13 @@ class RobustScale(nn.Module):
         return len(self.center)
 
     @classmethod
-    def fit(cls, x: Tensor, *, max_rows: int = 65536) -> RobustScale:
+    def fit(cls, x: Tensor, *, max_rows: int = 65536) -> Self:
         """Read centre and scale off a table.
 
         Parameters
         ----------
         x : Tensor, shape (rows, features)
-            Training rows, on any device.
+            Training rows of any dtype, on any device.
         max_rows : int, default=65536
             From more rows than this, evenly spaced ones are used.
 
@@ -56,14 +88,52 @@ class RobustScale(nn.Module):
         -------
         RobustScale
         """
-        sample = x[:: -(-len(x) // max_rows)].double()
+        sample = x[:: -(-len(x) // max_rows)]
+        shift = _shift_of(sample)
+        sample = in_double(sample, shift).double() / 4  # so that all differences are finite
         low, center, high = torch.quantile(sample, sample.new_tensor([0.25, 0.5, 0.75]), dim=0)
         least, most = sample.amin(0), sample.amax(0)
-        width = torch.where(high > low, high - low, (most - least) / 2)
-        scale = torch.where(width > 0, 1 / width, 0.0)
-        return cls(center.to(x.dtype), scale.to(x.dtype))
+        scale = torch.where(high > low, high - low, (most - least) / 2)
+        # Whatever is divided by the largest number is zero in single precision.
+        scale = torch.where(most > least, scale * 4, LARGEST).clamp(max=LARGEST)
+        return cls(center * 4, scale, shift)
 
     def forward(self, x: Tensor) -> Tensor:
         """Scale and clip inputs of shape (..., features)."""
-        z = (x - self.center).mul_(self.scale)
+        return self.scaled(self.exact(x))
+
+    def exact(self, x: Tensor) -> Tensor:
+        """Return inputs as floats, on the layer's device, less :attr:`shift` if there is one."""
+        return in_double(x.to(self.center.device), self.shift)
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """Scale and clip what :meth:`exact` returns."""
+        z = (x - self.center).div_(self.scale).clamp_(-_FAR, _FAR).float()
         return z * torch.rsqrt_((z / self.limit).square_().add_(1))
+
+
+def in_double(x: Tensor, shift: Tensor | None) -> Tensor:
+    """Return floats as they are and whole numbers as float64, less ``shift``."""
+    if x.dtype not in _WIDE or shift is None:
+        x = x if x.is_floating_point() else x.double()
+        return x if shift is None else x - shift
+    # The halves of 32 bits are subtracted one by one, so that nothing overflows.
+    bits = x.view(torch.int64)
+    upper = bits >> 32 if x.dtype == torch.int64 else bits >> 32 & _LOWER
+    shift_upper = (shift / 2**32).floor()
+    lower = (bits & _LOWER) - (shift - shift_upper * 2**32)
+    return (upper - shift_upper).mul_(2**32).add_(lower)
+
+
+def _shift_of(sample: Tensor) -> Tensor | None:
+    """Return whole numbers near the medians, if a sample has some that float64 cannot hold."""
+    if sample.dtype not in _WIDE:
+        return None
+    rounded = sample.double()
+    return rounded.median(0).values if rounded.abs().max() > 2**53 else None
+
+
+def _expect_shift(layer: Any, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Before a state is loaded, have a ``shift`` if and only if the state has one."""
+    shift = state.get(f"{prefix}shift")
+    layer.shift = None if shift is None else torch.zeros_like(shift, device=layer.center.device)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from mixup_tab.estimators.data import check_X, input_types
+from mixup_tab.estimators.data import check_X, scales_integers
 from mixup_tab.robustness._gradients import differentiable, loss_direction
 from mixup_tab.sampling._tables import like
 
@@ -200,8 +200,7 @@ def _check(
         raise ValueError(f"attack must be one of {list(ATTACKS)}, got {attack!r}.")
     if not isinstance(n_steps, Integral) or n_steps < 1:
         raise ValueError(f"n_steps must be an integer of at least 1, got {n_steps!r}.")
-    scales = np.int16 in input_types(estimator.module)
-    if scales and (kind := np.asarray(X).dtype).kind in "iu":
+    if scales_integers(estimator.module) and (kind := np.asarray(X).dtype).kind in "iu":
         raise ValueError(
             f"X must hold floats in the range that the net scales integers to, got {kind}."
         )

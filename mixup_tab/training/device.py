@@ -47,6 +47,12 @@ def pick_device(device: str | torch.device) -> str:
     return str(device)
 
 
+def input_device(dtype: torch.dtype, device: str | torch.device) -> torch.device:
+    """Return where inputs are put for a net on a device: MPS cannot hold float64."""
+    place = torch.device(device)
+    return torch.device("cpu") if (place.type, dtype) == ("mps", torch.float64) else place
+
+
 class _ThreadLimit:
     """Gives every thread that asks one OpenMP thread, and the former number back after.
 

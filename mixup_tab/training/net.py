@@ -29,7 +29,7 @@ from mixup_tab.training.batches import (
     rule_for,
 )
 from mixup_tab.training.callbacks import KeepBestWeights, LearningRate
-from mixup_tab.training.device import pick_device, threads_for
+from mixup_tab.training.device import input_device, pick_device, threads_for
 from mixup_tab.training.hidden import HiddenMixing
 from mixup_tab.training.optim import LeanAdamW
 from mixup_tab.training.randomness import Streams, drawing_from, member_seeds
@@ -588,8 +588,14 @@ class MixupNet(NeuralNet):
         if self.module_.training != training:
             self._set_training(training)
         dtype = stack.input_dtype(x.dtype, training=training, device=self.device)
+        place = input_device(dtype, self.device)
         for part in x.split(stack.rows_per_chunk(self.batch_size)):
-            yield part.to(self.device, dtype, non_blocking=True)
+            yield part.to(place, dtype, non_blocking=True)
+
+    def predicts_in_double(self) -> bool:
+        """Whether inputs in double precision are predicted in double precision."""
+        asked = as_stack(self.module_).input_dtype
+        return asked(torch.float64, training=False, device=self.device) == torch.float64
 
     def forward_iter(
         self, X: Any, training: bool = False, device: str = "cpu"

@@ -14,6 +14,7 @@ from torch.utils.data import Subset
 
 from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
 from mixup_tab.nets.stacked import as_stack, weights_dtype
+from mixup_tab.training.device import input_device
 
 # Share of a GPU's free memory that a table may take before it streams from the host.
 RESIDENT_SHARE = 0.5
@@ -64,7 +65,7 @@ class Table:
 
     def __init__(self, values: np.ndarray | Tensor, device: str | torch.device) -> None:
         data = as_tensor(values)
-        self.device = torch.device(device)
+        self.device = input_device(data.dtype, device)
         self.data = data.to(self.device) if _fits(data, self.device) else data
         self.streams = self.data.device.type != self.device.type
 
@@ -99,12 +100,12 @@ class Examples:
     ) -> None:
         self._y = y
         self._raw = x, y, weight, prepare, encode
-        self.device = x.device
+        self.device = y.device
         self.row_size = max(prepare(x.data[:1].to(x.device)).numel(), 1)
         self._ready: tuple[Table, Table] | None = None
         if len(y) * self.row_size <= PREPARED_VALUES and not x.streams:
             targets = encode(y.data, None if weight is None else weight.data)
-            self._ready = Table(prepare(x.data), x.device), Table(targets, x.device)
+            self._ready = Table(prepare(x.data), y.device), Table(targets, y.device)
 
     def __len__(self) -> int:
         return len(self._y)
