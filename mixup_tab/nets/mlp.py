@@ -130,7 +130,7 @@ class MLP(nn.Module, StackedNet):
     def prepare(self, x: Tensor) -> Tensor:
         """Apply the input layer to raw inputs of any leading shape and dtype.
 
-        The result has the dtype of the weights, in which nets are trained, and lies beside them.
+        The result has the dtype of the weights, in which nets are trained.
         """
         return x if self.input_layer is None else self.input_layer(x).to(self.weight0)
 

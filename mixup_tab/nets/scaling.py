@@ -12,10 +12,10 @@ from torch import Tensor, nn
 _WIDE = (torch.int64, torch.uint64)
 _LOWER = 0xFFFFFFFF
 
-LARGEST = torch.finfo(torch.float64).max
-
-# Further out than this, a clipped value is the limit in single and in double precision.
+# Whatever lies further out is clipped to the limit, to the last bit.
 _FAR = 1e9
+
+LARGEST = torch.finfo(torch.float64).max
 
 
 class DoubleLayer(nn.Module):
@@ -37,8 +37,9 @@ class RobustScale(DoubleLayer):
     become zero.
 
     Columns may hold any finite numbers. They are centred and scaled in double precision, whole
-    numbers beyond 2⁵³ are centred as integers, and only the result is in single precision. The
-    layer stays in double precision where the net around it is cast.
+    numbers beyond 2⁵³ are centred as integers, and only the result is in single precision. A
+    difference that float64 cannot hold counts as infinite. The layer stays in double precision
+    where the net around it is cast.
 
     Parameters
     ----------
@@ -60,12 +61,16 @@ class RobustScale(DoubleLayer):
     center: Tensor
     scale: Tensor
     shift: Tensor | None
+    one: Tensor
 
     def __init__(self, center: Tensor, scale: Tensor, shift: Tensor | None = None) -> None:
         super().__init__()
         self.register_buffer("center", center.double())
         self.register_buffer("scale", scale.double())
         self.register_buffer("shift", shift)
+        self.register_buffer(
+            "one", torch.ones((), dtype=torch.float32, device=center.device), persistent=False
+        )
         self.register_load_state_dict_pre_hook(_expect_shift)
 
     @property
@@ -103,13 +108,13 @@ class RobustScale(DoubleLayer):
         return self.scaled(self.exact(x))
 
     def exact(self, x: Tensor) -> Tensor:
-        """Return inputs as floats, on the layer's device, less :attr:`shift` if there is one."""
-        return in_double(x.to(self.center.device), self.shift)
+        """Return inputs as floats, less the ``shift`` if there is one."""
+        return in_double(x.cpu() if x.is_mps else x, self.shift)
 
     def scaled(self, x: Tensor) -> Tensor:
         """Scale and clip what :meth:`exact` returns."""
         z = (x - self.center).div_(self.scale).clamp_(-_FAR, _FAR).float()
-        return z * torch.rsqrt_((z / self.limit).square_().add_(1))
+        return z * torch.addcmul(self.one, z, z, value=1 / self.limit**2).rsqrt_()
 
 
 def in_double(x: Tensor, shift: Tensor | None) -> Tensor:
