@@ -226,8 +226,8 @@ gaps = pd.DataFrame(changed(X, 0, np.nan), columns=list("abcd"))
 INPUTS = {
     "NaN": Case(ValueError, f"X contains NaN.*{HINT}", X=changed(X, (3, 1), np.nan)),
     "infinity": Case(ValueError, "X contains infinity", X=changed(X, (3, 1), np.inf)),
-    "too large": Case(
-        ValueError, "X contains infinity.*float32", X=changed(X.astype(float), 0, 1e60)
+    "infinity in double precision": Case(
+        ValueError, "X contains infinity", X=changed(X.astype(float), (3, 1), np.inf)
     ),
     "no rows": Case(ValueError, "0 sample", X=X[:0], y=Y[:0]),
     "no columns": Case(ValueError, "0 feature", X=X[:, :0]),
@@ -358,6 +358,15 @@ PREDICTIONS = {
     "one row as a vector": Case(ValueError, "Expected 2D array.*Reshape", X=X[0]),
     "sparse": Case(TypeError, "Sparse.*toarray", X=scipy.sparse.csr_array(X)),
 }
+
+
+def test_numbers_that_a_module_of_the_users_cannot_hold():
+    large = changed(X.astype(float), (3, 1), 1e60)
+    case = Case(ValueError, "X contains infinity.*float32.*StandardScaler", X=large)
+    stays_unfitted(MixupClassifier(**SMALL, module=nn.Linear), case)
+    net = MixupClassifier(**SMALL, module=nn.Linear).fit(X, Y)
+    raises(case, net.predict, large)  # not NaN without a word
+    raises(case, net.predict_proba, large[3:4])
 
 
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")

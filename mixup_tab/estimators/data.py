@@ -96,6 +96,8 @@ _HINTS = {
     "could not convert": _TABLE_HINT,
     "could not be promoted": _TABLE_HINT,
     "float() argument must be": _TABLE_HINT,
+    "too large for dtype('float32')": "Replace infinite values. A module of your own computes "
+    "in single precision, up to 3.4e38: put a StandardScaler in front of larger numbers.",
     "Found array with dim": "Inputs with more than two axes need a net that takes them: give "
     "its class as module.",
 }
@@ -164,7 +166,7 @@ def check_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray:
         raise ValueError(
             "sample_weight is zero for every row: at least two rows need a positive weight."
         )
-    return weight
+    return weight / weight.max()  # sums stay finite
 
 
 def make_training_data(

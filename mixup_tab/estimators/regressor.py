@@ -222,16 +222,13 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         weight = check_weight(sample_weight, X)
         values = y.reshape(len(y), -1).astype(np.float64)
         if not resume:
-            self.target_mean_ = np.average(values, axis=0, weights=weight)
-            variance = np.average((values - self.target_mean_) ** 2, axis=0, weights=weight)
-            spread = variance**0.5
-            self.target_scale_ = np.where(spread > 0, spread, 1.0)
+            self.target_mean_, self.target_scale_ = mean_and_scale(values, weight)
         elif values.shape[1] != len(self.target_mean_):
             raise ValueError(
                 f"y has {values.shape[1]} columns, but the net was fitted with "
                 f"{len(self.target_mean_)}."
             )
-        values = (values - self.target_mean_) / self.target_scale_
+        values = standardised(values, self.target_mean_, self.target_scale_)
         return make_training_data(X, values.astype(np.float32), weight, values.shape[1])
 
     def _row_losses(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -253,3 +250,21 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         values = self._outputs(X).mean(axis=0, dtype=np.float64)
         values = values * self.target_scale_ + self.target_mean_
         return values[:, 0] if self._one_column else values
+
+
+def mean_and_scale(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return weighted mean and standard deviation of columns; 1 for constant ones."""
+    # Powers of two change no digit, and squares of what is left neither overflow nor vanish.
+    _, power = np.frexp(np.abs(values).max(axis=0))
+    values = np.ldexp(values, -power)
+    mean = np.average(values, axis=0, weights=weight)
+    spread = np.average((values - mean) ** 2, axis=0, weights=weight) ** 0.5
+    scale = np.where(np.ptp(values, axis=0) > 0, np.ldexp(spread, power), 0)
+    return np.ldexp(mean, power), np.where(scale > 0, scale, 1.0)
+
+
+def standardised(values: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return (values − mean) / scale, where differences may be beyond the range of float64."""
+    _, power = np.frexp(np.maximum(np.abs(values).max(axis=0), np.abs(mean)))
+    values, mean, scale = (np.ldexp(part, -power) for part in (values, mean, scale))
+    return (values - mean) / scale
