@@ -19,13 +19,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mixup_tab._plain import shown
 from mixup_tab._torch_private import log_softmax_backward
 
 
 def check_label_smoothing(label_smoothing: float) -> float:
     """Return ``label_smoothing`` if it lies in [0, 1), or raise ValueError."""
     if not 0 <= label_smoothing < 1:
-        raise ValueError(f"label_smoothing must lie in [0, 1), got {label_smoothing!r}.")
+        raise ValueError(f"label_smoothing must lie in [0, 1), got {shown(label_smoothing)}.")
     return float(label_smoothing)
 
 

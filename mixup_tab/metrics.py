@@ -15,6 +15,8 @@ from scipy import stats
 from sklearn.metrics import brier_score_loss, log_loss
 from sklearn.utils import check_random_state
 
+from mixup_tab._plain import shown
+
 __all__ = [
     "Interval",
     "accuracy_intervals",
@@ -126,7 +128,7 @@ def calibration_bins(y: ArrayLike, proba: ArrayLike, n_bins: int = 15) -> pd.Dat
     """
     y, proba = _check_predictions(y, proba)
     if n_bins < 1:
-        raise ValueError(f"n_bins must be at least 1, got {n_bins!r}.")
+        raise ValueError(f"n_bins must be at least 1, got {shown(n_bins)}.")
     confidence = proba.max(axis=1)
     edges = np.linspace(0, 1, n_bins + 1)
     bin_of_row = np.searchsorted(edges[1:-1], confidence, side="left")
@@ -252,7 +254,7 @@ def calibration_error_interval(
     """
     _check_level(level)
     if n_resamples < 1:
-        raise ValueError(f"n_resamples must be at least 1, got {n_resamples!r}.")
+        raise ValueError(f"n_resamples must be at least 1, got {shown(n_resamples)}.")
     error, filled = expected_calibration_error(bins), _filled_bins(bins)
     if filled.empty:
         return Interval(error, error, error)
@@ -367,7 +369,8 @@ def resampled_interval(
         )
     if not 0 <= test_share < 1:
         raise ValueError(
-            f"test_share must lie in [0, 1), such as 0.25 for 75/25 splits, got {test_share!r}."
+            "test_share must lie in [0, 1), such as 0.25 for 75/25 splits, got "
+            f"{shown(test_share)}."
         )
     mean, count = float(scores.mean()), len(scores)
     if count < 2 or np.ptp(scores) <= 1e-12 * np.abs(scores).max():
@@ -418,4 +421,4 @@ def _filled_bins(bins: pd.DataFrame) -> pd.DataFrame:
 
 def _check_level(level: float) -> None:
     if not isinstance(level, Real) or not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, such as 0.95, got {level!r}.")
+        raise ValueError(f"level must lie between 0 and 1, such as 0.95, got {shown(level)}.")

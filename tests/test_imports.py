@@ -18,6 +18,7 @@ FLOORS = {
     "_extras": 0,
     "_files": 0,
     "_page": 1,
+    "_plain": 0,
     "_torch_private": 0,
     "_terminal": 1,
     "datasets": 1,

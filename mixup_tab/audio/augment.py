@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mixup_tab._plain import shown
 from mixup_tab.audio.waveforms import as_waveforms, check_count
 
 # Synthetic recordings of noise, from white to brown, if none are given.
@@ -76,14 +77,14 @@ class WaveAugment(nn.Module):
     ) -> None:
         super().__init__()
         if not 0 <= shift < 1:
-            raise ValueError(f"shift must lie in [0, 1), got {shift!r}.")
+            raise ValueError(f"shift must lie in [0, 1), got {shown(shift)}.")
         if not 0 <= speed < math.inf:
-            raise ValueError(f"speed must be at least 0, got {speed!r}.")
+            raise ValueError(f"speed must be at least 0, got {shown(speed)}.")
         if not 0 <= filter_db < math.inf:
-            raise ValueError(f"filter_db must be at least 0, got {filter_db!r}.")
+            raise ValueError(f"filter_db must be at least 0, got {shown(filter_db)}.")
         check_count("sample_rate", sample_rate)
         if not 0 <= noise_share <= 1:
-            raise ValueError(f"noise_share must lie in [0, 1], got {noise_share!r}.")
+            raise ValueError(f"noise_share must lie in [0, 1], got {shown(noise_share)}.")
         self.shift = shift
         self.speed = speed
         self.filter_db = filter_db
@@ -195,10 +196,12 @@ class SpecAugment(nn.Module):
         super().__init__()
         for name, value in (("time_masks", time_masks), ("freq_masks", freq_masks)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise ValueError(f"{name} must be an integer of at least 0, got {value!r}.")
+                raise ValueError(
+                    f"{name} must be an integer of at least 0, got {shown(value)}."
+                )
         for name, width in (("time_width", time_width), ("freq_width", freq_width)):
             if not 0 <= width <= 1:
-                raise ValueError(f"{name} must lie in [0, 1], got {width!r}.")
+                raise ValueError(f"{name} must lie in [0, 1], got {shown(width)}.")
         self.time_masks = time_masks
         self.freq_masks = freq_masks
         self.time_width = time_width
@@ -227,7 +230,9 @@ def _pair(name: str, value: float | Sequence[float] | None) -> tuple[float, floa
         return None
     low, high = value if isinstance(value, Sequence) else (value, value)
     if not -math.inf < low <= high < math.inf:
-        raise ValueError(f"{name} must be a number, a pair low ≤ high, or None, got {value!r}.")
+        raise ValueError(
+            f"{name} must be a number, a pair low ≤ high, or None, got {shown(value)}."
+        )
     return float(low), float(high)
 
 

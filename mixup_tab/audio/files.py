@@ -19,6 +19,7 @@ from joblib import Parallel, delayed
 from scipy.signal import resample_poly
 
 from mixup_tab._extras import import_extra
+from mixup_tab._plain import shown
 from mixup_tab.audio.waveforms import allocate, check_count, samples_in, to_int16
 from mixup_tab.datasets.download import check_limit
 
@@ -402,7 +403,7 @@ def read_all(
     """
     if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
         kind = ValueError if n_jobs == 0 else TypeError
-        raise kind(f"n_jobs={n_jobs!r} must be a number of threads, or -1 for all cores.")
+        raise kind(f"n_jobs={shown(n_jobs)} must be a number of threads, or -1 for all cores.")
     import_extra("soundfile", "speech")  # if missing, one error and not one per file
     length = samples_in("seconds", options["seconds"], options["sample_rate"])
     out = allocate((len(paths), length), dtype)

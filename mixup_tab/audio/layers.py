@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mixup_tab._extras import import_extra
+from mixup_tab._plain import shown
 from mixup_tab.audio.waveforms import as_waveforms, check_count, check_waveforms, samples_in
 
 KINDS = ("log", "power", "mel")
@@ -109,7 +110,8 @@ class SpectrogramLayer(nn.Module):
             )[1:]
         if not bands.any(0).all():
             raise ValueError(
-                f"n_mels={self.n_mels} is too many for window_seconds={self.window_seconds!r}: "
+                f"n_mels={self.n_mels} is too many for "
+                f"window_seconds={shown(self.window_seconds)}: "
                 "some bands hold no frequency. Use fewer bands or a longer window."
             )
         return bands

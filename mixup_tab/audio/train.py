@@ -20,6 +20,7 @@ from sklearn.utils import Bunch
 from skorch.callbacks import Callback
 
 from mixup_tab._files import check_writable, write_whole
+from mixup_tab._plain import shown
 from mixup_tab._terminal import ProgressBar, list_skipped
 from mixup_tab.audio.files import read_clips
 from mixup_tab.audio.folders import load_audio_folder
@@ -173,7 +174,7 @@ def split_clips(
     shares = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
     for name, share in shares.items():
         if not 0 <= share <= 0.5:
-            raise ValueError(f"{name} must lie in [0, 0.5], got {share!r}.")
+            raise ValueError(f"{name} must lie in [0, 0.5], got {shown(share)}.")
     if folder.subset is not None:
         train, validation, test = (np.flatnonzero(folder.subset == name) for name in SUBSETS)
         split = ClipSplit(train, validation, test, "split by the folder's own lists")

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mixup_tab._plain import shown
+
 FULL_SCALE = 32768  # of int16
 _UNKNOWN_MEMORY = 4 * 2**30  # assumed if the system does not say
 
@@ -42,7 +44,7 @@ def check_count(name: str, value: int) -> None:
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or value < 1:
         kind = ValueError if whole else TypeError
-        raise kind(f"{name}={value!r} must be a positive integer.")
+        raise kind(f"{name}={shown(value)} must be a positive integer.")
 
 
 def samples_in(name: str, seconds: float, sample_rate: int, *, least: int = 1) -> int:
@@ -52,10 +54,11 @@ def samples_in(name: str, seconds: float, sample_rate: int, *, least: int = 1) -
     or shorter than ``least`` samples.
     """
     if not isinstance(seconds, Real) or isinstance(seconds, bool):
-        raise TypeError(f"{name}={seconds!r} must be a duration in seconds, a number.")
+        raise TypeError(f"{name}={shown(seconds)} must be a duration in seconds, a number.")
     if not least <= seconds * sample_rate + 0.5 < float("inf"):
         raise ValueError(
-            f"{name}={seconds!r} must be finite and at least {least / sample_rate:.2g} seconds "
+            f"{name}={shown(seconds)} must be finite and at least {least / sample_rate:.2g} "
+            "seconds "
             f"at {sample_rate} samples per second."
         )
     return int(seconds * sample_rate + 0.5)

@@ -22,6 +22,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import _safe_indexing
 
+from mixup_tab._plain import shown
 from mixup_tab._terminal import ProgressBar
 from mixup_tab.metrics import classification_scores
 from mixup_tab.training.stopping import propagate_interrupt
@@ -217,7 +218,7 @@ def _check(methods: Any, tables: Any, version: Any, n_jobs: Any, random_state: A
     if n_jobs == 0:
         raise ValueError("n_jobs must be a number of processes, or -1 for one per core, got 0.")
     if not isinstance(random_state, (int, np.integer)) or not 0 <= random_state < 2**31:
-        raise ValueError(f"random_state must lie in [0, 2**31), got {random_state!r}.")
+        raise ValueError(f"random_state must lie in [0, 2**31), got {shown(random_state)}.")
 
 
 def _open_folder(folder: Path) -> Path:

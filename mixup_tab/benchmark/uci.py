@@ -19,6 +19,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from mixup_tab._plain import shown
 from mixup_tab.benchmark.report import PLAIN
 from mixup_tab.datasets import fetch_uci, list_uci
 from mixup_tab.estimators import MixupClassifier, MixupEnsembleClassifier
@@ -158,7 +159,7 @@ def stratified_folds(
 
 def _check_least(name: str, value: int, least: int) -> None:
     if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value!r}.")
+        raise ValueError(f"{name} must be at least {least}, got {shown(value)}.")
 
 
 def strata(y: np.ndarray, least: int) -> np.ndarray:

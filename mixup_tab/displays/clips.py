@@ -9,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
+from mixup_tab._plain import shown
 from mixup_tab.displays._plotting import (
     get_axes,
     get_axes_row,
@@ -206,7 +207,7 @@ class MixedPairDisplay:
             If λ lies outside of [0, 1] or the shapes differ.
         """
         if not 0 <= lam <= 1:
-            raise ValueError(f"lam must lie in [0, 1], got {lam!r}.")
+            raise ValueError(f"lam must lie in [0, 1], got {shown(lam)}.")
         one, other = _as_pair(first, second)
         mixed = lam * one + (1 - lam) * other
         return cls(one, other, mixed, lam, labels=labels).plot(**kwargs)
@@ -255,7 +256,7 @@ class MixedPairDisplay:
             if not np.allclose(mixed, one):
                 return cls(one, other, mixed, soft[0], labels=labels).plot(**kwargs)
         raise ValueError(
-            f"mixing={mixing!r} with alpha={alpha!r} left the first example unchanged in "
+            f"mixing={mixing!r} with alpha={shown(alpha)} left the first example unchanged in "
             f"{_MOST_DRAWS} draws. Raise alpha, or use another rule."
         )
 

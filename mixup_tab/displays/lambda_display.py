@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from mixup_tab._extras import import_extra
+from mixup_tab._plain import shown
 from mixup_tab.displays._plotting import get_axes, seeded_generator
 from mixup_tab.mixing import Mixup
 
@@ -49,7 +50,7 @@ class LambdaDisplay:
         if not self.alphas or not all(0 < alpha < np.inf for alpha in self.alphas):
             raise ValueError(
                 "alphas must hold at least one value of α, all finite and above 0 (with α = 0 "
-                f"λ is always 1), got {alphas!r}."
+                f"λ is always 1), got {shown(alphas)}."
             )
         if self.draws is not None and len(self.draws) != len(self.alphas):
             raise ValueError(
@@ -89,7 +90,7 @@ class LambdaDisplay:
             If an α is not above 0 and finite, or ``n_draws`` is not an integer of at least 0.
         """
         if not isinstance(n_draws, Integral) or n_draws < 0:
-            raise ValueError(f"n_draws must be an integer of at least 0, got {n_draws!r}.")
+            raise ValueError(f"n_draws must be an integer of at least 0, got {shown(n_draws)}.")
         display = cls(alphas)
         if n_draws:
             rule, source = Mixup(), seeded_generator(random_state)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from mixup_tab._plain import shown
 from mixup_tab.displays._plotting import (
     class_colors,
     column_names,
@@ -119,7 +120,9 @@ class MixedSamplesDisplay:
         points, names = check_plane(X, y)
         classes, codes = np.unique(names, return_inverse=True)
         if not isinstance(n_samples, Integral) or n_samples < 1:
-            raise ValueError(f"n_samples must be an integer of at least 1, got {n_samples!r}.")
+            raise ValueError(
+                f"n_samples must be an integer of at least 1, got {shown(n_samples)}."
+            )
         rule, source = visible_rule(mixing), seeded_generator(random_state)
         batch = torch.from_numpy(points), torch.from_numpy(codes.astype(np.int64))
         n_batches = -(-n_samples // len(points))

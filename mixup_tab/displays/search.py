@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.model_selection import ValidationCurveDisplay
 from sklearn.utils.validation import check_is_fitted
 
+from mixup_tab._plain import shown
 from mixup_tab.displays._plotting import get_axes
 
 
@@ -148,7 +149,8 @@ class AlphaCurveDisplay(ValidationCurveDisplay):
         check_is_fitted(estimator)
         if not hasattr(estimator, "alpha_scores_"):
             raise ValueError(
-                f"estimator was fitted with alpha={estimator.alpha!r} and has no curve. Fit it "
+                f"estimator was fitted with alpha={shown(estimator.alpha)} and has no curve. "
+                "Fit it "
                 "with alpha='auto'."
             )
         scores = estimator.alpha_scores_
@@ -245,7 +247,7 @@ class SearchHeatMapDisplay:
         if self.scores.shape != shape or not np.isfinite(self.scores).any():
             raise ValueError(
                 f"scores must have the shape (n_y_values, n_x_values) = {shape} and hold at "
-                f"least one finite value, got {self.scores!r}."
+                f"least one finite value, got {shown(self.scores)}."
             )
 
     @classmethod

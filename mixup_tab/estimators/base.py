@@ -16,9 +16,16 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 from torch import nn
 
+from mixup_tab._plain import PythonParams, as_python, shown
 from mixup_tab.estimators.cross_fit import score_alphas
 from mixup_tab.estimators.data import TrainingData, check_X, input_types, takes_any_shape
-from mixup_tab.estimators.fitting import integer_seed, is_auto, make_net, mixing_rule
+from mixup_tab.estimators.fitting import (
+    integer_seed,
+    is_auto,
+    make_net,
+    mixing_rule,
+    use_python_numbers,
+)
 from mixup_tab.estimators.sklearn_callbacks import (
     CallbackSupportMixin,
     Method,
@@ -36,22 +43,27 @@ _FROM_1 = Interval(Integral, 1, None, closed="left")
 
 
 def restore_on_error(fit: Method) -> Method:
-    """Decorate a fit: after an error or Ctrl-C the estimator is as it was before."""
+    """Decorate a fit: after an error or Ctrl-C the estimator is as it was before.
+
+    Inside, parameters given as NumPy's numbers are Python's.
+    """
 
     @functools.wraps(fit)
     def all_or_nothing(self: Any, *args: Any, **kwargs: Any) -> Any:
-        before = dict(vars(self))
+        before, given = dict(vars(self)), use_python_numbers(self)
         try:
-            return fit(self, *args, **kwargs)
+            fitted = fit(self, *args, **kwargs)
         except BaseException:
             vars(self).clear()
             vars(self).update(before)
             raise
+        vars(self).update(given)
+        return fitted
 
     return all_or_nothing  # type: ignore[return-value]
 
 
-class BaseMixup(CallbackSupportMixin, BaseEstimator):
+class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
     """Everything about fitting that does not depend on the kind of target."""
 
     _criterion: type
@@ -97,13 +109,14 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
     def _validate_params(self) -> None:
         """Check every parameter that can be checked without data."""
         super()._validate_params()
-        check_mixing_span(self.mixing_span)
+        check_mixing_span(as_python(self.mixing_span))
         _check_layers(self.hidden_layer_sizes)
         _check_module(self.module)
         _check_callbacks(self.callbacks)
         if mixing_rule(self).task not in ("any", self._task):
             raise ValueError(
-                f"mixing={self.mixing!r} is not for the targets of {type(self).__name__}. Use "
+                f"mixing={shown(self.mixing)} is not for the targets of "
+                f"{type(self).__name__}. Use "
                 f"'mixup', or {self._proposal}."
             )
 
@@ -159,8 +172,8 @@ class BaseMixup(CallbackSupportMixin, BaseEstimator):
         except ValueError as error:
             raise ValueError(
                 "warm_start continues from the fitted net, which has another shape than "
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r}, n_estimators="
-                f"{self.n_estimators!r} and module={self.module!r} ask for. Use "
+                f"hidden_layer_sizes={shown(self.hidden_layer_sizes)}, n_estimators="
+                f"{shown(self.n_estimators)} and module={self.module!r} ask for. Use "
                 "warm_start=False."
             ) from error
 
@@ -191,7 +204,7 @@ def _check_layers(value: Any) -> None:
     if sizes.ndim > 1 or (sizes.size and not (sizes.dtype.kind in "iu" and sizes.min() >= 1)):
         raise ValueError(
             "hidden_layer_sizes must hold integers of at least 1, such as (128, 128), got "
-            f"{value!r}."
+            f"{shown(value)}."
         )
 
 

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from mixup_tab._plain import PythonParams
 from mixup_tab._terminal import ProgressBar
 from mixup_tab.estimators.base import restore_on_error
 from mixup_tab.estimators.classifier import MixupClassifier
@@ -48,7 +49,7 @@ _LONG = 2.5  # "long" in terms of "auto"
 _SHARED = ("class_weight", "device", "random_state", "verbose", "warm_start")
 
 
-class MixupEnsembleClassifier(LabelsMixin, BaseEstimator):
+class MixupEnsembleClassifier(PythonParams, LabelsMixin, BaseEstimator):
     """Ensemble of different mixup nets, weighted by cross-validation.
 
     For the last point of accuracy and for calibrated probabilities, at the price of some 40

@@ -16,6 +16,7 @@ from skorch.callbacks import Callback, LRScheduler
 from skorch.dataset import ValidSplit
 from torch import nn
 
+from mixup_tab._plain import as_python, shown
 from mixup_tab.estimators.data import TrainingData, input_layer_fitter, takes_any_shape
 from mixup_tab.mixing import MixingRule
 from mixup_tab.mixing._names import as_rule
@@ -95,6 +96,13 @@ def make_net(
     ).initialize()
 
 
+def use_python_numbers(estimator: MixupEstimator) -> dict[str, Any]:
+    """Turn parameters given as NumPy's numbers into Python's; return what was given."""
+    given = estimator.get_params(deep=False)
+    vars(estimator).update(as_python(given))
+    return given
+
+
 def is_auto(value: Any) -> bool:
     """Whether the value of a parameter is "auto"; an array may be compared as well."""
     return isinstance(value, str) and value == "auto"
@@ -104,7 +112,7 @@ def n_members(estimator: MixupEstimator) -> int:
     """Return the number of nets that are trained side by side for one estimator."""
     if isinstance(estimator.n_estimators, str):
         return 1 if takes_any_shape(estimator.module) else 4
-    return estimator.n_estimators
+    return int(estimator.n_estimators)
 
 
 def mixing_rule(estimator: MixupEstimator) -> MixingRule:
@@ -127,12 +135,13 @@ def batch_size(estimator: MixupEstimator, rows: int) -> int:
         return min(max(rows // 16, 16), 256)
     if estimator.batch_size > rows:
         warnings.warn(
-            f"batch_size={estimator.batch_size} is larger than the {rows} training rows; every "
+            f"batch_size={shown(estimator.batch_size)} is larger than the {rows} training "
+            "rows; every "
             "batch holds all of them. Lower batch_size, or leave it at 'auto'.",
             UserWarning,
             stacklevel=2,
         )
-    return min(estimator.batch_size, rows)
+    return min(int(estimator.batch_size), rows)
 
 
 def n_epochs(estimator: MixupEstimator, rows: int, rows_per_batch: int) -> int:
@@ -142,7 +151,7 @@ def n_epochs(estimator: MixupEstimator, rows: int, rows_per_batch: int) -> int:
     steps, and at least 10 passes.
     """
     if not isinstance(estimator.max_epochs, str):
-        return estimator.max_epochs
+        return int(estimator.max_epochs)
     steps = -(-rows // rows_per_batch)
     return min(max(1000 // steps, min(40, 8000 // steps), 10), 200)
 

@@ -10,7 +10,7 @@ import torch
 from sklearn.base import clone
 
 from mixup_tab.estimators.data import takes_any_shape
-from mixup_tab.estimators.fitting import MixupEstimator, is_auto, make_net
+from mixup_tab.estimators.fitting import MixupEstimator, is_auto, make_net, use_python_numbers
 from mixup_tab.training.device import pick_device
 from mixup_tab.training.stack import NetFit, fit_stacked
 from mixup_tab.training.stopping import propagate_interrupt
@@ -42,6 +42,7 @@ def fit_together(
     fits: dict[int, NetFit] = {}
     checked: dict = {}
     before = [dict(vars(estimator)) for estimator in estimators]
+    given = [use_python_numbers(estimator) for estimator in estimators]
     for position, (estimator, data) in enumerate(zip(estimators, rows, strict=True)):
         try:
             if _is_one_net(estimator):
@@ -60,6 +61,8 @@ def fit_together(
         if failed is not None:
             vars(estimator).clear()
             vars(estimator).update(state)
+    for estimator, params in zip(estimators, given, strict=True):
+        vars(estimator).update(params)
     return errors
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mixup_tab._plain import shown
 from mixup_tab._torch_private import standard_gamma
 
 PARTNERS = ("any", "same_class", "other_class")
@@ -17,12 +18,13 @@ def check_alpha(alpha: float) -> float:
     """Return ``alpha`` as a float; raise TypeError or ValueError if it is not in [0, ∞)."""
     if isinstance(alpha, bool | str) or not hasattr(alpha, "__float__"):
         raise TypeError(
-            f"alpha must be a number of at least 0 (0 turns mixing off), got {alpha!r}."
+            f"alpha must be a number of at least 0 (0 turns mixing off), got {shown(alpha)}."
         )
     value = float(alpha)
     if not math.isfinite(value) or value < 0:
         raise ValueError(
-            f"alpha must be a finite number of at least 0 (0 turns mixing off), got {alpha!r}."
+            "alpha must be a finite number of at least 0 (0 turns mixing off), got "
+            f"{shown(alpha)}."
         )
     return value
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mixup_tab._plain import shown
 from mixup_tab.mixing.cutmix import CutMix, Cutout, MixupCutMix
 from mixup_tab.mixing.featmix import FeatMix
 from mixup_tab.mixing.mixup import DirichletMixup, Mixup
@@ -39,5 +40,5 @@ def as_rule(mixing: str | MixingRule) -> MixingRule:
     error = ValueError if isinstance(mixing, str) else TypeError
     raise error(
         f"mixing must be one of {sorted(RULES)} or a MixingRule such as Mixup(folded=True), "
-        f"got {mixing!r}."
+        f"got {shown(mixing)}."
     )

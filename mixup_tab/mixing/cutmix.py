@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mixup_tab._plain import shown
 from mixup_tab.mixing._draw import draw_lam, draw_partners
 from mixup_tab.mixing.rule import MixingRule, take_partners
 
@@ -123,7 +124,7 @@ class MixupCutMix(CutMix):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.cutmix <= 1:
-            raise ValueError(f"cutmix must be in [0, 1], got {self.cutmix!r}.")
+            raise ValueError(f"cutmix must be in [0, 1], got {shown(self.cutmix)}.")
 
     def draw(
         self,
@@ -215,7 +216,7 @@ class Cutout(MixingRule):
 
 def _check_axes(axes: str) -> None:
     if axes not in AXES:
-        raise ValueError(f"axes must be one of {list(AXES)}, got {axes!r}.")
+        raise ValueError(f"axes must be one of {list(AXES)}, got {shown(axes)}.")
 
 
 def draw_keep(

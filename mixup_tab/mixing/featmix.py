@@ -10,6 +10,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from mixup_tab._plain import shown
 from mixup_tab.mixing.cutmix import Cut, CutMix
 
 # Estimating the information reads at most MAX_ROWS rows and at most MAX_VALUES values, but
@@ -59,7 +60,7 @@ class FeatMix(CutMix):
         if not all(math.isfinite(one) and one >= 0 for one in information):
             raise ValueError(
                 "information must hold finite numbers of at least 0, one for every feature, "
-                f"got {information!r}."
+                f"got {shown(information)}."
             )
 
     def fit(self, take: Callable[[Tensor], Tensor], labels: Tensor) -> FeatMix:

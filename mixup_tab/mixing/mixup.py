@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mixup_tab._plain import shown
 from mixup_tab.mixing._draw import check_partners, draw_lam, draw_partners, draw_weights
 from mixup_tab.mixing.rule import Mix, MixingRule, take_partners
 
@@ -49,7 +50,9 @@ class Mixup(MixingRule):
 
     def __post_init__(self) -> None:
         if self.lam_per not in ("example", "batch"):
-            raise ValueError(f"lam_per must be 'example' or 'batch', got {self.lam_per!r}.")
+            raise ValueError(
+                f"lam_per must be 'example' or 'batch', got {shown(self.lam_per)}."
+            )
         check_partners(self.partners)
 
     @property
@@ -120,7 +123,9 @@ class DirichletMixup(MixingRule):
     def __post_init__(self) -> None:
         whole = isinstance(self.n_mixed, Integral) and not isinstance(self.n_mixed, bool)
         if not whole or self.n_mixed < 2:
-            raise ValueError(f"n_mixed must be an integer of at least 2, got {self.n_mixed!r}.")
+            raise ValueError(
+                f"n_mixed must be an integer of at least 2, got {shown(self.n_mixed)}."
+            )
 
     def draw(
         self,

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mixup_tab._plain import shown
 from mixup_tab.mixing._draw import draw_lam, draw_partners
 from mixup_tab.mixing.rule import Mix, MixingRule, mix_pairs, take_partners
 
@@ -54,7 +55,7 @@ class CMixup(MixingRule):
         if not (math.isfinite(self.bandwidth) and self.bandwidth > 0):
             raise ValueError(
                 "bandwidth must be a finite number above 0, in standard deviations of the "
-                f"values, got {self.bandwidth!r}."
+                f"values, got {shown(self.bandwidth)}."
             )
 
     def draw(
@@ -125,15 +126,15 @@ class Remix(MixingRule):
 
     def __post_init__(self) -> None:
         if not self.kappa >= 1:
-            raise ValueError(f"kappa must be at least 1, got {self.kappa!r}.")
+            raise ValueError(f"kappa must be at least 1, got {shown(self.kappa)}.")
         if not 0 <= self.tau <= 1:
-            raise ValueError(f"tau must be in [0, 1], got {self.tau!r}.")
+            raise ValueError(f"tau must be in [0, 1], got {shown(self.tau)}.")
         if self.class_counts is None:
             return
         object.__setattr__(self, "class_counts", tuple(self.class_counts))
         if not all(count >= 0 for count in self.class_counts):
             raise ValueError(
-                f"class_counts must hold numbers of rows, got {self.class_counts!r}."
+                f"class_counts must hold numbers of rows, got {shown(self.class_counts)}."
             )
 
     def fit(self, take: Callable[[Tensor], Tensor], labels: Tensor) -> Remix:
@@ -144,7 +145,7 @@ class Remix(MixingRule):
         if len(self.class_counts) < n_classes:
             raise ValueError(
                 f"class_counts must hold {n_classes} numbers of rows, one for every class, "
-                f"got {self.class_counts!r}."
+                f"got {shown(self.class_counts)}."
             )
         return self
 

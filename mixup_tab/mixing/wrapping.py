@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mixup_tab._plain import shown
 from mixup_tab.mixing.featmix import FeatMix
 from mixup_tab.mixing.mixup import Mixup
 from mixup_tab.mixing.rule import MixingRule
@@ -100,7 +101,7 @@ class RegMixup(WrappingRule):
                 f"{self.rule!r}."
             )
         if not (math.isfinite(self.eta) and self.eta > 0):
-            raise ValueError(f"eta must be a finite number above 0, got {self.eta!r}.")
+            raise ValueError(f"eta must be a finite number above 0, got {shown(self.eta)}.")
 
     def mix_x(self, x: Tensor, mix: Any) -> Tensor:
         """Return the batch followed by its mixed copy, shape (..., 2 · batch, *features)."""
@@ -165,6 +166,6 @@ class ManifoldMixup(WrappingRule):
         if isinstance(self.layers, str) or not self.layers:
             raise ValueError(
                 "layers must be a list of names such as ['input', 'layer1'], got "
-                f"{self.layers!r}."
+                f"{shown(self.layers)}."
             )
         object.__setattr__(self, "layers", tuple(self.layers))

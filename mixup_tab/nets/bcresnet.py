@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mixup_tab._plain import shown
 from mixup_tab.nets.images import as_images, image_format
 
 # Per stage: channels over those of the first, number of blocks, stride in frequency.
@@ -169,7 +170,7 @@ class BCResNet(nn.Module):
     ) -> None:
         super().__init__()
         if not tau >= 0.125:
-            raise ValueError(f"tau must be at least 0.125 (one channel), got {tau!r}.")
+            raise ValueError(f"tau must be at least 0.125 (one channel), got {shown(tau)}.")
         self.mixed_precision = mixed_precision
         self.size = image_format(input_shape, image_shape)
         base, frequencies = int(8 * tau), _halved(self.size[1])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mixup_tab._plain import shown
 from mixup_tab.nets.images import as_images, image_format
 
 # Factors of the width, and by how much the first of two blocks shrinks both axes.
@@ -105,7 +106,7 @@ class PreActResNet18(nn.Module):
         super().__init__()
         if not (isinstance(width, (Real, int)) and width >= 1 and width % 1 == 0):
             raise ValueError(
-                f"width must be a whole number of channels, at least 1, got {width!r}."
+                f"width must be a whole number of channels, at least 1, got {shown(width)}."
             )
         self.size = image_format(input_shape, image_shape)
         self.mixed_precision = mixed_precision

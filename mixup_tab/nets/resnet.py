@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mixup_tab._plain import shown
 from mixup_tab.nets.images import as_images, image_format
 
 # Channels of the four blocks at width 1, and by how much each shrinks both axes.
@@ -83,7 +84,7 @@ class ResNet10(nn.Module):
     ) -> None:
         super().__init__()
         if not width > 0:
-            raise ValueError(f"width must be positive, got {width!r}.")
+            raise ValueError(f"width must be positive, got {shown(width)}.")
         self.size = image_format(input_shape, image_shape)
         self.mixed_precision = mixed_precision
         sizes = [(max(round(channels * width), 1), stride) for channels, stride in _STAGES]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from mixup_tab._plain import shown
 from mixup_tab.nets.images import as_images, check_smallest, image_format
 
 # Channels of the convolutions between two poolings.
@@ -71,7 +72,7 @@ class VGG11(nn.Module):
     ) -> None:
         super().__init__()
         if not width * _GROUPS[0][0] >= 1:
-            raise ValueError(f"width must be at least 1/64 (one channel), got {width!r}.")
+            raise ValueError(f"width must be at least 1/64 (one channel), got {shown(width)}.")
         self.mixed_precision = mixed_precision
         self.size = channels, *lengths = image_format(input_shape, image_shape)
         check_smallest(self.size, 32, "VGG11")

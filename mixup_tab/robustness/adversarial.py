@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
+from mixup_tab._plain import shown
 from mixup_tab.estimators.data import check_X, scales_integers
 from mixup_tab.robustness._gradients import differentiable, loss_direction
 from mixup_tab.sampling._tables import like
@@ -165,7 +166,7 @@ def evaluate_adversarial(
     made_on = differentiable(*((estimator,) if source is None else (source, "source")))
     amounts = [_check_eps(one) for one in np.atleast_1d(eps).tolist()]
     if not amounts:
-        raise ValueError(f"eps must hold at least one number, such as 0.1, got {eps!r}.")
+        raise ValueError(f"eps must hold at least one number, such as 0.1, got {shown(eps)}.")
     checked, _, _ = _check(made_on, X, y, attack, n_steps, clip)
     X, y = X if hasattr(X, "columns") else checked, column_or_1d(y)
     clean = float(np.mean(estimator.predict(X) != y))
@@ -186,9 +187,9 @@ def evaluate_adversarial(
 
 def _check_eps(eps: float) -> float:
     if not isinstance(eps, Real) or isinstance(eps, bool):
-        raise TypeError(f"eps must be a number or a list of numbers, got {eps!r}.")
+        raise TypeError(f"eps must be a number or a list of numbers, got {shown(eps)}.")
     if not 0 <= eps < np.inf:
-        raise ValueError(f"eps must be a finite number of at least 0, got {eps!r}.")
+        raise ValueError(f"eps must be a finite number of at least 0, got {shown(eps)}.")
     return float(eps)
 
 
@@ -199,7 +200,7 @@ def _check(
     if attack not in ATTACKS:
         raise ValueError(f"attack must be one of {list(ATTACKS)}, got {attack!r}.")
     if not isinstance(n_steps, Integral) or n_steps < 1:
-        raise ValueError(f"n_steps must be an integer of at least 1, got {n_steps!r}.")
+        raise ValueError(f"n_steps must be an integer of at least 1, got {shown(n_steps)}.")
     if scales_integers(estimator.module) and (kind := np.asarray(X).dtype).kind in "iu":
         raise ValueError(
             f"X must hold floats in the range that the net scales integers to, got {kind}."
@@ -224,10 +225,11 @@ def _check_clip(X: np.ndarray, clip: Any) -> tuple[np.ndarray, np.ndarray]:
     except (TypeError, ValueError) as error:
         raise ValueError(
             "clip must be a pair of the lowest and the highest valid input, as numbers or one "
-            f"per feature, got {clip!r}."
+            f"per feature, got {shown(clip)}."
         ) from error
     if outside:
         raise ValueError(
-            f"clip must include all values of X, from {X.min():g} to {X.max():g}, got {clip!r}."
+            f"clip must include all values of X, from {X.min():g} to {X.max():g}, got "
+            f"{shown(clip)}."
         )
     return low, high

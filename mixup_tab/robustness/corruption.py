@@ -17,6 +17,7 @@ from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 from skorch.callbacks import Callback
 
+from mixup_tab._plain import shown
 from mixup_tab.estimators import MixupClassifier
 
 _Split = tuple[Any, np.ndarray, Any, np.ndarray]
@@ -192,9 +193,11 @@ def _check_labels(y: ArrayLike) -> np.ndarray:
 
 def _check_rate(rate: Any) -> float:
     if not isinstance(rate, Real) or isinstance(rate, bool):
-        raise TypeError(f"rates must be numbers in [0, 1], got {rate!r}.")
+        raise TypeError(f"rates must be numbers in [0, 1], got {shown(rate)}.")
     if not 0 <= float(rate) <= 1:
-        raise ValueError(f"rates must be in [0, 1] (0.2 is a fifth of the rows), got {rate!r}.")
+        raise ValueError(
+            f"rates must be in [0, 1] (0.2 is a fifth of the rows), got {shown(rate)}."
+        )
     return float(rate)
 
 

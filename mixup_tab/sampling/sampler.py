@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, _fit_context
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
+from mixup_tab._plain import PythonParams, shown
 from mixup_tab.sampling._draws import draw_mixes
 from mixup_tab.sampling._tables import (
     check_labels,
@@ -23,7 +24,7 @@ from mixup_tab.sampling._tables import (
 )
 
 
-class VicinalSampler(OneToOneFeatureMixin, BaseEstimator):
+class VicinalSampler(PythonParams, OneToOneFeatureMixin, BaseEstimator):
     r"""Draws mixed rows as a table, so that any estimator can be trained with mixup.
 
     Training with mixup minimises the loss on the vicinal distribution of a table (Zhang et al.
@@ -249,7 +250,8 @@ class VicinalSampler(OneToOneFeatureMixin, BaseEstimator):
         """Return the table, the class codes, and the targets to be mixed, if there are any."""
         if isinstance(self.size, bool):  # an int to scikit-learn's validation
             raise TypeError(
-                f"size must be a number, got {self.size!r}. 1.0 draws as many rows as given."
+                f"size must be a number, got {shown(self.size)}. 1.0 draws as many rows as "
+                "given."
             )
         table, target = check_rows(self, X, y)
         codes = None
@@ -257,7 +259,8 @@ class VicinalSampler(OneToOneFeatureMixin, BaseEstimator):
             if self.balance or self.partners == "same_class":
                 raise ValueError(
                     "balance=True and partners='same_class' need classes, but labels='values' "
-                    f"are numbers: got balance={self.balance!r}, partners={self.partners!r}. "
+                    f"are numbers: got balance={shown(self.balance)}, "
+                    f"partners={self.partners!r}. "
                     "Use balance=False and partners='any' or 'neighbors'."
                 )
             target = check_values(target)

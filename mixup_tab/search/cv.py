@@ -19,6 +19,7 @@ from sklearn.model_selection._validation import (
 from sklearn.utils import get_tags, indexable
 from sklearn.utils.validation import _check_method_params
 
+from mixup_tab._plain import PythonParams, shown
 from mixup_tab.estimators.labels import labels_in
 from mixup_tab.estimators.sklearn_callbacks import open_task, subtask, with_callbacks
 from mixup_tab.search.checkpoint import Checkpoint
@@ -29,7 +30,7 @@ from mixup_tab.search.run import SearchRun
 from mixup_tab.training.stopping import propagate_interrupt
 
 
-class MixupSearchCV(GridSearchCV):
+class MixupSearchCV(PythonParams, GridSearchCV):
     """Grid search with cross-validation that trains all nets side by side.
 
     It gives what ``GridSearchCV`` gives, several times faster: candidates and folds
@@ -200,7 +201,8 @@ class MixupSearchCV(GridSearchCV):
         grid = list(ParameterGrid(self.param_grid))
         if not grid:
             raise ValueError(
-                f"param_grid={self.param_grid!r} holds no candidate. Give a dict of parameter "
+                f"param_grid={shown(self.param_grid)} holds no candidate. Give a dict of "
+                "parameter "
                 'names to lists of values, such as {"alpha": [0, 0.2, 1]}.'
             )
         base = clone(self.estimator)
@@ -213,7 +215,7 @@ class MixupSearchCV(GridSearchCV):
         splits = list(cv.split(X, y, **routed.splitter.split))
         if not splits:
             raise ValueError(
-                f"cv={self.cv!r} makes no folds. Give a whole number of at least 2."
+                f"cv={shown(self.cv)} makes no folds. Give a whole number of at least 2."
             )
         return [
             SearchFold(number, train, test, routed.estimator.fit, routed.scorer.score)

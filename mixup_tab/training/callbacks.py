@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from skorch.callbacks import Callback
 
+from mixup_tab._plain import shown
 from mixup_tab.nets.stacked import as_stack
 from mixup_tab.training.stopping import StopTraining
 
@@ -57,11 +58,13 @@ class LearningRate(Callback):
         """Check the policy."""
         policies = ("cosine", "constant", "step")
         if self.policy not in policies:
-            raise ValueError(f"policy must be one of {list(policies)}, got {self.policy!r}.")
+            raise ValueError(
+                f"policy must be one of {list(policies)}, got {shown(self.policy)}."
+            )
         if self.every < 1 or not self.factor > 0:
             raise ValueError(
                 "every must be at least 1 and factor positive, got "
-                f"{self.every!r} and {self.factor!r}."
+                f"{shown(self.every)} and {shown(self.factor)}."
             )
         return self
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 import torch
 from torch import nn
 
+from mixup_tab._plain import shown
 from mixup_tab._torch_private import has_native_bfloat16
 
 
@@ -39,7 +40,7 @@ def pick_device(device: str | torch.device) -> str:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         raise ValueError(
-            f"device={device!r} cannot be used here ({str(error).splitlines()[0]}). "
+            f"device={shown(device)} cannot be used here ({str(error).splitlines()[0]}). "
             "Use 'auto', 'cpu', 'cuda', 'cuda:<number>' or 'mps'."
         ) from error
     if kind == "meta":

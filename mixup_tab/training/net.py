@@ -14,6 +14,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochScoring, EpochTimer, PrintLog
 from torch import Tensor, nn
 
+from mixup_tab._plain import as_python, shown
 from mixup_tab.losses import MixedCrossEntropy
 from mixup_tab.mixing import MixingRule
 from mixup_tab.mixing._names import as_rule
@@ -146,21 +147,25 @@ class MixupNet(NeuralNet):
         device: str = "auto",
         **kwargs: Any,
     ) -> None:
-        self.alpha = alpha
+        self.alpha = as_python(alpha)
         self.mixing = mixing
-        self.mixing_span = mixing_span
-        self.n_outputs = n_outputs
-        self.n_members = n_members
-        self.random_state = random_state
+        self.mixing_span = as_python(mixing_span)
+        self.n_outputs = as_python(n_outputs)
+        self.n_members = as_python(n_members)
+        self.random_state = as_python(random_state)
         super().__init__(
             module,
             criterion,
             optimizer=optimizer,
-            lr=lr,
+            lr=as_python(lr),
             train_split=train_split,
             device=pick_device(device),
-            **kwargs,
+            **_python_scalars(kwargs),
         )
+
+    def set_params(self, **kwargs: Any) -> MixupNet:
+        """Set parameters, as in skorch; NumPy's numbers become Python's."""
+        return super().set_params(**_python_scalars(kwargs))
 
     # ------------------------------------------------------------- parts of the net
 
@@ -504,7 +509,8 @@ class MixupNet(NeuralNet):
         """Cut batches on the device where the data is an array, else use the loader."""
         if self.batch_size < 1 and self.batch_size != -1:
             raise ValueError(
-                f"batch_size must be at least 1, or -1 for all rows, got {self.batch_size!r}."
+                "batch_size must be at least 1, or -1 for all rows, got "
+                f"{shown(self.batch_size)}."
             )
         stack, arrays = as_stack(self.module_), as_arrays(dataset)
 
@@ -675,6 +681,14 @@ class MixupNet(NeuralNet):
         stack = as_stack(self.module_)
         row = as_tensor(X[:1]) if is_array(X) and not stack.one_call else None
         return 3 * rows * stack.multiplications(row)
+
+
+def _python_scalars(params: dict[str, Any]) -> dict[str, Any]:
+    """Turn NumPy's numbers into Python's; arrays may be what a module takes."""
+    return {
+        name: as_python(value) if isinstance(value, np.generic) else value
+        for name, value in params.items()
+    }
 
 
 def _overrides(thing: object, base: type, *names: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mixup_tab._plain import shown
 from mixup_tab.mixing import MixingRule
 from mixup_tab.training.hidden import HiddenMixing
 from mixup_tab.training.randomness import Streams
@@ -74,7 +75,7 @@ def check_mixing_span(span: Any) -> tuple[float, float]:
     """
     hint = (
         "mixing_span must be a start and an end with 0 <= start < end <= 1, such as (0.1, 1) "
-        f"to mix after the first tenth of the training, got {span!r}."
+        f"to mix after the first tenth of the training, got {shown(span)}."
     )
     if isinstance(span, str) or not isinstance(span, Sequence) or len(span) != 2:
         raise TypeError(hint)

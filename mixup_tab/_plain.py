@@ -1,0 +1,49 @@
+"""Parameters as Python's own numbers, whatever NumPy type they were given in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils._param_validation import validate_parameter_constraints
+
+
+def as_python(value: Any) -> Any:
+    """Return NumPy's scalars and arrays as Python's, also inside of lists, tuples and dicts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixup_tab._plain import as_python
+    >>> as_python({"alpha": np.float64(0.5), "sizes": np.array([8, 4])})
+    {'alpha': 0.5, 'sizes': [8, 4]}
+    """
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if type(value) in (list, tuple):
+        return type(value)(as_python(part) for part in value)
+    if type(value) is dict:
+        return {key: as_python(part) for key, part in value.items()}
+    return value
+
+
+def shown(value: Any) -> str:
+    """Return ``repr(value)`` for a message, without the names of NumPy's scalar types.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixup_tab._plain import shown
+    >>> shown((np.float64(-0.5), np.str_("a"), np.True_))
+    "(-0.5, 'a', True)"
+    """
+    return repr(as_python(value))
+
+
+class PythonParams:
+    """Mixin of scikit-learn estimators: parameters are validated as Python's own numbers."""
+
+    def _validate_params(self: Any) -> None:
+        params = as_python(self.get_params(deep=False))
+        name = type(self).__name__
+        validate_parameter_constraints(self._parameter_constraints, params, caller_name=name)
