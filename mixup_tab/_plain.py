@@ -11,6 +11,8 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 def as_python(value: Any) -> Any:
     """Return NumPy's scalars and arrays as Python's, also inside of lists, tuples and dicts.
 
+    A list or tuple without any is returned itself, as ``clone`` demands of parameters.
+
     Examples
     --------
     >>> import numpy as np
@@ -21,7 +23,9 @@ def as_python(value: Any) -> Any:
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     if type(value) in (list, tuple):
-        return type(value)(as_python(part) for part in value)
+        parts = [as_python(part) for part in value]
+        same = all(part is given for part, given in zip(parts, value, strict=True))
+        return value if same else type(value)(parts)
     if type(value) is dict:
         return {key: as_python(part) for key, part in value.items()}
     return value

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -31,6 +32,7 @@ __all__ = [
     "standard_gamma",
     "with_generator",
     "without_compile_wrapper",
+    "without_function_modes",
 ]
 
 
@@ -133,6 +135,15 @@ def own_parameters(module: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     recurse=False))``, which takes as long as predicting a row.
     """
     return module._parameters  # type: ignore[return-value]
+
+
+def without_function_modes() -> AbstractContextManager[None]:
+    """Ignore the default device of this thread inside, however it was set.
+
+    It is a mode that sees every call of a function of torch. Replacement:
+    ``torch.device("cpu")`` as a context, which does the same and makes every call slower.
+    """
+    return torch._C.DisableTorchFunction()
 
 
 def has_native_bfloat16() -> bool:

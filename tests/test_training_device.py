@@ -33,9 +33,10 @@ def test_cpu_is_always_there(device):
 
 @pytest.mark.parametrize("device", ["gpu", "", "tpu:0", "cpu:x", 3.5, None])
 def test_unknown_devices_are_named(device):
-    with pytest.raises(ValueError, match="Use 'auto', 'cpu', 'cuda'") as error:
+    with pytest.raises(ValueError, match="Use 'auto', or one that torch finds: 'cpu'") as error:
         pick_device(device)
     assert f"device={device!r}" in str(error.value)
+    assert len(str(error.value)) < 120  # not torch's list of all that could be
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
@@ -54,7 +55,7 @@ def test_cuda_is_taken_where_it_is():
 
 
 def test_meta_is_refused():
-    with pytest.raises(ValueError, match="device='meta' holds no data"):
+    with pytest.raises(ValueError, match="device='meta' cannot be used here"):
         pick_device("meta")
 
 

@@ -36,6 +36,7 @@ from mixup_tab.mixing import MixingRule
 from mixup_tab.training import MixupNet
 from mixup_tab.training.callbacks import EpochProgress
 from mixup_tab.training.state import check_mixing_span
+from mixup_tab.training.torch_state import torch_defaults
 
 _AUTO = StrOptions({"auto"})
 _FROM_0 = Interval(Real, 0, np.inf, closed="left")
@@ -45,10 +46,11 @@ _FROM_1 = Interval(Integral, 1, None, closed="left")
 def restore_on_error(fit: Method) -> Method:
     """Decorate a fit: after an error or Ctrl-C the estimator is as it was before.
 
-    Inside, parameters given as NumPy's numbers are Python's.
+    Inside, parameters given as NumPy's numbers are Python's, and torch's settings its defaults.
     """
 
     @functools.wraps(fit)
+    @torch_defaults()
     def all_or_nothing(self: Any, *args: Any, **kwargs: Any) -> Any:
         before, given = dict(vars(self)), use_python_numbers(self)
         try:

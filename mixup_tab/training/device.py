@@ -38,14 +38,21 @@ def pick_device(device: str | torch.device) -> str:
     try:
         kind = torch.device(device).type
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
-        raise ValueError(
-            f"device={shown(device)} cannot be used here ({str(error).splitlines()[0]}). "
-            "Use 'auto', 'cpu', 'cuda', 'cuda:<number>' or 'mps'."
-        ) from error
+    except (RuntimeError, AssertionError, TypeError, ImportError) as error:
+        raise ValueError(_not_here(device)) from error
     if kind == "meta":
-        raise ValueError("device='meta' holds no data. Use 'auto', 'cpu', 'cuda' or 'mps'.")
+        raise ValueError(_not_here(device))
     return str(device)
+
+
+def _not_here(device: str | torch.device) -> str:
+    """Say that a device cannot be used, and which can."""
+    here = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+    here += ["mps"] * torch.backends.mps.is_available()
+    return (
+        f"device={shown(device)} cannot be used here. Use 'auto', or one that torch finds: "
+        f"{', '.join(map(repr, here))}."
+    )
 
 
 def input_device(dtype: torch.dtype, device: str | torch.device) -> torch.device:

@@ -46,6 +46,7 @@ from mixup_tab.training.table import (
     examples_of,
     is_array,
 )
+from mixup_tab.training.torch_state import torch_defaults
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 _STEP_METHODS = ("train_step", "train_step_single", "infer")
@@ -185,6 +186,7 @@ class MixupNet(NeuralNet):
                 callback.use_caching = False
         return self
 
+    @torch_defaults()
     def initialize(self) -> MixupNet:
         """Make module, criterion, optimizer and history from the random state."""
         self.seeds_ = member_seeds(self.random_state, self.n_members)
@@ -246,6 +248,7 @@ class MixupNet(NeuralNet):
 
     # --------------------------------------------------------------------- training
 
+    @torch_defaults()
     def partial_fit(
         self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any
     ) -> MixupNet:
@@ -610,13 +613,14 @@ class MixupNet(NeuralNet):
         arrays = (X, None, None) if is_array(X) else as_arrays(self.get_dataset(X))
         if arrays is None:
             for batch in self.get_iterator(self.get_dataset(X), training=False):
-                outputs = self.evaluation_step(batch, training=training).to(device)
+                with torch_defaults(gradients=training):
+                    outputs = self.evaluation_step(batch, training=training).to(device)
                 yield outputs if self.n_members == 1 else outputs.transpose(0, 1)
             return
         x, rows = as_tensor(arrays[0]), arrays[2]
         x = x if rows is None else x[torch.as_tensor(rows)]
         for part in self.input_chunks(x, training):
-            with torch.inference_mode(not training):
+            with torch_defaults(gradients=training), torch.inference_mode(not training):
                 outputs = self.module_(part)
                 outputs = outputs if self.n_members == 1 else outputs.transpose(0, 1)
             yield outputs if self.device == device else outputs.to(device)

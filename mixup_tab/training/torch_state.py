@@ -1,0 +1,92 @@
+"""Training and prediction as under torch's defaults, whatever the caller has set."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+
+from mixup_tab._torch_private import without_function_modes
+
+_AUTOCAST = ("cpu", "cuda", "mps")
+_SUBNORMAL = 5e-324
+
+
+class _ProcessWide:
+    """A setting that all threads share: at its default while one is inside, then as before."""
+
+    def __init__(
+        self, default: Any, get: Callable[[], Any], put: Callable[[Any], None]
+    ) -> None:
+        self.default, self._get, self._put = default, get, put
+        self._holders, self._before = 0, default
+        self._lock = threading.Lock()
+
+    def is_default(self) -> bool:
+        """Whether it is at its default, and not only because another thread is inside."""
+        return not self._holders and self._get() == self.default
+
+    @contextmanager
+    def at_default(self) -> Iterator[None]:
+        with self._lock:
+            if not self._holders:
+                self._before = self._get()
+                self._put(self.default)
+            self._holders += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holders -= 1
+                if not self._holders:
+                    self._put(self._before)
+
+
+_dtype = _ProcessWide(torch.float32, torch.get_default_dtype, torch.set_default_dtype)
+_precision = _ProcessWide(
+    "highest", torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
+)
+
+
+@contextmanager
+def torch_defaults(*, gradients: bool = True) -> Iterator[None]:
+    """Compute inside as under torch's defaults: the same bits, whatever the caller has set.
+
+    That is: no autocast, default device and dtype, float32 products in float32, subnormal
+    numbers, and gradients. The caller's settings return afterwards. Those of default dtype and
+    of products are the process's, so other threads see the defaults meanwhile.
+
+    Also a decorator, ``@torch_defaults()``.
+
+    Parameters
+    ----------
+    gradients : bool, default=True
+        Whether gradients can be recorded inside; prediction does not care.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from mixup_tab.training.torch_state import torch_defaults
+    >>> with torch.inference_mode(), torch.device("meta"), torch_defaults():
+    ...     torch.zeros(1, requires_grad=True)
+    tensor([0.], requires_grad=True)
+    """
+    with ExitStack() as stack:
+        if gradients and (torch.is_inference_mode_enabled() or not torch.is_grad_enabled()):
+            stack.enter_context(torch.inference_mode(False))
+            stack.enter_context(torch.enable_grad())
+        if torch.empty(0).device.type != "cpu":
+            stack.enter_context(without_function_modes())
+        for kind in _AUTOCAST:
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        for setting in (_dtype, _precision):
+            if not setting.is_default():
+                stack.enter_context(setting.at_default())
+        if _SUBNORMAL * 1 == 0:  # there is no function that tells
+            torch.set_flush_denormal(False)
+            stack.callback(torch.set_flush_denormal, True)
+        yield
