@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import validate_parameter_constraints
 
 
 def as_python(value: Any) -> Any:
@@ -48,6 +47,9 @@ class PythonParams:
     """Mixin of scikit-learn estimators: parameters are validated as Python's own numbers."""
 
     def _validate_params(self: Any) -> None:
+        # Here, because mixing rules need neither scikit-learn nor this class.
+        from sklearn.utils._param_validation import validate_parameter_constraints
+
         params = as_python(self.get_params(deep=False))
         name = type(self).__name__
         validate_parameter_constraints(self._parameter_constraints, params, caller_name=name)
