@@ -25,6 +25,7 @@ __all__ = [
     "TorchDispatchMode",
     "fused_adamw",
     "has_native_bfloat16",
+    "has_no_modes",
     "is_global_generator",
     "log_softmax_backward",
     "own_parameters",
@@ -135,6 +136,15 @@ def own_parameters(module: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     recurse=False))``, which takes as long as predicting a row.
     """
     return module._parameters  # type: ignore[return-value]
+
+
+def has_no_modes() -> bool:
+    """Whether no autocast and no default device are set in this thread, quickly.
+
+    For predicting a row, asking the public functions would take as long as its validation.
+    Replacement: ``torch.is_autocast_enabled`` and ``torch.get_default_device``.
+    """
+    return not torch._C._is_any_autocast_enabled() and not torch._C._len_torch_function_stack()
 
 
 def without_function_modes() -> AbstractContextManager[None]:

@@ -104,7 +104,9 @@ def test_the_core_imports_torch_only():
     for path in FILES:
         if room(path) in ("mixing", "losses"):
             assert {name.split(".")[0] for name in imported_modules(path)} <= allowed
-            assert rooms_imported(path) <= {"mixing", "losses", "_plain", "_torch_private"}, path
+            assert rooms_imported(path) <= {"mixing", "losses", "_plain", "_torch_private"}, (
+                path
+            )
 
 
 def test_every_room_has_its_floor():

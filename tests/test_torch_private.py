@@ -157,3 +157,14 @@ def test_no_other_file_uses_private_names_of_torch():
                 if any(name.startswith("_") for name in names):
                     offenders.append(f"{path.name}: from {node.module}")
     assert offenders == []
+
+
+def test_modes_of_this_thread_are_noticed_and_left_out():
+    assert private.has_no_modes()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not private.has_no_modes()
+    with torch.device("meta"):
+        assert not private.has_no_modes()
+        with private.without_function_modes():
+            assert torch.empty(0).device.type == "cpu"
+        assert torch.empty(0).device.type == "meta"

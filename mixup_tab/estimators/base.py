@@ -36,7 +36,7 @@ from mixup_tab.mixing import MixingRule
 from mixup_tab.training import MixupNet
 from mixup_tab.training.callbacks import EpochProgress
 from mixup_tab.training.state import check_mixing_span
-from mixup_tab.training.torch_state import torch_defaults
+from mixup_tab.training.torch_state import with_torch_defaults
 
 _AUTO = StrOptions({"auto"})
 _FROM_0 = Interval(Real, 0, np.inf, closed="left")
@@ -50,7 +50,7 @@ def restore_on_error(fit: Method) -> Method:
     """
 
     @functools.wraps(fit)
-    @torch_defaults()
+    @with_torch_defaults
     def all_or_nothing(self: Any, *args: Any, **kwargs: Any) -> Any:
         before, given = dict(vars(self)), use_python_numbers(self)
         try:

@@ -22,7 +22,7 @@ from mixup_tab.mixing import Mixup
 from mixup_tab.mixing._draw import check_alpha
 from mixup_tab.nets.stacked import as_stack
 from mixup_tab.training import MixupNet
-from mixup_tab.training.torch_state import torch_defaults
+from mixup_tab.training.torch_state import with_torch_defaults
 
 
 def mean_larger_weight(alpha: float) -> float:
@@ -50,7 +50,7 @@ def mean_larger_weight(alpha: float) -> float:
     return 1 - float(betainc(alpha + 1, alpha, 0.5)) if alpha else 1.0
 
 
-@torch_defaults()
+@with_torch_defaults
 @torch.inference_mode()
 def mean_prepared(net: MixupNet, X: np.ndarray) -> np.ndarray:
     """Return the mean of training inputs as they are mixed."""
@@ -59,7 +59,7 @@ def mean_prepared(net: MixupNet, X: np.ndarray) -> np.ndarray:
     return torch.stack(sums).sum(0).numpy() / len(X)
 
 
-@torch_defaults(gradients=False)
+@with_torch_defaults
 @torch.inference_mode()
 def shrunk_outputs(net: MixupNet, X: np.ndarray, mean: np.ndarray, theta: float) -> np.ndarray:
     """Return outputs for θ x + (1 − θ) x̄, where x are inputs as they are mixed."""

@@ -14,7 +14,7 @@ from mixup_tab.estimators.fitting import MixupEstimator, is_auto, make_net, use_
 from mixup_tab.training.device import pick_device
 from mixup_tab.training.stack import NetFit, fit_stacked
 from mixup_tab.training.stopping import propagate_interrupt
-from mixup_tab.training.torch_state import torch_defaults
+from mixup_tab.training.torch_state import with_torch_defaults
 
 
 class Rows(NamedTuple):
@@ -25,7 +25,7 @@ class Rows(NamedTuple):
     sample_weight: Any = None
 
 
-@torch_defaults()
+@with_torch_defaults
 def fit_together(
     estimators: Sequence[MixupEstimator],
     rows: Sequence[Rows],

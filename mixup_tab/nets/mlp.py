@@ -132,16 +132,21 @@ class MLP(nn.Module, StackedNet):
 
         The result has the dtype of the weights, in which nets are trained.
         """
-        return x if self.input_layer is None else self.input_layer(x).to(self.weight0)
+        return self._prepare(x, self.weight0.dtype)
 
     def prepare_to_predict(self, x: Tensor) -> Tensor:
         """Apply the input layer; but for inputs in single precision, the result is in double.
 
         MPS has no double precision.
         """
-        prepared = self.prepare(x)
-        double = self.input_layer is not None and x.dtype not in _SINGLE
-        return prepared.double() if double and prepared.device.type != "mps" else prepared
+        weight = own_parameters(self)["weight0"]
+        single = x.dtype in _SINGLE or weight.is_mps
+        return self._prepare(x, weight.dtype if single else torch.float64)
+
+    def _prepare(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        if self.input_layer is None:
+            return x
+        return self.input_layer(x).to(own_parameters(self)["weight0"].device, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs for raw inputs; see the class for shapes."""

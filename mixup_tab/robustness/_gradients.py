@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mixup_tab.estimators import MixupClassifier, MixupEnsembleClassifier
 from mixup_tab.nets.stacked import as_stack
-from mixup_tab.training.torch_state import torch_defaults
+from mixup_tab.training.torch_state import with_torch_defaults
 
 # Rows that go through a net and back at once.
 _CHUNK = 1024
@@ -39,7 +39,7 @@ def differentiable(estimator: Any, argument: str = "estimator") -> Any:
     return estimator
 
 
-@torch_defaults()
+@with_torch_defaults
 def loss_direction(estimator: Any, X: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Return the sign of the gradient of the log-loss with respect to the inputs.
 

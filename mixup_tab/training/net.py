@@ -46,7 +46,7 @@ from mixup_tab.training.table import (
     examples_of,
     is_array,
 )
-from mixup_tab.training.torch_state import torch_defaults
+from mixup_tab.training.torch_state import torch_defaults, with_torch_defaults
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 _STEP_METHODS = ("train_step", "train_step_single", "infer")
@@ -186,7 +186,7 @@ class MixupNet(NeuralNet):
                 callback.use_caching = False
         return self
 
-    @torch_defaults()
+    @with_torch_defaults
     def initialize(self) -> MixupNet:
         """Make module, criterion, optimizer and history from the random state."""
         self.seeds_ = member_seeds(self.random_state, self.n_members)
@@ -248,7 +248,7 @@ class MixupNet(NeuralNet):
 
     # --------------------------------------------------------------------- training
 
-    @torch_defaults()
+    @with_torch_defaults
     def partial_fit(
         self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any
     ) -> MixupNet:
@@ -598,7 +598,8 @@ class MixupNet(NeuralNet):
             self._set_training(training)
         dtype = stack.input_dtype(x.dtype, training=training, device=self.device)
         place = input_device(dtype, self.device)
-        for part in x.split(stack.rows_per_chunk(self.batch_size)):
+        size = stack.rows_per_chunk(self.batch_size)
+        for part in [x] if len(x) <= size else x.split(size):
             yield part.to(place, dtype, non_blocking=True)
 
     def predicts_in_double(self) -> bool:
@@ -617,8 +618,8 @@ class MixupNet(NeuralNet):
                     outputs = self.evaluation_step(batch, training=training).to(device)
                 yield outputs if self.n_members == 1 else outputs.transpose(0, 1)
             return
-        x, rows = as_tensor(arrays[0]), arrays[2]
-        x = x if rows is None else x[torch.as_tensor(rows)]
+        x, rows = arrays[0], arrays[2]
+        x = x if rows is None else as_tensor(x)[torch.as_tensor(rows)]
         for part in self.input_chunks(x, training):
             with torch_defaults(gradients=training), torch.inference_mode(not training):
                 outputs = self.module_(part)

@@ -65,7 +65,7 @@ class Table:
 
     def __init__(self, values: np.ndarray | Tensor, device: str | torch.device) -> None:
         data = as_tensor(values)
-        self.device = input_device(data.dtype, device)
+        self.device = torch.device(input_device(data.dtype, device))
         self.data = data.to(self.device) if _fits(data, self.device) else data
         self.streams = self.data.device.type != self.device.type
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any, TypeVar
 
 import torch
 
-from mixup_tab._torch_private import without_function_modes
+from mixup_tab._torch_private import has_no_modes, without_function_modes
 
 _AUTOCAST = ("cpu", "cuda", "mps")
 _SUBNORMAL = 5e-324
+_NOTHING = nullcontext()
+_Function = TypeVar("_Function", bound=Callable)
 
 
 class _ProcessWide:
@@ -51,15 +54,25 @@ _precision = _ProcessWide(
 )
 
 
-@contextmanager
-def torch_defaults(*, gradients: bool = True) -> Iterator[None]:
+def _flushes_subnormals() -> bool:
+    return _SUBNORMAL * 1 == 0  # there is no function that tells
+
+
+def _is_default() -> bool:
+    return (
+        has_no_modes()
+        and _dtype.is_default()
+        and _precision.is_default()
+        and not _flushes_subnormals()
+    )
+
+
+def torch_defaults(*, gradients: bool = True) -> AbstractContextManager[None]:
     """Compute inside as under torch's defaults: the same bits, whatever the caller has set.
 
     That is: no autocast, default device and dtype, float32 products in float32, subnormal
     numbers, and gradients. The caller's settings return afterwards. Those of default dtype and
     of products are the process's, so other threads see the defaults meanwhile.
-
-    Also a decorator, ``@torch_defaults()``.
 
     Parameters
     ----------
@@ -74,8 +87,27 @@ def torch_defaults(*, gradients: bool = True) -> Iterator[None]:
     ...     torch.zeros(1, requires_grad=True)
     tensor([0.], requires_grad=True)
     """
+    records = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+    if (records or not gradients) and _is_default():  # nearly always, and it must be quick
+        return _NOTHING
+    return _defaults(gradients and not records)
+
+
+def with_torch_defaults(function: _Function) -> _Function:
+    """Decorate a function: its body runs inside of :func:`torch_defaults`."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with torch_defaults():
+            return function(*args, **kwargs)
+
+    return run  # type: ignore[return-value]
+
+
+@contextmanager
+def _defaults(record: bool) -> Iterator[None]:
     with ExitStack() as stack:
-        if gradients and (torch.is_inference_mode_enabled() or not torch.is_grad_enabled()):
+        if record:
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(torch.enable_grad())
         if torch.empty(0).device.type != "cpu":
@@ -86,7 +118,7 @@ def torch_defaults(*, gradients: bool = True) -> Iterator[None]:
         for setting in (_dtype, _precision):
             if not setting.is_default():
                 stack.enter_context(setting.at_default())
-        if _SUBNORMAL * 1 == 0:  # there is no function that tells
+        if _flushes_subnormals():
             torch.set_flush_denormal(False)
             stack.callback(torch.set_flush_denormal, True)
         yield
