@@ -18,6 +18,7 @@ from mixup_tab import (
     MixupRegressor,
     MixupSearchCV,
 )
+from mixup_tab.displays import MixupBoundaryDisplay
 from mixup_tab.estimators import RescaledClassifier
 
 RNG = np.random.default_rng(0)
@@ -146,3 +147,12 @@ def test_iris_is_learned_in_any_unit(move):
     )
     net = MixupClassifier(max_epochs=20, n_estimators=1, random_state=0).fit(train, y_train)
     assert net.score(test, y_test) > 0.85
+
+
+def test_a_plane_is_drawn_where_its_points_are():
+    points = X[:, :2] / 1000 + 1e9
+    display = MixupBoundaryDisplay.from_estimator(
+        MixupClassifier(**SMALL).fit(points, Y), points, Y, grid_resolution=5
+    )
+    assert_array_equal(display.X, points)
+    assert len(np.unique(display.boundaries["MixupClassifier"].xx0)) == 5

@@ -17,6 +17,8 @@ from mixup_tab import (
     MixupRegressor,
     MixupSearchCV,
 )
+from mixup_tab.audio import Spectrogram
+from mixup_tab.displays import LambdaDisplay, MixedPairDisplay, MixedSamplesDisplay
 from mixup_tab.estimators import RescaledClassifier
 from mixup_tab.robustness import adversarial_examples
 from mixup_tab.training.torch_state import torch_defaults
@@ -180,3 +182,24 @@ def test_the_net_and_attacks_on_it(name):
         results = [make(*module).fit(rows, y).predict_proba(rows) for module in ((), (Net,))]
         assert_array_equal(adversarial_examples(classifier, X, Y, 0.1), attacked)
     assert_array_equal(results, expected)
+
+
+@pytest.mark.parametrize("name", ["inference mode", "device meta", "float64", "bfloat16"])
+def test_spectrograms_and_displays(name):
+    clips = RNG.integers(-3000, 3000, (3, 800)).astype(np.int16)
+    waves = clips / 2**15
+
+    def computed():
+        spectrogram = Spectrogram(8000, device="cpu")
+        return [
+            spectrogram.fit_transform(clips),
+            MixedPairDisplay.from_rule(*waves[:2], "mixup", random_state=0).mixed,
+            MixedSamplesDisplay.from_rule(X[:, :2], Y, n_samples=9).mixed,
+            LambdaDisplay.from_alphas([0.2], n_draws=9).draws,
+        ]
+
+    expected = computed()
+    with SETTINGS[name]():
+        results = computed()
+    for one, other in zip(results, expected, strict=True):
+        assert_array_equal(one, other)

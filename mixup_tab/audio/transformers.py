@@ -15,6 +15,7 @@ from mixup_tab.audio.files import check_paths, check_reading_params, describe_ba
 from mixup_tab.audio.layers import SpectrogramLayer
 from mixup_tab.audio.waveforms import allocate, check_count, samples_in
 from mixup_tab.training.device import pick_device
+from mixup_tab.training.torch_state import with_torch_defaults
 
 
 class AudioReader(TransformerMixin, BaseEstimator):
@@ -224,6 +225,7 @@ class Spectrogram(TransformerMixin, BaseEstimator):
         self.device = device
         self.batch_size = batch_size
 
+    @with_torch_defaults
     def fit(self, X: Any, y: Any = None) -> Self:
         """Check the parameters and remember the length of the waveforms.
 
@@ -248,6 +250,7 @@ class Spectrogram(TransformerMixin, BaseEstimator):
         self._check_waveforms(X, reset=True)
         return self
 
+    @with_torch_defaults
     def transform(self, X: Any) -> np.ndarray:
         """Compute spectrograms.
 

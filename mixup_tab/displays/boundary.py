@@ -196,8 +196,8 @@ class MixupBoundaryDisplay:
 
 
 def check_plane(X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Return points in a plane as float32, and their labels, of at least two classes."""
-    points, labels = check_X_y(X, y, dtype=np.float32)
+    """Return points in a plane as floats, and their labels, of at least two classes."""
+    points, labels = check_X_y(X, y, dtype=[np.float64, np.float32])
     if points.shape[1] != 2:
         raise ValueError(
             f"X must have two columns to be drawn, got {points.shape[1]}. Choose two, or "

@@ -18,6 +18,7 @@ from mixup_tab.displays._plotting import (
     visible_rule,
 )
 from mixup_tab.mixing import MixingRule
+from mixup_tab.training.torch_state import with_torch_defaults
 
 _MOST_DRAWS = 1000
 
@@ -213,6 +214,7 @@ class MixedPairDisplay:
         return cls(one, other, mixed, lam, labels=labels).plot(**kwargs)
 
     @classmethod
+    @with_torch_defaults
     def from_rule(
         cls,
         first: ArrayLike,

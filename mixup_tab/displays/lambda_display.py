@@ -14,6 +14,7 @@ from mixup_tab._extras import import_extra
 from mixup_tab._plain import shown
 from mixup_tab.displays._plotting import get_axes, seeded_generator
 from mixup_tab.mixing import Mixup
+from mixup_tab.training.torch_state import with_torch_defaults
 
 _N_BINS = 40
 
@@ -59,6 +60,7 @@ class LambdaDisplay:
             )
 
     @classmethod
+    @with_torch_defaults
     def from_alphas(
         cls,
         alphas: float | Sequence[float] = (0.1, 0.2, 0.4, 1, 8),

@@ -22,6 +22,7 @@ from mixup_tab.displays._plotting import (
 )
 from mixup_tab.displays.boundary import check_plane
 from mixup_tab.mixing import MixingRule
+from mixup_tab.training.torch_state import with_torch_defaults
 
 
 class MixedSamplesDisplay:
@@ -76,6 +77,7 @@ class MixedSamplesDisplay:
         self.names = names
 
     @classmethod
+    @with_torch_defaults
     def from_rule(
         cls,
         X: ArrayLike,
