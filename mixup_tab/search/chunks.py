@@ -14,6 +14,7 @@ from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _Passthroug
 from sklearn.model_selection._validation import _fit_and_score, _score
 from sklearn.pipeline import Pipeline
 
+from mixup_tab._plain import shown
 from mixup_tab.estimators.base import BaseMixup
 from mixup_tab.estimators.classifier import MixupClassifier
 from mixup_tab.estimators.fitting import count_weights, is_auto
@@ -113,7 +114,9 @@ def make_chunks(
         same = alike.setdefault(_stack_key(net), [])
         for fold in range(n_folds):
             number = position * n_folds + fold
-            same.append(CandidateFit(number, str(candidate.params), candidate.step, net, fold))
+            same.append(
+                CandidateFit(number, shown(candidate.params), candidate.step, net, fold)
+            )
     for alike in groups.values():
         for same in alike.values():
             yield from _cut(same, n_features, n_outputs)
