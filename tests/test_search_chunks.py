@@ -13,6 +13,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from torch import nn
 
 from mixup_tab import MixupClassifier, MixupRegressor
+from mixup_tab._plain import as_python
 from mixup_tab.search.chunks import Candidate, make_chunks, net_of
 from mixup_tab.search.folds import SearchFold, fit_steps
 
@@ -136,7 +137,7 @@ def test_every_candidate_meets_every_fold_once_beside_nets_of_its_kind():
     for fit in fits:
         candidate = candidates[fit.number // N_FOLDS]
         assert fit.fold == fit.number % N_FOLDS
-        assert fit.name == str(candidate.params)
+        assert fit.name == str(as_python(candidate.params))
         assert repr(fit.net) == repr(candidate.estimator)
     for chunk in chunks:
         nets = [fit.net for fit in chunk]
