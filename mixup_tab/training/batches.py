@@ -110,9 +110,6 @@ class MixedBatches:
     augment : callable, default=None
         ``augment(member, x)`` prepares rows, shape (rows, *features), at random, before they
         are mixed.
-    ahead : bool, default=True
-        Whether short epochs are made several at a time. The random streams are then ahead of
-        training, which cannot be resumed from their states.
     """
 
     def __init__(
@@ -123,11 +120,9 @@ class MixedBatches:
         batch_size: int,
         streams: Sequence[Streams],
         augment: Callable[[int, Tensor], Tensor] | None = None,
-        ahead: bool = True,
     ) -> None:
         self.examples = examples
         self.augment = augment
-        self.ahead = ahead
         self.rows = rows
         self.n_rows = len(examples) if rows is None else len(rows)
         self.batch_size = self.n_rows if batch_size == -1 else min(batch_size, self.n_rows)
@@ -135,6 +130,8 @@ class MixedBatches:
         self._mixing: Mixing | None = None
         self._ahead: list[deque[list[tuple[Tensor, Tensor]]]] = [deque() for _ in streams]
         self._epochs_at_once = [1] * len(streams)
+        # How many epochs were made ahead at once, and the states of the streams before that.
+        self._made: list[tuple[int, list[Tensor]]] = [(1, []) for _ in streams]
 
     def __len__(self) -> int:
         return -(-self.n_rows // self.batch_size)
@@ -176,6 +173,29 @@ class MixedBatches:
 
         return rule.fit(take, self.examples.labels(rows))
 
+    def position(self) -> list[dict[str, Any]]:
+        """Say for every member where it is in the epochs that were made ahead."""
+        parts = zip(self._ahead, self._made, self._epochs_at_once, strict=True)
+        return [
+            {"left": len(ahead), "made": made if ahead else [], "at_once": at_once}
+            for ahead, made, at_once in parts
+        ]
+
+    def resume(self, position: Sequence[dict[str, Any]]) -> None:
+        """Go to a position of other batches, whose last epoch was mixed as ``mixing`` says.
+
+        Epochs that were made ahead are made again, from where the streams were before them.
+        """
+        for member, at in enumerate(position):
+            self._epochs_at_once[member] = at["at_once"]
+            ahead = self._ahead[member]
+            if at["left"]:
+                count, states = at["made"]
+                self.streams[member].set_states(states)
+                self._make_ahead(member, count)
+            while len(ahead) > at["left"]:
+                ahead.popleft()
+
     def __iter__(self) -> Iterator[Batch]:
         for block in self.blocks():
             yield from map(Batch, *(part.unbind(0) for part in block))
@@ -195,8 +215,8 @@ class MixedBatches:
         # at a time: 1, 2, 4, ..., which does not depend on when training will end.
         ahead, count = self._ahead[member], self._epochs_at_once[member]
         if not ahead and count > 1:
-            ahead.extend(self._epochs(member, count))
-        if self.ahead and 2 * count * len(self) <= self._batches_per_block():
+            self._make_ahead(member, count)
+        if 2 * count * len(self) <= self._batches_per_block():
             self._epochs_at_once[member] = 2 * count
         if ahead:
             yield from ahead.popleft()
@@ -207,6 +227,10 @@ class MixedBatches:
             yield self._block(member, part.view(-1, size))
         if full < self.n_rows:
             yield self._block(member, order[full:].unsqueeze(0))
+
+    def _make_ahead(self, member: int, count: int) -> None:
+        self._made[member] = count, self.streams[member].states()
+        self._ahead[member].extend(self._epochs(member, count))
 
     @torch.inference_mode(False)  # a later epoch may be trained with autograd
     def _epochs(self, member: int, count: int) -> list[list[tuple[Tensor, Tensor]]]:
@@ -291,6 +315,13 @@ class LoaderBatches:
     def fit_rule(self, rule: MixingRule) -> MixingRule:
         """Return the rule: a loader does not give all rows at once."""
         return rule
+
+    def position(self) -> list[dict[str, Any]]:
+        """Nothing is made ahead."""
+        return []
+
+    def resume(self, position: Sequence[dict[str, Any]]) -> None:
+        """Nothing to do; see :meth:`MixedBatches.resume`."""
 
     def __iter__(self) -> Iterator[Batch]:
         for x, y in self._loaded():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import warnings
@@ -36,7 +37,7 @@ from mixup_tab.training.optim import LeanAdamW
 from mixup_tab.training.randomness import Streams, drawing_from, member_seeds
 from mixup_tab.training.resume_file import ResumeFile
 from mixup_tab.training.state import TrainingState, mixed_epochs
-from mixup_tab.training.steps import batch_losses, manual_epoch
+from mixup_tab.training.steps import batch_losses, manual_epoch, manual_step
 from mixup_tab.training.stopping import call_hook, ends_early
 from mixup_tab.training.table import (
     TargetEncoder,
@@ -321,17 +322,23 @@ class MixupNet(NeuralNet):
         self.check_data(X, y)
         self.check_training_readiness()
         state = self._start_training(sample_weight, epochs)
-        with threads_for(self._work(self.batch_size, X)):
-            for batches in self._epochs(X, y, state, **fit_params):
-                self.run_single_epoch(
-                    batches,
-                    training=True,
-                    prefix="train",
-                    step_fn=self.train_step,
-                    training_state=state,
-                    **fit_params,
-                )
+        epochs = self._epochs(X, y, state, **fit_params)
+        # Closed at once after an error, so that it lets go of files.
+        with threads_for(self._work(self.batch_size, X)), contextlib.closing(epochs):
+            for batches in epochs:
+                self.train_epoch(batches, state, **fit_params)
         return self
+
+    def train_epoch(self, batches: Any, state: TrainingState, **fit_params: Any) -> None:
+        """Make the steps of one epoch."""
+        self.run_single_epoch(
+            batches,
+            training=True,
+            prefix="train",
+            step_fn=self.train_step,
+            training_state=state,
+            **fit_params,
+        )
 
     def _start_training(
         self, weight: Any = None, epochs: int | None = None, tables: dict | None = None
@@ -352,31 +359,41 @@ class MixupNet(NeuralNet):
         Whoever asks for them makes the training steps: :meth:`fit_loop` for one net, a stack
         for many. The rest of an epoch happens here.
         """
-        files = self._resume_files()
-        for file in files:
-            file.resume(self, state, X, y)
         train, valid = self.get_split_datasets(X, y, **fit_params)
         parts = {"dataset_train": train, "dataset_valid": valid}
         batches = self._make_batches(train, state)
         checks = None if valid is None else self._make_batches(valid, state, training=False)
-        for _ in state.mixed[len(self.history) - state.first_epoch :]:
-            self.notify("on_epoch_begin", **parts)
-            self._begin_epoch(batches, state)
-            yield batches
-            self.run_single_epoch(
-                checks,
-                training=False,
-                prefix="valid",
-                step_fn=self.validation_step,
-                training_state=state,
-                **fit_params,
-            )
-            self.notify("on_epoch_end", **parts)
-            for file in files:
-                file.write(self, state)
+        with self._open_files(X, y, state, batches, parts) as files:
+            for _ in state.mixed[len(self.history) - state.first_epoch :]:
+                self.notify("on_epoch_begin", **parts)
+                self._begin_epoch(batches, state)
+                yield batches
+                self.run_single_epoch(
+                    checks,
+                    training=False,
+                    prefix="valid",
+                    step_fn=self.validation_step,
+                    training_state=state,
+                    **fit_params,
+                )
+                self.notify("on_epoch_end", **parts)
+                for file in files:
+                    file.write(self, state, batches)
 
-    def _resume_files(self) -> list[ResumeFile]:
-        return [callback for _, callback in self.callbacks_ if isinstance(callback, ResumeFile)]
+    @contextlib.contextmanager
+    def _open_files(
+        self, X: Any, y: Any, state: TrainingState, batches: Any, parts: dict[str, Any]
+    ) -> Iterator[list[ResumeFile]]:
+        """Hold the files that training is written to, after resuming from them."""
+        callbacks = [callback for _, callback in self.callbacks_]
+        files = [callback for callback in callbacks if isinstance(callback, ResumeFile)]
+        with contextlib.ExitStack() as held:
+            for file in files:
+                held.enter_context(file.open(self, state, batches, parts))
+            for callback in callbacks:
+                if files and isinstance(callback, EpochScoring):
+                    callback.on_train_begin(self, X=X, y=y)  # reads the best score
+            yield files
 
     def notify(self, method_name: str, **kwargs: Any) -> None:
         """Call the hooks of one kind, the net's own first."""
@@ -385,9 +402,13 @@ class MixupNet(NeuralNet):
             call_hook(callback, method_name, self, **kwargs)
 
     def _begin_epoch(self, batches: Any, state: TrainingState) -> None:
-        """Decide how the epoch is mixed."""
+        """Make ready for the epoch that has been added to the history."""
         self.history.new_batch()  # what skorch's callbacks expect there to be
         state.draws_noise = True
+        self._set_mixing(batches, state)
+
+    def _set_mixing(self, batches: Any, state: TrainingState) -> None:
+        """Give the batches the mixing of the last epoch in the history."""
         mixing = None
         if state.mixed[len(self.history) - 1 - state.first_epoch]:
             if state.rule is None:
@@ -424,37 +445,57 @@ class MixupNet(NeuralNet):
         if iterator is None:
             return
         self._set_training(training)
-        if training and self.uses_manual_backward():
+        if training and self.uses_manual_backward() and not self.watches_batches():
             result = manual_epoch(self, iterator, training_state)
             self._record_epoch(prefix, *result, training_state)
             return
-        total, rows, count = torch.zeros(self.n_members, device=self.device), 0, 0
+        summed, rows, count = [], 0, 0
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
+            if self.module_.training != training:  # a callback looked at the net
+                self._set_training(training)
             step = step_fn(batch, training_state=training_state, **fit_params)
             size = batch.x.shape[1]
             losses = step.get("member_losses", step["loss"])  # a user's step has the second
-            total.add_(losses.detach(), alpha=size)
+            summed.append(losses.detach().expand(1, self.n_members) * size)
             self.notify("on_batch_end", batch=batch, training=training, **step)
             rows, count = rows + size, count + 1
-        self._record_epoch(prefix, total, rows, count, training_state)
+        self._record_epoch(prefix, summed, rows, count, training_state)
 
     def uses_manual_backward(self) -> bool:
-        """Whether epochs run without autograd, because nothing would notice the difference."""
+        """Whether steps are made without autograd, because nothing would notice that."""
         return (
             as_stack(self.module_).has_manual_backward
             and not as_rule(self.mixing).mixes_hidden
             and isinstance(self.optimizer_, LeanAdamW)
             and hasattr(self.criterion_, "gradient")
-            and not _overrides(self, MixupNet, *_STEP_METHODS, *_BATCH_HOOKS)
-            and not any(_overrides(cb, Callback, *_BATCH_HOOKS) for _, cb in self.callbacks_)
+            and not _overrides(self, MixupNet, *_STEP_METHODS)
+        )
+
+    def watches_batches(self) -> bool:
+        """Whether the net or a callback is to be called for every batch."""
+        return _overrides(self, MixupNet, *_BATCH_HOOKS) or any(
+            # EpochScoring looks at batches only to cache predictions, which is turned off.
+            _overrides(
+                cb, EpochScoring if isinstance(cb, EpochScoring) else Callback, *_BATCH_HOOKS
+            )
+            for _, cb in self.callbacks_
         )
 
     def _record_epoch(
-        self, prefix: str, total: Tensor, rows: int, count: int, state: TrainingState
+        self,
+        prefix: str,
+        summed: Sequence[Tensor],
+        rows: int,
+        count: int,
+        state: TrainingState,
     ) -> None:
-        """Put the losses of an epoch into the history; the one look at the device per epoch."""
-        losses = total.cpu() / rows
+        """Put the losses of an epoch into the history; the one look at the device per epoch.
+
+        ``summed`` are losses of batches, shape (batches, members) each. However they were cut,
+        they are added up as one, so that the sum has the same bits.
+        """
+        losses = torch.cat([*summed]).float().sum(0).cpu() / rows
         self.epoch_losses_ = {**getattr(self, "epoch_losses_", {}), prefix: losses}
         mean = float(losses.numpy().mean())
         lowest = state.lowest_loss.get(prefix)
@@ -483,12 +524,14 @@ class MixupNet(NeuralNet):
         if not finite:
             self._refuse("The net's outputs became infinite or NaN")
 
-    # --------------------------------------------------------- a step with autograd
+    # --------------------------------------------------------------------- one step
 
     def train_step_single(
         self, batch: Batch, *, training_state: TrainingState, **fit_params: Any
     ) -> dict:
-        """Compute the loss of a mixed batch, and its gradients with autograd."""
+        """Compute the loss of a mixed batch, and its gradients."""
+        if self.uses_manual_backward():
+            return manual_step(self, batch, training_state)
         step = batch_losses(self, batch, training_state, **fit_params)
         step["loss"].backward()
         return step
@@ -548,7 +591,6 @@ class MixupNet(NeuralNet):
             batch_size=self.batch_size,
             streams=state.streams,
             augment=prepare_member if stack.augments else None,
-            ahead=not self._resume_files(),
         )
 
     def _encoder(self, y: Any) -> TargetEncoder:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mixup_tab._torch_private import fused_adamw, without_compile_wrapper
 
-_OPTIONS = ("lr", "betas", "eps", "weight_decay")
+OPTIONS = ("lr", "betas", "eps", "weight_decay")
 
 
 class LeanAdamW(torch.optim.Optimizer):
@@ -106,7 +106,7 @@ class LeanAdamW(torch.optim.Optimizer):
             [state["exp_avg"] for state in states],
             [state["exp_avg_sq"] for state in states],
             [state["step"] for state in states],
-            **{name: group[name] for name in _OPTIONS},
+            **{name: group[name] for name in OPTIONS},
         )
         counters = list({id(state["step"]): state["step"] for state in states}.values())
 
@@ -146,7 +146,7 @@ class StackAdamW:
     def bind(self, settings: Sequence[dict]) -> Callable[[], None]:
         """Return a function that updates every member."""
         calls, start = [], 0
-        for options, same in groupby(settings, lambda s: tuple(s[name] for name in _OPTIONS)):
+        for options, same in groupby(settings, lambda s: tuple(s[name] for name in OPTIONS)):
             part = slice(start, start + len(list(same)))
             start = part.stop
             grads = [p.grad for p in self.params if p.grad is not None]
@@ -156,7 +156,7 @@ class StackAdamW:
                 for each in (self.params, grads, means, squares)
             )
             steps = [self.step] * len(self.params)
-            settings_ = dict(zip(_OPTIONS, options, strict=True))
+            settings_ = dict(zip(OPTIONS, options, strict=True))
             calls.append(fused_adamw(params, grads, means, squares, steps, **settings_))
 
         def run() -> None:

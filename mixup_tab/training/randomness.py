@@ -38,6 +38,15 @@ class Streams(NamedTuple):
     noise: torch.Generator
     augment: torch.Generator
 
+    def states(self) -> list[torch.Tensor]:
+        """Return where every generator is."""
+        return [generator.get_state() for generator in self]
+
+    def set_states(self, states: Sequence[torch.Tensor]) -> None:
+        """Bring every generator to where :meth:`states` found it."""
+        for generator, state in zip(self, states, strict=True):
+            generator.set_state(state)
+
     @classmethod
     def from_seed(cls, seed: int, device: str | torch.device, epoch: int = 0) -> Streams:
         """Make the streams of the member with this seed, from an epoch on.

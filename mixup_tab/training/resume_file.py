@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
+import math
 import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import (
+    Callback,
+    GradientNormClipping,
+    LRScheduler,
+    ParamMapper,
+)
 from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
-from torch import nn
+from torch import Tensor
 
-from mixup_tab.mixing import MixingRule
+from mixup_tab._files import check_writable, write_whole
 from mixup_tab.mixing._names import as_rule
 from mixup_tab.training.callbacks import KeepBestWeights, LearningRate
+from mixup_tab.training.fingerprint import fingerprint
+from mixup_tab.training.optim import LeanAdamW
 from mixup_tab.training.state import TrainingState
-from mixup_tab.training.table import as_tensor, is_array
 
-FORMAT = "mixup-tab training 2"
+FORMAT = "mixup-tab training 3"
+
+# More than any file of a net takes: bytes in all besides 256 times the net's, and bytes of the
+# part that is JSON.
+_MOST_BYTES = 1 << 28
+_MOST_JSON = 1 << 26
+
+_DTYPES = {str(each): each for each in vars(torch).values() if isinstance(each, torch.dtype)}
 
 
 class ResumeFile(Callback):
@@ -28,11 +45,12 @@ class ResumeFile(Callback):
 
     The same fit with the same file continues after the last epoch that was written, and ends
     with the same bits as one that never stopped, as far as the device computes the same twice:
-    weights, optimizer, history and the states of all random streams are restored. The file is
-    replaced whole, never half-written, and holds no code: it is read with
-    ``torch.load(weights_only=True)``. It stays when training is over; fitting again then
-    returns the same net without training. ``partial_fit`` and ``warm_start=True`` on a net that
-    is trained already write a file, but do not read one.
+    weights, optimizer, history and the states of all random streams are restored. A fit with a
+    file gives the same bits as one without. The file is replaced whole, never half-written, and
+    holds no code: it is JSON and numbers, and all of it is checked before it is used. It stays
+    when training is over; fitting again then returns the same net without training.
+    ``partial_fit`` and ``warm_start=True`` on a net that is trained already write a file, but
+    do not read one.
 
     Parameters
     ----------
@@ -44,9 +62,21 @@ class ResumeFile(Callback):
     Raises
     ------
     ValueError
-        At fit, if the file is of another training (other data, parameters, net or kind of
-        device) or broken, or if a callback keeps a state that is not in it: early stopping,
-        and skorch's ``LRScheduler`` (use :class:`LearningRate`).
+        At fit, if the file is of another training (other data, parameters, net, versions or
+        kind of device), broken, or in use by another fit; or if a callback keeps a state that
+        is not in it: early stopping, skorch's ``LRScheduler`` (use :class:`LearningRate`),
+        ``Freezer`` and the like.
+    OSError
+        If the file cannot be written, at the start of ``fit`` or later on. The epochs that were
+        written before stay in it.
+
+    Notes
+    -----
+    What decides the result is hashed whole: all numbers of the data, the weights of rows, all
+    parameters, the net with all its attributes and, where the class is your own, its code, and
+    the versions of Python, torch and mixup_tab. Not hashed are functions that the code of a
+    net calls, files that a data set reads, and callbacks of your own. What a net keeps
+    anywhere but in parameters and buffers is not restored.
 
     Examples
     --------
@@ -65,68 +95,67 @@ class ResumeFile(Callback):
             raise ValueError(f"every must be at least 1, got {self.every!r}.")
         return self
 
-    def resume(self, net: Any, state: TrainingState, X: Any, y: Any) -> None:
-        """Bring a net to where the file says it was, if there is one."""
+    @contextlib.contextmanager
+    def open(self, net: Any, state: TrainingState, batches: Any, data: Any) -> Iterator[None]:
+        """Hold the file for a fit, and bring the net to where it says the net was."""
         _check_callbacks(net)
-        self.fingerprint_ = _fingerprint(net, state, X, y)
         path = Path(self.path)
-        if not path.is_file() or net.history:
-            return
-        kept = self._read(path)
-        if kept["fingerprint"] != self.fingerprint_:
-            raise ValueError(
-                f"{str(path)!r} is the file of another training: data, parameters, net or "
-                "device differ. Give another path, or delete the file to start anew."
-            )
-        net.module_.load_state_dict(kept["module"])
-        net.optimizer_.load_state_dict(kept["optimizer"])
-        net.history.extend(kept["history"])
-        for stream, numbers in zip(state.streams, kept["streams"], strict=True):
-            for generator, values in zip(stream, numbers, strict=True):
-                generator.set_state(values)
+        check_writable(path)
+        with _locked(path):
+            self.identity_ = _identity(net, state, data)
+            self.kept_epochs_ = 0
+            if path.is_file() and not net.history:
+                self._resume(path, net, state, batches)
+            yield
 
-    def _read(self, path: Path) -> dict[str, Any]:
+    def _resume(self, path: Path, net: Any, state: TrainingState, batches: Any) -> None:
+        """Check the file and take everything from it."""
+        most = _MOST_BYTES + 256 * sum(tensor.nbytes for tensor in _tensors(net).values())
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            if state["format"] != FORMAT:
-                raise KeyError("format")
-        except Exception as error:  # whatever a broken file makes of torch.load
+            _require(path.stat().st_size <= most)
+            kept = _unpack(path.read_bytes())
+            identity = {name: str(value) for name, value in kept["identity"].items()}
+            if identity == self.identity_:
+                _restore(kept, net, state, batches)
+        except Exception as error:  # whatever a hostile file leads to
             raise ValueError(
                 f"{str(path)!r} is not a file of ResumeFile, or is broken. Delete it to start "
-                "anew."
+                "anew, or give another path."
             ) from error
-        return state
+        if identity != self.identity_:
+            raise ValueError(
+                f"{str(path)!r} is the file of another training: "
+                f"{_difference(identity, self.identity_)}. Give another path, or delete the "
+                "file to start anew."
+            )
+        self.kept_epochs_ = len(net.history)
 
-    def write(self, net: Any, state: TrainingState) -> None:
+    def write(self, net: Any, state: TrainingState, batches: Any) -> None:
         """Write the file at the end of an epoch, if it is time."""
         epoch = len(net.history) - state.first_epoch
         if epoch % self.every and epoch < len(state.mixed):
             return
-        kept = {
-            "format": FORMAT,
-            "fingerprint": self.fingerprint_,
-            "module": net.module_.state_dict(),
-            "optimizer": net.optimizer_.state_dict(),
-            "history": [_plain(row) for row in net.history.to_list()],
-            "streams": [[g.get_state() for g in stream] for stream in state.streams],
-        }
-        self._write(Path(self.path), kept)
-
-    def _write(self, path: Path, state: dict[str, Any]) -> None:
-        # What a kill leaves here is overwritten by the next epoch that is written.
-        beside = path.with_name(f".{path.name}.new")
+        content = _pack(
+            {
+                "identity": self.identity_,
+                "history": net.history.to_list(),
+                "losses": net.epoch_losses_,
+                "net": _tensors(net),
+                **_optimizer_state(net.optimizer_),
+                "streams": [stream.states() for stream in state.streams],
+                "batches": batches.position(),
+            }
+        )
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with beside.open("wb") as file:
-                torch.save(state, file)
-            os.replace(beside, path)
+            write_whole(Path(self.path), content)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                beside.unlink()
             raise OSError(
-                f"{str(path)!r} cannot be written ({error.strerror}). Give ResumeFile another "
-                "path."
+                f"{error} Training ended after epoch {epoch} of {len(state.mixed)}. The next fit "
+                f"with this file resumes after epoch {self.kept_epochs_}, which it still holds."
+                if self.kept_epochs_
+                else f"{error} Training ended after epoch {epoch}; nothing was written before."
             ) from error
+        self.kept_epochs_ = len(net.history)
 
 
 def _check_callbacks(net: Any) -> None:
@@ -142,61 +171,200 @@ def _check_callbacks(net: Any) -> None:
                 "A ResumeFile does not hold the state of skorch's LRScheduler. Use "
                 "mixup_tab.training.LearningRate."
             )
+        if isinstance(callback, ParamMapper):
+            raise ValueError(
+                f"A ResumeFile does not hold what skorch's {type(callback).__name__} has done. "
+                "Leave one of the two out."
+            )
 
 
-def _plain(value: Any) -> Any:
-    """Return part of a history without NumPy's types, which torch.load would refuse."""
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_plain(part) for part in value]
-    return value.item() if isinstance(value, np.generic) else value
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Refuse a second fit on a file; the lock of a process that was killed is gone with it."""
+    import filelock  # torch brings it
+
+    lock = path.with_name(f".{path.name}.lock")
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(filelock.FileLock(lock, timeout=0))
+        except filelock.Timeout as error:
+            raise ValueError(
+                f"{str(path)!r} is in use by another fit. Wait until that is over, or give "
+                "each fit a path of its own."
+            ) from error
+        except NotImplementedError:  # a file system without locks
+            pass
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # on Windows it goes when it is released
+                lock.unlink()
 
 
-def _fingerprint(net: Any, state: TrainingState, X: Any, y: Any) -> str:
-    """Return a hash of what decides the result of training."""
-    hashed = hashlib.sha256()
-    settings = (state.first_epoch, state.mixed, net.alpha, net.batch_size)
-    groups = [{**group, "params": None} for group in net.optimizer_.param_groups]
-    place = torch.device(net.device).type  # of which the random streams are
-    hashed.update(repr((settings, net.lr, net.seeds_, groups, place)).encode())
-    rates = [callback for _, callback in net.callbacks_ if isinstance(callback, LearningRate)]
-    for part in (as_rule(net.mixing), net.optimizer_, net.criterion_, *rates):
-        hashed.update(_described(part).encode())
-    _hash_net(hashed, net.module_)
-    for values in (X, y, state.weight):
-        if is_array(values):
-            _hash_array(hashed, values)
-    return hashed.hexdigest()
+def _identity(net: Any, state: TrainingState, data: Any) -> dict[str, str]:
+    """Return hashes of all that decides the result of training, by what it is."""
+    from mixup_tab import __version__
 
-
-def _described(thing: Any) -> str:
-    """Return the kind of a thing and its settings, the same in every process."""
-    values = {
-        name: _described(value) if isinstance(value, MixingRule) else value
-        for name, value in vars(thing).items()
-        if isinstance(value, (bool, int, float, str, tuple, MixingRule))
-        and not name.endswith("_")
+    changing = (LearningRate, GradientNormClipping)
+    callbacks = [c.get_params() for _, c in net.callbacks_ if isinstance(c, changing)]
+    loaders = [net.get_params_for(f"iterator_{part}") for part in ("train", "valid")]
+    settings = (
+        (state.first_epoch, state.mixed, net.alpha, net.batch_size, net.lr, net.seeds_),
+        (as_rule(net.mixing), type(net.optimizer_), callbacks, loaders),
+        net.optimizer_.state_dict(),
+    )
+    return {
+        "data": fingerprint(data, state.weight),
+        "parameters": fingerprint(*settings),
+        "net": fingerprint(net.module_, net.criterion_),
+        "device": torch.device(net.device).type,  # of which the random streams are
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "torch": str(torch.__version__),
+        "mixup_tab": __version__,
     }
-    values.pop("training", None)
-    return repr((type(thing).__module__, type(thing).__qualname__, sorted(values.items())))
 
 
-def _hash_net(hashed: Any, module: nn.Module) -> None:
-    """Add layers, their settings and all numbers of a net to a hash."""
-    for name, layer in module.named_modules():
-        hashed.update((name + _described(layer)).encode())
-    for tensor in (*module.parameters(), *module.buffers()):
-        _hash_array(hashed, tensor.detach())
+def _difference(theirs: Mapping[str, str], ours: Mapping[str, str]) -> str:
+    """Say in what two identities differ: versions and devices by name, the others by kind."""
+    differs = [name for name in ours if theirs.get(name) != ours[name]]
+    hashed = [name for name in differs if name in ("data", "parameters", "net")]
+    if hashed:
+        return f"{' and '.join(hashed)} differ{'s' * (hashed == ['net'])}"
+    return ", ".join(f"{name} was {theirs.get(name)} and is {ours[name]}" for name in differs)
 
 
-def _hash_array(hashed: Any, values: Any) -> None:
-    """Add an array's shape, type and up to a thousand of its rows to a hash."""
-    tensor = as_tensor(values)
-    hashed.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
-    if not tensor.dim():
-        tensor = tensor.unsqueeze(0)
-    most = min(len(tensor), 1000)
-    rows = torch.linspace(0, len(tensor) - 1, most, dtype=torch.float64).long()
-    picked = tensor[rows.to(tensor.device)].cpu().contiguous()
-    hashed.update(picked.view(torch.uint8).numpy().tobytes())
+def _tensors(net: Any) -> dict[str, Tensor]:
+    """Return all parameters and buffers of a net, also buffers that a state_dict leaves out."""
+    return dict([*net.module_.named_parameters(), *net.module_.named_buffers()])
+
+
+def _optimizer_state(optimizer: Any) -> dict[str, Any]:
+    """Return what an optimizer has counted, and the numbers in its groups, such as rates."""
+    kept = optimizer.state_dict()
+    groups = [
+        {
+            name: value
+            for name, value in group.items()
+            if isinstance(value, (int, float, Tensor))
+        }
+        for group in kept["param_groups"]
+    ]
+    return {"optimizer": list(kept["state"].items()), "groups": groups}
+
+
+# ------------------------------------------------------------------------- the file's format
+
+
+def _pack(kept: dict[str, Any]) -> bytes:
+    """Return a line with a hash, a line of JSON, and the numbers of the tensors in it."""
+    numbers: list[bytes] = []
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.generic):
+            return value.item()
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"A ResumeFile cannot keep a {type(value).__name__}, which a callback has put "
+                "into net.history. Record numbers, strings and lists of them."
+            )
+        flat = value.detach().cpu().contiguous().flatten()
+        numbers.append(flat.view(torch.uint8).numpy().tobytes())
+        return {"dtype": str(value.dtype), "shape": list(value.shape)}
+
+    body = b"\n".join([json.dumps(kept, default=plain).encode(), b"".join(numbers)])
+    return f"{FORMAT} {hashlib.sha256(body).hexdigest()}\n".encode() + body
+
+
+def _unpack(content: bytes) -> dict[str, Any]:
+    """Return what :func:`_pack` was given, or raise some error."""
+    end = content.index(b"\n", 0, 200)
+    hashed = hashlib.sha256(memoryview(content)[end + 1 :]).hexdigest()
+    _require(content[:end] == f"{FORMAT} {hashed}".encode())
+    start = content.index(b"\n", end + 1, end + 1 + _MOST_JSON) + 1
+
+    def tensor(found: dict[str, Any]) -> Any:
+        nonlocal start
+        if found.keys() != {"dtype", "shape"}:
+            return found
+        dtype, shape = _DTYPES[found["dtype"]], found["shape"]
+        _require(all(type(size) is int and size >= 0 for size in shape))
+        stop = start + math.prod(shape) * dtype.itemsize
+        _require(stop <= len(content))
+        numbers = bytearray(content[start:stop])  # torch writes to what it is given
+        start = stop
+        if not numbers:
+            return torch.empty(shape, dtype=dtype)
+        return torch.frombuffer(numbers, dtype=dtype).reshape(shape)
+
+    kept = json.loads(content[end + 1 : start], object_hook=tensor)
+    _require(start == len(content))
+    return kept
+
+
+def _require(condition: bool) -> None:
+    if not condition:
+        raise ValueError("not what ResumeFile writes")
+
+
+# ------------------------------------------------------------------------- back into the net
+
+
+def _restore(kept: dict[str, Any], net: Any, state: TrainingState, batches: Any) -> None:
+    """Check all that a file holds, then put it into the net and its batches."""
+    own, history, streams = _tensors(net), kept["history"], kept["streams"]
+    _check_tensors(kept["net"], own)
+    _check_history(history, len(state.mixed))
+    _check_tensors(
+        kept["losses"], {part: torch.zeros(net.n_members) for part in kept["losses"]}
+    )
+    for stream, numbers in zip(state.streams, streams, strict=True):
+        _check_tensors(dict(enumerate(numbers)), dict(enumerate(stream.states())))
+    net.optimizer_.load_state_dict(_checked_optimizer(kept, net.optimizer_))
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(kept["net"][name])
+    net.history.extend(history)
+    net.epoch_losses_ = kept["losses"]
+    net._set_mixing(batches, state)
+    net._set_training(True)  # as when the batches that are made again were made
+    batches.resume(kept["batches"])
+    for stream, numbers in zip(state.streams, streams, strict=True):
+        stream.set_states(numbers)
+
+
+def _check_tensors(kept: Mapping[Any, Tensor], own: Mapping[Any, Tensor]) -> None:
+    """Require tensors like the net's own, finite where those are."""
+    _require(kept.keys() == own.keys())
+    for name, tensor in kept.items():
+        _require(isinstance(tensor, Tensor))
+        _require((tensor.shape, tensor.dtype) == (own[name].shape, own[name].dtype))
+        _require(bool((tensor.isfinite() | ~own[name].detach().cpu().isfinite()).all()))
+
+
+def _check_history(history: Sequence[dict[str, Any]], most: int) -> None:
+    _require(isinstance(history, list) and 0 < len(history) <= most)
+    for number, row in enumerate(history, start=1):
+        _require(row["epoch"] == number and math.isfinite(row["train_loss"]))
+        _require(isinstance(row["batches"], list))
+
+
+def _checked_optimizer(kept: dict[str, Any], optimizer: Any) -> dict[str, Any]:
+    """Return a state for ``load_state_dict``: the optimizer's own, with the file's numbers."""
+    whole, parameters = optimizer.state_dict(), dict(enumerate(_parameters(optimizer)))
+    whole["state"] = dict(kept["optimizer"])
+    for group, numbers in zip(whole["param_groups"], kept["groups"], strict=True):
+        own = {name: type(value) for name, value in group.items() if name in numbers}
+        _require(own == {name: type(value) for name, value in numbers.items()})
+        group.update(numbers)
+    for index, values in whole["state"].items():
+        like = parameters[index]
+        if isinstance(optimizer, LeanAdamW):  # whose kernel trusts its arguments
+            moments = torch.zeros_like(like, device="cpu")
+            step = torch.zeros(())
+            _check_tensors(values, {"step": step, "exp_avg": moments, "exp_avg_sq": moments})
+    return whole
+
+
+def _parameters(optimizer: Any) -> Iterator[Tensor]:
+    for group in optimizer.param_groups:
+        yield from group["params"]

@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
-from skorch.callbacks import EpochTimer, PrintLog
+from skorch.callbacks import ParamMapper
 from skorch.dataset import Dataset
 from torch import Tensor
 
@@ -24,28 +23,19 @@ from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
 from mixup_tab.mixing._names import as_rule
 from mixup_tab.nets.stacked import as_stack, weights_dtype
 from mixup_tab.training.batches import Batch
-from mixup_tab.training.callbacks import (
-    EpochProgress,
-    KeepBestWeights,
-    LearningRate,
-)
+from mixup_tab.training.callbacks import EpochProgress
 from mixup_tab.training.device import threads_for
 from mixup_tab.training.net import MixupNet
-from mixup_tab.training.optim import LeanAdamW, StackAdamW
+from mixup_tab.training.optim import OPTIONS, LeanAdamW, StackAdamW
+from mixup_tab.training.resume_file import ResumeFile
 from mixup_tab.training.stopping import ends_early, propagate_interrupt
 
 # A stack's batches are padded to its largest; nets whose batches are much smaller get a
 # stack of their own.
 _LEAST_FILLED = 0.75
 
-# Other callbacks may do to a net between two epochs what a stack does not see.
-_KNOWN_CALLBACKS = (
-    KeepBestWeights,
-    EpochTimer,
-    LearningRate,
-    PrintLog,
-    SkorchEarlyStopping,
-)
+# These freeze parameters, or start from an optimizer's moments; a stack has its own optimizer.
+_ALONE = (ParamMapper, ResumeFile)
 
 
 class NetFit(NamedTuple):
@@ -75,7 +65,7 @@ def fit_stacked(
     Nets whose layers have the same sizes become one stack: every step is one batched
     matrix product per layer for all of them. Each keeps its own rows, order, mixing,
     dropout, learning rate, weight decay, epochs and early stopping. What cannot be
-    stacked (other modules, other optimizers, callbacks that want to see every batch)
+    stacked (other modules, other optimizers, callbacks that look at batches)
     is trained by itself. The state of a stacked net's optimizer is not kept.
 
     Parameters
@@ -131,7 +121,8 @@ def _can_be_stacked(net: MixupNet) -> bool:
         and len(net.optimizer_.param_groups) == 1
         and type(net.criterion_) in (MixedCrossEntropy, MixedSquaredError)
         and net.dataset is Dataset
-        and all(type(callback) in _KNOWN_CALLBACKS for _, callback in net.callbacks_)
+        and not net.watches_batches()
+        and not any(isinstance(callback, _ALONE) for _, callback in net.callbacks_)
     )
 
 
@@ -145,7 +136,7 @@ class _Run:
         is over.
     done : int
         How many batches of the block have been trained on.
-    error : ValueError or None
+    error : Exception or None
         What ended training early.
     total : Tensor of shape (members,)
         Summed loss of the current epoch.
@@ -160,6 +151,7 @@ class _Run:
         self.error: Exception | None = None
         self.fresh_epochs = 0
         self.batch_size = 0
+        self._stack: _Stack | None = None
         self._blocks = self._go_through(fit, tables)
         self.advance()
 
@@ -177,27 +169,56 @@ class _Run:
         """Go to the next block, over the end of an epoch where there is one."""
         try:
             self.block: Batch | None = next(self._blocks, None)
-        except ValueError as error:
+        except Exception as error:  # a callback of the user's may raise anything
             self.block, self.error = None, error
         self.done = 0
 
     def _go_through(self, fit: NetFit, tables: dict) -> Iterator[Batch]:
         """Do what ``MixupNet.partial_fit`` does but for the steps, which the stack makes."""
         net = fit.net
-        net.interrupted_ = False
+        net.interrupted_, alone = False, False
         with ends_early(net):
             net.notify("on_train_begin", X=fit.X, y=fit.y)
             state = net._start_training(fit.weight, tables=tables)
             self.noise = [stream.noise for stream in state.streams]
             for batches in net._epochs(fit.X, fit.y, state):
+                if self._stack is not None and _seen_by_stack(net) != self._joined:
+                    self._leave()  # because a callback has changed the net
+                    alone = True
+                if alone:
+                    net.train_epoch(batches, state)
+                    self.fresh_epochs += 1
+                    continue
                 self.batch_size = batches.batch_size
-                self.total = torch.zeros(net.n_members, device=net.device)
+                self.total = torch.zeros(1, net.n_members, device=net.device)
                 if not net.module_.training:
                     net._set_training(True)
                 yield from batches.blocks()
                 self.fresh_epochs += 1
-                net._record_epoch("train", self.total, batches.n_rows, len(batches), state)
+                net._record_epoch("train", [self.total], batches.n_rows, len(batches), state)
         net._end_training(fit.X, fit.y)
+
+    def join(self, stack: _Stack, place: slice) -> None:
+        """Be members of a stack, at a place of its model axis."""
+        self._stack, self._place, self._joined = stack, place, _seen_by_stack(self.net)
+
+    def _leave(self) -> None:
+        """Take weights and moments out of the stack, to train alone from here on."""
+        net, adam = self.net, self._stack.adam
+        for parameter, *moments in zip(net.module_.parameters(), *adam.moments, strict=True):
+            mean, square = (moment[self._place].clone() for moment in moments)
+            state = {"step": adam.step.clone(), "exp_avg": mean, "exp_avg_sq": square}
+            net.optimizer_.state[parameter] = state
+        self._stack = None
+
+
+def _seen_by_stack(net: MixupNet) -> tuple:
+    """Return what a stack takes from a net when it is made, and does not look at again."""
+    parameters: list[Any] = [(p.data_ptr(), p.requires_grad) for p in net.module_.parameters()]
+    smoothing = getattr(net.criterion_, "label_smoothing", None)
+    groups = net.optimizer_.param_groups
+    things = net.module_, net.optimizer_, net.criterion_, *groups
+    return parameters, net.module_._shares(), smoothing, [id(thing) for thing in things]
 
 
 def _alike(runs: Sequence[_Run]) -> Iterator[list[_Run]]:
@@ -263,6 +284,8 @@ class _Stack:
         self.generators = [generator for run in self.runs for generator in run.noise]
         modules: list[Any] = [run.net.module_ for run in self.runs]
         self.net = type(modules[0]).join(modules)
+        for run, place in zip(self.runs, self.slices, strict=True):
+            run.join(self, place)
         self.net.bind(self.criterion, self.generators)  # makes the gradients
         self.adam = StackAdamW(list(self.net.parameters()))
         if before is not None:
@@ -328,7 +351,7 @@ class _Stack:
             self._step_key = rows
             self._step = self.net.bind(self.criterion, self.generators, rows)
         settings = [run.settings for run in self.runs for _ in range(run.net.n_members)]
-        key = [settings_["lr"] for settings_ in settings]
+        key = [[settings_[name] for name in OPTIONS] for settings_ in settings]
         if key != self._update_key:
             self._update_key = key
             self._update = self.adam.bind(settings)

@@ -17,11 +17,15 @@ from mixup_tab.training.randomness import drawing_from
 from mixup_tab.training.state import TrainingState
 
 
-def manual_epoch(net: Any, batches: Any, state: TrainingState) -> tuple[Tensor, int, int]:
-    """Run an epoch in which the module writes its own gradients, block by block."""
+def manual_epoch(net: Any, batches: Any, state: TrainingState) -> tuple[list[Tensor], int, int]:
+    """Run an epoch in which the module writes its own gradients, block by block.
+
+    Returns the summed losses of the batches, shape (batches, members) each, and the numbers of
+    rows and batches.
+    """
     noise = [stream.noise for stream in state.streams]
     step, update = net.module_.bind(net.criterion_, noise), net.optimizer_.bind()
-    total, rows, count = torch.zeros(net.n_members, device=net.device), 0, 0
+    losses, rows, count = [], 0, 0
     with torch.inference_mode():
         for x, targets in batches.blocks():
             outputs = []
@@ -29,9 +33,18 @@ def manual_epoch(net: Any, batches: Any, state: TrainingState) -> tuple[Tensor, 
                 outputs.append(step(inputs, wanted))
                 update()
             # The loss is only reported, so it is computed for all steps of a block at once.
-            total += net.criterion_.rows(torch.stack(outputs), targets).sum((0, 2))
+            losses.append(net.criterion_.rows(torch.stack(outputs), targets).mean(-1))
+            losses[-1] *= x.shape[2]
             rows, count = rows + x.shape[0] * x.shape[2], count + len(x)
-    return total, rows, count
+    return losses, rows, count
+
+
+def manual_step(net: Any, batch: Batch, state: TrainingState) -> dict:
+    """Let the module write its own gradients for one batch, where callbacks watch batches."""
+    noise = [stream.noise for stream in state.streams]
+    outputs = net.module_.backward(batch.x, batch.targets, net.criterion_, noise)
+    losses = net.criterion_.rows(outputs, batch.targets).mean(-1)
+    return {"loss": losses.sum(), "member_losses": losses, "y_pred": outputs}
 
 
 def batch_losses(net: Any, batch: Batch, state: TrainingState, **fit_params: Any) -> dict:
