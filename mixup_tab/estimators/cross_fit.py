@@ -14,6 +14,7 @@ from mixup_tab.estimators.data import TrainingData, input_layer_fitter
 from mixup_tab.estimators.fitting import MixupEstimator, count_weights, is_auto
 from mixup_tab.estimators.monitor import Monitor
 from mixup_tab.estimators.together import Rows, fit_together, plan_chunks
+from mixup_tab.training import ResumeFile
 from mixup_tab.training.device import threads_for
 
 # What alpha="auto" chooses from, and by how many folds.
@@ -114,10 +115,15 @@ def score_alphas(
 
 
 def _without_callbacks(estimator: MixupEstimator) -> Any:
-    """Return a clone without scikit-learn's callbacks, which are for the final fit."""
+    """Return a clone without a ResumeFile and scikit-learn's callbacks: for the last fit."""
     copy = clone(estimator)
     vars(copy).pop("_skl_callbacks", None)
-    return copy
+    kept = [each for each in copy.callbacks or () if not _is_resume_file(each)]
+    return copy.set_params(callbacks=kept or None)
+
+
+def _is_resume_file(callback: Any) -> bool:
+    return isinstance(callback[-1] if isinstance(callback, tuple) else callback, ResumeFile)
 
 
 def _score(estimator: MixupEstimator, left_out: Rows) -> float:

@@ -149,11 +149,13 @@ class ResumeFile(Callback):
         try:
             write_whole(Path(self.path), content)
         except OSError as error:
-            raise OSError(
-                f"{error} Training ended after epoch {epoch} of {len(state.mixed)}. The next fit "
-                f"with this file resumes after epoch {self.kept_epochs_}, which it still holds."
+            remains = (
+                f"It still holds epoch {self.kept_epochs_}, after which the next fit resumes."
                 if self.kept_epochs_
-                else f"{error} Training ended after epoch {epoch}; nothing was written before."
+                else "It holds nothing of this training yet."
+            )
+            raise OSError(
+                f"{error} Training ended after epoch {epoch} of {len(state.mixed)}. {remains}"
             ) from error
         self.kept_epochs_ = len(net.history)
 
