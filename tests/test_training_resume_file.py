@@ -1,17 +1,27 @@
 """A fit that was killed is resumed where it was, and ends with the same bits."""
 
+import hashlib
+import json
+import os
 import pickle
+import random
+import re
+import signal
+import subprocess
+import sys
 from functools import partial
 
+import hostile
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import Callback, EpochScoring, Freezer, GradientNormClipping, LRScheduler
+from skorch.dataset import ValidSplit
 
-from mixup_tab import MLP, MixupClassifier, MixupNet
+from mixup_tab import MLP, Mixup, MixupClassifier, MixupNet, RegMixup
 from mixup_tab.nets import PreparedNet
 from mixup_tab.training import LearningRate, ResumeFile
-from mixup_tab.training.resume_file import _unpack
+from mixup_tab.training.resume_file import FORMAT, _unpack
 
 EPOCHS = 6
 
@@ -79,6 +89,7 @@ class Shaken(PreparedNet):
     ("params", "epoch"),
     [
         ({}, 1),
+        ({"max_epochs": 12, "alpha": 0.5}, 5),  # in the middle of epochs made at once
         ({"mixing_span": (0.2, 0.7)}, 4),
         ({"module": Small, "n_estimators": 2}, 4),
         ({"module": Shaken}, 2),
@@ -95,10 +106,11 @@ def test_a_killed_fit_is_resumed_to_the_same_bits(tmp_path, params, epoch):
             seen.append(len(net.history))
 
     resumed = fitted(tmp_path / "part", more=[Watch()], **params)
-    assert seen == list(range(epoch + 1, EPOCHS + 1))
+    assert seen == list(range(epoch + 1, whole.n_iter_ + 1))
     assert torch.equal(numbers(whole), numbers(resumed))
     assert resumed.loss_curve_ == whole.loss_curve_
-    assert resumed.n_iter_ == EPOCHS
+    assert resumed.n_iter_ == params.get("max_epochs", EPOCHS)
+    assert torch.equal(*(clf.net_.epoch_losses_["train"] for clf in (whole, resumed)))
 
 
 def test_a_finished_fit_is_not_trained_again(tmp_path):
@@ -139,6 +151,10 @@ def test_nothing_but_the_file_is_left(tmp_path):
         {"hidden_layer_sizes": 64},
         {"mixing_span": (0.5, 1)},
         {"mixing": "mixup"},
+        {"mixing": RegMixup(Mixup(folded=True))},
+        {"max_epochs": 7},
+        {"batch_size": 15},
+        {"more": [GradientNormClipping(0.5)]},
         {"weight_decay": 0.5},
         {"more": [LearningRate("step", every=2)]},
     ],
@@ -150,23 +166,41 @@ def test_a_file_of_other_training_is_refused(tmp_path, params):
 
 
 class Scaled(Small):
-    """With a setting and a buffer that are neither printed nor in the state."""
+    """With settings and a buffer that are neither printed nor in the state."""
 
-    def __init__(self, in_features, out_features, factor=1.0, offset=0.0):
+    def __init__(self, in_features, out_features, factor=1.0, offset=0.0, more=None):
         super().__init__(in_features, out_features, 0.1)
-        self.factor = factor
+        self.factor, self.more = factor, more
         self.register_buffer("offset", torch.full((1,), offset), persistent=False)
 
     def forward(self, x):
         return super().forward(x * self.factor + self.offset)
 
 
-@pytest.mark.parametrize("other", [{"factor": 2.0}, {"offset": 1.0}])
+class OtherCode(Scaled):
+    def forward(self, x):
+        return super().forward(x * self.factor - self.offset)
+
+
+OtherCode.__qualname__ = "Scaled"
+
+OTHER_NETS = {
+    "number": partial(Scaled, factor=2.0),
+    "buffer": partial(Scaled, offset=1.0),
+    "list": partial(Scaled, more=[1]),
+    "dict": partial(Scaled, more={"a": np.zeros(2)}),
+    "tensor": partial(Scaled, more=(torch.zeros(2),)),
+    "function": partial(Scaled, more=lambda x: 2 * x),
+    "code": OtherCode,
+}
+
+
+@pytest.mark.parametrize("other", OTHER_NETS.values(), ids=OTHER_NETS)
 def test_a_file_of_a_net_with_other_settings_is_refused(tmp_path, other):
     fitted(tmp_path / "a", module=partial(Scaled))
-    fitted(tmp_path / "a", module=partial(Scaled))
-    with pytest.raises(ValueError, match="is the file of another training"):
-        fitted(tmp_path / "a", module=partial(Scaled, **other))
+    fitted(tmp_path / "a", module=Scaled)
+    with pytest.raises(ValueError, match="is the file of another training: net differs"):
+        fitted(tmp_path / "a", module=other)
 
 
 def test_a_file_of_a_warm_start_is_not_taken_for_a_fit_from_the_start(tmp_path):
@@ -187,15 +221,50 @@ def test_numbers_of_numpy_in_the_history_are_read_back(tmp_path):
     assert list(again.net_.history) == list(first.net_.history)
 
 
-def test_a_file_of_other_rows_is_refused(tmp_path):
-    fitted(tmp_path / "a")
-    X, y = table()
-    X[7] += 1
-    clf = MixupClassifier(
-        callbacks=[ResumeFile(tmp_path / "a")], max_epochs=EPOCHS, dropout=0.2, random_state=3
-    )
-    with pytest.raises(ValueError, match="is the file of another training"):
-        clf.fit(X, y)
+def big_table():
+    rng = np.random.default_rng(1)
+    return rng.normal(size=(2500, 3)).astype(np.float32), np.arange(2500) % 2
+
+
+def net_on_big_table(path, X, y, weight=None, **params):
+    kept = {
+        "module__in_features": 3,
+        "module__out_features": 2,
+        "module__hidden_layer_sizes": (),
+    }
+    setting = {"batch_size": 500, "max_epochs": 1, "random_state": 0, "verbose": 0, **kept}
+    setting |= {"callbacks": [ResumeFile(path)], **params}
+    return MixupNet(MLP, **setting).partial_fit(X, y, sample_weight=weight)
+
+
+@pytest.mark.parametrize("what", ["X", "y", "weight"])
+def test_one_other_number_in_any_row_is_noticed(tmp_path, what):
+    data = dict(zip("Xy", big_table(), strict=True)) | {"weight": np.ones(2500)}
+    net_on_big_table(tmp_path / "a", **data)
+    net_on_big_table(tmp_path / "a", **data)
+    for row in (1, 1234, 2499):
+        other = {name: values.copy() for name, values in data.items()}
+        other[what][row] = other[what][row] + 1 if what == "weight" else 1 - other[what][row]
+        with pytest.raises(ValueError, match=r"of another training: data differ\."):
+            net_on_big_table(tmp_path / "a", **other)
+
+
+def test_the_rows_held_out_and_their_rule_are_data(tmp_path):
+    X, y = big_table()
+    split = {"train_split": ValidSplit(5)}
+    net_on_big_table(tmp_path / "a", X, y, **split)
+    with pytest.raises(ValueError, match="data differ"):
+        net_on_big_table(tmp_path / "a", X, y, train_split=ValidSplit(4))
+    with pytest.raises(ValueError, match="data differ"):
+        net_on_big_table(tmp_path / "a", X, y)
+
+
+def test_another_version_is_named(tmp_path, monkeypatch):
+    X, y = big_table()
+    net_on_big_table(tmp_path / "a", X, y)
+    monkeypatch.setattr(torch, "__version__", "2.0")
+    with pytest.raises(ValueError, match=r"torch was .* and is 2\.0"):
+        net_on_big_table(tmp_path / "a", X, y)
 
 
 class Evil:
@@ -203,25 +272,216 @@ class Evil:
         return print, ("run",)
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", pickle.dumps(Evil())])
-def test_a_broken_or_foreign_file_is_refused(tmp_path, content, capsys):
-    (tmp_path / "a").write_bytes(content)
-    with pytest.raises(ValueError, match="is not a file of ResumeFile, or is broken"):
-        fitted(tmp_path / "a")
+def whole_and_part(folder):
+    """A fit to its end, and the bytes of its file after three of four epochs."""
+    X, y = big_table()
+    X, y, path = X[:40], y[:40], folder / "whole"
+    setting = {"max_epochs": 4, "module__hidden_layer_sizes": (5,), "module__dropout": 0.2}
+    seen = []
+
+    class Keep(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if path.exists():
+                seen.append(path.read_bytes())
+
+    net = net_on_big_table(path, X, y, callbacks=[ResumeFile(path), Keep()], **setting)
+
+    def resumed(content):
+        (folder / "part").write_bytes(content)
+        return net_on_big_table(folder / "part", X, y, **setting)
+
+    return net, seen[-1], resumed
+
+
+def same_bits(one, other):
+    tensors = [net.module_.state_dict().values() for net in (one, other)]
+    return list(map(torch.equal, *tensors)) and losses(one) == losses(other)
+
+
+def losses(net):
+    return net.history[:, "train_loss"]
+
+
+REFUSED = "is not a file of ResumeFile, or is broken|is the file of another training"
+REFUSED += "|became infinite or NaN"
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\n" * 300, pickle.dumps(Evil())])
+def test_a_foreign_file_is_refused_and_runs_nothing(tmp_path, content, capsys):
+    _, _, resumed = whole_and_part(tmp_path)
+    with pytest.raises(ValueError, match=REFUSED):
+        resumed(content)
     assert capsys.readouterr().out == ""
 
 
-def test_a_truncated_file_is_refused(tmp_path):
-    fitted(tmp_path / "a")
-    whole = (tmp_path / "a").read_bytes()
-    (tmp_path / "a").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match="or is broken"):
-        fitted(tmp_path / "a")
+def outcome(resumed, content):
+    """The net that was resumed; None if the file, or numbers forged into it, were refused."""
+    try:
+        return resumed(content)
+    except ValueError as error:
+        if not re.search(REFUSED, str(error)):
+            raise
+        return None
+
+
+def test_damaged_files_are_noticed(tmp_path):
+    net, part, resumed = whole_and_part(tmp_path)
+    rng, refused = random.Random(0), 0
+    for _ in range(hostile.number_of_cases(60)):
+        found = outcome(resumed, hostile.mutate_bytes(part, rng))
+        refused += found is None
+        assert found is None or same_bits(net, found)
+    assert refused > 0.9 * hostile.number_of_cases(60)
+    assert same_bits(net, resumed(part))
+
+
+def signed(head, numbers):
+    """A file with these contents whose hash is right."""
+    body = json.dumps(head).encode() + b"\n" + numbers
+    return f"{FORMAT} {hashlib.sha256(body).hexdigest()}\n".encode() + body
+
+
+def test_forged_files_are_refused_or_used_without_another_error(tmp_path):
+    _, part, resumed = whole_and_part(tmp_path)
+    _, head, numbers = part.split(b"\n", 2)
+    head, rng = json.loads(head), random.Random(0)
+    assert outcome(resumed, part)  # what resuming imports is imported
+    results = []
+    with hostile.watched() as done:
+        for _ in range(hostile.number_of_cases(90)):
+            bits = rng.random() < 0.3
+            forged = rng.randbytes(999) + numbers[999:] if bits else numbers
+            results.append(
+                outcome(
+                    resumed, signed(head if bits else hostile.mutate_json(head, rng), forged)
+                )
+            )
+    assert None in results
+    assert any(results)
+    assert not [event for event in done if str(tmp_path) not in event[1]]
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path):
+    (tmp_path / "part").touch()
+    os.truncate(tmp_path / "part", 1 << 40)  # takes no space on the disk
+    with pytest.raises(ValueError, match=REFUSED):
+        net_on_big_table(tmp_path / "part", *big_table())
+
+
+def test_what_cannot_be_kept_is_named(tmp_path):
+    class Record(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            net.history.record("x", {1, 2})
+
+    with pytest.raises(TypeError, match=r"cannot keep a set, which a callback .* net\.history"):
+        fitted(tmp_path / "a", more=[Record()])
+    assert not list(tmp_path.iterdir())
+
+
+# ---------------------------------------------------------------- one fit, and a full disk
+
+
+def test_a_second_fit_on_the_same_file_is_refused_and_leaves_the_first_alone(tmp_path):
+    errors = []
+
+    class FitAgain(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            with pytest.raises(ValueError, match="in use by another fit") as caught:
+                fitted(tmp_path / "a")
+            errors.append(caught.value)
+
+    first = fitted(tmp_path / "a", more=[FitAgain()], max_epochs=2)
+    assert len(errors) == 2
+    assert torch.equal(numbers(first), numbers(fitted(tmp_path / "b", max_epochs=2)))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_a_fit_that_fails_lets_go_of_the_file(tmp_path):
+    with pytest.raises(Killed) as held:  # as a notebook keeps the last error
+        fitted(tmp_path / "a", more=[KillAfter(2)])
+    assert fitted(tmp_path / "a").n_iter_ == EPOCHS
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert held
+
+
+FULL = """
+import resource, sys
+from mixup_tab import MixupClassifier
+from mixup_tab.training import ResumeFile
+from skorch.callbacks import Callback
+import numpy as np
+
+class Fill(Callback):
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 3:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2000, -1))
+
+X = np.random.default_rng(0).normal(size=(60, 4)).astype("float32")
+MixupClassifier(callbacks=[ResumeFile(sys.argv[1]), Fill()], max_epochs=6, dropout=0.2,
+                random_state=3).fit(X, X[:, 0] > 0)
+"""
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_the_fit_and_keeps_what_was_written(tmp_path):
+    pytest.importorskip("resource")
+    command = [sys.executable, "-c", FULL, str(tmp_path / "a")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    last = ended.stderr.strip().splitlines()[-1]
+    assert re.match(r"OSError: .*a' cannot be written \(File too large\)", last)
+    assert "ended after epoch 3 of 6. It still holds epoch 2, after which the next" in last
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert torch.equal(numbers(fitted(tmp_path / "a")), numbers(fitted(tmp_path / "b")))
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, {tests!r})
+from test_training_resume_file import Callback, fitted
+
+class Kill(Callback):
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+fitted(sys.argv[1], more=[Kill()])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_process_that_was_killed_blocks_nobody(tmp_path):
+    script = KILLED.format(tests=os.path.dirname(__file__))
+    command = [sys.executable, "-c", script, str(tmp_path / "a")]
+    ended = subprocess.run(command, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    resumed = fitted(tmp_path / "a")
+    assert torch.equal(numbers(resumed), numbers(fitted(tmp_path / "b")))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
 
 def test_a_schedule_whose_state_is_not_in_the_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"LRScheduler\. Use .*LearningRate"):
         fitted(tmp_path / "a", more=[LRScheduler("StepLR", step_size=2)])
+
+
+def test_a_callback_that_freezes_at_an_epoch_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="what skorch's Freezer has done"):
+        fitted(tmp_path / "a", more=[Freezer("weight0", at=2)])
+
+
+def test_best_scores_are_resumed_as_well(tmp_path):
+    def scored(path, *more):
+        score = EpochScoring("accuracy", on_train=True, name="score", lower_is_better=False)
+        return fitted(path, more=[score, *more], max_epochs=12)
+
+    whole = scored(tmp_path / "a")
+    with pytest.raises(Killed):
+        scored(tmp_path / "b", KillAfter(7))
+    best = [clf.net_.history[:, "score_best"] for clf in (whole, scored(tmp_path / "b"))]
+    assert best[0] == best[1]
+    assert sum(best[0][:7]) > 1
 
 
 def test_early_stopping_is_refused(tmp_path):

@@ -185,16 +185,27 @@ class MixedBatches:
         """Go to a position of other batches, whose last epoch was mixed as ``mixing`` says.
 
         Epochs that were made ahead are made again, from where the streams were before them.
+        ValueError or TypeError if it is no position that these batches can have.
         """
-        for member, at in enumerate(position):
-            self._epochs_at_once[member] = at["at_once"]
-            ahead = self._ahead[member]
-            if at["left"]:
+        for member, at in zip(range(len(self.streams)), position, strict=True):
+            left, ahead, counts = at["left"], self._ahead[member], self._possible_counts()
+            at_once = counts[counts.index(at["at_once"])]
+            if left not in range(at_once):
+                raise ValueError(f"{left} of {at_once} epochs cannot be left")
+            self._epochs_at_once[member] = at_once
+            if left:
                 count, states = at["made"]
+                if count not in (at_once, at_once // 2) or left >= count:
+                    raise ValueError(f"{left} of {count} epochs cannot be left")
                 self.streams[member].set_states(states)
                 self._make_ahead(member, count)
-            while len(ahead) > at["left"]:
+            while len(ahead) > left:
                 ahead.popleft()
+
+    def _possible_counts(self) -> list[int]:
+        """Numbers of epochs that are made at once: 1, 2, 4, ..., up to a block."""
+        most = max(self._batches_per_block() // len(self), 1)
+        return [2**power for power in range(most.bit_length())]
 
     def __iter__(self) -> Iterator[Batch]:
         for block in self.blocks():
@@ -216,7 +227,7 @@ class MixedBatches:
         ahead, count = self._ahead[member], self._epochs_at_once[member]
         if not ahead and count > 1:
             self._make_ahead(member, count)
-        if 2 * count * len(self) <= self._batches_per_block():
+        if 2 * count in self._possible_counts():
             self._epochs_at_once[member] = 2 * count
         if ahead:
             yield from ahead.popleft()
