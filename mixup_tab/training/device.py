@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -96,6 +97,17 @@ class _ThreadLimit:
 
 
 _limit = _ThreadLimit()
+
+
+def _use_one_thread() -> None:
+    global _limit
+    _limit = _ThreadLimit()  # another thread may have held the lock
+    torch.set_num_threads(1)
+
+
+# OpenMP's threads do not follow a fork, and the child would wait for them forever.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_use_one_thread)
 
 # Below this many multiplications in a step, starting threads costs more than they save.
 WORTH_THREADS = 100_000_000
