@@ -18,7 +18,14 @@ from torch import nn
 
 from mixup_tab._plain import PythonParams, as_python, shown
 from mixup_tab.estimators.cross_fit import score_alphas
-from mixup_tab.estimators.data import TrainingData, check_X, input_types, takes_any_shape
+from mixup_tab.estimators.data import (
+    TrainingData,
+    check_X,
+    follow_rows,
+    input_types,
+    keep_input_layer,
+    takes_any_shape,
+)
 from mixup_tab.estimators.fitting import (
     integer_seed,
     is_auto,
@@ -136,12 +143,17 @@ class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
     ) -> Any:
         self._validate_params()
         resume = hasattr(self, "net_") and (partial or self.warm_start)
+        options["least"] = 1 if partial else 2
         data = self._check_training_data(X, y, sample_weight, resume=resume, **options)
         if not (resume and is_auto(self.alpha)):
             self._set_alpha(data, partial, on_epochs)
+        if resume:
+            keep_input_layer(self.net_.module_, self.module, data)
         net = make_net(self, data, partial=partial)
         if resume:
             self._continue_training(net)
+        if partial:
+            follow_rows(net.module_, data, first=not resume)
         with epoch_tasks(self, net, X, y):
             own = net.callbacks_
             if on_epochs is not None:

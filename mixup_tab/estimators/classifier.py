@@ -275,7 +275,9 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         """Train for one epoch, continuing from the fitted net.
 
         The learning rate is ``learning_rate_init`` throughout, and ``early_stopping``
-        has no effect.
+        has no effect. The scaling of columns follows all rows that ``partial_fit`` has seen;
+        after ``fit`` it stays. A batch of one row is mixed with itself. The bins of
+        :class:`~mixup_tab.BinnedMLP` are those of the first batch, of at least 256 rows.
 
         Parameters
         ----------

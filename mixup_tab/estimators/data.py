@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import pandas as pd
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor, nn
 
-from mixup_tab.nets import PreparedNet, RobustScale
+from mixup_tab.nets import PiecewiseLinear, PreparedNet, RobustScale
 from mixup_tab.training import MixupNet
 from mixup_tab.training.table import as_tensor
 
@@ -43,6 +44,32 @@ class TrainingData:
         if fit not in self._input_layers:
             self._input_layers[fit] = fit(as_tensor(self.X))
         return self._input_layers[fit]
+
+
+def keep_input_layer(net: nn.Module, module: Any, data: TrainingData) -> None:
+    """Have training go on with the input layer of a fitted net, instead of a new one."""
+    layer, fit = getattr(net, "input_layer", None), input_layer_fitter(module)
+    if layer is not None and fit is not None:
+        data._input_layers[fit] = copy.deepcopy(layer)
+
+
+def follow_rows(module: Any, data: TrainingData, *, first: bool) -> None:
+    """Let the scaling of a net follow the rows of a stream, of which these are the next."""
+    layer = getattr(module, "input_layer", None)
+    if isinstance(layer, PiecewiseLinear):
+        if first and len(data.X) < _LEAST_FOR_BINS:
+            raise ValueError(
+                "partial_fit reads the bins of its net off the first batch, which has "
+                f"{len(data.X)} rows (n_samples={len(data.X)}): start with at least "
+                f"{_LEAST_FOR_BINS}, or use module=None, whose scaling follows all batches."
+            )
+        layer = layer.scale
+    if isinstance(layer, RobustScale):
+        layer.follow(as_tensor(data.X).to(layer.center.device), first=first)
+
+
+# Rows off which the edges of 16 bins are read well enough.
+_LEAST_FOR_BINS = 256
 
 
 def input_layer_fitter(module: Any) -> Callable[[Tensor], nn.Module] | None:
@@ -170,15 +197,18 @@ def check_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray:
 
 
 def make_training_data(
-    X: np.ndarray, y: np.ndarray, weight: np.ndarray, n_outputs: int
+    X: np.ndarray, y: np.ndarray, weight: np.ndarray, n_outputs: int, least: int = 2
 ) -> TrainingData:
-    """Drop rows of weight zero and bring the weights to mean 1; equal weights are None."""
+    """Drop rows of weight zero and bring the weights to mean 1; equal weights are None.
+
+    A row of a stream may come alone (``least=1``), and is then mixed with itself.
+    """
     keep = weight > 0
     if not keep.any():
         raise ValueError("No row is left with a positive weight; check class_weight.")
     if not keep.all():
         X, y, weight = X[keep], y[keep], weight[keep]
-    if len(X) < 2:
+    if len(X) < least:
         raise ValueError(
             "Found 1 sample (n_samples=1) with a positive weight; at least 2 are needed "
             "to mix them."

@@ -74,7 +74,7 @@ def make_net(
     """
     seed = integer_seed(estimator.random_state)
     rows = len(data.X)
-    rows_per_batch = batch_size(estimator, rows)
+    rows_per_batch = batch_size(estimator, rows, warns=not partial)
     holds_out = estimator.early_stopping and not partial
     return MixupNet(
         criterion=estimator._criterion,
@@ -129,11 +129,11 @@ def integer_seed(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def batch_size(estimator: MixupEstimator, rows: int) -> int:
+def batch_size(estimator: MixupEstimator, rows: int, *, warns: bool = True) -> int:
     """Return the number of rows per step; "auto" is a sixteenth, between 16 and 256."""
     if isinstance(estimator.batch_size, str):
         return min(max(rows // 16, 16), 256)
-    if estimator.batch_size > rows:
+    if estimator.batch_size > rows and warns:
         warnings.warn(
             f"batch_size={shown(estimator.batch_size)} is larger than the {rows} training "
             "rows; every "

@@ -25,7 +25,14 @@ class LabelsMixin(ClassifierMixin):
     classes_: np.ndarray
 
     def _check_training_data(
-        self, X: Any, y: Any, sample_weight: Any, *, resume: bool, classes: Any = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        resume: bool,
+        classes: Any = None,
+        least: int = 2,
     ) -> TrainingData:
         dtype = input_types(self.module)
         X, y = check_X(self, X, y=y, reset=not resume, dtype=dtype)
@@ -50,7 +57,7 @@ class LabelsMixin(ClassifierMixin):
                 f"{len(y)} row{'s' * (len(y) > 1)} (n_samples={len(y)}); a classifier needs "
                 "at least 2 classes."
             )
-        return make_training_data(X, codes, weight, len(self.classes_))
+        return make_training_data(X, codes, weight, len(self.classes_), least)
 
     def _codes(self, y: np.ndarray) -> np.ndarray:
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)

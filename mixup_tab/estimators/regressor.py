@@ -181,7 +181,9 @@ class MixupRegressor(RegressorMixin, BaseMixup):
     def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch, continuing from the fitted net.
 
-        The first call decides how targets are standardised.
+        The first call decides how targets are standardised, so its values must differ. The
+        scaling of the columns of ``X`` follows all rows that ``partial_fit`` has seen; after
+        ``fit`` it stays. A batch of one row is mixed with itself.
 
         Parameters
         ----------
@@ -207,7 +209,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         return tags
 
     def _check_training_data(
-        self, X: Any, y: Any, sample_weight: Any, *, resume: bool
+        self, X: Any, y: Any, sample_weight: Any, *, resume: bool, least: int = 2
     ) -> TrainingData:
         X, y = check_X(
             self,
@@ -223,13 +225,18 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         values = y.reshape(len(y), -1).astype(np.float64)
         if not resume:
             self.target_mean_, self.target_scale_ = mean_and_scale(values, weight)
+            if least == 1 and not np.ptp(values, axis=0).all():
+                raise ValueError(
+                    "The first batch of partial_fit decides how targets are standardised, but "
+                    f"y (n_samples={len(y)}) holds a single value. Start with rows of several."
+                )
         elif values.shape[1] != len(self.target_mean_):
             raise ValueError(
                 f"y has {values.shape[1]} columns, but the net was fitted with "
                 f"{len(self.target_mean_)}."
             )
         values = standardised(values, self.target_mean_, self.target_scale_)
-        return make_training_data(X, values.astype(np.float32), weight, values.shape[1])
+        return make_training_data(X, values.astype(np.float32), weight, values.shape[1], least)
 
     def _row_losses(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
         predicted = MixupRegressor.predict(self, X)  # a subclass's may change X once more

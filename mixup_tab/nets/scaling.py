@@ -17,6 +17,9 @@ _FAR = 1e9
 
 LARGEST = torch.finfo(torch.float64).max
 
+# Rows, or quantiles of rows, that the scaling of a stream is read off.
+_KEPT = 256
+
 
 class DoubleLayer(nn.Module):
     """A layer that stays in double precision where the net around it is cast or moved."""
@@ -61,6 +64,8 @@ class RobustScale(DoubleLayer):
     center: Tensor
     scale: Tensor
     shift: Tensor | None
+    seen: Tensor | None
+    n_seen: Tensor | None
     one: Tensor
 
     def __init__(self, center: Tensor, scale: Tensor, shift: Tensor | None = None) -> None:
@@ -68,10 +73,13 @@ class RobustScale(DoubleLayer):
         self.register_buffer("center", center.double())
         self.register_buffer("scale", scale.double())
         self.register_buffer("shift", shift)
+        # Quantiles of all rows that follow has seen, and their number.
+        self.register_buffer("seen", None)
+        self.register_buffer("n_seen", None)
         self.register_buffer(
             "one", torch.ones((), dtype=torch.float32, device=center.device), persistent=False
         )
-        self.register_load_state_dict_pre_hook(_expect_shift)
+        self.register_load_state_dict_pre_hook(_expect_buffers)
 
     @property
     def width(self) -> int:
@@ -95,13 +103,38 @@ class RobustScale(DoubleLayer):
         """
         sample = x[:: -(-len(x) // max_rows)]
         shift = _shift_of(sample)
-        sample = in_double(sample, shift).double() / 4  # so that all differences are finite
-        low, center, high = torch.quantile(sample, sample.new_tensor([0.25, 0.5, 0.75]), dim=0)
-        least, most = sample.amin(0), sample.amax(0)
-        scale = torch.where(high > low, high - low, (most - least) / 2)
-        # Whatever is divided by the largest number is zero in single precision.
-        scale = torch.where(most > least, scale * 4, LARGEST).clamp(max=LARGEST)
-        return cls(center * 4, scale, shift)
+        return cls(*_center_and_scale(in_double(sample, shift).double() / 4), shift)
+
+    def follow(self, x: Tensor, *, first: bool = False, max_rows: int = 65536) -> None:
+        """Read centre and scale off all rows of a stream, of which these are the next.
+
+        Up to 256 rows are kept as they are, more of them as so many quantiles of each column.
+        A layer that was fitted to a table before keeps what it has read there; only columns
+        that were constant in the table are scaled by these rows.
+
+        Parameters
+        ----------
+        x : Tensor, shape (rows, features)
+            The rows.
+        first : bool, default=False
+            Whether the stream begins with them.
+        max_rows : int, default=65536
+            From more rows than this, evenly spaced ones are used.
+        """
+        values = self.exact(x[:: -(-len(x) // max_rows)]).double() / 4
+        if self.seen is None and not first:
+            constant = self.scale == LARGEST
+            center, scale = _center_and_scale(values)
+            self.center = torch.where(constant, center, self.center)
+            self.scale = torch.where(constant, scale, self.scale)
+            return
+        weight = values.new_full((len(values),), len(x) / len(values))
+        if self.seen is not None and self.n_seen is not None:
+            values = torch.cat([self.seen, values])
+            weight = torch.cat([(self.n_seen / len(self.seen)).expand(len(self.seen)), weight])
+        self.n_seen = weight.sum()
+        self.seen = _quantiles(values, weight, _KEPT) if len(values) > _KEPT else values
+        self.center, self.scale = _center_and_scale(self.seen)
 
     def forward(self, x: Tensor) -> Tensor:
         """Scale and clip inputs of shape (..., features)."""
@@ -115,6 +148,27 @@ class RobustScale(DoubleLayer):
         """Scale and clip what :meth:`exact` returns."""
         z = (x - self.center).div_(self.scale).clamp_(-_FAR, _FAR).float()
         return z * torch.addcmul(self.one, z, z, value=1 / self.limit**2).rsqrt_()
+
+
+def _center_and_scale(sample: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both for a sample of quarters, so that all differences are finite."""
+    low, center, high = torch.quantile(sample, sample.new_tensor([0.25, 0.5, 0.75]), dim=0)
+    least, most = sample.amin(0), sample.amax(0)
+    scale = torch.where(high > low, high - low, (most - least) / 2)
+    # Whatever is divided by the largest number is zero in single precision.
+    scale = torch.where(most > least, scale * 4, LARGEST).clamp(max=LARGEST)
+    return center * 4, scale
+
+
+def _quantiles(values: Tensor, weight: Tensor, count: int) -> Tensor:
+    """Return evenly spaced quantiles of the columns of weighted rows, and their extremes."""
+    values, order = values.sort(0)
+    reached = weight[order].cumsum(0).mT.contiguous()
+    levels = (torch.arange(count, device=weight.device) + 0.5) * (weight.sum() / count)
+    place = torch.searchsorted(reached, levels.expand(len(reached), count).contiguous())
+    chosen = values.gather(0, place.mT.clamp(max=len(values) - 1))
+    chosen[0], chosen[-1] = values[0], values[-1]  # no rare value is lost
+    return chosen
 
 
 def in_double(x: Tensor, shift: Tensor | None) -> Tensor:
@@ -138,7 +192,9 @@ def _shift_of(sample: Tensor) -> Tensor | None:
     return rounded.median(0).values if rounded.abs().max() > 2**53 else None
 
 
-def _expect_shift(layer: Any, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Before a state is loaded, have a ``shift`` if and only if the state has one."""
-    shift = state.get(f"{prefix}shift")
-    layer.shift = None if shift is None else torch.zeros_like(shift, device=layer.center.device)
+def _expect_buffers(layer: Any, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Before a state is loaded, have those optional buffers that the state has."""
+    for name in ("shift", "seen", "n_seen"):
+        found = state.get(f"{prefix}{name}")
+        like = None if found is None else torch.zeros_like(found, device=layer.center.device)
+        setattr(layer, name, like)
