@@ -51,10 +51,13 @@ def _add(thing: Any, hashed: Any, seen: dict[int, tuple[int, Any]]) -> None:
     if isinstance(thing, _SIMPLE):
         hashed.update(f"{type(thing).__name__} {thing!r};".encode())
         return
-    if id(thing) in seen:  # things may hold each other
-        hashed.update(f"again {seen[id(thing)][0]};".encode())
-        return
-    seen[id(thing)] = len(seen), thing  # kept, so that no other thing gets its id
+    # Things may hold each other. Constants are not looked up: which of them are one object
+    # depends on how Python has compiled or loaded them.
+    if not isinstance(thing, (tuple, frozenset, types.CodeType)):
+        if id(thing) in seen:
+            hashed.update(f"again {seen[id(thing)][0]};".encode())
+            return
+        seen[id(thing)] = len(seen), thing  # kept, so that no other thing gets its id
     if isinstance(thing, (Tensor, np.ndarray, np.generic)):
         _add_array(thing, hashed, seen)
         return
@@ -96,8 +99,8 @@ def _attributes(thing: Any) -> Any:
     if isinstance(thing, nn.Module):
         own = {name: value for name, value in vars(thing).items() if name not in _BOOKKEEPING}
         return own, [dict(part) for part in (thing._parameters, thing._buffers, thing._modules)]
-    if hasattr(thing, "__dict__"):
-        return vars(thing)
+    if isinstance(thing, Sequence) or hasattr(thing, "__dict__"):
+        return getattr(thing, "__dict__", None)
     text = repr(thing)  # of a date, a path, a dtype, ...
     return None if " at 0x" in text else text
 
