@@ -164,7 +164,8 @@ def _quantiles(values: Tensor, weight: Tensor, count: int) -> Tensor:
     """Return evenly spaced quantiles of the columns of weighted rows, and their extremes."""
     values, order = values.sort(0)
     reached = weight[order].cumsum(0).mT.contiguous()
-    levels = (torch.arange(count, device=weight.device) + 0.5) * (weight.sum() / count)
+    steps = torch.arange(count, dtype=weight.dtype, device=weight.device) + 0.5
+    levels = steps * (weight.sum() / count)
     place = torch.searchsorted(reached, levels.expand(len(reached), count).contiguous())
     chosen = values.gather(0, place.mT.clamp(max=len(values) - 1))
     chosen[0], chosen[-1] = values[0], values[-1]  # no rare value is lost
