@@ -6,7 +6,7 @@ import contextlib
 import copy
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -322,10 +322,10 @@ class MixupNet(NeuralNet):
         self.check_data(X, y)
         self.check_training_readiness()
         state = self._start_training(sample_weight, epochs)
-        epochs = self._epochs(X, y, state, **fit_params)
+        passes = self._epochs(X, y, state, **fit_params)
         # Closed at once after an error, so that it lets go of files.
-        with threads_for(self._work(self.batch_size, X)), contextlib.closing(epochs):
-            for batches in epochs:
+        with threads_for(self._work(self.batch_size, X)), contextlib.closing(passes):
+            for batches in passes:
                 self.train_epoch(batches, state, **fit_params)
         return self
 
@@ -353,7 +353,9 @@ class MixupNet(NeuralNet):
             tables={} if tables is None else tables,
         )
 
-    def _epochs(self, X: Any, y: Any, state: TrainingState, **fit_params: Any) -> Iterator[Any]:
+    def _epochs(
+        self, X: Any, y: Any, state: TrainingState, **fit_params: Any
+    ) -> Generator[Any]:
         """Go through the epochs of a fit, yielding the batches of each.
 
         Whoever asks for them makes the training steps: :meth:`fit_loop` for one net, a stack

@@ -204,6 +204,7 @@ class _Run:
 
     def _leave(self) -> None:
         """Take weights and moments out of the stack, to train alone from here on."""
+        assert self._stack is not None
         net, adam = self.net, self._stack.adam
         for parameter, *moments in zip(net.module_.parameters(), *adam.moments, strict=True):
             mean, square = (moment[self._place].clone() for moment in moments)
@@ -215,10 +216,11 @@ class _Run:
 def _seen_by_stack(net: MixupNet) -> tuple:
     """Return what a stack takes from a net when it is made, and does not look at again."""
     parameters: list[Any] = [(p.data_ptr(), p.requires_grad) for p in net.module_.parameters()]
+    module: Any = net.module_
     smoothing = getattr(net.criterion_, "label_smoothing", None)
     groups = net.optimizer_.param_groups
     things = net.module_, net.optimizer_, net.criterion_, *groups
-    return parameters, net.module_._shares(), smoothing, [id(thing) for thing in things]
+    return parameters, module._shares(), smoothing, [id(thing) for thing in things]
 
 
 def _alike(runs: Sequence[_Run]) -> Iterator[list[_Run]]:
