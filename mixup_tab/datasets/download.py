@@ -15,6 +15,8 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from filelock import FileLock
+
 from mixup_tab._extras import import_extra
 from mixup_tab._files import discard_old, explained, is_full
 
@@ -99,7 +101,7 @@ def _partial_file(path: Path, resumable: bool) -> Iterator[Path]:
             yield Path(folder, path.name)
         return
     lock = Path(f"{path}.lock")
-    with import_extra("filelock", "data").FileLock(lock):
+    with FileLock(lock):
         try:
             yield Path(f"{path}.part")
         finally:
