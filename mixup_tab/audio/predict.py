@@ -21,6 +21,8 @@ from mixup_tab._terminal import list_skipped
 from mixup_tab.audio.files import ClipError, check_on_error, read_clip, read_clips
 from mixup_tab.audio.saving import load_speech_model
 from mixup_tab.audio.waveforms import to_int16
+from mixup_tab.estimators import MixupClassifier
+from mixup_tab.persistence import SIZE_LIMIT, finite, predicting
 
 _HEADER = ("path", "label", "probability")
 _BEGINNING = ",".join(_HEADER).encode()
@@ -70,11 +72,16 @@ def predict_files(
         if len(kept) or skipped:
             proba = np.zeros((0, len(net.classes_)))
             if len(kept):
-                proba = net.predict_proba(clips.waveforms[: len(kept)])
+                proba = _probabilities(net, clips.waveforms[: len(kept)])
             yield PredictedBatch([batch[k] for k in kept], start + kept, proba, skipped)
         if failed:
             raise _unreadable(*clips.skipped[0])
         start += len(batch)
+
+
+def _probabilities(net: MixupClassifier, waveforms: np.ndarray) -> np.ndarray:
+    with predicting("the model"):
+        return finite(net.predict_proba(waveforms))
 
 
 def _unreadable(path: str, reason: str) -> ValueError:
@@ -92,6 +99,7 @@ def predict_to(
     on_error: str = "raise",
     device: str = "auto",
     n_jobs: int | None = None,
+    size_limit: float = SIZE_LIMIT,
     stdin: BinaryIO | None = None,
     stdout: TextIO | None = None,
 ) -> None:
@@ -100,13 +108,14 @@ def predict_to(
     Lines are written and flushed batch by batch, so they survive any later error. Skipped files
     are listed on standard error at the end. The file "-" reads standard input: names of files,
     one per line or separated by zero bytes (``find -print0``), or the bytes of a single clip.
-    ``every`` adds the probability of every word, ``probability_<word>``.
+    ``every`` adds the probability of every word, ``probability_<word>``. ``size_limit`` is the
+    largest size of the model's file in bytes.
 
     Raises ValueError if the model is unusable, ``output`` is another kind of file, or a file
     cannot be read and ``on_error="raise"``; the message says how many lines were written.
     """
     check_on_error(on_error)
-    pipeline, _ = load_speech_model(model, device=device)
+    pipeline, _ = load_speech_model(model, device=device, size_limit=size_limit)
     import_extra("soundfile", "speech")  # if missing, do not leave a file with only a header
     batches = _batches(files, pipeline, on_error, n_jobs, stdin or sys.stdin.buffer)
     words = [str(word) for word in pipeline[-1].classes_]
@@ -176,7 +185,7 @@ def _predict_bytes(
         return
     if settings["dtype"] == "int16":
         waveform = to_int16(waveform)
-    proba = pipeline[-1].predict_proba(waveform[np.newaxis])
+    proba = _probabilities(pipeline[-1], waveform[np.newaxis])
     yield PredictedBatch(["-"], np.zeros(1, int), proba, [])
 
 

@@ -97,13 +97,17 @@ def predict(
     output: Annotated[
         Path | None, typer.Option(help="CSV to write [<FILE>-predictions.csv, here].")
     ] = None,
+    size_limit: Annotated[
+        str, typer.Option(help="Largest size of the model's file, such as 500MB or 2GB.")
+    ] = "1GB",
 ) -> None:
     """Write a saved model's predictions for a table, with probabilities."""
+    limit = size(size_limit)
     with errors_in_plain_words():
         from mixup_tab._files import write_whole
         from mixup_tab.compare.saving import predict_file
 
-        predictions = predict_file(model, file)
+        predictions = predict_file(model, file, size_limit=limit)
         output = output or Path(f"{file.name.partition('.')[0]}-predictions.csv")
         write_whole(output, predictions.frame.to_csv(index=False).encode())
     for note in predictions.notes:

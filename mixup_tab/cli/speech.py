@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mixup_tab.cli.plain_errors import errors_in_plain_words
+from mixup_tab.cli.values import size
 
 speech_app = typer.Typer(
     help="Recognise short spoken words, with nets trained with mixup.", no_args_is_help=True
@@ -154,8 +155,12 @@ def predict(
     on_error: OnError = "raise",
     device: Device = "auto",
     jobs: Jobs = -1,
+    size_limit: Annotated[
+        str, typer.Option(help="Largest size of the model's file, such as 500MB or 2GB.")
+    ] = "1GB",
 ) -> None:
     """Write label and probability of every clip as CSV, batch by batch."""
+    limit = size(size_limit)
     with errors_in_plain_words():
         from mixup_tab.audio.predict import predict_to
 
@@ -167,4 +172,5 @@ def predict(
             on_error=on_error,
             device=device,
             n_jobs=jobs,
+            size_limit=limit,
         )

@@ -16,7 +16,14 @@ from mixup_tab.compare.columns import as_dtype
 from mixup_tab.compare.fitting import probabilities, unexpected
 from mixup_tab.compare.reading import read_table
 from mixup_tab.compare.task import Task
-from mixup_tab.persistence import read_model, write_model
+from mixup_tab.persistence import (
+    SIZE_LIMIT,
+    ModelFile,
+    finite,
+    predicting,
+    read_model,
+    write_model,
+)
 
 # Rows that are predicted at once, to limit memory.
 _CHUNK = 50_000
@@ -49,21 +56,78 @@ class Card(NamedTuple):
 
 
 def save_model(path: str | os.PathLike, pipeline: Pipeline, task: Task, alpha: float) -> None:
-    """Write a pipeline fitted on a task; the file appears when it is complete."""
+    """Write a pipeline fitted on a task; the file appears when it is complete and checked.
+
+    Raises
+    ------
+    ValueError
+        If the model cannot be saved, or would not predict the same when it is read again.
+    OSError
+        If the file cannot be written.
+    """
     names, classes = task.columns, list(task.classes)
     formats = task.dtypes, task.date_formats, task.number_formats
     card = Card(names.target, names.id, classes, *formats, alpha)
-    write_model(path, "table", card._asdict(), pipeline, store_pipeline=True)
+    rows = task.X.iloc[:: max(len(task.X) // 20, 1)]
+
+    def check(model: ModelFile) -> None:
+        again, read = _assembled(model)
+        before, after = (
+            _predict(*known, rows).select_dtypes("number").to_numpy()
+            for known in ((pipeline, card), (again, read))
+        )
+        if not np.allclose(before, after, rtol=1e-5):  # a GPU may round in other ways
+            raise ValueError(
+                "this model cannot be saved: read again, it predicts other values."
+            )
+
+    write_model(path, "table", card._asdict(), pipeline, store_pipeline=True, check=check)
 
 
-def load_model(path: str | os.PathLike) -> tuple[Pipeline, Card]:
-    """Read a pipeline that :func:`save_model` wrote, ready to predict, and its card."""
-    model = read_model(path, "table")
+def load_model(
+    path: str | os.PathLike, *, size_limit: float = SIZE_LIMIT
+) -> tuple[Pipeline, Card]:
+    """Read a pipeline that :func:`save_model` wrote, ready to predict, and its card.
+
+    Opening the file and predicting with it runs no code from it, whoever made it.
+    """
+    return _assembled(read_model(path, "table", size_limit=size_limit))
+
+
+def _assembled(model: ModelFile) -> tuple[Pipeline, Card]:
     with model.assembling():
         card = Card(**model.about)
         pipeline = model.pipeline()
-        model.restore_net(pipeline[-1])
+        net = pipeline[-1]
+        _check_card(card)
+        if list(pipeline.feature_names_in_) != list(card.dtypes):
+            raise ValueError("its columns are not those that it describes")
+        if card.classes:
+            classes = net.classes_
+            same = classes.dtype.kind == "i" and classes.tolist() == [*range(len(card.classes))]
+        else:
+            same = len(net.target_mean_) == 1 and net._one_column
+        if not same:
+            raise ValueError("its target is not the one that it describes")
+        model.restore_net(net)
     return pipeline, card
+
+
+def _check_card(card: Card) -> None:
+    """Raise ValueError unless a card that was read holds what a written one does."""
+    texts = [card.target, *card.classes, *card.dtypes, *card.date_formats.values()]
+    fine = (
+        all(isinstance(text, str) for text in texts)
+        and isinstance(card.id, str | None)
+        and isinstance(card.classes, list)
+        and len({*card.classes}) == len(card.classes)
+        and {*card.dtypes.values()} <= {"number", "date", "duration", "text"}
+        and {*card.date_formats} <= {name for name, d in card.dtypes.items() if d == "date"}
+        and isinstance(card.alpha, float | int)
+        and 0 <= card.alpha < float("inf")
+    )
+    if not fine:
+        raise ValueError("its description is not one of a table")
 
 
 class Predictions(NamedTuple):
@@ -81,7 +145,9 @@ class Predictions(NamedTuple):
     notes: list[str]
 
 
-def predict_file(model: str | os.PathLike, file: str | os.PathLike) -> Predictions:
+def predict_file(
+    model: str | os.PathLike, file: str | os.PathLike, *, size_limit: float = SIZE_LIMIT
+) -> Predictions:
     """Predict for every row of a file.
 
     Parameters
@@ -91,13 +157,15 @@ def predict_file(model: str | os.PathLike, file: str | os.PathLike) -> Predictio
     file : str or path-like
         A table with the columns that the model was fitted on, of any format that
         :func:`~.reading.read_table` reads.
+    size_limit : float, default=1e9
+        Largest size of the model's file in bytes.
 
     Raises
     ------
     ValueError
         If the model cannot be used, or a column is missing or holds something else.
     """
-    pipeline, card = load_model(model)
+    pipeline, card = load_model(model, size_limit=size_limit)
     text = [name for name, dtype in card.dtypes.items() if dtype == "text"]
     text += [*card.number_formats, *([] if card.id is None else [card.id])]
     frame = read_table(file, text=text)
@@ -141,10 +209,14 @@ def _typed(card: Card, frame: pd.DataFrame) -> pd.DataFrame:
 
 def _predict(pipeline: Pipeline, card: Card, X: pd.DataFrame) -> pd.DataFrame:
     parts = [X.iloc[start : start + _CHUNK] for start in range(0, len(X), _CHUNK)]
+    with predicting("the model"):
+        if card.classes:
+            outputs = [probabilities(pipeline, part, len(card.classes)) for part in parts]
+        else:
+            outputs = [pipeline.predict(part) for part in parts]
+        values = finite(np.concatenate(outputs))
     if not card.classes:
-        values = np.concatenate([pipeline.predict(part) for part in parts])
         return pd.DataFrame({"prediction": values})
-    proba = np.concatenate([probabilities(pipeline, p, len(card.classes)) for p in parts])
-    best = np.array(card.classes, dtype=object)[proba.argmax(axis=1)]
-    columns = {f"probability_{name}": proba[:, k] for k, name in enumerate(card.classes)}
+    best = np.array(card.classes, dtype=object)[values.argmax(axis=1)]
+    columns = {f"probability_{name}": values[:, k] for k, name in enumerate(card.classes)}
     return pd.DataFrame({"prediction": best, **columns})

@@ -92,7 +92,7 @@ def make_net(
         verbose=estimator.verbose,
         device=estimator.device,
         **_callback_params(estimator, holds_out),
-        **_module_params(estimator, data),
+        **module_params(estimator, data),
     ).initialize()
 
 
@@ -203,7 +203,7 @@ def _callback_params(estimator: MixupEstimator, holds_out: bool) -> dict[str, An
     return {"callbacks": callbacks or None, **params}
 
 
-def _module_params(estimator: MixupEstimator, data: TrainingData) -> dict[str, Any]:
+def module_params(estimator: MixupEstimator, data: TrainingData) -> dict[str, Any]:
     """Return the module and those arguments for it that it names."""
     shape = data.X.shape[1:]
     offered = {

@@ -1,5 +1,24 @@
-"""Saved models: files that hold no pickle."""
+"""Saved models: opening one and predicting with it runs no code from it, whoever made it.
 
-from mixup_tab.persistence.model_file import ModelFile, is_model, read_model, write_model
+What a model predicts is up to its author.
+"""
 
-__all__ = ["ModelFile", "is_model", "read_model", "write_model"]
+from mixup_tab.persistence.model_file import (
+    SIZE_LIMIT,
+    ModelFile,
+    finite,
+    is_model,
+    predicting,
+    read_model,
+    write_model,
+)
+
+__all__ = [
+    "SIZE_LIMIT",
+    "ModelFile",
+    "finite",
+    "is_model",
+    "predicting",
+    "read_model",
+    "write_model",
+]

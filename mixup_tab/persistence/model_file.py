@@ -5,20 +5,22 @@ A model file is a zip archive of
 - ``model.json``: format, kind ("table" or "sound"), versions of the packages that made it, and
   whatever its kind needs to know, as plain JSON;
 - ``net.safetensors``: the weights of the net;
-- ``pipeline.skops``: the fitted pipeline without its net, where the kind stores one.
+- ``pipeline.skops``: the fitted pipeline without its net, where the kind stores one;
+- ``sha256``: of all of these, by which damage is noticed.
 
-None of them is a pickle. What a kind stores is up to its room, which calls
-:func:`write_model` and :func:`read_model`.
+Opening a file and predicting with it runs no code from it, whoever made it: none of its parts
+is a pickle, and the types in its pipeline are those of ``trusted.py``. What a model predicts is
+up to its author. Sizes are checked before anything is read or made.
+
+What a kind stores is up to its room, which calls :func:`write_model` and :func:`read_model`.
 """
 
 from __future__ import annotations
 
-import io
+import hashlib
 import json
 import os
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -26,18 +28,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 
 from mixup_tab._extras import import_extra
 from mixup_tab._files import write_whole
 from mixup_tab.estimators.base import BaseMixup
-from mixup_tab.estimators.data import TrainingData
-from mixup_tab.estimators.fitting import make_net
-from mixup_tab.persistence.pipelines import foreign_types, from_bytes, to_bytes
+from mixup_tab.persistence.archive import pack, unpack
+from mixup_tab.persistence.net_weights import load_net
+from mixup_tab.persistence.pipelines import JSON_SHARE, from_bytes, to_bytes
+from mixup_tab.persistence.schema import Foreign
 
-FORMAT = "mixup-tab model 1"
-_ABOUT, _WEIGHTS, _PIPELINE = "model.json", "net.safetensors", "pipeline.skops"
+FORMAT = "mixup-tab model 2"
+# Bytes of a file, and of what is made from it; --size-limit raises it.
+SIZE_LIMIT = 1_000_000_000
+_ABOUT, _WEIGHTS, _PIPELINE, _HASH = "model.json", "net.safetensors", "pipeline.skops", "sha256"
 _PACKAGES = ("mixup-tab", "scikit-learn", "skrub", "torch", "torchaudio")
 
 
@@ -62,8 +66,9 @@ def write_model(
     pipeline: Pipeline,
     *,
     store_pipeline: bool,
+    check: Callable[[ModelFile], None] = lambda model: None,
 ) -> None:
-    """Write a fitted pipeline to a file, which appears when it is complete.
+    """Write a fitted pipeline to a file, which appears when it is complete and checked.
 
     Parameters
     ----------
@@ -79,26 +84,33 @@ def write_model(
     store_pipeline : bool
         If True, the pipeline and the parameters of its estimators are stored, all but the
         net. If False, ``about`` must be enough to make the pipeline again.
+    check : callable, default=no check
+        Called with the model as it would be read, before there is a file. An error in it ends
+        the writing.
 
     Raises
     ------
     ValueError
-        If the pipeline is to be stored, and its net is a module of the user's.
+        If the model would not be read again: its net is a module of the user's, its estimator
+        has callbacks, or its pipeline holds a type that no saved model may hold.
     OSError
         If the file cannot be written.
     """
     safetensors = import_extra("safetensors.torch", "models")
     head = {"format": FORMAT, "kind": kind, "versions": _versions(), "about": dict(about)}
     members = {_ABOUT: json.dumps(head, indent=1, ensure_ascii=False).encode()}
-    if store_pipeline:
-        members[_PIPELINE] = to_bytes(pipeline)
     weights = pipeline[-1].net_.module_.state_dict()
     members[_WEIGHTS] = safetensors.save({k: v.cpu().contiguous() for k, v in weights.items()})
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, part in members.items():
-            archive.writestr(name, part)
-    write_whole(Path(path), content.getvalue())
+    try:
+        if store_pipeline:
+            members[_PIPELINE] = to_bytes(pipeline)
+        content = pack({**members, _HASH: _hash(members)})
+        check(_parse(Path(path).name, content, float("inf"))[1])
+    except Foreign as error:
+        raise ValueError(
+            f"this model cannot be saved: it holds {error}, which no saved model may hold."
+        ) from error
+    write_whole(Path(path), content)
 
 
 @dataclass(frozen=True)
@@ -120,6 +132,7 @@ class ModelFile:
     versions: dict[str, str]
     _weights: bytes
     _pipeline: bytes | None
+    _size_limit: float
 
     @contextmanager
     def assembling(self) -> Iterator[None]:
@@ -128,37 +141,41 @@ class ModelFile:
             yield
         except ImportError:  # says itself what to install
             raise
-        except Exception as error:  # other versions fail in ways of their own
+        except Foreign as error:
             raise ValueError(
-                f"model {self.name!r} cannot be put together here ({error}). It was saved "
-                f"with {_listed(self.versions)}; this is {_listed(_versions())}. Install "
-                "those versions, or make the model again."
+                f"model {self.name!r} holds {str(error)!a:.200}, which no model of mixup-tab "
+                "does. It is not opened."
+            ) from error
+        except Exception as error:  # other versions fail in ways of their own
+            made, here = _listed(self.versions), _listed(_versions())
+            remedy = "Make the model again."
+            if made != here:
+                remedy = (
+                    f"It was saved with {made}; this is {here}. Install those versions, or "
+                    "make the model again."
+                )
+            raise ValueError(
+                f"model {self.name!r} cannot be put together here ({one_line(error)}). {remedy}"
             ) from error
 
     def pipeline(self) -> Pipeline:
         """Return the stored pipeline, its net still missing."""
         if self._pipeline is None:
             raise ValueError("it holds no pipeline")
-        return from_bytes(self._pipeline)
+        return from_bytes(self._pipeline, self._size_limit)
 
     def restore_net(self, estimator: BaseMixup, dtype: type = np.float32) -> None:
         """Give an estimator the net it had; ``dtype`` is that of its rows."""
-        safetensors = import_extra("safetensors.torch", "models")
-        rows = 1 if estimator.batch_size == "auto" else estimator.batch_size
-        X: np.ndarray = np.zeros((rows, estimator.n_features_in_), dtype)
-        outputs = estimator.classes_ if is_classifier(estimator) else estimator.target_mean_
-        # Enough of a table to make the net from; partial, as there is nothing to hold out.
-        data = TrainingData(X, np.zeros((rows, len(outputs)), np.float32), None, len(outputs))
-        net = make_net(estimator, data, partial=True)
-        net.module_.load_state_dict(safetensors.load(self._weights))
-        estimator.net_ = net
+        load_net(estimator, self._weights, dtype)
 
 
-def read_model(path: str | os.PathLike, kind: str) -> ModelFile:
+def read_model(
+    path: str | os.PathLike, kind: str, *, size_limit: float = SIZE_LIMIT
+) -> ModelFile:
     """Read a model file that :func:`write_model` wrote.
 
-    Nothing is unpickled, and a pipeline with types from packages other than those trusted in
-    ``pipelines.py`` is refused. Still, read only files from people you trust.
+    Opening a file and predicting with it runs no code from it, whoever made it. What a model
+    predicts is up to its author.
 
     Parameters
     ----------
@@ -166,6 +183,9 @@ def read_model(path: str | os.PathLike, kind: str) -> ModelFile:
         The file.
     kind : {"table", "sound"}
         What the model should predict for.
+    size_limit : float, default=1e9
+        Largest size in bytes of the file. What is made from it takes a few times as much
+        memory at most.
 
     Returns
     -------
@@ -174,20 +194,27 @@ def read_model(path: str | os.PathLike, kind: str) -> ModelFile:
     Raises
     ------
     ValueError
-        If it is no model file, of another kind, or holds foreign types.
+        If it is no model file, is damaged, too large, or of another kind.
     """
     path, expected = Path(path), _KINDS[kind]
     if not path.is_file():
         raise ValueError(
             f"model {str(path)!r} is not a file. Give a file that {expected.writer} wrote."
         )
-    try:
-        found, model = _read(path)
-        foreign = foreign_types(model._pipeline) if model._pipeline else []
-    except _BROKEN as error:
+    size = path.stat().st_size
+    if size > size_limit:
         raise ValueError(
-            f"model {path.name!r} is not a model of mixup-tab, or is broken. Give a file that "
-            f"{expected.writer} wrote."
+            f"model {path.name!r} has {size:,} bytes, more than size_limit={size_limit:,.0f}. "
+            "If it should be that large, raise the limit (--size-limit)."
+        )
+    try:
+        found, model = _parse(path.name, path.read_bytes(), size_limit)
+    except OSError:
+        raise
+    except Exception as error:  # whatever zipfile and json raise for bytes of all kinds
+        raise ValueError(
+            f"model {path.name!r} is not a model of mixup-tab, or is broken "
+            f"({one_line(error)}). Give a file that {expected.writer} wrote."
         ) from error
     if found != kind:
         other = _KINDS[found]
@@ -195,39 +222,72 @@ def read_model(path: str | os.PathLike, kind: str) -> ModelFile:
             f"model {path.name!r} predicts for {other.subject}, not for {expected.subject}. "
             f"Use {other.user}."
         )
-    if foreign:
-        raise ValueError(
-            f"model {path.name!r} holds a {foreign[0]}, which no model of mixup-tab does. It "
-            "is not opened."
-        )
     return model
 
 
 def is_model(path: str | os.PathLike) -> bool:
     """Return whether a file is a whole model file of any kind."""
     try:
-        _read(Path(path))
-    except (OSError, *_BROKEN):
+        _parse("", Path(path).read_bytes(), float("inf"))
+    except Exception:  # as above
         return False
     return True
 
 
-# What zipfile, json, skops and the lines below raise for bytes that are something else.
-_BROKEN = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError),
-    *(KeyError, TypeError, ValueError, AttributeError),
-)
+@contextmanager
+def predicting(name: str) -> Iterator[None]:
+    """Turn whatever fails in a loaded model's prediction into one clear error."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            f"{name} cannot predict for these data ({one_line(error)}). If they are like those "
+            "that it was made with, make the model again."
+        ) from error
 
 
-def _read(path: Path) -> tuple[str, ModelFile]:
-    with zipfile.ZipFile(path) as archive:
-        head = json.loads(archive.read(_ABOUT))
-        weights = archive.read(_WEIGHTS)
-        pipeline = archive.read(_PIPELINE) if _PIPELINE in archive.namelist() else None
+def finite(predictions: np.ndarray) -> np.ndarray:
+    """Return predictions that are all numbers; call it inside of :func:`predicting`."""
+    if not np.isfinite(predictions).all():
+        raise ValueError("it gives NaN or infinity")
+    return predictions
+
+
+def one_line(error: Exception) -> str:
+    """Return what an error says in one line that a terminal can show."""
+    text = " ".join(str(error).split())
+    if type(error) is not ValueError:
+        text = f"{type(error).__name__}: {text}"
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text[:300])
+    return shown.rstrip(".")
+
+
+def _hash(members: Mapping[str, bytes]) -> bytes:
+    digest = hashlib.sha256()
+    for name, part in members.items():
+        digest.update(f"{name} {len(part)}\n".encode())
+        digest.update(part)
+    return digest.hexdigest().encode()
+
+
+def _parse(name: str, content: bytes, size_limit: float) -> tuple[str, ModelFile]:
+    """Return the kind of a model, and the model."""
+    members = unpack(content)
+    stored = members.pop(_HASH, b"")
+    if members.keys() - {_PIPELINE} != {_ABOUT, _WEIGHTS}:
+        raise ValueError("it has other parts than a model")
+    if _hash(members) != stored:
+        raise ValueError("its content is not what was written")
+    if len(members[_ABOUT]) * JSON_SHARE > size_limit:
+        raise ValueError("its description is too long for size_limit")
+    head = json.loads(members[_ABOUT])
     if head["format"] != FORMAT or head["kind"] not in _KINDS:
-        raise ValueError("of another format")
-    versions = {str(name): str(version) for name, version in head["versions"].items()}
-    return head["kind"], ModelFile(path.name, dict(head["about"]), versions, weights, pipeline)
+        raise ValueError(f"its format is {head['format']!r:.40}, not {FORMAT!r}")
+    versions = {
+        f"{package:.20}": f"{version:.20}" for package, version in head["versions"].items()
+    }
+    parts = members[_WEIGHTS], members.get(_PIPELINE), size_limit
+    return head["kind"], ModelFile(name, dict(head["about"]), versions, *parts)
 
 
 def _versions() -> dict[str, str]:
@@ -241,4 +301,4 @@ def _versions() -> dict[str, str]:
 
 
 def _listed(versions: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
+    return ", ".join(f"{name} {version}" for name, version in list(versions.items())[:10])

@@ -1,0 +1,107 @@
+"""From stored weights to the net of an estimator, once they are known to fit each other."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+from sklearn.base import is_classifier
+from torch import Tensor
+
+from mixup_tab._extras import import_extra
+from mixup_tab.estimators.base import BaseMixup
+from mixup_tab.estimators.data import TrainingData, takes_any_shape
+from mixup_tab.estimators.fitting import is_auto, make_net, module_params, n_members
+from mixup_tab.nets import MLP
+
+# More nets than anybody trains; making them takes a second.
+_MOST_MEMBERS = 10_000
+
+
+def load_net(estimator: BaseMixup, weights: bytes, dtype: type) -> None:
+    """Give an estimator that has been fitted, but lost its net, a net with these weights.
+
+    Parameters
+    ----------
+    estimator : MixupClassifier or MixupRegressor
+        With all attributes of a fitted one but ``net_``.
+    weights : bytes
+        Of a safetensors file.
+    dtype : type
+        Of the rows that it was fitted on.
+
+    Raises
+    ------
+    Exception
+        Of any kind, if they do not fit, at once and without taking much memory.
+    """
+    estimator._validate_params()
+    data = _one_row(estimator, dtype)
+    stored = import_extra("safetensors.torch", "models").load(weights)
+    _check_tensors(stored, estimator, data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # batch_size is larger than one row
+        net = make_net(estimator, data, partial=True)
+    net.module_.load_state_dict(stored)
+    if not is_auto(estimator.batch_size):
+        net.batch_size = estimator.batch_size
+    estimator.net_ = net
+
+
+def _one_row(estimator: BaseMixup, dtype: type) -> TrainingData:
+    """Return enough of a table to make the net from, which takes no memory."""
+    features = estimator.n_features_in_
+    if type(features) is not int or features < 1:
+        raise ValueError(f"n_features_in_ is {features!r:.40}")
+    if is_classifier(estimator):
+        known = estimator.classes_
+        fine = known.ndim == 1 and np.array_equal(known, np.unique(known))
+    else:
+        known, scale = estimator.target_mean_, estimator.target_scale_
+        fine = known.ndim == 1 and known.shape == scale.shape and (scale > 0).all()
+        fine = fine and known.dtype == scale.dtype == np.float64
+        fine = (
+            fine and np.isfinite([known, scale]).all() and type(estimator._one_column) is bool
+        )
+        fine = fine and (len(known) == 1 or not estimator._one_column)
+    if not fine or not len(known):
+        raise ValueError("what it knows about the target is wrong")
+    X = np.broadcast_to(np.zeros((), dtype), (1, features))
+    return TrainingData(X, np.zeros((1, len(known)), np.float32), None, len(known))
+
+
+def _check_tensors(stored: dict[str, Tensor], estimator: BaseMixup, data: TrainingData) -> None:
+    """Check that weights are finite and have the names, shapes and dtypes that the net has."""
+    for name, tensor in stored.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ValueError(f"weights {name!r:.80} hold NaN or infinity")
+    if not takes_any_shape(estimator.module) and data.X.size > sum(
+        map(Tensor.numel, stored.values())
+    ):
+        raise ValueError(f"n_features_in_={data.X.size} are more than its weights")
+    members = n_members(estimator)
+    if members > _MOST_MEMBERS:
+        raise ValueError(f"n_estimators={members} are more than {_MOST_MEMBERS:,}")
+    params = module_params(estimator, data)
+    module = params.pop("module")
+    own = {name.removeprefix("module__"): value for name, value in params.items()}
+    stacked = module is MLP
+    with torch.device("meta"):  # shapes without memory
+        net = module(**own, **({"n_members": members} if stacked else {}))
+    expected = net.state_dict()
+    if members > 1 and not stacked:
+        expected = {
+            f"members.{k}.{name}": tensor
+            for k in range(members)
+            for name, tensor in expected.items()
+        }
+    if stored.keys() != expected.keys():
+        raise ValueError("its weights are those of another net")
+    for name, tensor in expected.items():
+        found = stored[name]
+        if (found.shape, found.dtype) != (tensor.shape, tensor.dtype):
+            raise ValueError(
+                f"weights {name!r} are {tuple(found.shape)} {found.dtype}, and the net that it "
+                f"describes has {tuple(tensor.shape)} {tensor.dtype}"
+            )

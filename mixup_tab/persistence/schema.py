@@ -1,0 +1,237 @@
+"""What skops writes about an object: made small, and checked before skops reads it.
+
+skops describes an object as a tree of nodes, in ``schema.json``. A node has a kind
+(``__loader__``), the name of a type or function (``__module__``, ``__class__``), a number
+(``__id__``) and perhaps a content. A node that is nothing but ``{"__id__": n}`` stands for the
+one with that number.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from mixup_tab.persistence.trusted import FIXED, PROTOCOL, TRUSTED
+
+_COMMON = {"__loader__", "__module__", "__class__", "__id__"}
+# What a node has beyond these; arrays of objects have other keys than those of numbers.
+_KEYS: dict[str, tuple[set[str], ...]] = {
+    "JsonNode": ({"content"},),
+    "ListNode": ({"content"},),
+    "TupleNode": ({"content"},),
+    "DictNode": ({"content", "key_types"},),
+    "NdArrayNode": ({"type", "file"}, {"type", "content", "shape"}),
+    "DTypeNode": ({"content"},),
+    "TypeNode": (set(),),
+    "FunctionNode": (set(),),
+    "ObjectNode": ({"content"},),
+}
+_DEEPEST = 100
+_VERSIONS = {"protocol", "_skops_version"}
+
+
+class Foreign(ValueError):
+    """A file names something that no model holds."""
+
+
+# ----------------------------------------------------------------------------------- writing
+
+
+def shrink(schema: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Write every node once, with numbers from 1, and name its array after it.
+
+    skops repeats an object wherever it is referred to, which makes its text fifty times as
+    long, and numbers objects by their place in memory.
+
+    Returns
+    -------
+    schema : dict
+    files : dict of str to str
+        New names of the arrays by their old ones.
+    """
+    numbers: dict[int, int] = {}
+    files: dict[str, str] = {}
+
+    def copy(thing: Any) -> Any:
+        if isinstance(thing, list):
+            return [copy(part) for part in thing]
+        if not isinstance(thing, dict):
+            return thing
+        if "__loader__" not in thing:
+            return {key: copy(part) for key, part in thing.items()}
+        if thing["__id__"] in numbers:
+            return {"__id__": numbers[thing["__id__"]]}
+        number = numbers[thing["__id__"]] = len(numbers) + 1
+        new = {**thing, "__id__": number}
+        new.pop("is_json", None)
+        if "file" in new:
+            new["file"] = files.setdefault(thing["file"], f"{number}.npy")
+        # In the order in which skops reads them, types of keys first.
+        for key in ("key_types", "content", "shape"):
+            if key in new and new["__loader__"] != "JsonNode":
+                new[key] = copy(new[key])
+        return new
+
+    return copy(schema), files
+
+
+# ---------------------------------------------------------------------------------- checking
+
+
+def check(schema: Any, arrays: Mapping[str, bytes]) -> None:
+    """Check that a schema and its arrays hold only what is trusted, and are well formed.
+
+    Nothing is imported but what the list of trusted names imports.
+
+    Parameters
+    ----------
+    schema : JSON
+        Of :func:`shrink`.
+    arrays : mapping of str to bytes
+        All other files.
+
+    Raises
+    ------
+    Foreign
+        If it names a type or function that is not trusted.
+    ValueError, KeyError, TypeError, AttributeError
+        If it is not well formed.
+    """
+    protocol = schema["protocol"]
+    if type(protocol) is not int or protocol != PROTOCOL:
+        raise ValueError(f"its skops format is {protocol!r:.20}, not {PROTOCOL}")
+    checker = _Checker(arrays)
+    checker.node({key: part for key, part in schema.items() if key not in _VERSIONS}, 0)
+    if checker.read != set(arrays):
+        raise ValueError("it holds files that it does not use")
+
+
+class _Checker:
+    """Goes through the nodes in the order in which skops reads them."""
+
+    def __init__(self, arrays: Mapping[str, bytes]) -> None:
+        self.arrays = arrays
+        self.read: set[str] = set()
+        # By number of a finished node its kind, and its value where that is plain JSON. A node
+        # in work is not there yet, so that none can hold itself.
+        self.done: dict[int, tuple[str, Any]] = {}
+        self.begun: set[int] = set()
+
+    def node(self, node: Any, depth: int, *allowed: str) -> tuple[str, Any]:
+        """Check a node, and return its kind, one of those ``allowed``, and its JSON value."""
+        if depth > _DEEPEST:
+            raise ValueError("its schema is nested too deeply")
+        if type(node["__id__"]) is not int or node["__id__"] < 1:
+            raise ValueError("a number in its schema is wrong")
+        number = node["__id__"]
+        if node.keys() == {"__id__"}:
+            found = self.done[number]
+        else:
+            if number in self.begun:
+                raise ValueError("its schema has two nodes of one number")
+            self.begun.add(number)
+            found = self.done[number] = self._new(node, depth)
+        if allowed and found[0] not in allowed:
+            raise ValueError(f"its schema has a {found[0]} where there can be none")
+        return found
+
+    def _new(self, node: dict[str, Any], depth: int) -> tuple[str, Any]:
+        loader, module, own = node["__loader__"], node["__module__"], node["__class__"]
+        names = TRUSTED.get(loader) if isinstance(loader, str) else None
+        name = f"{module}.{own}"
+        if names is None or name not in names or "." in own:
+            raise Foreign(name if names else f"{loader} of {name}")
+        if node.keys() - _COMMON not in _KEYS[loader]:
+            raise ValueError(f"a {loader} of its schema has other keys than it should")
+        getattr(import_module(module), own)
+        value = getattr(self, f"_{loader}")(node, depth + 1)
+        return loader, value
+
+    def _JsonNode(self, node: dict[str, Any], depth: int) -> Any:
+        value = json.loads(node["content"])
+        if isinstance(value, (list, dict)):
+            raise ValueError("a value of its schema is not a plain one")
+        return value
+
+    def _ListNode(self, node: dict[str, Any], depth: int) -> None:
+        for part in _listed(node["content"]):
+            self.node(part, depth)
+
+    _TupleNode = _ListNode
+
+    def _TypeNode(self, node: dict[str, Any], depth: int) -> str:
+        return f"{node['__module__']}.{node['__class__']}"
+
+    def _FunctionNode(self, node: dict[str, Any], depth: int) -> None:
+        pass
+
+    def _DictNode(self, node: dict[str, Any], depth: int) -> dict[str, tuple[str, Any]]:
+        types = node["key_types"]
+        if types["__loader__"] != "ListNode":
+            raise ValueError("a dict of its schema has no list of the types of its keys")
+        self.node(types, depth)
+        kinds = [self.node(kind, depth, "TypeNode")[1] for kind in _again(types["content"])]
+        if len(kinds) != len(node["content"]) or {*kinds} - {"builtins.str"}:
+            raise ValueError("a dict of its schema has keys that are not strings")
+        return {key: self.node(part, depth) for key, part in node["content"].items()}
+
+    def _ObjectNode(self, node: dict[str, Any], depth: int) -> None:
+        kind, attributes = self.node(node["content"], depth, "DictNode", "JsonNode")
+        if kind == "JsonNode":
+            if attributes is not None:
+                raise ValueError("an object of its schema has no attributes")
+            return
+        for name, (kind, value) in attributes.items():
+            if name.startswith("__"):
+                raise Foreign(name)
+            if name in FIXED and (kind != "JsonNode" or value not in FIXED[name]):
+                shown = f"{value!r:.40}" if kind == "JsonNode" else f"a {kind}"
+                raise Foreign(f"{name}={shown}")
+
+    def _DTypeNode(self, node: dict[str, Any], depth: int) -> None:
+        self.node(node["content"], depth, "NdArrayNode")
+
+    def _NdArrayNode(self, node: dict[str, Any], depth: int) -> None:
+        if node["type"] == "numpy":
+            self.read.add(node["file"])
+            _check_array(self.arrays[node["file"]])
+            return
+        if node["type"] != "json":
+            raise ValueError("an array of its schema is of an unknown type")
+        for part in _listed(node["content"]):
+            self.node(part, depth, "JsonNode")
+        shape = node["shape"]
+        self.node(shape, depth, "TupleNode")
+        lengths = [self.node(part, depth, "JsonNode")[1] for part in _again(shape["content"])]
+        if lengths != [len(node["content"])]:
+            raise ValueError("an array of its schema has not the length that it says")
+
+
+def _listed(content: Any) -> list[Any]:
+    if type(content) is not list:
+        raise ValueError("a list of its schema is none")
+    return content
+
+
+def _again(content: list[dict[str, Any]]) -> list[dict[str, int]]:
+    """Refer to nodes that have been checked."""
+    return [{"__id__": part["__id__"]} for part in content]
+
+
+def _check_array(data: bytes) -> None:
+    """Check a file of numpy's before it is read: what it declares is what is there."""
+    file = io.BytesIO(data)
+    version = np.lib.format.read_magic(file)
+    read = {(1, 0): np.lib.format.read_array_header_1_0}[version]
+    shape, _, dtype = read(file)
+    count = math.prod(shape)
+    if dtype.kind not in "biufUMm" or (count and not dtype.itemsize):
+        raise ValueError(f"an array of it holds {dtype.str:.20}")
+    if file.tell() + count * dtype.itemsize != len(data) or max(shape, default=0) > len(data):
+        raise ValueError("an array of it has not the length that it says")
