@@ -307,7 +307,7 @@ CONTENTS = {
         g, lambda n, t: t.index_fill(-1, torch.tensor([0]), float("inf"))
     ),
     "weights are integers": lambda g: weights(g, lambda n, t: t.to(torch.int8)),
-    "weights are of double precision": lambda g: weights(g, lambda n, t: t.half()),
+    "weights are of half precision": lambda g: weights(g, lambda n, t: t.half()),
     "weights are missing": lambda g: weights(g, lambda n, t: None if n == "bias0" else t),
     "weights of one net": lambda g: weights(g, lambda n, t: t[:1].contiguous()),
     "classes of one name": lambda g: about(g, classes=["yes", "yes"]),
@@ -423,6 +423,29 @@ def test_parameters_that_no_estimator_has_are_refused(name, new, good, refusal):
     line = refusal(attribute(good, name, text(new), "Mixup"))
     assert "'evil' cannot be put together here (" in line
     assert name in line
+
+
+def test_pipelines_that_would_run_for_ever_are_refused(good, refusal):
+    """A pipeline of nine equal pipelines of nine equal ones, and so on."""
+    kind = {"__loader__": "TypeNode", "__module__": "builtins", "__class__": "str"}
+
+    def change(schema):
+        inside = text("passthrough")
+        for last in range(10**9 + 1000, 10**9 + 21_000, 1000):
+            names = [value(str(k), last + k) for k in range(9)]
+            parts = [inside] + [{"__id__": inside["__id__"]}] * 8
+            pairs = zip(names, parts, range(last + 10, last + 19), strict=True)
+            steps = [several(name, part) | {"__id__": number} for name, part, number in pairs]
+            steps = node("ListNode", "builtins", "list", steps, __id__=last + 20)
+            types = node("ListNode", "builtins", "list", [kind | {"__id__": last + 21}])
+            more = {"key_types": types | {"__id__": last + 22}, "__id__": last + 23}
+            content = node("DictNode", "builtins", "dict", {"steps": steps}, **more)
+            inside = node(
+                "ObjectNode", "sklearn.pipeline", "Pipeline", content, __id__=last + 24
+            )
+        return {"protocol": schema["protocol"], **inside}
+
+    assert "refers to its parts too often" in refusal(with_schema(good, change))
 
 
 def test_a_huge_batch_size_is_no_harm(folder, good, tmp_path):

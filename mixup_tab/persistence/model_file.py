@@ -207,10 +207,9 @@ def read_model(
             f"model {path.name!r} has {size:,} bytes, more than size_limit={size_limit:,.0f}. "
             "If it should be that large, raise the limit (--size-limit)."
         )
+    content = path.read_bytes()
     try:
-        found, model = _parse(path.name, path.read_bytes(), size_limit)
-    except OSError:
-        raise
+        found, model = _parse(path.name, content, size_limit)
     except Exception as error:  # whatever zipfile and json raise for bytes of all kinds
         raise ValueError(
             f"model {path.name!r} is not a model of mixup-tab, or is broken "

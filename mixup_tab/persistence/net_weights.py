@@ -54,21 +54,27 @@ def _one_row(estimator: BaseMixup, dtype: type) -> TrainingData:
     features = estimator.n_features_in_
     if type(features) is not int or features < 1:
         raise ValueError(f"n_features_in_ is {features!r:.40}")
-    if is_classifier(estimator):
-        known = estimator.classes_
-        fine = known.ndim == 1 and np.array_equal(known, np.unique(known))
-    else:
-        known, scale = estimator.target_mean_, estimator.target_scale_
-        fine = known.ndim == 1 and known.shape == scale.shape and (scale > 0).all()
-        fine = fine and known.dtype == scale.dtype == np.float64
-        fine = (
-            fine and np.isfinite([known, scale]).all() and type(estimator._one_column) is bool
-        )
-        fine = fine and (len(known) == 1 or not estimator._one_column)
-    if not fine or not len(known):
+    outputs = _n_classes(estimator) if is_classifier(estimator) else _n_values(estimator)
+    if not outputs:
         raise ValueError("what it knows about the target is wrong")
-    X = np.broadcast_to(np.zeros((), dtype), (1, features))
-    return TrainingData(X, np.zeros((1, len(known)), np.float32), None, len(known))
+    X: np.ndarray = np.broadcast_to(np.zeros((), dtype), (1, features))
+    return TrainingData(X, np.zeros((1, outputs), np.float32), None, outputs)
+
+
+def _n_classes(estimator: BaseMixup) -> int:
+    """Return the number of classes, 0 if they are not as ``fit`` leaves them."""
+    classes = estimator.classes_
+    fine = classes.ndim == 1 and np.array_equal(classes, np.unique(classes))
+    return len(classes) if fine else 0
+
+
+def _n_values(estimator: BaseMixup) -> int:
+    """Return the number of values of a target, 0 if what scales them is not right."""
+    mean, scale, one = estimator.target_mean_, estimator.target_scale_, estimator._one_column
+    fine = mean.dtype == scale.dtype == np.float64 and mean.ndim == 1
+    fine = fine and mean.shape == scale.shape and np.isfinite([mean, scale]).all()
+    fine = fine and (scale > 0).all() and type(one) is bool and (len(mean) == 1 or not one)
+    return len(mean) if fine else 0
 
 
 def _check_tensors(stored: dict[str, Tensor], estimator: BaseMixup, data: TrainingData) -> None:
@@ -76,9 +82,8 @@ def _check_tensors(stored: dict[str, Tensor], estimator: BaseMixup, data: Traini
     for name, tensor in stored.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise ValueError(f"weights {name!r:.80} hold NaN or infinity")
-    if not takes_any_shape(estimator.module) and data.X.size > sum(
-        map(Tensor.numel, stored.values())
-    ):
+    values = sum(tensor.numel() for tensor in stored.values())
+    if not takes_any_shape(estimator.module) and data.X.size > values:
         raise ValueError(f"n_features_in_={data.X.size} are more than its weights")
     members = n_members(estimator)
     if members > _MOST_MEMBERS:

@@ -33,6 +33,9 @@ _KEYS: dict[str, tuple[set[str], ...]] = {
     "ObjectNode": ({"content"},),
 }
 _DEEPEST = 100
+# A pipeline of two equal pipelines of two equal ones, and so on, would run for ever. Real
+# pipelines refer to each of their parts about forty times.
+_MOST_REPEATS = 1000
 _VERSIONS = {"protocol", "_skops_version"}
 
 
@@ -105,9 +108,14 @@ def check(schema: Any, arrays: Mapping[str, bytes]) -> None:
     """
     protocol = schema["protocol"]
     if type(protocol) is not int or protocol != PROTOCOL:
-        raise ValueError(f"its skops format is {protocol!r:.20}, not {PROTOCOL}")
+        raise ValueError(
+            f"skops wrote its format {protocol!r:.20}, but only {PROTOCOL} is known here; "
+            "install another version of skops"
+        )
     checker = _Checker(arrays)
     checker.node({key: part for key, part in schema.items() if key not in _VERSIONS}, 0)
+    if checker.count > _MOST_REPEATS * len(checker.begun):
+        raise ValueError("its schema refers to its parts too often")
     if checker.read != set(arrays):
         raise ValueError("it holds files that it does not use")
 
@@ -122,6 +130,9 @@ class _Checker:
         # in work is not there yet, so that none can hold itself.
         self.done: dict[int, tuple[str, Any]] = {}
         self.begun: set[int] = set()
+        # Nodes, those that stand for others in full; and how many of them each node makes.
+        self.count = 0
+        self.counts: dict[int, int] = {}
 
     def node(self, node: Any, depth: int, *allowed: str) -> tuple[str, Any]:
         """Check a node, and return its kind, one of those ``allowed``, and its JSON value."""
@@ -132,11 +143,14 @@ class _Checker:
         number = node["__id__"]
         if node.keys() == {"__id__"}:
             found = self.done[number]
+            self.count += self.counts[number]
         else:
             if number in self.begun:
                 raise ValueError("its schema has two nodes of one number")
             self.begun.add(number)
+            before, self.count = self.count, self.count + 1
             found = self.done[number] = self._new(node, depth)
+            self.counts[number] = self.count - before
         if allowed and found[0] not in allowed:
             raise ValueError(f"its schema has a {found[0]} where there can be none")
         return found
@@ -149,7 +163,10 @@ class _Checker:
             raise Foreign(name if names else f"{loader} of {name}")
         if node.keys() - _COMMON not in _KEYS[loader]:
             raise ValueError(f"a {loader} of its schema has other keys than it should")
-        getattr(import_module(module), own)
+        try:
+            getattr(import_module(module), own)
+        except (ImportError, AttributeError) as error:  # in another version of its package
+            raise ValueError(f"{name} is not there") from error
         value = getattr(self, f"_{loader}")(node, depth + 1)
         return loader, value
 
