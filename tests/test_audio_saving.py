@@ -75,7 +75,7 @@ def test_the_file_holds_text_and_numbers_only(saved):
         ({"unknown": 1}, "cannot be put together here"),
         ({"words": ["no", "no", "yes"]}, "what it knows about the target is wrong"),
         ({"words": ["no", "yes"]}, r"weights .* are \(3,"),
-        ({"words": [1, 2, 3]}, "is not one of a speech model"),
+        ({"words": [1, 2, 3]}, "words in its description is"),
         ({"samples": 10**12}, "is not one of a speech model"),
         ({"recipe": RECIPE | {"sample_rate": 10**9}}, "is not one of a speech model"),
         ({"recipe": RECIPE | {"seconds": 10**9}}, "is not one of a speech model"),

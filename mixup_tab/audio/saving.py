@@ -11,7 +11,14 @@ from sklearn.pipeline import Pipeline
 
 from mixup_tab.audio.recipe import speech_classifier
 from mixup_tab.audio.waveforms import samples_in
-from mixup_tab.persistence import SIZE_LIMIT, ModelFile, is_model, read_model, write_model
+from mixup_tab.persistence import (
+    SIZE_LIMIT,
+    ModelFile,
+    check_fields,
+    is_model,
+    read_model,
+    write_model,
+)
 from mixup_tab.training.device import pick_device
 
 # Samples per second, and of a clip, of any model; more would only take memory.
@@ -125,12 +132,11 @@ def _assembled(model: ModelFile, device: str) -> tuple[Pipeline, SpeechCard]:
 
 def _check_card(card: SpeechCard) -> None:
     """Raise ValueError unless a card that was read holds what a written one may."""
+    check_fields(card)
     recipe = {"seconds": 1.0, "sample_rate": 16_000, **card.recipe}
     rate, seconds = recipe["sample_rate"], recipe["seconds"]
     fine = (
-        isinstance(card.words, list)
-        and all(isinstance(word, str) for word in card.words)
-        and all(type(value) is int for value in (card.samples, rate))
+        type(rate) is int
         and 1 <= rate <= _FASTEST
         and 1 <= card.samples <= _LONGEST
         and card.samples == samples_in("seconds", seconds, rate)

@@ -19,6 +19,7 @@ from mixup_tab.compare.task import Task
 from mixup_tab.persistence import (
     SIZE_LIMIT,
     ModelFile,
+    check_fields,
     finite,
     predicting,
     read_model,
@@ -114,17 +115,15 @@ def _assembled(model: ModelFile) -> tuple[Pipeline, Card]:
 
 
 def _check_card(card: Card) -> None:
-    """Raise ValueError unless a card that was read holds what a written one does."""
-    texts = [card.target, *card.classes, *card.dtypes, *card.date_formats.values()]
+    """Raise ValueError unless a card that was read holds what a written one may."""
+    check_fields(card)
+    known = {"number", "date", "date with zone", "duration", "text"}
+    formats = [part for part in card if isinstance(part, dict)]
     fine = (
-        all(isinstance(text, str) for text in texts)
-        and isinstance(card.id, str | None)
-        and isinstance(card.classes, list)
-        and len({*card.classes}) == len(card.classes)
-        and {*card.dtypes.values()} <= {"number", "date", "duration", "text"}
-        and {*card.date_formats} <= {name for name, d in card.dtypes.items() if d == "date"}
-        and isinstance(card.alpha, float | int)
-        and 0 <= card.alpha < float("inf")
+        len({*card.classes}) == len(card.classes)
+        and {*card.dtypes.values()} <= known
+        and all({*columns} <= {*card.dtypes} for columns in formats)
+        and card.alpha >= 0
     )
     if not fine:
         raise ValueError("its description is not one of a table")

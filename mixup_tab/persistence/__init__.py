@@ -3,6 +3,7 @@
 What a model predicts is up to its author.
 """
 
+from mixup_tab.persistence.fields import check_fields
 from mixup_tab.persistence.model_file import (
     SIZE_LIMIT,
     ModelFile,
@@ -16,6 +17,7 @@ from mixup_tab.persistence.model_file import (
 __all__ = [
     "SIZE_LIMIT",
     "ModelFile",
+    "check_fields",
     "finite",
     "is_model",
     "predicting",
