@@ -177,9 +177,9 @@ sys.addaudithook(_hook)
 def watched():
     """Yield a list of what happened that no reader of a file should do.
 
-    These are: programs started, modules imported that were not before, files
-    written or removed, sockets, pickle. Read a good file first, so that what the reader itself
-    imports is there.
+    These are: programs started, code run, modules imported that were not before, files written
+    or removed, sockets, pickle. Read a good file first, so that what the reader itself imports
+    is there.
     """
     global _seen
     _seen = found = []

@@ -465,7 +465,7 @@ def test_the_command_has_it_too(folder, tmp_path):
     model, data = folder / "classification", folder / "classification.parquet"
     call = ["predict", str(model), str(data), "--output", str(tmp_path / "out.csv")]
     result = CliRunner().invoke(app, [*call, "--size-limit", "10kB"])
-    assert result.exit_code == 2
+    assert result.exit_code in (1, 2)
     assert result.stderr.count("\n") == 1
     assert "more than size_limit=10,000" in result.stderr
     assert not os.listdir(tmp_path)
@@ -508,7 +508,7 @@ def test_forged_files_are_refused_or_predict_numbers(kind, folder, tmp_path):
     content, data = (folder / kind).read_bytes(), folder / f"{kind}.parquet"
     outcome(folder / kind, data)
     rng = random.Random(kind)
-    for _ in range(number_of_cases(300) // (6 if kind == "classification" else 10)):
+    for _ in range(number_of_cases(300) // (6 if kind == "classification" else 15)):
         (tmp_path / "m").write_bytes(mutate_model(content, rng))
         result = outcome(tmp_path / "m", data)
         if not isinstance(result, str):

@@ -102,12 +102,11 @@ def predict(
     ] = "1GB",
 ) -> None:
     """Write a saved model's predictions for a table, with probabilities."""
-    limit = size(size_limit)
     with errors_in_plain_words():
         from mixup_tab._files import write_whole
         from mixup_tab.compare.saving import predict_file
 
-        predictions = predict_file(model, file, size_limit=limit)
+        predictions = predict_file(model, file, size_limit=size(size_limit))
         output = output or Path(f"{file.name.partition('.')[0]}-predictions.csv")
         write_whole(output, predictions.frame.to_csv(index=False).encode())
     for note in predictions.notes:

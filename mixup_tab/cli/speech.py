@@ -160,7 +160,6 @@ def predict(
     ] = "1GB",
 ) -> None:
     """Write label and probability of every clip as CSV, batch by batch."""
-    limit = size(size_limit)
     with errors_in_plain_words():
         from mixup_tab.audio.predict import predict_to
 
@@ -172,5 +171,5 @@ def predict(
             on_error=on_error,
             device=device,
             n_jobs=jobs,
-            size_limit=limit,
+            size_limit=size(size_limit),
         )

@@ -24,8 +24,8 @@ def number(text: str) -> float:
 
 
 def size(text: str) -> float:
-    """Return a number of bytes, given as such or as in "500MB" and "2 GB"."""
+    """Return a number of bytes, given as such or as in "500MB" or "2 GB"."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)B?", text.strip().upper())
     if not found:
-        raise typer.BadParameter(f"a size must look like 500MB or 2GB, got {text!r}.")
+        raise ValueError(f"a size must look like 500MB or 2GB, got {text!r}.")
     return float(found[1]) * _UNITS[found[2]]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
+
+_hints = lru_cache(get_type_hints)  # which evaluates text, if only our own
 
 
 def check_fields(card: tuple) -> None:
@@ -12,7 +15,7 @@ def check_fields(card: tuple) -> None:
 
     Known are str, int, float, None, lists, dicts with keys of str, unions and Any.
     """
-    for name, hint in get_type_hints(type(card)).items():
+    for name, hint in _hints(type(card)).items():
         if not _holds(getattr(card, name), hint):
             raise ValueError(f"{name} in its description is {getattr(card, name)!r:.40}")
 
