@@ -9,6 +9,7 @@ import zoneinfo
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy.interpolate import BSpline
 from sklearn.feature_extraction.text import CountVectorizer
@@ -24,7 +25,7 @@ _SCHEMA = "schema.json"
 # A schema takes about twenty times its length in memory.
 JSON_SHARE = 20
 _DATES = re.compile(r"datetime64\[(s|ms|us|ns), (.+)\]")
-_OFFSET = re.compile(r"UTC[+-]\d\d:\d\d")
+_OFFSET = re.compile(r"UTC([+-]\d\d:\d\d)?")
 
 
 def to_bytes(pipeline: Pipeline) -> bytes:
@@ -107,6 +108,9 @@ def _restore(part: Any) -> None:
         if part.n_features_out_ > sum(spline.c.shape[1] for spline in part.bsplines_):
             raise ValueError("splines of it have other numbers of columns than it says")
     elif isinstance(part, OneHotEncoder) and hasattr(part, "categories_"):
+        known = [words for words in part.categories_ if words.dtype.kind not in "OU"]
+        if not all(np.array_equal(words, np.unique(words), equal_nan=True) for words in known):
+            raise ValueError("categories of it are not in order")  # they are searched by halves
         dropped = part._drop_idx_after_grouping
         widths = [len(words) for words in part.categories_]
         if dropped is not None:
