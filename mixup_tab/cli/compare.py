@@ -64,7 +64,6 @@ def compare(
     """Say in a sentence whether mixup helps on your own table, and write a report page."""
     values = [number(text) for text in listed(alphas)]
     chosen: dict[str, Any] = {"alphas": values} if values else {}
-    limit = size(size_limit)
     with errors_in_plain_words():
         from mixup_tab.compare.columns import Columns
         from mixup_tab.compare.run import run
@@ -83,7 +82,7 @@ def compare(
             output=output,
             save=save,
             n_jobs=jobs,
-            size_limit=limit,
+            size_limit=size(size_limit),
         )
     if not finished:
         raise typer.Exit(130)
@@ -98,7 +97,8 @@ def predict(
         Path | None, typer.Option(help="CSV to write [<FILE>-predictions.csv, here].")
     ] = None,
     size_limit: Annotated[
-        str, typer.Option(help="Largest size of the model's file, such as 500MB or 2GB.")
+        str,
+        typer.Option(help="Largest size of the model's file; above 4 GB also of the table."),
     ] = "1GB",
 ) -> None:
     """Write a saved model's predictions for a table, with probabilities."""

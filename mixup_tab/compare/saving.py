@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 
 from mixup_tab.compare.columns import as_dtype
 from mixup_tab.compare.fitting import probabilities, unexpected
+from mixup_tab.compare.reading import SIZE_LIMIT as TABLE_LIMIT
 from mixup_tab.compare.reading import read_table
 from mixup_tab.compare.task import Task
 from mixup_tab.persistence import (
@@ -157,7 +158,8 @@ def predict_file(
         A table with the columns that the model was fitted on, of any format that
         :func:`~.reading.read_table` reads.
     size_limit : float, default=1e9
-        Largest size of the model's file in bytes.
+        Largest size of the model's file in bytes; where it is above that of tables, also of
+        the table.
 
     Raises
     ------
@@ -167,7 +169,7 @@ def predict_file(
     pipeline, card = load_model(model, size_limit=size_limit)
     text = [name for name, dtype in card.dtypes.items() if dtype == "text"]
     text += [*card.number_formats, *([] if card.id is None else [card.id])]
-    frame = read_table(file, text=text)
+    frame = read_table(file, text=text, size_limit=max(size_limit, TABLE_LIMIT))
     frame = frame.rename(columns=str)
     missing = [name for name in card.dtypes if name not in frame]
     if missing:
