@@ -37,7 +37,7 @@ from sklearn.preprocessing import FunctionTransformer
 from typer.testing import CliRunner
 
 from mixup_tab.cli.app import app
-from mixup_tab.compare.columns import Columns
+from mixup_tab.compare.columns import Columns, as_dtype
 from mixup_tab.compare.fitting import Setting, make_net
 from mixup_tab.compare.saving import load_model, predict_file, save_model
 from mixup_tab.compare.task import prepare
@@ -332,6 +332,12 @@ def test_content_that_does_not_agree_is_refused(change, good, refusal):
 def test_predictions_that_are_no_numbers_are_an_error(good, refusal):
     line = refusal(weights(good, lambda n, t: torch.full_like(t, 1e38)))
     assert line.startswith("the model cannot predict for these data (it gives NaN or infinity)")
+
+
+@pytest.mark.parametrize("date_format", ["x", "ISO8601", "%", "%d.%m.%Y %H"])
+def test_a_wrong_format_of_dates_is_one_line(date_format):
+    with pytest.raises(ValueError, match=r"^column 'day' should hold [^\n]*\Z"):
+        as_dtype(pd.Series(["13.01.2024"], name="day", dtype="str"), "date", date_format)
 
 
 # ---------------------------------------------------------------------------------- sizes

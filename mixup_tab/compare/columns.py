@@ -285,8 +285,9 @@ def as_dtype(
             warnings.simplefilter("error", UserWarning)  # dates without a common format
             return _converted(column, dtype, date_format, number_format)
     except (ValueError, TypeError, UserWarning) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")  # pandas goes on for lines
         raise ValueError(
-            f"column {column.name!r} should hold values of type {dtype!r}: {error}."
+            f"column {column.name!r} should hold values of type {dtype!r}: {reason}."
         ) from error
 
 
