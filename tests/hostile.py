@@ -162,8 +162,8 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND
 
 
 def _hook(event, args):
-    if _seen is None:
-        return
+    if _seen is None or (event == "ctypes.dlopen" and "nvidia-ml" in repr(args)):
+        return  # torch looks for a GPU
     if event.startswith(_FORBIDDEN) or (event == "import" and args[0] not in sys.modules):
         _seen.append((event, repr(args)[:200]))
     if event == "open" and isinstance(args[2], int) and args[2] & _WRITING:
