@@ -1,29 +1,56 @@
-"""What a long run shows in the terminal: one progress bar, one kind of table."""
+"""What a command shows in the terminal: a console, one progress bar, one kind of table."""
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import pandas as pd
 
 from mixup_tab._extras import import_extra
 
+# Where there is no terminal, steps without a remark are a line at most every so many seconds.
+_PAUSE = 30.0
+
+
+def make_console(file: TextIO | None = None) -> Any:
+    """Return a rich Console that prints any text as it is, standard output by default.
+
+    Names of files, columns and classes are never read as markup. When the reader of a pipe has
+    gone (``| head``), nothing more is shown, and the run goes on.
+    """
+    plain = {"markup": False, "emoji": False, "highlight": False}
+    console = import_extra("rich.console", "cli").Console(file=file, **plain)
+    console.on_broken_pipe = partial(_show_nothing, console)
+    return console
+
+
+def _show_nothing(console: Any) -> None:
+    console.quiet = True
+    with open(os.devnull, "w") as nowhere:  # what Python still has to flush goes there
+        os.dup2(nowhere.fileno(), console.file.fileno())
+
 
 class ProgressBar:
     """A progress bar with a remark, removed when it is left.
 
-    Where there is no terminal, such as in a log file, remarks become lines instead. Without
-    rich (extra ``cli``) nothing is shown.
+    Where there is no terminal, such as in a log file, there are lines instead. Without rich
+    (extra ``cli``) nothing is shown.
 
     Parameters
     ----------
     what : str
-        What is being done.
+        What a step is.
     total : int, default=None
         How many steps there are, if that is known.
+    done : int, default=0
+        How many steps an earlier run has done.
     show : bool, default=True
         Whether to show anything.
     console : rich Console, default=None
@@ -31,30 +58,42 @@ class ProgressBar:
     """
 
     def __init__(
-        self, what: str, total: int | None = None, *, show: bool = True, console: Any = None
+        self,
+        what: str,
+        total: int | None = None,
+        *,
+        done: int = 0,
+        show: bool = True,
+        console: Any = None,
     ) -> None:
         self._what, self._progress = what, None
+        self._total, self._first, self._done = total, float(done), float(done)
+        self._start = self._shown = time.monotonic()
+        self._counting = threading.Lock()
         try:
             progress = import_extra("rich.progress", "cli") if show else None
         except ImportError:
             return
         if progress is None:
             return
-        console = console or import_extra("rich.console", "cli").Console(file=sys.stderr)
+        console = console or make_console(sys.stderr)
+        text = partial(progress.TextColumn, markup=False)
         self._progress = progress.Progress(
-            progress.TextColumn("{task.description}"),
+            text("{task.description}"),
             progress.BarColumn(bar_width=24),
-            progress.MofNCompleteColumn(),
-            progress.TimeRemainingColumn(),
-            progress.TextColumn("{task.fields[remark]}"),
+            text("{task.fields[place]}"),
+            progress.TimeElapsedColumn(),
+            text("{task.fields[remark]}"),
             console=console,
             transient=True,
             redirect_stdout=False,  # what is printed meanwhile may belong in a file
-            disable=not console.is_terminal,
+            disable=not console.is_terminal or console.is_dumb_terminal,
         )
-        self._task = self._progress.add_task(what, total=total, remark="")
+        fields = {"place": "", "remark": ""}
+        self._task = self._progress.add_task(what, total=total, completed=done, **fields)
 
     def __enter__(self) -> ProgressBar:
+        self._start = self._shown = time.monotonic()
         if self._progress is not None:
             self._progress.start()
         return self
@@ -68,19 +107,45 @@ class ProgressBar:
         if self._progress is not None:
             self._progress.stop()
 
-    def advance(self, steps: int = 1) -> None:
+    def advance(self, steps: float = 1) -> None:
         """Count more finished steps."""
-        if self._progress is not None:
-            self._progress.advance(self._task, steps)
+        with self._counting:  # threads report here
+            self.update(self._done + steps)
 
-    def update(self, done: int, total: int, remark: str = "") -> None:
+    def update(self, done: float, total: int | None = None, remark: str = "") -> None:
         """Set how many steps of how many are done, with a remark."""
+        if self._total is None and total:  # an earlier run may have done those before
+            self._first, self._start = done, time.monotonic()
+        self._done, self._total = max(done, self._done), total or self._total
         if self._progress is None:
             return
-        self._progress.update(self._task, completed=done, total=total, remark=remark)
-        if self._progress.disable and remark:
-            line = f"{self._what} {done}/{total}: {remark}"
-            self._progress.console.print(line, soft_wrap=True, highlight=False, markup=False)
+        place = f"{int(self._done):,}" + (f" of {self._total:,}" if self._total else "")
+        if self._progress.disable:
+            self._line(remark or f"{self._what} {place}", bool(remark))
+            return
+        fields = {"place": f"{place}{self._left()}", **({"remark": remark} if remark else {})}
+        self._progress.update(self._task, completed=self._done, total=self._total, **fields)
+
+    def _line(self, text: str, now: bool) -> None:
+        time_now = time.monotonic()
+        if now or time_now - self._shown > _PAUSE:
+            self._shown = time_now
+            text = f"{text}; {_duration(time_now - self._start)}{self._left()}"
+            self._progress.console.print(text, soft_wrap=True)
+
+    def _left(self) -> str:
+        """Return the time that is left at the speed so far, in words; empty if unknown."""
+        if not self._total or not self._first < self._done < self._total:
+            return ""
+        seconds = time.monotonic() - self._start
+        seconds *= (self._total - self._done) / (self._done - self._first)
+        return f", about {_duration(seconds)} left"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def list_skipped(skipped: Sequence[tuple[str, str]]) -> None:

@@ -19,6 +19,7 @@ FLOORS = {
     "_files": 0,
     "_page": 1,
     "_plain": 0,
+    "_resumable": 1,
     "_torch_private": 0,
     "_terminal": 1,
     "datasets": 1,

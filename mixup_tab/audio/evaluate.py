@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from sklearn.utils import Bunch
 
-from mixup_tab._terminal import ProgressBar
+from mixup_tab._terminal import ProgressBar, make_console
 from mixup_tab.audio.folders import load_audio_folder
 from mixup_tab.audio.predict import predict_files
 from mixup_tab.audio.saving import load_speech_model
@@ -104,7 +104,7 @@ def evaluate_model(
     skipped, done = list(folder.skipped), []
     batches = predict_files(pipeline, folder.data[rows], on_error=on_error, n_jobs=n_jobs)
     try:
-        with ProgressBar("Predicting", len(rows), console=console or Console()) as bar:
+        with ProgressBar("clip", len(rows), console=console or make_console()) as bar:
             for batch in batches:
                 positions = rows[batch.positions]
                 done.append(_predictions(folder, positions, batch.proba, card.words))

@@ -15,7 +15,7 @@ from sklearn.metrics import ConfusionMatrixDisplay
 
 from mixup_tab._files import check_writable, write_whole
 from mixup_tab._page import Parts, Picture, Table, write_page
-from mixup_tab._terminal import list_skipped, terminal_table
+from mixup_tab._terminal import list_skipped, make_console, terminal_table
 from mixup_tab.audio.evaluate import Evaluation, evaluate_model
 
 _FORMATS = dict.fromkeys(("right %", "precision %", "F1 %"), "{:.1f}")
@@ -54,7 +54,7 @@ def evaluate(
     ValueError, OSError
         As in :func:`~.evaluate.evaluate_model`, or if the folder cannot be written to.
     """
-    console = console or Console()
+    console = console or make_console()
     folder = output or Path(time.strftime("mixup-tab-speech-evaluate-%Y%m%d-%H%M%S"))
     new = not folder.exists()
     if output is not None:
@@ -75,20 +75,19 @@ def evaluate(
             with suppress(OSError):  # predictions are kept in it, or it is not there yet
                 folder.rmdir()
         raise
-    folder.mkdir(parents=True, exist_ok=True)
     sentence = _sentence(evaluation)
-    console.print(sentence, style="bold", highlight=False)
-    for note in notes:
-        console.print(note, highlight=False, markup=False)
-    console.print(terminal_table(evaluation.by_word(), _FORMATS))
-    console.print("Counts of clips; rows are the words spoken, columns the words predicted:")
-    # Not through rich, which would break the lines of a wide matrix.
-    print(confusion_text(evaluation.confusion()), file=console.file)
+    folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "predictions.csv", evaluation.predictions)
     page = _report(
         evaluation, folder, sentence, notes, {"model": str(model), "clips": str(root)}
     )
-    console.print(f"Report: {page}", soft_wrap=True, highlight=False)
+    console.print(sentence, style="bold")
+    for note in notes:
+        console.print(note)
+    console.print(terminal_table(evaluation.by_word(), _FORMATS))
+    console.print("Counts of clips; rows are the words spoken, columns the words predicted:")
+    console.print(confusion_text(evaluation.confusion()), soft_wrap=True)
+    console.print(f"Report: {page}", soft_wrap=True)
     list_skipped(evaluation.skipped)
     return evaluation
 

@@ -21,7 +21,7 @@ from skorch.callbacks import Callback
 
 from mixup_tab._files import check_writable, write_whole
 from mixup_tab._plain import shown
-from mixup_tab._terminal import ProgressBar, list_skipped
+from mixup_tab._terminal import ProgressBar, list_skipped, make_console
 from mixup_tab.audio.files import read_clips
 from mixup_tab.audio.folders import load_audio_folder
 from mixup_tab.audio.recipe import speech_classifier
@@ -53,16 +53,16 @@ def train(
     Raises ValueError if there is nothing to train on, files cannot be read, a word has no
     readable file, or ``output`` exists and is not a model.
     """
-    console = console or Console()
+    console = console or make_console()
     check_writable(output)
     check_replaceable(output)
     pipeline = speech_classifier(**recipe)
     folder = load_audio_folder(root, on_error=on_error)
     seed = recipe.get("random_state") or 0
     split = split_clips(folder, validation_fraction=validation_fraction, random_state=seed)
-    console.print(_summary(folder, split), highlight=False, markup=False)
+    console.print(_summary(folder, split))
     with ProgressBar(
-        "Reading", len(split.train) + len(split.validation), console=console
+        "clip read", len(split.train) + len(split.validation), console=console
     ) as bar:
         training, validation = (
             read_rows(folder, rows, pipeline, on_error, n_jobs, bar.advance)
@@ -75,7 +75,7 @@ def train(
     try:
         fit(pipeline, training, validation, resume_file, console)
     except KeyboardInterrupt:
-        console.print(_stopped(resume_file), soft_wrap=True, markup=False)
+        console.print(_stopped(resume_file), soft_wrap=True)
         return False
     card = _card(pipeline, recipe, training, validation)
     save_speech_model(output, pipeline, card)
@@ -84,7 +84,7 @@ def train(
     _print_result(card, split, console)
     seconds = time.perf_counter() - started
     console.print(f"Trained in {seconds:,.0f} s; losses: {picture}", soft_wrap=True)
-    console.print(f"Model: {output}", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"Model: {output}", soft_wrap=True)
     return True
 
 
@@ -130,7 +130,6 @@ def _print_result(card: SpeechCard, split: ClipSplit, console: Console) -> None:
         console.print(
             f"Validation accuracy {100 * card.validation_accuracy:.2f} % "
             f"({card.validation_clips:,} clips, {split.description})",
-            highlight=False,
             style="bold",
         )
 
@@ -262,9 +261,10 @@ class Validation(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Predict the held-out clips."""
-        epochs = mixed_epochs(net.mixing_span, net.max_epochs)
-        mixed = np.max(net.alpha) > 0 and epochs[len(net.history) - 1]
-        remark = "loss on mixed clips" if mixed else "training loss"
+        epochs, done = mixed_epochs(net.mixing_span, net.max_epochs), len(net.history)
+        mixed = np.max(net.alpha) > 0 and epochs[done - 1]
+        remark = f"epoch {done} of {net.max_epochs}: "
+        remark += "loss on mixed clips" if mixed else "training loss"
         remark += f" {net.history[-1, 'train_loss']:.3f}"
         if len(self.X):
             outputs = torch.from_numpy(net.raw_outputs(self.X)).double()
@@ -274,7 +274,7 @@ class Validation(Callback):
             net.history.record("valid_loss", float(-own.clamp_min(1e-300).log().mean()))
             net.history.record("valid_accuracy", float(accuracy))
             remark += f", validation accuracy {100 * accuracy:.1f} %"
-        self.bar.update(len(net.history), net.max_epochs, remark)
+        self.bar.update(done, net.max_epochs, remark)
 
 
 def fit(
@@ -290,7 +290,7 @@ def fit(
     """
     net = pipeline[-1]
     codes = np.searchsorted(np.unique(training.y), validation.y)
-    with ProgressBar("Training", None, console=console) as bar, propagate_interrupt():
+    with ProgressBar("epoch", console=console) as bar, propagate_interrupt():
         own = list(net.callbacks or ())
         callbacks = [Validation(validation.X, codes, bar), ResumeFile(resume_file)]
         net.set_params(callbacks=[*own, *callbacks])

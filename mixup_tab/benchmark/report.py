@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import platform
 import time
@@ -15,7 +16,7 @@ import pandas as pd
 
 from mixup_tab._extras import import_extra
 from mixup_tab._files import write_whole
-from mixup_tab._terminal import terminal_table
+from mixup_tab._terminal import make_console, terminal_table
 from mixup_tab.metrics import LEAST_SPLITS, resampled_interval
 
 METRICS = ("error", "log_loss", "brier")
@@ -214,14 +215,16 @@ def write_report(
     parts = (sentence, markdown_table(table), note, failures(results))
     write_text(output, "Benchmark", *(parts if len(table) else parts[-1:]))
     if len(table) and summary["error_diff"].notna().any():
-        plot_differences(summary, reference).savefig(Path(output) / "results.png", dpi=120)
+        picture = io.BytesIO()
+        plot_differences(summary, reference).savefig(picture, format="png", dpi=120)
+        write_whole(Path(output) / "results.png", picture.getvalue())
 
 
 def show(results: pd.DataFrame, output: str | os.PathLike) -> None:
     """Print what :func:`write_report` writes, the sentence last."""
-    console = import_extra("rich.console", "cli").Console()
+    console = make_console()
     if problems := failures(results):
-        console.print(problems, style="yellow", markup=False)
+        console.print(problems, style="yellow")
     summary = summarize(results)
     table, note = readable(summary)
     if len(table):
@@ -232,8 +235,8 @@ def show(results: pd.DataFrame, output: str | os.PathLike) -> None:
             style="yellow",
             soft_wrap=True,
         )
-    console.print(f"Results: {output}", soft_wrap=True, highlight=False, markup=False)
-    console.print(in_a_sentence(summary), highlight=False, markup=False)
+    console.print(f"Results: {output}", soft_wrap=True)
+    console.print(in_a_sentence(summary))
 
 
 def plot_differences(summary: pd.DataFrame, reference: str = PLAIN) -> Any:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,14 +17,17 @@ import numpy as np
 import pandas as pd
 import threadpoolctl
 import torch
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import _safe_indexing
 
+from mixup_tab._files import write_whole
 from mixup_tab._plain import shown
+from mixup_tab._resumable import Journal, check_n_jobs, in_processes, open_journal, plain
 from mixup_tab._terminal import ProgressBar
 from mixup_tab.metrics import classification_scores
 from mixup_tab.training.stopping import propagate_interrupt
+
+_IDENTITY = {"run": "mixup-tab benchmark"}
 
 Method = Any  # an estimator, or a callable that takes a seed and returns one
 Split = tuple[np.ndarray, np.ndarray]
@@ -114,17 +116,18 @@ def run_benchmark(
     [['iris', 0, 'prior', 50], ['iris', 1, 'prior', 50], ['iris', 2, 'prior', 50]]
     """
     _check(methods, tables, version, n_jobs, random_state)
-    folder = None if output is None else _open_folder(Path(output))
-    job = partial(_Job, score or score_classifier)
-    jobs = [job(*parts) for parts in _list(methods, tables, splits, version, int(random_state))]
-    memory = joblib.Memory(None if folder is None else folder / "cache", verbose=0)
-    outcomes, finished = _collect(jobs, memory, n_jobs, show)
-    results = _gather(jobs, outcomes)
-    results.attrs["finished"] = finished
-    if folder is not None:
-        results.to_csv(folder / "results.csv", index=False)
-        if report is not None and len(results):
-            report(results, folder)
+    folder = None if output is None else Path(output)
+    with nullcontext() if folder is None else open_journal(folder, _IDENTITY) as journal:
+        job = partial(_Job, score or score_classifier)
+        listed = _list(methods, tables, splits, version, int(random_state))
+        jobs = [job(*parts) for parts in listed]
+        outcomes, finished = _collect(jobs, journal, n_jobs, show)
+        results = _gather(jobs, outcomes)
+        results.attrs["finished"] = finished
+        if folder is not None:
+            write_whole(folder / "results.csv", results.to_csv(index=False).encode())
+            if report is not None and len(results):
+                report(results, folder)
     return results
 
 
@@ -183,7 +186,7 @@ class _Job(NamedTuple):
     """One method on one split of one table."""
 
     score: Callable[..., Any]
-    key: dict[str, Any]  # what must be the same for a kept result to count
+    key: str  # hash of what must be the same for a kept result to count
     row: dict[str, Any]  # the first columns
     method: Method
     data: tuple[Any, np.ndarray]
@@ -195,12 +198,7 @@ class _Job(NamedTuple):
             rows = self.score(make_model(self.method, self.row["seed"]), *parts)
         if isinstance(rows, pd.DataFrame):
             rows = rows.to_dict("records")
-        return [dict(rows)] if isinstance(rows, Mapping) else list(rows)
-
-
-def _measure(key: dict[str, Any], job: _Job) -> list[dict[str, Any]]:
-    # joblib.Memory keeps this by its key alone; it would forget all if these lines changed.
-    return job.run()
+        return plain([dict(rows)] if isinstance(rows, Mapping) else list(rows))
 
 
 def _check(methods: Any, tables: Any, version: Any, n_jobs: Any, random_state: Any) -> None:
@@ -215,27 +213,9 @@ def _check(methods: Any, tables: Any, version: Any, n_jobs: Any, random_state: A
             )
     if not isinstance(version, str):
         raise ValueError(f"version must be a str, got {version!r}.")
-    if n_jobs == 0:
-        raise ValueError("n_jobs must be a number of processes, or -1 for one per core, got 0.")
+    check_n_jobs(n_jobs)
     if not isinstance(random_state, (int, np.integer)) or not 0 <= random_state < 2**31:
         raise ValueError(f"random_state must lie in [0, 2**31), got {shown(random_state)}.")
-
-
-def _open_folder(folder: Path) -> Path:
-    """Make the folder of a run, or find it."""
-    if (folder / "results.csv").exists() and not (folder / "cache").is_dir():
-        raise ValueError(
-            f"output={str(folder)!r} holds a results.csv that is not from a benchmark. Give "
-            "another folder."
-        )
-    try:
-        (folder / "cache").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(
-            f"output={str(folder)!r} cannot be written to ({error.strerror}). Give another "
-            "folder."
-        ) from error
-    return folder
 
 
 def _list(
@@ -257,7 +237,7 @@ def _list(
                 key = row | {"version": version, "data": contents, "rows": rows}
                 key["params"] = hashes[name]
                 row |= {"n_train": len(split[0]), "n_test": len(split[1])}
-                yield key, row, method, data, split
+                yield joblib.hash(key), row, method, data, split
 
 
 def _load(source: Any) -> tuple[Any, np.ndarray]:
@@ -285,45 +265,33 @@ def _hash_model(method: Method) -> str:
 
 
 def _collect(
-    jobs: list[_Job], memory: joblib.Memory, n_jobs: int | None, show: bool
+    jobs: Sequence[_Job], journal: Journal | None, n_jobs: int | None, show: bool
 ) -> tuple[dict[int, Any], bool]:
     """Return the outcomes by number of the job, and whether all were run."""
-    measure = memory.cache(_measure, ignore=["job"])
-    outcomes: dict[int, Any] = {}
-    left = []
-    for number, job in enumerate(jobs):
-        if measure.check_call_in_cache(job.key, job):
-            outcomes[number] = measure(job.key, job)
-        else:
-            left.append(number)
+    kept = {} if journal is None else journal.finished
+    outcomes = {n: kept[job.key] for n, job in enumerate(jobs) if job.key in kept}
+    left = [(n, job) for n, job in enumerate(jobs) if n not in outcomes]
     # Whole splits after each other, so that after Ctrl-C all methods have the same ones;
     # large tables first, so that no process is left alone with one at the end.
-    left.sort(key=lambda number: (jobs[number].row["split"], -jobs[number].row["n_train"]))
-    with joblib.parallel_config("loky", inner_max_num_threads=1):
-        pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
-    done = pool(joblib.delayed(_perform)(measure, n, jobs[n], os.getpid()) for n in left)
-    with ProgressBar("Benchmark", len(left), show=show) as bar:
+    left.sort(key=lambda pair: (pair[1].row["split"], -pair[1].row["n_train"]))
+    with ProgressBar("fit", len(jobs), done=len(outcomes), show=show) as bar:
         try:
-            for number, outcome in done:
-                outcomes[number] = outcome
-                bar.advance()
+            with closing(in_processes(_perform, left, n_jobs, threads=1)) as done:
+                for number, outcome in done:
+                    outcomes[number] = outcome
+                    if journal is not None and not isinstance(outcome, str):
+                        journal.add(jobs[number].key, outcome)
+                    bar.advance()
         except KeyboardInterrupt:
-            done.close()
             return outcomes, False
-        except TerminatedWorkerError as error:
-            raise OSError(
-                "A process was killed, most likely for lack of memory. Finished results are "
-                "kept: run it again with the same output and a smaller n_jobs."
-            ) from error
     return outcomes, True
 
 
-def _perform(measure: Any, number: int, job: _Job, parent: int) -> tuple[int, Any]:
-    """Run a job; a failure becomes its message and is not kept."""
-    if os.getpid() != parent:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
+def _perform(numbered: tuple[int, _Job]) -> tuple[int, Any]:
+    """Run a job; a failure becomes its message, and is not kept."""
+    number, job = numbered
     try:
-        return number, measure(job.key, job)
+        return number, job.run()
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{os.path.basename(place.filename)}:{place.lineno}"

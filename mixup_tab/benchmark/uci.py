@@ -122,7 +122,8 @@ def random_splits(
     repeats: int, random_state: int = 0, test_share: float = 0.25
 ) -> Callable[[Any, np.ndarray], list[Split]]:
     """Return what draws stratified splits of a table; split r with ``random_state + r``."""
-    _check_least("repeats", repeats, 1)
+    if not 1 <= repeats <= 1000:
+        raise ValueError(f"repeats must lie in [1, 1000], got {repeats!r}.")
 
     def split(X: Any, y: np.ndarray) -> list[Split]:
         draws = (

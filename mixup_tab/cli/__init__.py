@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 
 from mixup_tab._extras import import_extra
 
+# What we print beyond ASCII, where the output cannot hold it.
+_ASCII = {"α": "alpha", "−": "-", "–": "-", "≈": "~", "±": "+/-", "Δ": "difference", "²": "2"}
+_ASCII |= {"…": "...", "“": '"', "”": '"', "×": "x", "λ": "lambda"}
+
 
 def main() -> None:
     """Run ``mixup-tab``, or say what to install."""
+    codecs.register_error("spell", _in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a redirect on Windows is not UTF-8
+            stream.reconfigure(errors="spell")
     try:
         for library in ("typer", "rich"):
             import_extra(library, "cli")
@@ -17,3 +26,13 @@ def main() -> None:
     from mixup_tab.cli.app import app
 
     app()
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    """Spell characters that an encoding lacks with those of ASCII."""
+    assert isinstance(error, UnicodeEncodeError)
+    texts = []
+    for letter in error.object[error.start : error.end]:
+        escaped = letter.encode("ascii", errors="backslashreplace").decode()
+        texts.append(_ASCII.get(letter, escaped))
+    return "".join(texts), error.end

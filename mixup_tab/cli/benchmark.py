@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -38,15 +37,20 @@ def benchmark(
     seed: Annotated[int, typer.Option(help="Seed of splits and methods.")] = 0,
     output: Annotated[
         Path | None,
-        typer.Option(help="Folder of results; if it holds an unfinished run, it is resumed."),
+        typer.Option(
+            help="Folder of results \\[named after the options]; an unfinished run in it is "
+            "resumed."
+        ),
     ] = None,
 ) -> None:
     """See whether mixup helps: plain training, mixup and MLPClassifier on UCI tables."""
     alphas = [number(text) for text in listed(alpha) or ["0.2"]]
     with errors_in_plain_words():
+        from mixup_tab._resumable import digest
         from mixup_tab.benchmark import report, run_benchmark, uci, write_report
 
-        folder = output or Path(time.strftime("mixup-tab-benchmark-%Y%m%d-%H%M%S"))
+        given = [listed(datasets), str(data_home), listed(methods), alphas, repeats, seed]
+        folder = output or Path(f"mixup-tab-benchmark-{digest(given)[:8]}")
         results = run_benchmark(
             uci.choose_methods(listed(methods) or uci.DEFAULT_METHODS, alphas),
             uci.choose_tables(listed(datasets) or None, data_home),

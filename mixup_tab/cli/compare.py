@@ -54,14 +54,21 @@ def compare(
     device: Annotated[str, typer.Option(help="Where the nets run.")] = "cpu",
     seed: Annotated[int, typer.Option(help="Seed of folds and nets.")] = 0,
     output: Annotated[
-        Path | None, typer.Option(help="Folder for report.html and results.csv \\[a new one].")
+        Path | None,
+        typer.Option(
+            help="Folder for report.html and results.csv \\[named after the table]; an "
+            "unfinished run in it is resumed."
+        ),
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes; -1 is one per core.")] = -1,
     size_limit: Annotated[
         str, typer.Option(help="What a packed file may unpack to, such as 500MB or 2GB.")
     ] = "4GB",
 ) -> None:
-    """Say in a sentence whether mixup helps on your own table, and write a report page."""
+    """Say in a sentence whether mixup helps on your own table, and write a report page.
+
+    If stopped or killed, the same command resumes.
+    """
     values = [number(text) for text in listed(alphas)]
     chosen: dict[str, Any] = {"alphas": values} if values else {}
     with errors_in_plain_words():
@@ -103,12 +110,17 @@ def predict(
 ) -> None:
     """Write a saved model's predictions for a table, with probabilities."""
     with errors_in_plain_words():
-        from mixup_tab._files import write_whole
+        from mixup_tab._files import check_writable, write_whole
         from mixup_tab.compare.saving import predict_file
 
-        predictions = predict_file(model, file, size_limit=size(size_limit))
         output = output or Path(f"{file.name.partition('.')[0]}-predictions.csv")
-        write_whole(output, predictions.frame.to_csv(index=False).encode())
+        for given in (model, file):
+            if given.exists() and output.exists() and output.samefile(given):
+                raise ValueError(f"output={str(output)!r} would replace what is read.")
+        check_writable(output)
+        predictions = predict_file(model, file, size_limit=size(size_limit))
+        text = predictions.frame.to_csv(index=False)
+        write_whole(output, text.encode(errors="backslashreplace"))
     for note in predictions.notes:
         typer.echo(f"Note: {note}")
     typer.echo(f"{len(predictions.frame):,} predictions: {output}")

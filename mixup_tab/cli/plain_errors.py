@@ -6,7 +6,7 @@ import typer
 
 
 class errors_in_plain_words:
-    """Turn the package's own errors into one line and exit code 2."""
+    """Turn the package's own errors into one line and exit code 1."""
 
     def __enter__(self) -> None:
         pass
@@ -14,9 +14,12 @@ class errors_in_plain_words:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, BrokenPipeError):
             return  # the reader of a pipe has gone, which is no error of ours
-        if isinstance(error, (ValueError, TypeError, OSError, ImportError)):
-            typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True)
-            raise typer.Exit(2) from error
+        if isinstance(error, MemoryError):
+            error = MemoryError(f"not enough memory. {error}".strip())
+        if isinstance(error, (ValueError, TypeError, OSError, ImportError, MemoryError)):
+            message = " ".join(str(error).split()) or type(error).__name__
+            typer.secho(f"Error: {message}", fg=typer.colors.RED, err=True)
+            raise typer.Exit(1) from error
         if isinstance(error, KeyboardInterrupt):
             typer.secho("Stopped.", err=True)
             raise typer.Exit(130) from error

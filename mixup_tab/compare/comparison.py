@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
+from mixup_tab._resumable import check_n_jobs
 from mixup_tab.compare.columns import Columns
 from mixup_tab.compare.fitting import (
     Setting,
@@ -28,6 +30,8 @@ from mixup_tab.estimators.cross_fit import ALPHAS
 from mixup_tab.mixing._draw import check_alpha
 from mixup_tab.training.device import pick_device
 from mixup_tab.training.stopping import propagate_interrupt
+
+_MOST_REPEATS = 1000
 
 
 @dataclass
@@ -85,15 +89,22 @@ class Experiment:
     splits: list[Split]
     setting: Setting
 
-    def run(self, n_jobs: int = 1) -> Generator[SplitResult, None, None]:
-        """Run the splits and yield their results as they are ready."""
-        return fit_splits(self.task, self.splits, self.setting, n_jobs)
+    def run(
+        self,
+        n_jobs: int = 1,
+        splits: Sequence[Split] | None = None,
+        progress: Path | None = None,
+    ) -> Iterator[SplitResult]:
+        """Run all splits, or some of them, and yield their results as they are ready."""
+        splits = self.splits if splits is None else splits
+        return fit_splits(self.task, splits, self.setting, n_jobs, progress)
 
     def conclude(self, parts: Sequence[SplitResult]) -> Comparison:
         """Turn the results of splits into an answer."""
+        # In the order of the splits, or the last bits of the means would depend on chance.
+        parts = sorted(parts, key=lambda part: (part.rows[0]["repeat"], part.rows[0]["fold"]))
         share = float(np.mean([split.test_share for split in self.splits]))
         results = pd.DataFrame([row for part in parts for row in part.rows])
-        results = results.sort_values(["repeat", "fold"], kind="stable", ignore_index=True)
         return Comparison(
             judge(results, share),
             results,
@@ -130,6 +141,8 @@ def set_up(
     device: str = "cpu",
 ) -> Experiment:
     """Check a table and the settings of :func:`compare_table`, and deal out the folds."""
+    if repeats is not None and repeats > _MOST_REPEATS:
+        raise ValueError(f"repeats must be at most {_MOST_REPEATS}, got {repeats!r}.")
     mixed = tuple(dict.fromkeys(float(a) for a in map(check_alpha, alphas) if a > 0))
     if not mixed:
         raise ValueError(f"alphas={list(alphas)!r} holds no value above 0. Give one.")
@@ -224,6 +237,7 @@ def compare_table(
     >>> answer = compare_table(iris, "target", folds=2)  # doctest: +SKIP
     >>> print(answer.verdict.sentence)  # doctest: +SKIP
     """
+    check_n_jobs(n_jobs)
     experiment = set_up(frame, Columns(target, id, tuple(drop), groups, time), **settings)
     parts = []
     for part in experiment.run(n_jobs):

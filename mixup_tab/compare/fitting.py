@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
-import joblib
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
@@ -20,7 +19,9 @@ from sklearn.metrics import log_loss, make_scorer, r2_score, root_mean_squared_e
 from sklearn.pipeline import Pipeline
 
 from mixup_tab._extras import import_extra
+from mixup_tab._resumable import in_processes
 from mixup_tab.compare.folds import Split, splitter
+from mixup_tab.compare.progress import counted
 from mixup_tab.compare.task import Task
 from mixup_tab.estimators import MixupClassifier, MixupRegressor
 from mixup_tab.metrics import calibration_bins, classification_scores
@@ -232,15 +233,22 @@ def _fit_and_score(task: Task, split: Split, method: _Method, result: SplitResul
 
 
 def fit_splits(
-    task: Task, splits: Sequence[Split], setting: Setting, n_jobs: int = 1
-) -> Generator[SplitResult, None, None]:
-    """Run splits in processes and yield their results as they are ready, in no order."""
-    pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
-    fit = joblib.delayed(_fit_in_process)
-    return pool(fit(task, split, setting, os.getpid()) for split in splits)
+    task: Task,
+    splits: Sequence[Split],
+    setting: Setting,
+    n_jobs: int = 1,
+    progress: Path | None = None,
+) -> Iterator[SplitResult]:
+    """Run splits in processes and yield their results as they are ready, in no order.
+
+    The file ``progress`` counts how far they are; see :mod:`~.progress`.
+    """
+    fits = _INNER_FOLDS * (1 + len(setting.alphas)) + 3
+    return in_processes(partial(_fit_counted, task, setting, progress, fits), splits, n_jobs)
 
 
-def _fit_in_process(task: Task, split: Split, setting: Setting, parent: int) -> SplitResult:
-    if os.getpid() != parent:  # Ctrl-C reaches every process; only the parent handles it
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return fit_split(task, split, setting)
+def _fit_counted(
+    task: Task, setting: Setting, progress: Path | None, fits: int, split: Split
+) -> SplitResult:
+    with nullcontext() if progress is None else counted(progress, fits):
+        return fit_split(task, split, setting)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import time
+from contextlib import closing, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 
 from mixup_tab._files import check_writable, write_whole
-from mixup_tab._terminal import ProgressBar
+from mixup_tab._resumable import Journal, check_n_jobs, digest, open_journal
+from mixup_tab._terminal import ProgressBar, make_console
 from mixup_tab.compare.columns import Columns
 from mixup_tab.compare.comparison import Comparison, Experiment, set_up
-from mixup_tab.compare.fitting import SplitResult
+from mixup_tab.compare.fitting import MIXUP, PLAIN, SplitResult
+from mixup_tab.compare.progress import watched
 from mixup_tab.compare.reading import SIZE_LIMIT, read_table
 from mixup_tab.compare.report import summary_table, write_report
 from mixup_tab.compare.saving import save_model
+from mixup_tab.persistence import is_model
 
 _PACKAGES = ("mixup-tab", "torch", "scikit-learn", "skrub", "pandas", "numpy")
 
@@ -33,9 +38,10 @@ def run(
     console: Console | None = None,
     **settings: Any,
 ) -> bool:
-    """Answer for a file, show it, and write ``report.html`` and ``results.csv``.
+    """Answer for a file, write ``report.html`` and ``results.csv``, and show it.
 
-    Ctrl-C ends it early and keeps the finished splits in ``results.csv``.
+    Finished splits are kept in the folder's ``finished.jsonl``. After Ctrl-C or a kill, the
+    same call resumes and ends with the same results.
 
     Parameters
     ----------
@@ -44,7 +50,8 @@ def run(
     columns : Columns
         What its columns are for.
     output : Path, default=None
-        Folder for the files; None makes a new one in the current folder.
+        Folder for the files; None takes one of the current folder, named after the table and
+        a hash of its contents and of all settings.
     save : Path, default=None
         Where to write the model, fitted on all rows.
     n_jobs : int, default=1
@@ -64,9 +71,11 @@ def run(
     Raises
     ------
     ValueError
-        If there can be no sensible answer; nothing is written then.
+        If there can be no sensible answer; nothing is written then. If the folder holds the
+        results of another comparison, or is in use.
     """
-    console = console or Console()
+    console = console or make_console()
+    check_n_jobs(n_jobs)
     as_written = [name for name in (columns.target, columns.id, columns.groups) if name]
     text = "all" if settings.get("decimal") else as_written
     frame = read_table(file, text=text, size_limit=size_limit)
@@ -74,47 +83,105 @@ def run(
     del frame
     if save is not None:
         check_writable(save)
-    folder = output or Path(time.strftime("mixup-tab-compare-%Y%m%d-%H%M%S"))
-    check_writable(folder / "results.csv")
-    parts = _collect(experiment, n_jobs, console)
-    if not parts:
-        console.print("Stopped before the first split was done.")
-        return False
-    comparison = experiment.conclude(parts)
-    write_whole(folder / "results.csv", comparison.results.to_csv(index=False).encode())
-    if len(parts) < len(experiment.splits):
-        console.print(
-            f"Stopped after {len(parts)} of {len(experiment.splits)} splits; they are in "
-            f"{folder / 'results.csv'}.",
-            soft_wrap=True,
-        )
-        return False
-    _show(comparison, console)
-    title = f"Does mixup help on {Path(file).name}?"
-    page = write_report(comparison, folder, title, _facts(experiment))
-    console.print(f"Report: {page}", soft_wrap=True, highlight=False)
-    return save is None or _save(experiment, save, n_jobs, console)
+        if save.exists() and save.stat().st_size and not is_model(save):
+            raise ValueError(
+                f"save={str(save)!r} exists and is no model. Give another place, or remove it."
+            )
+    identity = _identity(experiment, Path(file))
+    folder = output or _usual_folder(Path(file), identity)
+    with open_journal(folder, identity) as journal:
+        parts = _collect(experiment, journal, n_jobs, console)
+        if not parts:
+            console.print("Stopped before the first split was done.")
+            return False
+        comparison = experiment.conclude(parts)
+        write_whole(folder / "results.csv", comparison.results.to_csv(index=False).encode())
+        if len(parts) < len(experiment.splits):
+            console.print(
+                f"Stopped after {len(parts)} of {len(experiment.splits)} splits; they are in "
+                f"{folder / 'results.csv'}. Run the same command to resume.",
+                soft_wrap=True,
+            )
+            return False
+        title = f"Does mixup help on {Path(file).name}?"
+        page = write_report(comparison, folder, title, _facts(experiment))
+        _show(comparison, console)
+        console.print(f"Report: {page}", soft_wrap=True)
+        return save is None or _save(experiment, save, n_jobs, console)
 
 
-def _collect(experiment: Experiment, n_jobs: int, console: Console) -> list[SplitResult]:
-    """Run the splits; Ctrl-C ends the waiting."""
-    parts: list[SplitResult] = []
-    with ProgressBar("Splits", len(experiment.splits), console=console) as bar:
-        results = experiment.run(n_jobs)
-        try:
-            for part in results:
-                parts.append(part)
-                bar.advance()
-        except KeyboardInterrupt:
-            results.close()
-    return parts
+def _identity(experiment: Experiment, file: Path) -> dict[str, Any]:
+    """Return what must be equal for a comparison to be resumed."""
+    task, last = experiment.task, experiment.splits[-1]
+    with file.open("rb") as content:
+        table = hashlib.file_digest(content, "sha256").hexdigest()
+    kind = "classification" if task.is_classification else "regression"
+    shape = {"folds": last.fold + 1, "repeats": last.repeat + 1, "rows": len(task.y)}
+    own = {**task.columns._asdict(), "task": kind, **shape, **experiment.setting._asdict()}
+    return {"table": table, **own, "versions": _versions()}
+
+
+def _usual_folder(file: Path, identity: dict[str, Any]) -> Path:
+    """Return a folder of the current one that the same comparison finds again."""
+    return Path(f"mixup-tab-compare-{file.name.partition('.')[0]}-{digest(identity)[:8]}")
+
+
+def _collect(
+    experiment: Experiment, journal: Journal, n_jobs: int, console: Console
+) -> list[SplitResult]:
+    """Run the splits that are not in the journal; Ctrl-C ends it early."""
+    folder, splits = journal.path.parent, experiment.splits
+    left = [split for split in splits if _key(split.repeat, split.fold) not in journal.finished]
+    done = len(splits) - len(left)
+    if done:
+        console.print(f"Resuming: {done} of {len(splits)} splits are done.")
+    for old in folder.glob(".progress.*"):  # of a run that was killed
+        old.unlink(missing_ok=True)
+    progress = folder / f".progress.{os.getpid()}"
+    with (
+        suppress(KeyboardInterrupt),
+        ProgressBar("split", len(splits), done=done, console=console) as bar,
+        watched(progress, lambda counted: bar.update(done + counted)),
+        closing(experiment.run(n_jobs, left, progress)) as results,
+    ):
+        for part in results:
+            first = part.rows[0]
+            journal.add(_key(first["repeat"], first["fold"]), _to_json(part))
+            place = f"split {len(journal.finished)} of {len(splits)}"
+            bar.update(len(journal.finished), remark=f"{place}: {_remark(part)}")
+    return [_from_json(kept) for kept in journal.finished.values()]
+
+
+def _key(repeat: int, fold: int) -> str:
+    return f"repeat {repeat}, fold {fold}"
+
+
+def _to_json(part: SplitResult) -> dict[str, Any]:
+    bins = {method: frame.to_dict("list") for method, frame in part.bins.items()}
+    curve, warnings = list(part.curve.items()), sorted(part.warnings)
+    return {"rows": part.rows, "curve": curve, "bins": bins, "warnings": warnings}
+
+
+def _from_json(kept: dict[str, Any]) -> SplitResult:
+    bins = {method: pd.DataFrame(columns) for method, columns in kept["bins"].items()}
+    return SplitResult(kept["rows"], dict(kept["curve"]), bins, set(kept["warnings"]))
+
+
+def _remark(part: SplitResult) -> str:
+    """Say what a split showed."""
+    rows = {row["method"]: row for row in part.rows}
+    scores = [(rows[method], name) for method, name in ((PLAIN, "plain"), (MIXUP, "mixup"))]
+    if "error" in rows[PLAIN]:
+        shown = [f"{100 * row['error']:.1f} % {name}" for row, name in scores]
+        return f"error {', '.join(shown)}"
+    return "RMSE " + ", ".join(f"{row['rmse']:.4g} {name}" for row, name in scores)
 
 
 def _show(comparison: Comparison, console: Console) -> None:
-    console.print(comparison.verdict.sentence, style="bold", highlight=False)
+    console.print(comparison.verdict.sentence, style="bold")
     console.print(summary_table(comparison))
     for note in comparison.notes:
-        console.print(f"Note: {note}", highlight=False, markup=False)
+        console.print(f"Note: {note}")
 
 
 def _save(experiment: Experiment, path: Path, n_jobs: int, console: Console) -> bool:
@@ -124,13 +191,11 @@ def _save(experiment: Experiment, path: Path, n_jobs: int, console: Console) -> 
             pipeline, alpha = experiment.refit(n_jobs)
             save_model(path, pipeline, whole, alpha)
     except KeyboardInterrupt:
-        console.print(f"Stopped; {path} was not written.", soft_wrap=True, markup=False)
+        console.print(f"Stopped; {path} was not written.", soft_wrap=True)
         return False
     what = f"α = {alpha:g}" if alpha else "plain training (α = 0)"
     console.print(
-        f"Model with {what}, fitted on all {len(whole.y):,} rows: {path}",
-        soft_wrap=True,
-        highlight=False,
+        f"Model with {what}, fitted on all {len(whole.y):,} rows: {path}", soft_wrap=True
     )
     return True
 
@@ -150,5 +215,12 @@ def _facts(experiment: Experiment) -> dict[str, str]:
             facts[role] = getattr(task.columns, role)
     if task.columns.drop:
         facts["left out"] = ", ".join(task.columns.drop)
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in _PACKAGES)
-    return facts | {"seed": str(setting.seed), "device": setting.device, "versions": versions}
+    return facts | {
+        "seed": str(setting.seed),
+        "device": setting.device,
+        "versions": _versions(),
+    }
+
+
+def _versions() -> str:
+    return ", ".join(f"{name} {metadata.version(name)}" for name in _PACKAGES)

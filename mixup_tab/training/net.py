@@ -48,6 +48,7 @@ from mixup_tab.training.table import (
     is_array,
 )
 from mixup_tab.training.torch_state import torch_defaults, with_torch_defaults
+from mixup_tab.training.watching import report_epoch
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 _STEP_METHODS = ("train_step", "train_step_single", "infer")
@@ -379,6 +380,7 @@ class MixupNet(NeuralNet):
                     **fit_params,
                 )
                 self.notify("on_epoch_end", **parts)
+                report_epoch(self)
                 for file in files:
                     file.write(self, state, batches)
 

@@ -1,0 +1,217 @@
+"""Long runs in pieces: processes that compute them, and a file that keeps what is finished."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import filelock
+import joblib
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from mixup_tab._files import check_writable
+
+
+class Journal:
+    """The finished pieces of a run, so that the same run resumes after Ctrl-C or a kill.
+
+    The file holds a line of JSON for what identifies the run, then one per piece, each with
+    its hash. It is locked until the ``with`` block is left; a killed process leaves no lock.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is made where there is none.
+    identity : mapping of str to anything that JSON can hold
+        What must be equal for the run to be resumed.
+
+    Attributes
+    ----------
+    finished : dict of str to anything that JSON can hold
+        The pieces.
+
+    Raises
+    ------
+    ValueError
+        If the file is in use, damaged or something else, or belongs to another run.
+    OSError
+        If it cannot be written.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
+        self.path, self.finished = path, {}
+        check_writable(path)
+        self._lock = filelock.FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
+        try:
+            self._lock.acquire()
+        except filelock.Timeout:
+            raise ValueError(
+                f"{str(path)!r} is in use by another run. Wait until that has ended, or give "
+                "another output."
+            ) from None
+        try:
+            self._open(plain(dict(identity)))
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+
+    def add(self, key: str, value: Any) -> None:
+        """Append a piece; it is on disk afterwards."""
+        value = plain(value)
+        line = {"key": key, "value": value, "hash": digest([key, value])}
+        size = self.path.stat().st_size if self.path.exists() else 0
+        try:
+            with self.path.open("ab") as file:
+                file.write(json.dumps(line).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            with suppress(OSError):
+                os.truncate(self.path, size)  # what follows half a line could not be read
+            raise OSError(
+                f"{str(self.path)!r} cannot be written ({error.strerror}). What is finished is "
+                "kept: make room, then run the same again to resume."
+            ) from error
+        self.finished[key] = value
+
+    def _open(self, identity: dict[str, Any]) -> None:
+        text = self.path.read_bytes() if self.path.exists() else b""
+        whole = text[: text.rfind(b"\n") + 1]  # a kill may leave half a line
+        for number, line in enumerate(whole.splitlines(), 1):
+            self._read(number, line)
+        if not whole and not b'{"key": "identity"'.startswith(text[:18]):
+            raise self._foreign()
+        if len(whole) < len(text):
+            os.truncate(self.path, len(whole))
+        if not whole:
+            self.add("identity", identity)
+        known = self.finished.pop("identity", None)
+        if not isinstance(known, dict):
+            raise self._foreign()
+        differs = [
+            name for name in {**known, **identity} if known.get(name) != identity.get(name)
+        ]
+        if differs:
+            raise ValueError(
+                f"{str(self.path)!r} belongs to another run: different {', '.join(differs)}. "
+                f"Give another output, or delete {str(self.path.parent)!r}."
+            )
+
+    def _read(self, number: int, line: bytes) -> None:
+        try:
+            content = json.loads(line)
+            key, value, known = content["key"], content["value"], content["hash"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            if number == 1:
+                raise self._foreign() from None
+            known = None
+        if known is None or known != digest([key, value]):
+            raise ValueError(
+                f"line {number} of {str(self.path)!r} is damaged. Delete this line to compute "
+                "its part again."
+            )
+        self.finished[key] = value
+
+    def _foreign(self) -> ValueError:
+        return ValueError(
+            f"{str(self.path)!r} does not hold what a run has finished. Give another output."
+        )
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON gives it back, so that what is resumed is what was computed."""
+    return json.loads(json.dumps(value, default=_of_numpy))
+
+
+def _of_numpy(value: Any) -> Any:
+    if not hasattr(value, "tolist"):
+        raise TypeError(
+            f"results must be numbers, text, or lists and dicts of them, got {value!r}."
+        )
+    return value.tolist()
+
+
+def digest(value: Any) -> str:
+    """Return a hash of what JSON can hold, the same in every process."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:32]
+
+
+def open_journal(folder: Path, identity: Mapping[str, Any]) -> Journal:
+    """Open the journal of a run in its folder, where other results are left alone."""
+    path = folder / "finished.jsonl"
+    if (folder / "results.csv").exists() and not path.exists():
+        raise ValueError(
+            f"output={str(folder)!r} holds a results.csv of something else. Give another place."
+        )
+    return Journal(path, identity)
+
+
+def check_n_jobs(n_jobs: int | None) -> None:
+    """Raise ValueError if this is no number of processes."""
+    if n_jobs == 0:
+        raise ValueError("n_jobs must be a number of processes, or -1 for one per core, got 0.")
+
+
+def in_processes(
+    function: Callable[[Any], Any],
+    pieces: Sequence[Any],
+    n_jobs: int | None,
+    threads: int | None = None,
+) -> Iterator[Any]:
+    """Call a function for each piece in processes; yield the results as they are ready.
+
+    Ctrl-C reaches every process, but only the parent handles it.
+
+    Parameters
+    ----------
+    function : callable
+        Called with a piece.
+    pieces : sequence
+        In the order in which they are begun.
+    n_jobs : int or None
+        Number of processes, at most one per core; -1 is one per core.
+    threads : int, default=None
+        Threads of each process; None shares the cores out.
+
+    Raises
+    ------
+    OSError
+        If a process was killed.
+    """
+    n_jobs = min(joblib.effective_n_jobs(n_jobs), joblib.cpu_count())
+    with joblib.parallel_config("loky", inner_max_num_threads=threads):
+        pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
+    results = pool(joblib.delayed(_call)(os.getpid(), function, piece) for piece in pieces)
+    try:
+        yield from results
+    except TerminatedWorkerError as error:
+        raise OSError(
+            "a process was killed, most likely for lack of memory. What is finished is kept: "
+            "run the same again with fewer processes (n_jobs, --jobs) to resume."
+        ) from error
+    finally:
+        results.close()
+
+
+def _call(parent: int, function: Callable[[Any], Any], piece: Any) -> Any:
+    if os.getpid() != parent:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return function(piece)
