@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -46,7 +46,8 @@ class Journal:
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
-        self.path, self.finished = path, {}
+        self.path = path
+        self.finished: dict[str, Any] = {}
         check_writable(path)
         self._lock = filelock.FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
         try:
@@ -175,7 +176,7 @@ def in_processes(
     pieces: Sequence[Any],
     n_jobs: int | None,
     threads: int | None = None,
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Call a function for each piece in processes; yield the results as they are ready.
 
     Ctrl-C reaches every process, but only the parent handles it.

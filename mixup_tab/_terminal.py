@@ -66,7 +66,8 @@ class ProgressBar:
         show: bool = True,
         console: Any = None,
     ) -> None:
-        self._what, self._progress = what, None
+        self._what = what
+        self._progress: Any = None
         self._total, self._first, self._done = total, float(done), float(done)
         self._start = self._shown = time.monotonic()
         self._counting = threading.Lock()

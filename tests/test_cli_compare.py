@@ -118,7 +118,7 @@ def test_what_cannot_be_answered_ends_before_anything_is_made(
         *("compare", table, *arguments),
         *("--output", tmp_path / "out", "--save", tmp_path / "model"),
     )
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert message in words(result)
     assert [path.name for path in tmp_path.iterdir()] == ["sales.csv"]
 
@@ -127,13 +127,13 @@ def test_places_that_cannot_be_written_to_are_told_before_training(table, tmp_pa
     for place in ("--output", "--save"):
         target = table / "inside" if place == "--output" else tmp_path
         result = call("compare", table, "--target", "bought", place, target)
-        assert result.exit_code == 2
+        assert result.exit_code == 1
         assert "cannot be written" in words(result)
 
 
 def test_predict_refuses_what_is_no_model(table):
     result = call("predict", table, table)
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert "'sales.csv' is not a model of mixup-tab" in words(result)
 
 

@@ -43,7 +43,7 @@ def test_a_page_of_a_table_is_written_and_named(table, tmp_path):
 def test_what_cannot_be_done_is_one_line(tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     result = call(*arguments)
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert result.stderr.startswith("Error: ")
     assert result.stderr.count("\n") == 1
     assert message in result.stderr

@@ -56,7 +56,7 @@ def test_training_saves_a_model_and_a_picture_and_prints_its_accuracy(trained):
     flat = " ".join(result.stdout.split())
     assert "36 clips of 3 words, 4 speakers: 27 for training, 9 for validation" in flat
     assert "(speakers apart)" in flat
-    assert "Training 8/8: loss on mixed clips" in result.stdout
+    assert "epoch 8 of 8: loss on mixed clips" in result.stdout
     assert "training accuracy" not in result.stdout
     assert "Validation accuracy" in result.stdout
 
@@ -84,7 +84,7 @@ def test_a_killed_training_is_resumed_and_ends_with_the_same_bits(tones, trained
     assert not model.exists()
     result = call(*command)
     assert result.exit_code == 0, result.output
-    assert "Training 1/8" not in result.stdout
+    assert "epoch 1 of 8" not in result.stdout
     assert numbers(model) == numbers(trained[0])
     assert not (tmp_path / "tones.speech.resume").exists()
 
@@ -149,7 +149,7 @@ def test_predictions_before_a_bad_file_are_written(trained, tones, tmp_path):
     files = [good[0], good[1], broken, good[2]]
     common = ("--output", output, "--device", "cpu")
     result = call("predict", trained[0], *files, *common)
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert "broken.wav" in result.stderr
     assert "Lines written: 2." in result.stderr
     assert [row["path"] for row in rows(output.read_text())] == good[:2]
@@ -166,7 +166,7 @@ def test_training_skips_unreadable_files(tmp_path):
     common = ("train", root, "--output", model, *SMALL, "--epochs", "1")
     common += ("--validation-fraction", "0")
     result = call(*common)
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert str(broken) in result.stderr
     assert not model.exists()
     result = call(*common, "--on-error", "skip")
@@ -182,7 +182,7 @@ def test_a_word_without_a_readable_file_is_named(tmp_path):
             path.write_bytes(content)
         common = ("--on-error", "skip", "--validation-fraction", "0")
         result = call("train", root, "--output", model, *SMALL, *common)
-        assert result.exit_code == 2
+        assert result.exit_code == 1
         assert "Error: word 'mid' has no training clip that can be read" in result.stderr
         assert "Left out 4 files" in result.stderr
         assert not model.exists()
@@ -192,7 +192,7 @@ def test_only_models_are_overwritten(tones, tmp_path):
     clip = tmp_path / "clip.wav"
     clip.write_bytes(b"RIFF")
     result = call("train", tones, "--output", clip, *SMALL)
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert "exists and is no model" in result.stderr
     assert clip.read_bytes() == b"RIFF"
 
@@ -203,13 +203,13 @@ def test_an_evaluation_that_a_bad_file_ends_keeps_its_predictions(trained, tmp_p
     last.write_bytes(b"no sound at all")
     common = ("--output", folder, "--device", "cpu")
     result = call("evaluate", trained[0], root, *common)
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert last.name in result.stderr
     assert "12 predictions are kept" in result.stdout
     assert [path.name for path in folder.iterdir()] == ["predictions-unfinished.csv"]
     assert len(pd.read_csv(folder / "predictions-unfinished.csv")) == 12
     none = tmp_path / "none"
-    assert call("evaluate", trained[0], tmp_path / "nowhere", "--output", none).exit_code == 2
+    assert call("evaluate", trained[0], tmp_path / "nowhere", "--output", none).exit_code == 1
     assert not none.exists()
 
 
@@ -227,24 +227,24 @@ BAD_OPTIONS = {
 def test_bad_options_of_training_are_one_line(tones, tmp_path):
     for arguments, message in BAD_OPTIONS.items():
         result = call("train", tones, "--output", tmp_path / "m", *SMALL, *arguments)
-        assert result.exit_code == 2
+        assert result.exit_code == 1
         assert message in result.stderr
         assert result.stderr.startswith("Error: ")
         assert not any(tmp_path.iterdir())
     lonely = write_tones(tmp_path / "lonely", words=["low"])
     for root in (tmp_path / "nowhere", lonely):
         result = call("train", root, "--output", tmp_path / "m", *SMALL)
-        assert (result.exit_code, root.name in result.stderr) == (2, True)
+        assert (result.exit_code, root.name in result.stderr) == (1, True)
     assert not (tmp_path / "m").exists()
 
 
 def test_another_kind_of_model_is_refused(trained, tones, tmp_path):
     clip = next(tones.glob("*/*.wav"))
     result = call("predict", clip, clip)
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert "is not a model of mixup-tab" in result.stderr
     result = CliRunner().invoke(app, ["predict", str(trained[0]), str(clip)])
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert "speech" in result.stderr
 
 
@@ -272,5 +272,5 @@ def test_a_clip_of_another_rate_and_more_channels_is_accepted(trained, tones, tm
 def test_without_soundfile_it_says_what_to_install(tones, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "soundfile", None)
     result = call("train", tones, "--output", tmp_path / "m", *SMALL)
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert 'pip install "mixup-tab[speech]"' in result.stderr

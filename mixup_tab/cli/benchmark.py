@@ -44,8 +44,8 @@ def benchmark(
     ] = None,
 ) -> None:
     """See whether mixup helps: plain training, mixup and MLPClassifier on UCI tables."""
-    alphas = [number(text) for text in listed(alpha) or ["0.2"]]
     with errors_in_plain_words():
+        alphas = [number(text) for text in listed(alpha) or ["0.2"]]
         from mixup_tab._resumable import digest
         from mixup_tab.benchmark import report, run_benchmark, uci, write_report
 

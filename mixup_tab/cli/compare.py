@@ -69,9 +69,9 @@ def compare(
 
     If stopped or killed, the same command resumes.
     """
-    values = [number(text) for text in listed(alphas)]
-    chosen: dict[str, Any] = {"alphas": values} if values else {}
     with errors_in_plain_words():
+        values = [number(text) for text in listed(alphas)]
+        chosen: dict[str, Any] = {"alphas": values} if values else {}
         from mixup_tab.compare.columns import Columns
         from mixup_tab.compare.run import run
 

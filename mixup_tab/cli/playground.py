@@ -31,8 +31,8 @@ def playground(
     seed: Annotated[int, typer.Option(help="Seed of data, nets and mixed examples.")] = 0,
 ) -> None:
     """Write a page with a slider for α that shows boundary, mixed examples and calibration."""
-    values = [number(text) for text in listed(alphas)]
     with errors_in_plain_words():
+        values = [number(text) for text in listed(alphas)]
         from mixup_tab.playground import write_playground
 
         page = write_playground(

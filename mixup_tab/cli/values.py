@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import typer
-
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -16,11 +14,11 @@ def listed(values: list[str] | None) -> list[str]:
 
 
 def number(text: str) -> float:
-    """Return a value of α, or say that it is none."""
+    """Return a value of α, or raise a ValueError that says that it is none."""
     try:
         return float(text)
     except ValueError:
-        raise typer.BadParameter(f"alpha must be a number, got {text!r}.") from None
+        raise ValueError(f"alpha must be a number, got {text!r}.") from None
 
 
 def size(text: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ class Experiment:
         n_jobs: int = 1,
         splits: Sequence[Split] | None = None,
         progress: Path | None = None,
-    ) -> Iterator[SplitResult]:
+    ) -> Generator[SplitResult, None, None]:
         """Run all splits, or some of them, and yield their results as they are ready."""
         splits = self.splits if splits is None else splits
         return fit_splits(self.task, splits, self.setting, n_jobs, progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -238,7 +238,7 @@ def fit_splits(
     setting: Setting,
     n_jobs: int = 1,
     progress: Path | None = None,
-) -> Iterator[SplitResult]:
+) -> Generator[SplitResult, None, None]:
     """Run splits in processes and yield their results as they are ready, in no order.
 
     The file ``progress`` counts how far they are; see :mod:`~.progress`.
