@@ -7,6 +7,7 @@ import hashlib
 import io
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -127,8 +128,13 @@ def write_page(
         for group in groups
     ]
     html = _render(title=title, summary=summary, shown=shown, facts=facts or {})
-    write_whole(folder / "report.html", html.encode())
+    write_whole(folder / "report.html", html.encode(errors="backslashreplace"))
     return folder / "report.html"
+
+
+def literal(text: Any) -> str:
+    """Return text that matplotlib shows as it is, where "$" would begin a formula."""
+    return str(text).replace("$", r"\$")
 
 
 def _render(**content: Any) -> str:
@@ -194,7 +200,9 @@ def _draw_all(pictures: Iterable[Picture]) -> dict[str, tuple[bytes, bytes]]:
         if not alt.strip():
             raise ValueError(f"alt must say what the picture {name!r} shows, got {alt!r}.")
         svg, png = io.BytesIO(), io.BytesIO()
-        with import_extra("matplotlib", "plots").rc_context({"svg.hashsalt": name}):
+        hashsalt = import_extra("matplotlib", "plots").rc_context({"svg.hashsalt": name})
+        with hashsalt, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph")  # of a script that the font lacks
             figure.savefig(svg, format="svg", metadata={"Date": None})
             figure.savefig(png, format="png", dpi=150)
         drawn[name] = svg.getvalue(), png.getvalue()

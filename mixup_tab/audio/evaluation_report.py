@@ -14,7 +14,7 @@ from rich.console import Console
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from mixup_tab._files import check_writable, write_whole
-from mixup_tab._page import Parts, Picture, Table, write_page
+from mixup_tab._page import Parts, Picture, Table, literal, write_page
 from mixup_tab._terminal import list_skipped, make_console, terminal_table
 from mixup_tab.audio.evaluate import Evaluation, evaluate_model
 
@@ -151,7 +151,9 @@ def draw_confusion(counts: pd.DataFrame) -> Figure:
     """
     size = max(4.5, 0.42 * len(counts) + 1.5)
     figure = Figure(figsize=(size, size), layout="constrained")
-    display = ConfusionMatrixDisplay(counts.to_numpy(), display_labels=list(counts.columns))
+    display = ConfusionMatrixDisplay(
+        counts.to_numpy(), display_labels=list(map(literal, counts.columns))
+    )
     display.plot(ax=figure.subplots(), cmap="Blues", colorbar=False, xticks_rotation="vertical")
     return figure
 

@@ -58,6 +58,9 @@ def train(
     check_replaceable(output)
     pipeline = speech_classifier(**recipe)
     folder = load_audio_folder(root, on_error=on_error)
+    for word in folder.label_names:
+        if str(word).encode(errors="ignore").decode() != word:
+            raise ValueError(f"word {str(word)!r} is not UTF-8. Rename its folder.")
     seed = recipe.get("random_state") or 0
     split = split_clips(folder, validation_fraction=validation_fraction, random_state=seed)
     console.print(_summary(folder, split))

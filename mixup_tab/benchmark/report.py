@@ -16,6 +16,7 @@ import pandas as pd
 
 from mixup_tab._extras import import_extra
 from mixup_tab._files import write_whole
+from mixup_tab._page import literal
 from mixup_tab._terminal import make_console, terminal_table
 from mixup_tab.metrics import LEAST_SPLITS, resampled_interval
 
@@ -254,12 +255,12 @@ def plot_differences(summary: pd.DataFrame, reference: str = PLAIN) -> Any:
             mean, low, high = (factor * rows[f"{metric}_diff{end}"] for end in ENDS)
             spread = np.where(np.isfinite(high - low), [mean - low, high - mean], np.nan)
             height = np.arange(len(tables)) + 0.5 * ((k + 0.5) / len(methods) - 0.5)
-            ax.errorbar(mean, height, xerr=spread, fmt="o", label=name, capsize=2)
+            ax.errorbar(mean, height, xerr=spread, fmt="o", label=literal(name), capsize=2)
         ax.axvline(0, color="0.4", linewidth=0.8)
         ax.set_xlabel(f"{label} (left of 0: better than {reference})")
         ax.grid(axis="x", alpha=0.3)
         ax.spines[["top", "right"]].set_visible(False)
-    axes[0].set_yticks(range(len(tables)), tables)
+    axes[0].set_yticks(range(len(tables)), list(map(literal, tables)))
     axes[0].set_ylim(len(tables) - 0.5, -0.5)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure

@@ -14,12 +14,17 @@ class errors_in_plain_words:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, BrokenPipeError):
             return  # the reader of a pipe has gone, which is no error of ours
-        if isinstance(error, MemoryError):
-            error = MemoryError(f"not enough memory. {error}".strip())
+        if isinstance(error, MemoryError) or _of_memory(error):
+            error = MemoryError(f"not enough memory. {error}")
         if isinstance(error, (ValueError, TypeError, OSError, ImportError, MemoryError)):
-            message = " ".join(str(error).split()) or type(error).__name__
+            message = " ".join(str(error).splitlines())
             typer.secho(f"Error: {message}", fg=typer.colors.RED, err=True)
             raise typer.Exit(1) from error
         if isinstance(error, KeyboardInterrupt):
             typer.secho("Stopped.", err=True)
             raise typer.Exit(130) from error
+
+
+def _of_memory(error: BaseException | None) -> bool:
+    """Whether torch has found too little memory, on a GPU or not."""
+    return isinstance(error, RuntimeError) and "memory" in str(error)

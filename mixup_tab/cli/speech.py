@@ -48,7 +48,9 @@ def train(
     ] = True,
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, help="Passes over the clips \\[depends on their number]."),
+        typer.Option(
+            min=1, max=100_000, help="Passes over the clips \\[depends on their number]."
+        ),
     ] = None,
     mixing_span: Annotated[
         tuple[float, float] | None,
@@ -59,7 +61,9 @@ def train(
     ] = None,
     members: Annotated[
         int | None,
-        typer.Option(min=1, help="Nets whose probabilities are averaged \\[as recommended]."),
+        typer.Option(
+            min=1, max=1000, help="Nets whose probabilities are averaged \\[as recommended]."
+        ),
     ] = None,
     seconds: Annotated[float, typer.Option(help="Length of a clip.")] = 1.0,
     sample_rate: Annotated[int, typer.Option(help="Samples per second.")] = 16_000,
