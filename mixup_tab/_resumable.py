@@ -60,7 +60,7 @@ class Journal:
         try:
             self._open(plain(dict(identity)))
         except BaseException:
-            self._lock.release()
+            self._release()
             raise
 
     def __enter__(self) -> Journal:
@@ -72,6 +72,11 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        with suppress(OSError):  # Windows keeps a file that is open
+            os.unlink(self._lock.lock_file)
         self._lock.release()
 
     def add(self, key: str, value: Any) -> None:
@@ -156,13 +161,20 @@ def digest(value: Any) -> str:
 
 
 def open_journal(folder: Path, identity: Mapping[str, Any]) -> Journal:
-    """Open the journal of a run in its folder, where other results are left alone."""
+    """Open the journal of a run in its folder, where other results are left alone.
+
+    What a killed run has left half-written is removed.
+    """
     path = folder / "finished.jsonl"
     if (folder / "results.csv").exists() and not path.exists():
         raise ValueError(
             f"output={str(folder)!r} holds a results.csv of something else. Give another place."
         )
-    return Journal(path, identity)
+    journal = Journal(path, identity)
+    for place in (folder, folder / "pictures"):
+        for old in place.glob(".mixup-tab.*"):
+            old.unlink(missing_ok=True)
+    return journal
 
 
 def check_n_jobs(n_jobs: int | None) -> None:

@@ -1,3 +1,6 @@
+import os
+import re
+import select
 import signal
 import subprocess
 import sys
@@ -131,6 +134,107 @@ def test_places_that_cannot_be_written_to_are_told_before_training(table, tmp_pa
         assert "cannot be written" in words(result)
 
 
+def test_text_from_outside_is_never_markup(tmp_path):
+    frame = pd.read_csv(write_table(tmp_path / "sales[x].csv"))
+    frame = frame[["size", "bought"]].rename(columns={"size": "[/x]"})
+    frame["bought"] = frame["bought"].map({"yes": "[red]", "no": "<script>$x_$"})
+    frame = frame.assign(row_id=range(len(frame)))  # which is told in a note
+    frame.rename(columns={"row_id": "[/b]_id"}).to_csv(tmp_path / "sales[x].csv", index=False)
+    folder, model = tmp_path / "out[/y]", tmp_path / "model[/z]"
+    table = tmp_path / "sales[x].csv"
+    result = call(
+        *("compare", table, "--target", "bought", *SMALL, "--output", folder, "--save", model)
+    )
+    assert result.exit_code == 0, result.output
+    shown = words(result)
+    for text in (
+        "split 2 of 2: error ",
+        "[/b]_id",
+        f"Report: {folder}",
+        f"all 60 rows: {model}",
+    ):
+        assert text in shown
+    page = (folder / "report.html").read_text("utf-8")
+    assert "[/x]" in page
+    assert "<script>$" not in page
+    result = call("predict", model, table, "--output", tmp_path / "p[/q].csv")
+    assert result.exit_code == 0, result.output
+    assert set(pd.read_csv(tmp_path / "p[/q].csv")["prediction"]) <= {"[red]", "<script>$x_$"}
+
+
+@pytest.mark.slow
+def test_the_usual_folder_is_found_again_and_is_another_for_other_settings(
+    table, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    common = ("compare", "sales.csv", "--target", "bought", *SMALL)
+    assert call(*common).exit_code == 0
+    again = call(*common)
+    assert "Resuming: 2 of 2 splits are done" in again.stdout
+    assert call(*common, "--seed", 1).exit_code == 0
+    folders = sorted(tmp_path.glob("mixup-tab-compare-sales-*"))
+    assert len(folders) == 2
+    before = [(folder / "results.csv").read_bytes() for folder in folders]
+    refused = call(*common, "--seed", 2, "--output", folders[0])
+    assert refused.exit_code == 1
+    assert "belongs to another run: different seed" in refused.stderr
+    assert [(folder / "results.csv").read_bytes() for folder in folders] == before
+
+
+HOSTILE = [
+    (("--folds", 10**9), "folds=1000000000 needs at least"),
+    (("--repeats", 0), "repeats must be at least 1"),
+    (("--repeats", 10**9), "repeats must be at most 1000"),
+    (("--jobs", 0), "n_jobs must be a number of processes"),
+    (("--seed", -1), "seed must lie in"),
+    (("--seed", 2**40), "seed must lie in"),
+    (("--device", "nonsense"), "device='nonsense' cannot be used here"),
+    (("--device", "meta"), "device='meta' holds no data"),
+    (("--alphas", "nan"), "alpha must be a finite number"),
+    (("--alphas", "-1"), "alpha must be a finite number"),
+    (("--max-rows", -5), "max_rows must be at least 20"),
+    (("--target", ""), "target='' is no column"),
+    (("--output", "sales.csv"), "'sales.csv/finished.jsonl' cannot be written"),
+    (("--output", "/proc/x"), "cannot be written"),
+    (("--output", "a" * 300), "too long"),
+    (("--save", "sales.csv"), "save='sales.csv' exists and is no model"),
+    (("--save", "folder"), "it is a folder"),
+]
+HOSTILE_TABLES = ("gone.csv", "folder", "folder.csv", "zero.csv", "empty.csv", "", "x\0.csv")
+
+
+def test_hostile_arguments_end_in_one_line(table, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("folder", "folder.csv"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "zero.csv").touch()
+    (tmp_path / "empty.csv").write_text("size,bought\n")
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()}
+    cases = [
+        (("compare", "sales.csv", "--target", "bought", *SMALL, *more), message)
+        for more, message in HOSTILE
+    ]
+    cases += [(("compare", name, "--target", "bought"), "") for name in HOSTILE_TABLES]
+    cases += [(("predict", name, "sales.csv"), "model") for name in HOSTILE_TABLES[:5]]
+    for arguments, message in cases:
+        result = call(*arguments)
+        assert isinstance(result.exception, SystemExit), (arguments, result.exception)
+        assert result.exit_code in (1, 2) if "\0" in arguments[1] else result.exit_code == 1
+        assert result.stderr.count("Error") == 1, result.stderr
+        assert result.exit_code == 2 or result.stderr.count("\n") == 1, result.stderr
+        assert message in result.stderr, (arguments, result.stderr)
+        assert {p: p.is_file() and p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_predict_replaces_neither_the_model_nor_the_table(table, tmp_path):
+    before = table.read_bytes()
+    for given in ((table, table), (tmp_path / "gone", table)):
+        result = call("predict", *given, "--output", table)
+        assert result.exit_code == 1
+        assert "would replace what is read" in result.stderr
+    assert table.read_bytes() == before
+
+
 def test_predict_refuses_what_is_no_model(table):
     result = call("predict", table, table)
     assert result.exit_code == 1
@@ -152,40 +256,140 @@ def test_help_needs_no_torch():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT as a terminal does")
-def test_ctrl_c_leaves_nothing_half_written(tmp_path):
-    write_table(tmp_path / "sales.csv", rows=600)
-    folder = tmp_path / "out"
-    # A runner in the background ignores the signal, and so would its children.
-    code = (
-        "import signal, sys\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from mixup_tab.cli.app import app\n"
-        "app(sys.argv[1:])\n"
-    )
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-c", code, "compare", str(tmp_path / "sales.csv")),
-            *("--target", "bought", "--repeats", "500", "--output", str(folder)),
-            *("--save", str(tmp_path / "model"), "--jobs", "2"),
-        ],
+# Nets as small as those of this file, in a process of its own.
+APART = """
+import resource, signal, sys
+from functools import partial
+from mixup_tab import MixupClassifier
+from mixup_tab.cli import main
+from mixup_tab.compare import fitting
+fitting.MixupClassifier = partial(
+    MixupClassifier, hidden_layer_sizes=(16,), max_epochs=15, n_estimators=1
+)
+# A runner in the background ignores the signal, and so would its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
+
+
+def start(*arguments, code=APART, **environment):
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        env={**os.environ, **environment},
     )
-    deadline = time.monotonic() + 120
-    while not folder.exists():
-        assert time.monotonic() < deadline, "nothing begun"
-        time.sleep(0.1)
-    time.sleep(2)
-    process.send_signal(signal.SIGINT)
-    shown, _ = process.communicate(timeout=120)
-    assert process.returncode == 130, shown
-    assert "Stopped" in shown
-    assert "Traceback" not in shown
-    assert not (tmp_path / "model").exists()
-    assert {path.name for path in folder.iterdir()} <= {"results.csv"}
+
+
+def bits(folder):
+    """All results but the seconds, as they are written."""
+    frame = pd.read_csv(folder / "results.csv", dtype=str)
+    return frame.drop(columns="fit_seconds").to_csv()
+
+
+def shown_on_page(folder):
+    """The page without seconds, and the pictures."""
+    page = re.sub(
+        r"<td>[\d.]+</td>(?=\s*</tr>)", "", (folder / "report.html").read_text("utf-8")
+    )
+    return page, [path.read_bytes() for path in sorted((folder / "pictures").iterdir())]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="sends signals as a terminal does")
+def test_a_run_that_was_stopped_resumes_and_ends_with_the_same_bits(table, tmp_path):
+    common = ("compare", table, "--target", "bought", "--folds", 2, "--repeats", 3)
+    common = (*common, "--alphas", "0.3", "--jobs", 1, "--output")
+    assert call(*common, tmp_path / "whole").exit_code == 0
+    folder = tmp_path / "stopped"
+    for lines, stop in ((2, "SIGKILL"), (4, "SIGINT"), (5, "SIGKILL")):
+        process, journal = start(*common, folder), folder / "finished.jsonl"
+        deadline = time.monotonic() + 120
+        while not journal.exists() or len(journal.read_bytes().splitlines()) < lines:
+            assert time.monotonic() < deadline, "not that far after two minutes"
+            time.sleep(0.01)
+        second = call(*common, folder)
+        process.send_signal(signal.Signals[stop])
+        shown, _ = process.communicate(timeout=60)
+        assert second.exit_code == 1, second.output
+        assert "is in use by another run" in second.stderr
+        assert process.returncode == (130 if stop == "SIGINT" else -signal.SIGKILL), shown
+        assert b"Traceback" not in shown
+        if stop == "SIGINT":
+            assert b"Run the same command to resume" in shown
+            assert {path.name for path in folder.iterdir()} == {"finished.jsonl", "results.csv"}
+    (folder / ".mixup-tab.1.2").write_text("half a file that a kill has left")
+    result = call(*common, folder)
+    assert result.exit_code == 0
+    assert "Resuming: " in result.stdout
+    assert bits(folder) == bits(tmp_path / "whole")
+    assert shown_on_page(folder) == shown_on_page(tmp_path / "whole")
+    names = {"finished.jsonl", "results.csv", "report.html", "pictures"}
+    assert {path.name for path in folder.iterdir()} == names
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
+def test_a_full_disk_ends_in_one_line_and_the_run_resumes(table, tmp_path):
+    common = ("compare", table, "--target", "bought", *SMALL, "--output", tmp_path / "out")
+    full = APART.replace(
+        "main()\n", "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\nmain()\n"
+    )
+    process = start(*common, code=full)
+    shown = process.communicate(timeout=120)[0].decode()
+    assert process.returncode == 1, shown
+    assert "make room, then run the same again" in shown.splitlines()[-1]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["finished.jsonl"]
+    result = call(*common)
+    assert result.exit_code == 0, result.output
+    assert "Resuming: 1 of 2" in result.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_any_encoding_of_the_output_will_do(encoding, table, tmp_path):
+    place = {"PYTHONIOENCODING": encoding, "COLUMNS": "18"}
+    help_text = start("compare", "--help", **place).communicate(timeout=60)[0].decode(encoding)
+    assert "alpha" in help_text or "Values of" in help_text
+    process = start(
+        *("compare", table, "--target", "bought", *SMALL, "--output", tmp_path / "α"), **place
+    )
+    shown = process.communicate(timeout=120)[0].decode(encoding)
+    assert process.returncode == 0, shown
+    assert "at alpha ~ 0.3" in " ".join(shown.split())
+    assert shown.rstrip().endswith("report.html")
+    assert (tmp_path / "α" / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_a_closed_pipe_ends_nothing(table, tmp_path):
+    process = start("compare", table, "--target", "bought", *SMALL, "--output", tmp_path / "o")
+    process.stdout.close()
+    assert process.wait(timeout=120) == 0
+    assert (tmp_path / "o" / "report.html").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_dumb_terminal_gets_plain_lines(table, tmp_path):
+    import pty
+
+    outer, inner = pty.openpty()
+    arguments = ("compare", table, "--target", "bought", *SMALL, "--output", tmp_path / "o")
+    process = subprocess.Popen(
+        [sys.executable, "-c", APART, *map(str, arguments)],
+        stdout=inner,
+        env={**os.environ, "TERM": "dumb"},
+    )
+    shown = b""
+    while process.poll() is None or select.select([outer], [], [], 0)[0]:
+        if select.select([outer], [], [], 0.1)[0]:
+            shown += os.read(outer, 65536)
+    os.close(inner)
+    os.close(outer)
+    assert process.returncode == 0, shown
+    assert b"split 2 of 2: error" in shown
+    assert b"\x1b" not in shown
 
 
 @pytest.mark.slow

@@ -130,14 +130,12 @@ def _collect(
     experiment: Experiment, journal: Journal, n_jobs: int, console: Console
 ) -> list[SplitResult]:
     """Run the splits that are not in the journal; Ctrl-C ends it early."""
-    folder, splits = journal.path.parent, experiment.splits
+    splits = experiment.splits
     left = [split for split in splits if _key(split.repeat, split.fold) not in journal.finished]
     done = len(splits) - len(left)
     if done:
         console.print(f"Resuming: {done} of {len(splits)} splits are done.")
-    for old in folder.glob(".progress.*"):  # of a run that was killed
-        old.unlink(missing_ok=True)
-    progress = folder / f".progress.{os.getpid()}"
+    progress = journal.path.with_name(f".mixup-tab.{os.getpid()}.progress")
     with (
         suppress(KeyboardInterrupt),
         ProgressBar("split", len(splits), done=done, console=console) as bar,
