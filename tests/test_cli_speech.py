@@ -220,6 +220,10 @@ BAD_OPTIONS = {
     ("--on-error", "ignore"): "on_error",
     ("--validation-fraction", "0.9"): "validation_fraction must lie in",
     ("--device", "abacus"): "device='abacus' cannot be used here",
+    ("--sample-rate", "0"): "sample_rate=0 must be",
+    ("--seconds", "nan"): "seconds=nan must be finite",
+    ("--seed", str(2**40)): "Seed must be between",
+    ("--mixing-span", "1", "0"): "mixing_span must be",
     ("--jobs", "0"): "n_jobs=0 must be a number of threads",
 }
 
@@ -236,6 +240,31 @@ def test_bad_options_of_training_are_one_line(tones, tmp_path):
         result = call("train", root, "--output", tmp_path / "m", *SMALL)
         assert (result.exit_code, root.name in result.stderr) == (1, True)
     assert not (tmp_path / "m").exists()
+
+
+def test_words_of_any_letters_are_shown_as_they_are(tmp_path):
+    root, model, folder = tmp_path / "[red]", tmp_path / "m[/x]", tmp_path / "out[/y]"
+    write_tones(root)
+    for old, new in {"low": "$x_$", "mid": "<script>[b]", "top": "日本"}.items():
+        (root / old).rename(root / new)
+    assert call("train", root, "--output", model, *SMALL, "--epochs", 1).exit_code == 0
+    result = call("evaluate", model, root, "--output", folder, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert "3 日本" in " ".join(result.stdout.split())
+    assert f"Report: {folder}" in result.stdout
+    page = (folder / "report.html").read_text("utf-8")
+    assert "&lt;script&gt;[b]" in page
+    assert "<script>[" not in page
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text elsewhere")
+def test_a_word_that_is_not_utf_8_is_refused_before_training(tmp_path):
+    root = write_tones(tmp_path / "tones")
+    (root / "low").rename(root / os.fsdecode(b"\xff"))
+    result = call("train", root, "--output", tmp_path / "m", *SMALL)
+    assert result.exit_code == 1
+    assert "is not UTF-8. Rename its folder" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["tones"]
 
 
 def test_another_kind_of_model_is_refused(trained, tones, tmp_path):

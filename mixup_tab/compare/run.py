@@ -87,7 +87,7 @@ def run(
             raise ValueError(
                 f"save={str(save)!r} exists and is no model. Give another place, or remove it."
             )
-    identity = _identity(experiment, Path(file))
+    identity = _identity(experiment, Path(file), settings)
     folder = output or _usual_folder(Path(file), identity)
     with open_journal(folder, identity) as journal:
         parts = _collect(experiment, journal, n_jobs, console)
@@ -110,15 +110,15 @@ def run(
         return save is None or _save(experiment, save, n_jobs, console)
 
 
-def _identity(experiment: Experiment, file: Path) -> dict[str, Any]:
-    """Return what must be equal for a comparison to be resumed."""
+def _identity(experiment: Experiment, file: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """Return what must be equal for a comparison to be resumed; settings as they are used."""
     task, last = experiment.task, experiment.splits[-1]
     with file.open("rb") as content:
         table = hashlib.file_digest(content, "sha256").hexdigest()
     kind = "classification" if task.is_classification else "regression"
     shape = {"folds": last.fold + 1, "repeats": last.repeat + 1, "rows": len(task.y)}
-    own = {**task.columns._asdict(), "task": kind, **shape, **experiment.setting._asdict()}
-    return {"table": table, **own, "versions": _versions()}
+    used = {**task.columns._asdict(), "task": kind, **shape, **experiment.setting._asdict()}
+    return {"table": table, **given, **used, "versions": _versions()}
 
 
 def _usual_folder(file: Path, identity: dict[str, Any]) -> Path:

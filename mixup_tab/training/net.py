@@ -380,7 +380,6 @@ class MixupNet(NeuralNet):
                     **fit_params,
                 )
                 self.notify("on_epoch_end", **parts)
-                report_epoch(self)
                 for file in files:
                     file.write(self, state, batches)
 
@@ -404,6 +403,8 @@ class MixupNet(NeuralNet):
         getattr(self, method_name)(self, **kwargs)
         for _, callback in self.callbacks_:
             call_hook(callback, method_name, self, **kwargs)
+        if method_name == "on_epoch_end":
+            report_epoch(self)
 
     def _begin_epoch(self, batches: Any, state: TrainingState) -> None:
         """Make ready for the epoch that has been added to the history."""
