@@ -200,8 +200,8 @@ def _rows(batch: PredictedBatch, words: Sequence[str], every: bool) -> Iterator[
 def _open_output(output: Path | None, stdout: TextIO | None) -> Iterator[TextIO]:
     if output is None:
         target = stdout or sys.stdout
-        if hasattr(target, "reconfigure"):  # names of files need not be UTF-8
-            target.reconfigure(errors="surrogateescape")
+        if hasattr(target, "reconfigure"):  # as in a file; names of files need not be UTF-8
+            target.reconfigure(encoding="utf-8", errors="surrogateescape")
         yield target
         return
     check_writable(output)
