@@ -120,7 +120,7 @@ class ProgressBar:
         self._done, self._total = max(done, self._done), total or self._total
         if self._progress is None:
             return
-        place = f"{int(self._done):,}" + (f" of {self._total:,}" if self._total else "")
+        place = f"{int(self._done):,}" + (f"/{self._total:,}" if self._total else "")
         if self._progress.disable:
             self._line(remark or f"{self._what} {place}", bool(remark))
             return
@@ -136,10 +136,12 @@ class ProgressBar:
 
     def _left(self) -> str:
         """Return the time that is left at the speed so far, in words; empty if unknown."""
-        if not self._total or not self._first < self._done < self._total:
+        if not self._total or self._done >= self._total:
             return ""
-        seconds = time.monotonic() - self._start
-        seconds *= (self._total - self._done) / (self._done - self._first)
+        left, done = self._total - self._done, self._done - self._first
+        if done < 0.02 * left:  # too little to judge by
+            return ""
+        seconds = (time.monotonic() - self._start) * left / done
         return f", about {_duration(seconds)} left"
 
 

@@ -61,7 +61,7 @@ def test_lines_say_what_is_left_by_the_speed_so_far(monkeypatch):
         bar.update(10, remark="ten")
     assert shown.getvalue().splitlines() == [
         "five [/red]; 20 s, about 2 min left",
-        "fit 6 of 10; 51 s, about 71 s left",
+        "fit 6/10; 51 s, about 71 s left",
         "ten; 2.5 h",
     ]
 
