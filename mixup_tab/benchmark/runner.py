@@ -68,12 +68,13 @@ def run_benchmark(
         contents), rows of the split, method (name and parameters) and seed. Change it when the
         code behind them changes, ``score`` included.
     output : path-like, default=None
-        Folder for the results; None keeps nothing.
+        Folder for the results, finished fits in ``finished.jsonl``; None keeps nothing.
     n_jobs : int, default=1
         Number of processes; -1 is one per core.
     score : callable, default=None
         Called as ``score(model, X_train, y_train, X_test, y_test)``; fits the model and returns
-        the columns of its row as a dict, or several rows as a list of dicts or a DataFrame.
+        the columns of its row as a dict, or several rows as a list of dicts or a DataFrame;
+        they hold numbers, text, or lists of these.
         None is :func:`score_classifier`.
     report : callable, default=None
         Called as ``report(results, output)`` at the end, after Ctrl-C too, if there are an
@@ -96,7 +97,8 @@ def run_benchmark(
     Raises
     ------
     ValueError
-        If an argument is not as described here.
+        If an argument is not as described here, or ``output`` is in use, damaged, or holds
+        something else.
     OSError
         If ``output`` cannot be written to, or a process was killed.
 
