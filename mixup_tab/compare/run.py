@@ -13,7 +13,7 @@ import pandas as pd
 from rich.console import Console
 
 from mixup_tab._files import check_writable, write_whole
-from mixup_tab._resumable import Journal, check_n_jobs, digest, open_journal
+from mixup_tab._resumable import Journal, check_n_jobs, digest, open_journal, plain
 from mixup_tab._terminal import ProgressBar, make_console
 from mixup_tab.compare.columns import Columns
 from mixup_tab.compare.comparison import Comparison, Experiment, set_up
@@ -118,7 +118,7 @@ def _identity(experiment: Experiment, file: Path, given: dict[str, Any]) -> dict
     kind = "classification" if task.is_classification else "regression"
     shape = {"folds": last.fold + 1, "repeats": last.repeat + 1, "rows": len(task.y)}
     used = {**task.columns._asdict(), "task": kind, **shape, **experiment.setting._asdict()}
-    return {"table": table, **given, **used, "versions": _versions()}
+    return plain({"table": table, **given, **used, "versions": _versions()})
 
 
 def _usual_folder(file: Path, identity: dict[str, Any]) -> Path:
