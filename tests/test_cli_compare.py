@@ -189,7 +189,7 @@ HOSTILE = [
     (("--seed", -1), "seed must lie in"),
     (("--seed", 2**40), "seed must lie in"),
     (("--device", "nonsense"), "device='nonsense' cannot be used here"),
-    (("--device", "meta"), "device='meta' holds no data"),
+    (("--device", "meta"), "device='meta' cannot be used here"),
     (("--alphas", "nan"), "alpha must be a finite number"),
     (("--alphas", "-1"), "alpha must be a finite number"),
     (("--max-rows", -5), "max_rows must be at least 20"),
