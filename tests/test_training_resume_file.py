@@ -85,6 +85,20 @@ class Shaken(PreparedNet):
         return self.net(x)
 
 
+class Convolved(torch.nn.Module):
+    """Weights in channels last, as fast convolutions want them."""
+
+    def __init__(self, in_features, out_features, dropout):
+        super().__init__()
+        self.layer = torch.nn.Conv2d(2, out_features, (2, 1))
+        self.layer.weight.data = self.layer.weight.data.contiguous(
+            memory_format=torch.channels_last
+        )
+
+    def forward(self, x):
+        return self.layer(x.view(-1, 2, 2, 1)).flatten(1)
+
+
 @pytest.mark.parametrize(
     ("params", "epoch"),
     [
@@ -93,6 +107,7 @@ class Shaken(PreparedNet):
         ({"mixing_span": (0.2, 0.7)}, 4),
         ({"module": Small, "n_estimators": 2}, 4),
         ({"module": Shaken}, 2),
+        ({"module": Convolved}, 2),
     ],
 )
 def test_a_killed_fit_is_resumed_to_the_same_bits(tmp_path, params, epoch):

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import torch
 from skorch.callbacks import (
@@ -183,8 +184,6 @@ def _check_callbacks(net: Any) -> None:
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Refuse a second fit on a file; the lock of a process that was killed is gone with it."""
-    import filelock  # torch brings it
-
     lock = path.with_name(f".{path.name}.lock")
     with contextlib.ExitStack() as held:
         try:
@@ -364,7 +363,15 @@ def _checked_optimizer(kept: dict[str, Any], optimizer: Any) -> dict[str, Any]:
             moments = torch.zeros_like(like, device="cpu")
             step = torch.zeros(())
             _check_tensors(values, {"step": step, "exp_avg": moments, "exp_avg_sq": moments})
+        whole["state"][index] = {name: _laid_out(v, like) for name, v in values.items()}
     return whole
+
+
+def _laid_out(value: Any, like: Tensor) -> Any:
+    """Return a parameter's moments in its layout, perhaps channels last: kernels rely on it."""
+    if not isinstance(value, Tensor) or value.shape != like.shape:
+        return value
+    return torch.empty_like(like, dtype=value.dtype, device="cpu").copy_(value)
 
 
 def _parameters(optimizer: Any) -> Iterator[Tensor]:
