@@ -217,7 +217,8 @@ def test_an_epoch_by_hand_stays_on_the_device(name, fake_after_learning):
     rule, criterion = fake_after_learning(name)
     net, batches = net_of(criterion), batches_of(rule, criterion)
     for _ in range(3):  # short epochs are made several at a time after the first
-        total, rows, _ = manual_epoch(net, batches, state_of(net))
+        losses, rows, _ = manual_epoch(net, batches, state_of(net))
+    total = torch.cat(losses).sum(0)
     assert (total.device, total.shape) == (torch.device(DEVICE), (MEMBERS,))
     assert rows >= ROWS - 2
     for parameter in net.module_.parameters():

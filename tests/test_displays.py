@@ -492,10 +492,10 @@ def test_rules_mix_as_they_say():
     np.testing.assert_allclose(np.sort(same.labels), [[0, 0, 1]] * 1000, atol=1e-6)
     cut = draw(X, Y3, "cutmix", alpha=1, n_samples=200)
     for column in (0, 1):
-        assert np.isin(cut.mixed[:, column], X[:, column].astype(np.float32)).all()
+        assert np.isin(cut.mixed[:, column], X[:, column]).all()
     plain = draw(pd.DataFrame(X, columns=["height", "weight"]), Y2, alpha=0, n_samples=60)
     assert texts([plain.ax_])[2:] == ["height", "weight", "False", "half of each", "True"]
-    rows = np.sort(X.astype("f"), axis=0)
+    rows = np.sort(X, axis=0)
     np.testing.assert_array_equal(np.sort(plain.mixed, axis=0), rows)
     ordered = np.argsort(Y3)
     few = draw(X[ordered], Y3[ordered], alpha=0, n_samples=15)
@@ -503,7 +503,7 @@ def test_rules_mix_as_they_say():
 
 
 def test_every_rule_that_mixes_inputs_of_a_classification_can_be_drawn():
-    rows = set(map(tuple, X.astype(np.float32)))
+    rows = set(map(tuple, X))
     for name, make in RULES.items():
         if not make().mixes_hidden and make().task != "regression":
             display = MixedSamplesDisplay.from_rule(X, Y3, name, alpha=1, n_samples=70)

@@ -22,6 +22,7 @@ from mixup_tab.displays._plotting import (
 )
 from mixup_tab.displays.boundary import check_plane
 from mixup_tab.mixing import MixingRule
+from mixup_tab.training.table import as_tensor
 from mixup_tab.training.torch_state import with_torch_defaults
 
 
@@ -126,7 +127,7 @@ class MixedSamplesDisplay:
                 f"n_samples must be an integer of at least 1, got {shown(n_samples)}."
             )
         rule, source = visible_rule(mixing), seeded_generator(random_state)
-        batch = torch.from_numpy(points), torch.from_numpy(codes.astype(np.int64))
+        batch = as_tensor(points), as_tensor(codes.astype(np.int64))
         n_batches = -(-n_samples // len(points))
         parts = [mix_batch(rule, alpha, *batch, source) for _ in range(n_batches)]
         mixed, soft = (torch.cat(part) for part in zip(*parts, strict=True))
