@@ -374,7 +374,7 @@ def test_a_recipe_with_tensors_is_recognised_in_another_process():
     pytest.importorskip("torchaudio.functional", reason="torchaudio does not work")
     code = (
         "from mixup_tab.audio import speech_classifier\n"
-        "from mixup_tab.search.fingerprint import fingerprint\n"
+        "from mixup_tab.training.fingerprint import fingerprint\n"
         "print(fingerprint(speech_classifier()), fingerprint(speech_classifier(kind='log')))"
     )
     runs = [

@@ -21,9 +21,9 @@ from mixup_tab.estimators.fitting import count_weights, is_auto
 from mixup_tab.estimators.monitor import Monitor
 from mixup_tab.estimators.regressor import MixupRegressor
 from mixup_tab.estimators.together import fit_together, plan_chunks
-from mixup_tab.search.fingerprint import fingerprint
 from mixup_tab.search.folds import SearchFold
 from mixup_tab.training.device import threads_for
+from mixup_tab.training.fingerprint import fingerprint
 from mixup_tab.training.stopping import propagate_interrupt
 
 # ------------------------------------------------------------------------------ the plan

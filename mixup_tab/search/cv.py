@@ -24,9 +24,9 @@ from mixup_tab.estimators.labels import labels_in
 from mixup_tab.estimators.sklearn_callbacks import open_task, subtask, with_callbacks
 from mixup_tab.search.checkpoint import Checkpoint
 from mixup_tab.search.chunks import Candidate, Scoring, net_of
-from mixup_tab.search.fingerprint import fingerprint
 from mixup_tab.search.folds import SearchFold
 from mixup_tab.search.run import SearchRun
+from mixup_tab.training.fingerprint import fingerprint
 from mixup_tab.training.stopping import propagate_interrupt
 
 
@@ -241,14 +241,14 @@ class MixupSearchCV(PythonParams, GridSearchCV):
         if self.checkpoint is None:
             return nullcontext()
         settings = ("enable_metadata_routing", "transform_output")
-        scored = [self.scoring, self.return_train_score, str(self.error_score)]
+        scored = self.scoring, self.return_train_score, str(self.error_score)
         identity = {
-            "data": fingerprint([run.X, run.y, params]),
+            "data": fingerprint(run.X, run.y, params),
             "estimator": fingerprint(_blank(self.estimator)),
-            "param_grid": fingerprint([candidate.params for candidate in run.candidates]),
-            "folds": fingerprint([(fold.train, fold.test) for fold in run.folds]),
-            "scoring": fingerprint(scored),
-            "configuration": fingerprint([sklearn.get_config()[name] for name in settings]),
+            "param_grid": fingerprint(*(candidate.params for candidate in run.candidates)),
+            "folds": fingerprint(*((fold.train, fold.test) for fold in run.folds)),
+            "scoring": fingerprint(*scored),
+            "configuration": fingerprint(*map(sklearn.get_config().get, settings)),
             "device": run.devices(),
             "versions": _versions(),
         }

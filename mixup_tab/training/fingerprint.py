@@ -1,12 +1,15 @@
-"""Hashes of what decides the result of training, the same in every process."""
+"""Hashes of what decides the result of a run, the same in every process."""
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import hashlib
-import logging
+import sys
+import threading
 import types
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Set
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +19,11 @@ from torch import Tensor, nn
 # Rows of a table are hashed in blocks of about so many bytes, without a copy of the table.
 _BLOCK_BYTES = 1 << 22
 
-# Packages whose code is told by their version; of other classes the code is hashed.
-_RELEASED = ("builtins", "mixup_tab", "numpy", "sklearn", "skorch", "torch")
+_SIMPLE = (bool, int, float, complex, str, range, type(None), torch.dtype, torch.device)
 
-_SIMPLE = (bool, int, float, complex, str, bytes, range, type(None), torch.dtype, torch.device)
+_FUNCTIONS = (types.FunctionType, type(functools.lru_cache(len)))
+
+_LOCKS = (type(threading.Lock()), type(threading.RLock()))
 
 
 def fingerprint(*things: Any) -> str:
@@ -28,12 +32,18 @@ def fingerprint(*things: Any) -> str:
     Parameters
     ----------
     *things
-        Settings, arrays, tensors, modules, data sets, functions or objects of any class. Of a
-        class or function that is not of a released package, its own code counts as well.
+        Settings, arrays, tables, tensors, modules, functions or objects of any class. The code
+        of the user's own functions and classes counts, with the functions, classes and
+        constants of their module that it names; those of installed packages count by name.
 
     Returns
     -------
     str
+
+    Raises
+    ------
+    TypeError
+        If something cannot be pickled, such as an open file. Locks can be in it.
 
     Examples
     --------
@@ -50,6 +60,10 @@ def _add(thing: Any, hashed: Any, seen: dict[int, tuple[int, Any]]) -> None:
     """Add a thing to a hash: its kind, its length where it has one, and what it holds."""
     if isinstance(thing, _SIMPLE):
         hashed.update(f"{type(thing).__name__} {thing!r};".encode())
+        return
+    if isinstance(thing, (bytes, bytearray)):
+        hashed.update(f"{type(thing).__name__} {len(thing)};".encode())
+        hashed.update(thing)
         return
     # Things may hold each other. Constants are not looked up: which of them are one object
     # depends on how Python has compiled or loaded them.
@@ -69,75 +83,115 @@ def _add(thing: Any, hashed: Any, seen: dict[int, tuple[int, Any]]) -> None:
 
 def _parts(thing: Any) -> Iterator[Any]:
     """Yield what a thing is made of."""
-    if isinstance(thing, Mapping):
-        for key, value in sorted(thing.items(), key=lambda item: repr(item[0])):
+    if type(thing) in (list, tuple):
+        yield from thing
+    elif type(thing) is dict:
+        for key, value in sorted(thing.items(), key=_order):
             yield from (key, value)
     elif isinstance(thing, Set):
         yield from sorted(fingerprint(part) for part in thing)
-    elif isinstance(thing, (types.ModuleType, logging.Logger)):  # which hold half the process
-        yield repr(type(thing)), getattr(thing, "__name__", None) or thing.name
-    elif hasattr(thing, "to_numpy"):
-        yield from (thing.to_numpy(), getattr(thing, "columns", None))
+    elif isinstance(thing, types.ModuleType):
+        yield thing.__name__
     elif isinstance(thing, type):
         yield from _class_parts(thing)
-    elif isinstance(thing, (types.FunctionType, types.CodeType)):
-        yield from _code_parts(thing)
-    elif isinstance(thing, types.MethodType):
-        yield from (thing.__func__, thing.__self__)
-    elif isinstance(thing, functools.partial):
-        yield from (thing.func, thing.args, thing.keywords)
-    elif isinstance(thing, torch.Generator):
-        yield thing.get_state()
-    else:
-        if isinstance(thing, Sequence):
-            yield from thing
-        yield from (type(thing), _attributes(thing))
-
-
-def _attributes(thing: Any) -> Any:
-    """Return the attributes of an object; of a module without torch's own bookkeeping."""
-    if isinstance(thing, nn.Module):
+    elif isinstance(thing, types.FunctionType):
+        yield from _function_parts(thing)
+    elif isinstance(thing, types.CodeType):
+        yield from (thing.co_code, thing.co_consts, thing.co_names, thing.co_varnames)
+        yield thing.co_flags
+    elif isinstance(thing, nn.Module):  # without torch's own bookkeeping
         own = {name: value for name, value in vars(thing).items() if name not in _BOOKKEEPING}
-        return own, [dict(part) for part in (thing._parameters, thing._buffers, thing._modules)]
-    if isinstance(thing, Sequence) or hasattr(thing, "__dict__"):
-        return getattr(thing, "__dict__", None)
-    text = repr(thing)  # of a date, a path, a dtype, ...
-    return None if " at 0x" in text else text
+        yield from (type(thing), own)
+        yield from [dict(part) for part in (thing._parameters, thing._buffers, thing._modules)]
+    elif not isinstance(thing, _LOCKS):
+        yield from (type(thing), *_reduced(thing))
 
 
 _BOOKKEEPING = frozenset(vars(nn.Module()))
 
 
-def _is_released(thing: Any) -> bool:
-    return str(thing.__module__).partition(".")[0] in _RELEASED
+def _order(item: tuple[Any, Any]) -> str:
+    key = item[0]
+    return repr(key) if isinstance(key, _SIMPLE) else fingerprint(key)
+
+
+def _reduced(thing: Any) -> Iterator[Any]:
+    """Yield what pickle would keep of an object: how to make it, its state and its items."""
+    reduce = copyreg.dispatch_table.get(type(thing))
+    try:
+        kept = reduce(thing) if reduce else thing.__reduce_ex__(4)
+    except Exception as error:  # of the user's objects
+        raise TypeError(
+            "checkpoint and ResumeFile need data, parameters, scorers and nets that can be "
+            f"pickled: {error}. Open files and connections where they are used."
+        ) from error
+    if isinstance(kept, str):  # a name
+        yield from (
+            kept,
+            getattr(thing, "__module__", None),
+            getattr(thing, "__wrapped__", None),
+        )
+        return
+    make, arguments, state, items, pairs = (*kept, None, None, None)[:5]
+    yield from (make, arguments, state, list(items or ()), dict(pairs or ()))
+
+
+# ------------------------------------------------------------------------------------- code
+
+
+def _is_installed(thing: Any) -> bool:
+    """Whether a function or class is a library's, which its name and version identify."""
+    module = thing.__module__ or "__main__"
+    package = module.partition(".")[0]
+    if package == "mixup_tab" or package in sys.stdlib_module_names:
+        return True
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    in_packages = not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
+    return in_packages and package != "__main__"
+
+
+def _decides(value: Any) -> bool:
+    """Whether what code refers to decides what it does, and does not change in a run."""
+    if isinstance(value, (tuple, frozenset)):
+        return all(map(_decides, value))
+    return isinstance(value, (type, bytes, *_FUNCTIONS, *_SIMPLE))
 
 
 def _class_parts(cls: type) -> Iterator[Any]:
     yield f"{cls.__module__}.{cls.__qualname__}"
     for base in cls.__mro__:
-        if not _is_released(base):
-            for name, value in sorted(vars(base).items()):
-                value = getattr(value, "__func__", getattr(value, "fget", value))
-                plain = isinstance(value, _SIMPLE) and not name.startswith("__")
-                if plain or isinstance(value, types.FunctionType):
-                    yield from (name, value)
+        yield f"{base.__module__}.{base.__qualname__}"
+        for name, value in sorted(vars(base).items()) if not _is_installed(base) else ():
+            value = getattr(value, "__func__", getattr(value, "fget", value))
+            hidden = name.startswith("__") and not isinstance(value, types.FunctionType)
+            if _decides(value) and not hidden:  # its module, its text, ...
+                yield from (name, value)
 
 
-def _code_parts(thing: Any) -> Iterator[Any]:
-    if isinstance(thing, types.CodeType):
-        yield from (thing.co_code, thing.co_consts, thing.co_names, thing.co_varnames)
+def _function_parts(function: types.FunctionType) -> Iterator[Any]:
+    yield f"{function.__module__}.{function.__qualname__}"
+    if _is_installed(function):
         return
-    yield f"{thing.__module__}.{thing.__qualname__}"
-    if not _is_released(thing):
-        yield from (thing.__code__, thing.__defaults__, thing.__kwdefaults__)
-        yield [cell.cell_contents for cell in thing.__closure__ or () if _is_filled(cell)]
+    yield from (function.__code__, function.__defaults__, function.__kwdefaults__)
+    yield [_content(cell) for cell in function.__closure__ or ()]
+    named = {name: function.__globals__.get(name) for name in _names(function.__code__)}
+    yield {name: value for name, value in named.items() if _decides(value)}
 
 
-def _is_filled(cell: Any) -> bool:
+def _names(code: types.CodeType) -> set[str]:
+    """Return the names that a function, and those inside of it, may look up."""
+    inner = [_names(const) for const in code.co_consts if isinstance(const, types.CodeType)]
+    return set(code.co_names).union(*inner)
+
+
+def _content(cell: types.CellType) -> Any:
     try:
-        return cell.cell_contents is not None
+        return cell.cell_contents
     except ValueError:  # of a function that is still being defined
-        return False
+        return types.CellType
+
+
+# ----------------------------------------------------------------------------------- arrays
 
 
 def _add_array(values: Any, hashed: Any, seen: dict) -> None:
