@@ -18,6 +18,11 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from mixup_tab._files import check_writable
 
+# Bytes of a line: a damaged file must not fill the memory.
+_LONGEST = 2**26
+
+_FIRST = b'{"key": "identity"'
+
 
 class Journal:
     """The finished pieces of a run, so that the same run resumes after Ctrl-C or a kill.
@@ -31,10 +36,14 @@ class Journal:
         The file; its folder is made where there is none.
     identity : mapping of str to anything that JSON can hold
         What must be equal for the run to be resumed.
+    name : str, default=None
+        What messages call it, such as ``"checkpoint='a.jsonl'"``. None is the path.
+    accepts : callable, default=None
+        Called with the key and value of a piece in the file; says whether they can be true.
 
     Attributes
     ----------
-    finished : dict of str to anything that JSON can hold
+    finished : dict of str or int to anything that JSON can hold
         The pieces.
 
     Raises
@@ -45,17 +54,25 @@ class Journal:
         If it cannot be written.
     """
 
-    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        identity: Mapping[str, Any],
+        name: str | None = None,
+        accepts: Callable[[Any, Any], bool] | None = None,
+    ) -> None:
         self.path = path
-        self.finished: dict[str, Any] = {}
+        self.name = name or repr(str(path))
+        self.finished: dict[Any, Any] = {}
+        self._accepts = accepts
         check_writable(path)
         self._lock = filelock.FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
         try:
             self._lock.acquire()
         except filelock.Timeout:
             raise ValueError(
-                f"{str(path)!r} is in use by another run. Wait until that has ended, or give "
-                "another output."
+                f"{self.name} is in use by another run. Wait until that has ended, or give "
+                "another place."
             ) from None
         try:
             self._open(plain(dict(identity)))
@@ -79,7 +96,7 @@ class Journal:
             os.unlink(self._lock.lock_file)
         self._lock.release()
 
-    def add(self, key: str, value: Any) -> None:
+    def add(self, key: str | int, value: Any) -> None:
         """Append a piece; it is on disk afterwards."""
         value = plain(value)
         line = {"key": key, "value": value, "hash": digest([key, value])}
@@ -90,26 +107,38 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            with suppress(OSError):
-                os.truncate(self.path, size)  # what follows half a line could not be read
+            with suppress(OSError):  # what follows half a line could not be read
+                os.truncate(self.path, size) if size else self.path.unlink()
             raise OSError(
-                f"{str(self.path)!r} cannot be written ({error.strerror}). What is finished is "
-                "kept: make room, then run the same again to resume."
+                f"{self.name} cannot be written ({error.strerror}). What is finished is kept: "
+                "make room, then run the same again to resume."
             ) from error
         self.finished[key] = value
 
     def _open(self, identity: dict[str, Any]) -> None:
-        text = self.path.read_bytes() if self.path.exists() else b""
-        whole = text[: text.rfind(b"\n") + 1]  # a kill may leave half a line
-        for number, line in enumerate(whole.splitlines(), 1):
-            self._read(number, line)
-        if not whole and not b'{"key": "identity"'.startswith(text[:18]):
-            raise self._foreign()
-        if len(whole) < len(text):
-            os.truncate(self.path, len(whole))
-        if not whole:
+        size = self._read(identity) if self.path.exists() else 0
+        if not size:
+            self.path.unlink(missing_ok=True)
             self.add("identity", identity)
-        known = self.finished.pop("identity", None)
+        elif size < self.path.stat().st_size:
+            os.truncate(self.path, size)
+        self.finished.pop("identity")
+
+    def _read(self, identity: dict[str, Any]) -> int:
+        """Return the number of bytes in whole lines; a kill may leave half of one."""
+        size = number = 0
+        with self.path.open("rb") as file:
+            while (line := file.readline(_LONGEST)).endswith(b"\n"):
+                number += 1
+                size += len(line)
+                self._read_line(number, line)
+                if number == 1:
+                    self._check(self.finished.get("identity"), identity)
+        if len(line) == _LONGEST or not (size or _FIRST.startswith(line[: len(_FIRST)])):
+            raise self._foreign()
+        return size
+
+    def _check(self, known: Any, identity: dict[str, Any]) -> None:
         if not isinstance(known, dict):
             raise self._foreign()
         differs = [
@@ -117,28 +146,33 @@ class Journal:
         ]
         if differs:
             raise ValueError(
-                f"{str(self.path)!r} belongs to another run: different {', '.join(differs)}. "
-                f"Give another output, or delete {str(self.path.parent)!r}."
+                f"{self.name} belongs to another run: different {', '.join(differs)}. Delete "
+                "it, or give another place."
             )
 
-    def _read(self, number: int, line: bytes) -> None:
+    def _read_line(self, number: int, line: bytes) -> None:
         try:
             content = json.loads(line)
-            key, value, known = content["key"], content["value"], content["hash"]
-        except (ValueError, TypeError, KeyError, RecursionError):
-            if number == 1:
-                raise self._foreign() from None
-            known = None
-        if known is None or known != digest([key, value]):
+            key, value = content["key"], content["value"]
+            fine = content["hash"] == digest([key, value]) and key not in self.finished
+            if number > 1 and self._accepts is not None:
+                fine = fine and self._accepts(key, value)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            fine = False
+        if fine:
+            self.finished[key] = value
+        elif number == 1:
+            raise self._foreign()
+        else:
             raise ValueError(
-                f"line {number} of {str(self.path)!r} is damaged. Delete this line to compute "
-                "its part again."
+                f"{self.name} is damaged. Delete line {number} of {self.path.name!r} to "
+                "compute its part again."
             )
-        self.finished[key] = value
 
     def _foreign(self) -> ValueError:
         return ValueError(
-            f"{str(self.path)!r} does not hold what a run has finished. Give another output."
+            f"{self.name} does not hold what a run has finished, or is damaged. Give another "
+            "place."
         )
 
 
@@ -166,11 +200,10 @@ def open_journal(folder: Path, identity: Mapping[str, Any]) -> Journal:
     What a killed run has left half-written is removed.
     """
     path = folder / "finished.jsonl"
+    name = f"output={str(folder)!r}"
     if (folder / "results.csv").exists() and not path.exists():
-        raise ValueError(
-            f"output={str(folder)!r} holds a results.csv of something else. Give another place."
-        )
-    journal = Journal(path, identity)
+        raise ValueError(f"{name} holds a results.csv of something else. Give another place.")
+    journal = Journal(path, identity, name)
     for place in (folder, folder / "pictures"):
         for old in place.glob(".mixup-tab.*"):
             old.unlink(missing_ok=True)

@@ -72,8 +72,28 @@ def read_lines(lines):
 
 def test_a_changed_score_is_named(path):
     path.write_bytes(path.read_bytes().replace(b'"error": 0.1', b'"error": 0.2'))
-    with pytest.raises(ValueError, match=r"line 2 of .* is damaged. Delete this line"):
+    with pytest.raises(ValueError, match=r"is damaged\. Delete line 2 of 'finished\.jsonl'"):
         read(path)
+
+
+def test_the_first_line_must_be_the_first(path):
+    first, *lines = path.read_bytes().splitlines(keepends=True)
+    for content in (b"".join([*lines, first]), b"".join(lines)):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="does not hold what a run has finished"):
+            read(path)
+
+
+def test_a_piece_twice_or_of_another_form_is_refused(path):
+    content = path.read_bytes()
+    path.write_bytes(content + content.splitlines(keepends=True)[2])
+    with pytest.raises(ValueError, match="Delete line 5 of"):
+        read(path)
+    path.write_bytes(content)
+    refused = pytest.raises(ValueError, match=r"^out=1 is damaged\. Delete line 3 of")
+    with refused, Journal(path, IDENTITY, "out=1", lambda key, value: key != "b"):
+        pass
+    assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def chunks_in(path):
     """Numbers of the chunks in a file, every line of which is whole."""
     _, *lines = path.read_bytes().splitlines(keepends=True)
     assert all(line.endswith(b"\n") for line in lines)
-    return [json.loads(line)["chunk"] for line in lines]
+    return [json.loads(line)["key"] for line in lines]
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_a_killed_search_is_resumed_where_it_was(path, trained):
     assert process.wait() == (-signal.SIGKILL if sys.platform != "win32" else 1)
     kept = chunks_in(path)
     assert 0 < len(kept) < CHUNKS
-    assert path.with_name(f"{path.name}.lock").exists()  # and nobody holds it
+    assert path.with_name(f".{path.name}.lock").exists()  # and nobody holds it
     search = make_long(path).fit(*table())
     assert os.listdir(path.parent) == [path.name]
     assert sorted(kept + trained) == list(range(CHUNKS))
@@ -233,7 +233,7 @@ def test_the_checkpoint_of_another_search_is_refused(path, finished, trained):
     for differs, each in changes.items():
         for change in each:
             search, data, params = change(*table())
-            message = f"{path.name}.*another search: different .*{differs}"
+            message = f"{path.name}.*another run: different .*{differs}"
             with pytest.raises(ValueError, match=message):
                 search.set_params(checkpoint=path).fit(*data, **params)
             assert path.read_bytes() == finished
@@ -254,16 +254,21 @@ def test_a_file_that_is_no_checkpoint_is_refused_and_left_alone(path, trained):
     ]
     for content in contents:
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"checkpoint='.*search\.jsonl' (is not|belongs)"):
+        with pytest.raises(
+            ValueError, match=r"checkpoint='.*search\.jsonl' does not hold what"
+        ):
             fit(path)
         assert path.read_bytes() == content
     assert not trained
 
 
-def test_a_folder_that_is_missing_is_found_before_training(tmp_path, trained):
-    with pytest.raises(FileNotFoundError):
-        fit(tmp_path / "missing" / "search.jsonl")
-    assert not trained
+def test_a_folder_is_made_or_the_error_comes_before_training(tmp_path, path, trained):
+    fit(tmp_path / "new" / "search.jsonl")
+    assert len(trained) == CHUNKS
+    path.touch()
+    with pytest.raises(OSError, match=r"cannot be written .* another place"):
+        fit(path / "search.jsonl")
+    assert len(trained) == CHUNKS
 
 
 def a_scorer():
@@ -311,7 +316,7 @@ class Constant:
 
 def test_another_scorer_that_cannot_be_pickled_makes_another_search(path):
     fit(path, scoring=Constant(1.0))
-    with pytest.raises(ValueError, match="another search: different scoring"):
+    with pytest.raises(ValueError, match="another run: different scoring"):
         fit(path, scoring=Constant(2.0))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -20,9 +21,9 @@ from sklearn.utils import get_tags, indexable
 from sklearn.utils.validation import _check_method_params
 
 from mixup_tab._plain import PythonParams, shown
+from mixup_tab._resumable import Journal
 from mixup_tab.estimators.labels import labels_in
 from mixup_tab.estimators.sklearn_callbacks import open_task, subtask, with_callbacks
-from mixup_tab.search.checkpoint import Checkpoint
 from mixup_tab.search.chunks import Candidate, Scoring, net_of
 from mixup_tab.search.folds import SearchFold
 from mixup_tab.search.run import SearchRun
@@ -252,7 +253,8 @@ class MixupSearchCV(PythonParams, GridSearchCV):
             "device": run.devices(),
             "versions": _versions(),
         }
-        return Checkpoint(self.checkpoint, identity, run.accepts)
+        path = Path(self.checkpoint)
+        return Journal(path, identity, f"checkpoint={str(path)!r}", run.accepts)
 
     # --------------------------------------------------------------- the result
 

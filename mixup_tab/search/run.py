@@ -16,9 +16,9 @@ from joblib.parallel import get_active_backend
 from sklearn.base import is_classifier
 from sklearn.utils.parallel import Parallel, delayed
 
+from mixup_tab._resumable import Journal
 from mixup_tab._terminal import ProgressBar
 from mixup_tab.estimators.monitor import Monitor
-from mixup_tab.search.checkpoint import Checkpoint
 from mixup_tab.search.chunks import Candidate, Scoring, make_chunks, net_of, run_chunk
 from mixup_tab.search.folds import SearchFold, fit_steps
 from mixup_tab.training.device import pick_device
@@ -63,7 +63,7 @@ class SearchRun:
             self.scoring.could_give(result) for _, result in results
         )
 
-    def results(self, checkpoint: Checkpoint | None, verbose: bool) -> list[dict[str, Any]]:
+    def results(self, checkpoint: Journal | None, verbose: bool) -> list[dict[str, Any]]:
         """Run the chunks that are not in the checkpoint.
 
         Returns what scikit-learn's searches record of a fit, candidate by candidate. The
@@ -96,7 +96,7 @@ class SearchRun:
         return [done[number] for number in sorted(done)]
 
     def _finished(
-        self, checkpoint: Checkpoint | None, monitor: Monitor
+        self, checkpoint: Journal | None, monitor: Monitor
     ) -> Generator[list, None, None]:
         """Yield the results of chunks as they are finished, those of the checkpoint first."""
         known = {} if checkpoint is None else checkpoint.finished
@@ -148,10 +148,10 @@ def _numbered(chunk: int, *task: Any) -> tuple[int, list]:
     return chunk, run_chunk(*task)
 
 
-def _how_to_resume(checkpoint: Checkpoint | None) -> str:
+def _how_to_resume(checkpoint: Journal | None) -> str:
     if checkpoint is None:
         return "Give checkpoint=PATH to be able to resume."
-    return f"Finished fits are in {str(checkpoint.path)!r}: call fit again to resume."
+    return f"Finished fits are in {checkpoint.name}: call fit again to resume."
 
 
 def _sizes(X: Any, y: Any, candidates: Sequence[Candidate]) -> tuple[int, int]:
