@@ -9,9 +9,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+import filelock
 
 DAY = 86_400.0
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -113,6 +115,30 @@ def check_writable(path: Path) -> None:
             probe = path.with_name(f".mixup-tab.{os.getpid()}.writable")
             probe.touch()
             probe.unlink()
+
+
+@contextmanager
+def locked(path: Path, name: str) -> Iterator[None]:
+    """Keep other runs from a file while the block runs; a killed process leaves no lock.
+
+    Raises ValueError, which calls the file by ``name``, if another run has locked it.
+    """
+    lock = path.with_name(f".{path.name}.lock")
+    with ExitStack() as held:
+        try:
+            held.enter_context(filelock.FileLock(lock, timeout=0))
+        except filelock.Timeout:
+            raise ValueError(
+                f"{name} is in use by another run. Wait until that has ended, or give another "
+                "place."
+            ) from None
+        except NotImplementedError:  # a file system without locks
+            pass
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # on Windows it goes when it is released
+                lock.unlink()
 
 
 def is_full(error: OSError) -> bool:

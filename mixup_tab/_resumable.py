@@ -7,16 +7,14 @@ import json
 import os
 import signal
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-import filelock
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from mixup_tab._files import check_writable
+from mixup_tab._files import check_writable, locked
 
 # Bytes of a line: a damaged file must not fill the memory.
 _LONGEST = 2**26
@@ -66,35 +64,16 @@ class Journal:
         self.finished: dict[Any, Any] = {}
         self._accepts = accepts
         check_writable(path)
-        self._lock = filelock.FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
-        try:
-            self._lock.acquire()
-        except filelock.Timeout:
-            raise ValueError(
-                f"{self.name} is in use by another run. Wait until that has ended, or give "
-                "another place."
-            ) from None
-        try:
+        with ExitStack() as held:
+            held.enter_context(locked(path, self.name))
             self._open(plain(dict(identity)))
-        except BaseException:
-            self._release()
-            raise
+            self._held = held.pop_all()
 
     def __enter__(self) -> Journal:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._release()
-
-    def _release(self) -> None:
-        with suppress(OSError):  # Windows keeps a file that is open
-            os.unlink(self._lock.lock_file)
-        self._lock.release()
+    def __exit__(self, *error: object) -> None:
+        self._held.close()
 
     def add(self, key: str | int, value: Any) -> None:
         """Append a piece; it is on disk afterwards."""

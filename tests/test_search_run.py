@@ -55,7 +55,7 @@ def learned(estimator):
 
 def chunks_in(path):
     _, *lines, _half = path.read_text().split("\n")
-    return [json.loads(line)["chunk"] for line in lines]
+    return [json.loads(line)["key"] for line in lines]
 
 
 def assert_same(first, second):

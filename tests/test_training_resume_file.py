@@ -401,7 +401,7 @@ def test_a_second_fit_on_the_same_file_is_refused_and_leaves_the_first_alone(tmp
 
     class FitAgain(Callback):
         def on_epoch_end(self, net, **kwargs):
-            with pytest.raises(ValueError, match="in use by another fit") as caught:
+            with pytest.raises(ValueError, match="in use by another run") as caught:
                 fitted(tmp_path / "a")
             errors.append(caught.value)
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import torch
 from skorch.callbacks import (
@@ -24,7 +23,7 @@ from skorch.callbacks import (
 from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from torch import Tensor
 
-from mixup_tab._files import check_writable, write_whole
+from mixup_tab._files import check_writable, locked, write_whole
 from mixup_tab.mixing._names import as_rule
 from mixup_tab.training.callbacks import KeepBestWeights, LearningRate
 from mixup_tab.training.fingerprint import fingerprint
@@ -102,7 +101,7 @@ class ResumeFile(Callback):
         _check_callbacks(net)
         path = Path(self.path)
         check_writable(path)
-        with _locked(path):
+        with locked(path, repr(str(path))):
             self.identity_ = _identity(net, state, data)
             self.kept_epochs_ = 0
             if path.is_file() and not net.history:
@@ -179,27 +178,6 @@ def _check_callbacks(net: Any) -> None:
                 f"A ResumeFile does not hold what skorch's {type(callback).__name__} has done. "
                 "Leave one of the two out."
             )
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Refuse a second fit on a file; the lock of a process that was killed is gone with it."""
-    lock = path.with_name(f".{path.name}.lock")
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(filelock.FileLock(lock, timeout=0))
-        except filelock.Timeout as error:
-            raise ValueError(
-                f"{str(path)!r} is in use by another fit. Wait until that is over, or give "
-                "each fit a path of its own."
-            ) from error
-        except NotImplementedError:  # a file system without locks
-            pass
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):  # on Windows it goes when it is released
-                lock.unlink()
 
 
 def _identity(net: Any, state: TrainingState, data: Any) -> dict[str, str]:
