@@ -25,8 +25,9 @@ _FIRST = b'{"key": "identity"'
 class Journal:
     """The finished pieces of a run, so that the same run resumes after Ctrl-C or a kill.
 
-    The file holds a line of JSON for what identifies the run, then one per piece, each with
-    its hash. It is locked until the ``with`` block is left; a killed process leaves no lock.
+    The file holds a line of JSON for what identifies the run, then one per piece, each with a
+    hash of itself and of the run. It is locked until the ``with`` block is left; a killed
+    process leaves no lock.
 
     Parameters
     ----------
@@ -63,6 +64,7 @@ class Journal:
         self.name = name or repr(str(path))
         self.finished: dict[Any, Any] = {}
         self._accepts = accepts
+        self._run: dict[str, Any] | None = None  # until the first line has been read
         check_writable(path)
         with ExitStack() as held:
             held.enter_context(locked(path, self.name))
@@ -78,7 +80,7 @@ class Journal:
     def add(self, key: str | int, value: Any) -> None:
         """Append a piece; it is on disk afterwards."""
         value = plain(value)
-        line = {"key": key, "value": value, "hash": digest([key, value])}
+        line = {"key": key, "value": value, "hash": self._hash(key, value)}
         size = self.path.stat().st_size if self.path.exists() else 0
         try:
             with self.path.open("ab") as file:
@@ -94,11 +96,16 @@ class Journal:
             ) from error
         self.finished[key] = value
 
+    def _hash(self, key: str | int, value: Any) -> str:
+        """Return the hash of a line, which another run's line does not have."""
+        return digest([self._run, key, value])
+
     def _open(self, identity: dict[str, Any]) -> None:
         size = self._read(identity) if self.path.exists() else 0
         if not size:
             self.path.unlink(missing_ok=True)
             self.add("identity", identity)
+            self._run = identity
         elif size < self.path.stat().st_size:
             os.truncate(self.path, size)
         self.finished.pop("identity")
@@ -113,6 +120,7 @@ class Journal:
                 self._read_line(number, line)
                 if number == 1:
                     self._check(self.finished.get("identity"), identity)
+                    self._run = identity
         if len(line) == _LONGEST or not (size or _FIRST.startswith(line[: len(_FIRST)])):
             raise self._foreign()
         return size
@@ -133,7 +141,7 @@ class Journal:
         try:
             content = json.loads(line)
             key, value = content["key"], content["value"]
-            fine = content["hash"] == digest([key, value]) and key not in self.finished
+            fine = content["hash"] == self._hash(key, value) and key not in self.finished
             if number > 1 and self._accepts is not None:
                 fine = fine and self._accepts(key, value)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):

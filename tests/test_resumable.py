@@ -76,6 +76,16 @@ def test_a_changed_score_is_named(path):
         read(path)
 
 
+def test_a_line_of_another_run_is_refused(path):
+    other = {**IDENTITY, "seed": 1}
+    line = path.read_bytes().splitlines(keepends=True)[1]
+    path.unlink()
+    assert read(path, other) == {}
+    path.write_bytes(path.read_bytes() + line)
+    with pytest.raises(ValueError, match="Delete line 2 of"):
+        read(path, other)
+
+
 def test_the_first_line_must_be_the_first(path):
     first, *lines = path.read_bytes().splitlines(keepends=True)
     for content in (b"".join([*lines, first]), b"".join(lines)):

@@ -57,7 +57,8 @@ def refused(path, content, **params):
 
 def hashed(header, pieces):
     """Write a file as a search does, with a hash in each line."""
-    lines = [{**piece, "hash": digest([piece["key"], piece["value"]])} for piece in pieces]
+    run = json.loads(header)["value"]
+    lines = [{**piece, "hash": digest([run, *piece.values()])} for piece in pieces]
     return header + b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
