@@ -672,3 +672,17 @@ def test_a_file_is_read_at_predict_as_it_was_in_training(tmp_path):
         assert set(predicted["prediction"]) <= set(LISTED)
         assert list(predicted)[2:] == [f"probability_{label}" for label in sorted(LISTED)]
         np.testing.assert_allclose(predicted.iloc[:, 2:], expected[part], rtol=1e-5)
+
+
+def test_numbers_beside_text_keep_their_digits():
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 60, size=(80, 2)).astype(float)
+    shifted = X + 1.7e9  # Unix seconds within a minute
+    shifted[0, 0] = X[0, 0] = np.nan
+    words = {"word": rng.choice(["a", "b", "c"], 80), "y": (X[:, 1] > 30).astype(int)}
+
+    def ready(values):
+        task = prepare(pd.DataFrame(values, columns=["s", "t"]).assign(**words), Columns("y"))
+        return np.asarray(make_net(task, Setting((0.2,)))[:-1].fit_transform(task.X, task.y))
+
+    assert_allclose(ready(shifted), ready(X), atol=1e-6)

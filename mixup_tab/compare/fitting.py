@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,16 +49,19 @@ class Setting(NamedTuple):
 def make_net(task: Task, setting: Setting, repeat: int = 0) -> Pipeline:
     """Return skrub's pipeline for a table with a mixup net at its end."""
     kind = MixupClassifier if task.is_classification else MixupRegressor
-    return _pipeline(kind(device=setting.device), task.dtypes.values(), setting.seed + repeat)
+    return _pipeline(kind(device=setting.device), task.dtypes, setting.seed + repeat)
 
 
-def _pipeline(final: BaseEstimator, dtypes: Iterable[str], seed: int) -> Pipeline:
+def _pipeline(final: BaseEstimator, dtypes: Mapping[str, str], seed: int) -> Pipeline:
     """Return skrub's pipeline with a final step, every random state in it set."""
     pipeline = import_extra("skrub", "cli").tabular_pipeline(final)
-    if set(dtypes) == {"number"}:  # TableVectorizer takes a minute for 10,000 columns
+    numbers = [name for name, dtype in dtypes.items() if dtype == "number"]
+    if len(numbers) == len(dtypes):  # TableVectorizer takes a minute for 10,000 columns
         pipeline = Pipeline(pipeline.steps[1:])
-        if "simpleimputer" in pipeline.named_steps:
-            pipeline.set_params(simpleimputer__keep_empty_features=True)
+    elif numbers:  # which TableVectorizer would round to single precision
+        pipeline.set_params(tablevectorizer__specific_transformers=[("passthrough", numbers)])
+    if "simpleimputer" in pipeline.named_steps:
+        pipeline.set_params(simpleimputer__keep_empty_features=True)
     names = [name for name in pipeline.get_params() if name.endswith("random_state")]
     return pipeline.set_params(**dict.fromkeys(names, seed))
 
@@ -207,7 +210,7 @@ def _methods(
         model = clone(net[-1]).set_params(alpha=alpha)
         yield _Method(name, model, X_train_ready, X_test_ready, seconds, alpha)
     kinds = (HistGradientBoostingRegressor, HistGradientBoostingClassifier)
-    reference = _pipeline(kinds[task.is_classification](), task.dtypes.values(), seed)
+    reference = _pipeline(kinds[task.is_classification](), task.dtypes, seed)
     yield _Method(REFERENCE, reference, train.X, X_test)
 
 
