@@ -60,10 +60,10 @@ def table(kind):
     return frame.assign(day=zone, wait=wait, about=about, target=rng.normal(size=ROWS))
 
 
-def write_table_model(kind, path):
+def write_table_model(kind, path, layers=(4,)):
     task = prepare(table(kind), Columns("target"), kind)
     pipeline = make_net(task, Setting((0.3,)))
-    pipeline[-1].set_params(max_epochs=1, hidden_layer_sizes=(4,), n_estimators=2)
+    pipeline[-1].set_params(max_epochs=1, hidden_layer_sizes=layers, n_estimators=2)
     save_model(path, pipeline.fit(task.X, task.y), task, 0.3)
 
 
@@ -329,8 +329,10 @@ def test_content_that_does_not_agree_is_refused(change, good, refusal):
     assert "'evil' cannot be put together here (" in refusal(change(good))
 
 
-def test_predictions_that_are_no_numbers_are_an_error(good, refusal):
-    line = refusal(weights(good, lambda n, t: t if "layer." in n else torch.full_like(t, 1e38)))
+def test_predictions_that_are_no_numbers_are_an_error(folder, refusal):
+    write_table_model("classification", folder / "deep", layers=(2,) * 9)  # 1e38 ** 10
+    deep = (folder / "deep").read_bytes()
+    line = refusal(weights(deep, lambda n, t: t if "layer." in n else torch.full_like(t, 1e38)))
     assert line.startswith("the model cannot predict for these data (it gives NaN or infinity)")
 
 
