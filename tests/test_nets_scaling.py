@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -140,6 +140,7 @@ def test_exact_changes_of_unit_and_origin_change_no_bit(power, shift, seed):
 
 @settings(max_examples=40, deadline=None)
 @given(shift=st.integers(-(2**63), 2**63 - 2**11), seed=st.integers(0, 99))
+@example(shift=2251799813684497, seed=2)
 def test_whole_numbers_may_be_moved_anywhere(shift, seed):
     column = np.random.default_rng(seed).integers(0, 2**10, 40)
     assert_array_equal(scaled(column + shift), scaled(column))

@@ -49,7 +49,7 @@ class RobustScale(DoubleLayer):
     center, scale : Tensor of float64, shape (features,)
         What is subtracted from each column, and what it is then divided by.
     shift : Tensor of float64, shape (features,), default=None
-        Whole numbers that are subtracted first, where a table holds whole numbers beyond 2⁵³.
+        Whole numbers that are subtracted first, where a table holds whole numbers beyond 2⁴⁴.
 
     Examples
     --------
@@ -186,11 +186,12 @@ def in_double(x: Tensor, shift: Tensor | None) -> Tensor:
 
 
 def _shift_of(sample: Tensor) -> Tensor | None:
-    """Return whole numbers near the medians, if a sample has some that float64 cannot hold."""
+    """Return whole numbers near the medians, if a sample has some that are large."""
     if sample.dtype not in _WIDE:
         return None
     rounded = sample.double()
-    return rounded.median(0).values if rounded.abs().max() > 2**53 else None
+    # Quantiles between whole numbers need some bits of the 53 for their fractions.
+    return rounded.median(0).values if rounded.abs().max() > 2**44 else None
 
 
 def _expect_buffers(layer: Any, state: dict[str, Any], prefix: str, *_: Any) -> None:
