@@ -93,7 +93,7 @@ def archive(*parts: tuple[str, bytes], compression=zipfile.ZIP_STORED) -> bytes:
     """Return a zip archive of members, of which two may have one name."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", compression) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about a name that is there already
+        warnings.simplefilter("ignore")  # about the same name twice
         for name, part in parts:
             file.writestr(name, part)
     return content.getvalue()

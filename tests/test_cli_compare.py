@@ -138,7 +138,7 @@ def test_text_from_outside_is_never_markup(tmp_path):
     frame = pd.read_csv(write_table(tmp_path / "sales[x].csv"))
     frame = frame[["size", "bought"]].rename(columns={"size": "[/x]"})
     frame["bought"] = frame["bought"].map({"yes": "[red]", "no": "<script>$x_$"})
-    frame = frame.assign(row_id=range(len(frame)))  # which is told in a note
+    frame = frame.assign(row_id=range(len(frame)))  # a note says so
     frame.rename(columns={"row_id": "[/b]_id"}).to_csv(tmp_path / "sales[x].csv", index=False)
     folder, model = tmp_path / "out[/y]", tmp_path / "model[/z]"
     table = tmp_path / "sales[x].csv"

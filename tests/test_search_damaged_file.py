@@ -98,7 +98,7 @@ def test_damage_is_refused_or_changes_nothing(path, finished):
     assert not all(found)
 
 
-@pytest.mark.filterwarnings("ignore")  # of scores and fits that are told to have failed
+@pytest.mark.filterwarnings("ignore")  # scores and fits that failed, as the file says
 def test_whoever_knows_the_hash_cannot_make_it_fail_in_another_way(path, finished):
     """Scores that look like scores are taken for true: the hash is against accidents."""
     header, pieces = in_parts(finished[0])

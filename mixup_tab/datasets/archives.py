@@ -221,7 +221,7 @@ def _files(
 class _Forward:
     """What is packed in a file, which tarfile reads once and in small parts.
 
-    tarfile would read a header of any length into memory, and go back where it is told to.
+    tarfile alone would read a header of any length into memory, and jump to where it says.
     """
 
     def __init__(self, file: gzip.GzipFile, size_limit: float) -> None:
