@@ -38,7 +38,7 @@ from mixup_tab.datasets import fetch_delgado, list_delgado
 from mixup_tab.estimators.ensemble_classifier import PORTFOLIO
 from mixup_tab.metrics import resampled_interval
 from mixup_tab.mixing import Mixup
-from mixup_tab.nets import MLP, BinnedMLP
+from mixup_tab.nets import MLP
 from mixup_tab.training import LearningRate
 
 MAX_ROWS, TEST_SHARE = 2500, 0.25
@@ -100,7 +100,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "n_estimators=1": {"n_estimators": 1},
     "n_estimators=8": {"n_estimators": 8},
     "learning_rate_init=0.002": {"learning_rate_init": 0.002},
-    "binned": {"module": BinnedMLP},
+    "binned": {"embedding": "quantile"},
     "weight_decay=0": {"weight_decay": 0},
     "weight_decay=1": {"weight_decay": 1},
     "dropout=0.2": {"dropout": 0.2},

@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # What type checkers and editors see; a test keeps it in step
         RegMixup,
         Remix,
     )
-    from mixup_tab.nets import MLP, VGG11, BCResNet, BinnedMLP, LeNet, PreActResNet18, ResNet10
+    from mixup_tab.nets import MLP, VGG11, BCResNet, LeNet, PreActResNet18, ResNet10
     from mixup_tab.sampling import VicinalSampler
     from mixup_tab.search import MixupSearchCV
     from mixup_tab.training import MixupNet
@@ -57,7 +57,6 @@ _HOMES = {
         "MLP",
         "VGG11",
         "BCResNet",
-        "BinnedMLP",
         "LeNet",
         "PreActResNet18",
         "ResNet10",
@@ -71,7 +70,6 @@ __all__ = [
     "MLP",
     "VGG11",
     "BCResNet",
-    "BinnedMLP",
     "CMixup",
     "CutMix",
     "Cutout",

@@ -12,7 +12,6 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import train_test_split
 
 from mixup_tab import (
-    BinnedMLP,
     MixupClassifier,
     MixupEnsembleClassifier,
     MixupRegressor,
@@ -51,12 +50,12 @@ MOVES = {
 }
 ESTIMATORS = {
     "default": lambda: MixupClassifier(**SMALL),
-    "bins": lambda: MixupClassifier(**SMALL, module=BinnedMLP),
+    "bins": lambda: MixupClassifier(**SMALL, embedding="quantile"),
     "early stopping": lambda: MixupClassifier(**SMALL, early_stopping=True),
     "rescaled": lambda: RescaledClassifier(MixupClassifier(**PLAIN)),
     "alpha chosen": lambda: MixupClassifier(**{**SMALL, "max_epochs": 1}, alpha="auto"),
     "ensemble": lambda: MixupEnsembleClassifier(
-        [{"alpha": 0.2, "max_epochs": 2, "module": BinnedMLP}], cv=2, random_state=0
+        [{"alpha": 0.2, "max_epochs": 2, "embedding": "quantile"}], cv=2, random_state=0
     ),
     "search": lambda: MixupSearchCV(MixupClassifier(**SMALL), {"alpha": [0.1, 1.0]}, cv=2),
 }

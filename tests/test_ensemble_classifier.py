@@ -25,13 +25,13 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 from torch import nn
 
-from mixup_tab import BinnedMLP, MixupClassifier, MixupEnsembleClassifier
+from mixup_tab import MixupClassifier, MixupEnsembleClassifier
 from mixup_tab.estimators.cross_fit import assign_folds
 from mixup_tab.estimators.ensemble_classifier import PORTFOLIO
 from mixup_tab.estimators.selection import select_greedily, temper
 
 SMALL = {"hidden_layer_sizes": (8,), "max_epochs": 4, "learning_rate_init": 0.02}
-TWO = [{**SMALL, "alpha": 0.2}, {**SMALL, "module": BinnedMLP, "mixing": "cutmix"}]
+TWO = [{**SMALL, "alpha": 0.2}, {**SMALL, "embedding": "quantile", "mixing": "cutmix"}]
 
 
 def small(candidates=None, **params):

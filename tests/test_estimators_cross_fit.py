@@ -20,7 +20,7 @@ from sklearn.utils import compute_sample_weight
 from skorch.callbacks import Callback
 from torch import nn
 
-from mixup_tab import BinnedMLP, MixupClassifier, MixupEnsembleClassifier, MixupRegressor
+from mixup_tab import MixupClassifier, MixupEnsembleClassifier, MixupRegressor
 from mixup_tab.estimators.cross_fit import ALPHAS, assign_folds, cross_fit
 from mixup_tab.estimators.data import TrainingData
 from mixup_tab.training import LearningRate
@@ -111,7 +111,7 @@ def test_every_job_is_the_estimator_alone_without_its_fold(weighted, kind, rows,
     y = y if kind == "classes" else y.reshape(-1, 1)
     weight = weights.astype(np.float32) if weighted else None
     fold_of = assign_folds(y, 3, 0)
-    variants = [{}, {"module": BinnedMLP}, {"mixing": "cutmix", "dropout": 0.2}]
+    variants = [{}, {"embedding": "quantile"}, {"mixing": "cutmix", "dropout": 0.2}]
     jobs = [(make(kind, **params), fold) for params in variants for fold in range(3)]
     data = TrainingData(X, y, weight, 3 if kind == "classes" else 1)
     found = cross_fit(jobs, data, fold_of, predict, n_jobs=1 + weighted)

@@ -23,7 +23,7 @@ from mixup_tab.estimators.rescaled import (
 )
 from mixup_tab.mixing import Mixup
 from mixup_tab.mixing._draw import draw_lam
-from mixup_tab.nets import MLP, BinnedMLP, PreparedNet, RobustScale
+from mixup_tab.nets import MLP, PreparedNet, RobustScale
 
 SMALL = {
     "mixing": "mixup",
@@ -265,7 +265,7 @@ def test_tables_are_moved_after_their_columns_were_scaled(three_classes, n_estim
     assert_allclose(shrunk_outputs(net, X, mean, 0.7), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("module", [None, BinnedMLP, Halved, Noisy, "noisy_net"])
+@pytest.mark.parametrize("module", [None, Halved, Noisy, "noisy_net"])
 @pytest.mark.parametrize("n_estimators", [1, 2])
 def test_with_theta_one_the_net_is_asked_about_the_rows_themselves(
     three_classes, noisy_net, module, n_estimators

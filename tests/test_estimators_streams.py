@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from mixup_tab import BinnedMLP, MixupClassifier, MixupRegressor
+from mixup_tab import MixupClassifier, MixupRegressor
 from mixup_tab.nets import RobustScale
 
 PARAMS = {"hidden_layer_sizes": (16,), "n_estimators": 1, "random_state": 0, "device": "cpu"}
@@ -105,9 +105,9 @@ def test_a_stream_goes_on_from_a_copy_and_from_a_state():
 
 def test_bins_need_a_first_batch_of_some_size():
     X, y = table()
-    net = MixupClassifier(module=BinnedMLP, **PARAMS)
+    net = MixupClassifier(embedding="quantile", **PARAMS)
     with pytest.raises(
-        ValueError, match=r"bins .* has 30 rows .* at least 256, or use module=N"
+        ValueError, match=r"embedding .* has 30 rows .* at least 256, or use embedding='none'"
     ):
         net.partial_fit(X[:30], y[:30])
     net.partial_fit(X[:300], y[:300]).partial_fit(X[300:301], y[300:301])

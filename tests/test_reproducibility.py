@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 from sklearn.model_selection import cross_val_predict
 from torch import nn
 
-from mixup_tab import BinnedMLP, MixupClassifier, MixupRegressor
+from mixup_tab import MixupClassifier, MixupRegressor
 from mixup_tab.mixing import Mixup
 from mixup_tab.mixing._names import as_rule
 
@@ -31,7 +31,7 @@ CASES = {
     "members": {"n_estimators": 3, "dropout": 0.3},
     "early stopping": {"early_stopping": True, "validation_fraction": 0.2},
     "other class": {"mixing": Mixup(partners="other_class")},
-    "bins": {"module": BinnedMLP, "mixing": "cutmix"},
+    "bins": {"embedding": "quantile", "mixing": "cutmix"},
     "user module": {"module": wide_net, "n_estimators": 2, "early_stopping": True},
 }
 all_cases = pytest.mark.parametrize("params", CASES.values(), ids=CASES)

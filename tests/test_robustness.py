@@ -18,7 +18,6 @@ from torch import nn
 
 from mixup_tab import (
     MLP,
-    BinnedMLP,
     MixupClassifier,
     MixupEnsembleClassifier,
     MixupRegressor,
@@ -363,11 +362,11 @@ def numeric_gradient(clf, X, codes, step):
 
 def classifiers(noisy_net):
     two = [{"hidden_layer_sizes": (8,), "max_epochs": 4, "alpha": 0.2}]
-    two.append({**two[0], "alpha": 0, "module": BinnedMLP})
+    two.append({**two[0], "alpha": 0, "embedding": "quantile"})
     return {
         "one net": MixupClassifier(n_estimators=1, **SMALL),
         "ensemble": MixupClassifier(n_estimators=3, **SMALL),
-        "bins": MixupClassifier(module=BinnedMLP, n_estimators=2, **SMALL),
+        "bins": MixupClassifier(embedding="quantile", n_estimators=2, **SMALL),
         "own modules": MixupClassifier(module=noisy_net, n_estimators=2, **SMALL),
         "cross-fitted": MixupEnsembleClassifier(two, cv=2, random_state=0, device="cpu"),
         "search": MixupSearchCV(MixupClassifier(**SMALL), {"alpha": [0, 0.3]}, cv=2),

@@ -11,7 +11,6 @@ from numpy.testing import assert_array_equal
 from small_nets import Net, make, table
 
 from mixup_tab import (
-    BinnedMLP,
     MixupClassifier,
     MixupEnsembleClassifier,
     MixupRegressor,
@@ -55,7 +54,7 @@ SETTINGS = {
 }
 ESTIMATORS = {
     "classifier": lambda: MixupClassifier(**SMALL, dropout=0.2, early_stopping=True),
-    "bins": lambda: MixupClassifier(**SMALL, module=BinnedMLP),
+    "bins": lambda: MixupClassifier(**SMALL, embedding="quantile"),
     "net of the user's": lambda: MixupClassifier(**SMALL, module=Net, n_estimators=2),
     "hidden layers": lambda: MixupClassifier(**SMALL, mixing="manifold"),
     "regressor": lambda: MixupRegressor(**SMALL),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -23,10 +24,10 @@ from mixup_tab.estimators.data import (
     check_X,
     follow_rows,
     input_types,
-    keep_input_layer,
     takes_any_shape,
 )
 from mixup_tab.estimators.fitting import (
+    choose_embedding,
     integer_seed,
     is_auto,
     make_net,
@@ -40,6 +41,7 @@ from mixup_tab.estimators.sklearn_callbacks import (
     with_callbacks,
 )
 from mixup_tab.mixing import MixingRule
+from mixup_tab.nets.columns import EMBEDDINGS
 from mixup_tab.training import MixupNet
 from mixup_tab.training.callbacks import EpochProgress
 from mixup_tab.training.state import check_mixing_span
@@ -85,6 +87,8 @@ class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
         "mixing": [str, MixingRule],
         "hidden_layer_sizes": ["array-like", _FROM_1],
         "module": [callable, None],
+        "embedding": [StrOptions({"auto", *EMBEDDINGS})],
+        "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
         "n_estimators": [_FROM_1, _AUTO],
         "learning_rate_init": [Interval(Real, 0, np.inf, closed="neither")],
         "weight_decay": [_FROM_0],
@@ -148,7 +152,9 @@ class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
         if not (resume and is_auto(self.alpha)):
             self._set_alpha(data, partial, on_epochs)
         if resume:
-            keep_input_layer(self.net_.module_, self.module, data)
+            self._keep_input_layer(data)
+        else:
+            self.embedding_ = choose_embedding(self, data, partial=partial)
         net = make_net(self, data, partial=partial)
         if resume:
             self._continue_training(net)
@@ -179,6 +185,18 @@ class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
         seed = integer_seed(self.random_state)
         self.alpha_scores_ = score_alphas(self, data, seed, on_epochs)
         self.alpha_ = max(self.alpha_scores_, key=lambda a: self.alpha_scores_[a].mean())
+
+    def _keep_input_layer(self, data: TrainingData) -> None:
+        """Have training go on with the fitted input layer, instead of a new one."""
+        if self.module is not None:
+            return
+        if self.embedding not in ("auto", self.embedding_):
+            raise ValueError(
+                f"embedding={self.embedding!r}, but warm_start and partial_fit continue from a "
+                f"net that was fitted with {self.embedding_!r}. Use that, or warm_start=False."
+            )
+        layer = getattr(self.net_.module_, "input_layer", None)
+        data.kept_layer = copy.deepcopy(layer)
 
     def _continue_training(self, net: MixupNet) -> None:
         try:

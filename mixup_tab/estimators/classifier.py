@@ -32,8 +32,8 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         \lambda \sim \mathrm{Beta}(\alpha, \alpha).
 
     The net is trained with Adam; its learning rate falls from ``learning_rate_init``
-    towards zero along a cosine over ``max_epochs``. Numeric columns are brought to a
-    common scale inside the net (:class:`~mixup_tab.nets.RobustScale`).
+    towards zero along a cosine over ``max_epochs``. Columns are brought to a common scale
+    inside the net, and on larger tables embedded (``embedding``).
 
     Parameters
     ----------
@@ -61,7 +61,26 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         ``in_features``, ``out_features``, ``input_shape``, ``hidden_layer_sizes`` and
         ``dropout`` that it names, and must return an ``nn.Module`` that maps a batch
         to one column per class. Inputs may then have more than two axes, and are not
-        scaled. None is :class:`~mixup_tab.MLP` behind a scaling layer.
+        scaled. None is :class:`~mixup_tab.MLP` behind a layer that scales columns, see
+        ``embedding``.
+    embedding : {"auto", "none", "quantile", "target", "periodic"}, default="auto"
+        How columns of numbers enter the net; not used with a ``module`` of your own.
+
+        - "none": scaled (:class:`~mixup_tab.nets.RobustScale`), and nothing else;
+        - "quantile" and "target": beside that piecewise-linear bins, whose edges are quantiles
+          or the thresholds of a small decision tree per column, fitted to the target; for
+          answers that hang on thresholds (:class:`~mixup_tab.nets.PiecewiseLinear`);
+        - "periodic": beside that cosines of random frequencies
+          (:class:`~mixup_tab.nets.Periodic`).
+
+        "auto" is "none" for less than 2,000 rows and in ``partial_fit``, else "target".
+    categorical_features : "from_dtype", array-like of bool, int or str, or None, \
+            default="from_dtype"
+        Columns of categories: those of a categorical dtype in a DataFrame, a mask, indices,
+        names of columns, or none, as in
+        :class:`~sklearn.ensemble.HistGradientBoostingClassifier`. A category becomes a column
+        for each of its at most 255 levels. Missing values, negative numbers, and levels that
+        were not seen in ``fit``, are none of them. Not used with a ``module`` of your own.
     n_estimators : int or "auto", default="auto"
         Number of independent nets trained side by side; their probabilities are
         averaged. "auto" is 4, and 1 for a ``module`` of your own.
@@ -114,6 +133,12 @@ class MixupClassifier(LabelsMixin, BaseMixup):
     alpha_scores_ : dict of float to ndarray of shape (5,)
         Minus the log-loss of each fold for every α that was tried; only with
         ``alpha="auto"``.
+    embedding_ : str or None
+        The embedding that was used; None with a ``module`` of your own.
+    is_categorical_ : ndarray of bool, shape (n_features,), or None
+        The columns of categories; None if there are none.
+    categories_ : list of ndarray, or None
+        The levels of each of them.
     net_ : MixupNet
         The fitted skorch net.
     n_features_in_ : int
@@ -165,6 +190,8 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         mixing: str | MixingRule = "auto",
         hidden_layer_sizes: Sequence[int] | int = (128, 128),
         module: Callable[..., nn.Module] | None = None,
+        embedding: str = "auto",
+        categorical_features: Any = "from_dtype",
         n_estimators: int | str = "auto",
         learning_rate_init: float = 0.004,
         weight_decay: float = 0.1,
@@ -186,6 +213,8 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         self.mixing = mixing
         self.hidden_layer_sizes = hidden_layer_sizes
         self.module = module
+        self.embedding = embedding
+        self.categorical_features = categorical_features
         self.n_estimators = n_estimators
         self.learning_rate_init = learning_rate_init
         self.weight_decay = weight_decay
@@ -251,8 +280,8 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Training rows, numeric and without missing values. With ``module``, further
-            axes are allowed.
+            Training rows: numbers without missing values, and categories. With ``module``,
+            further axes are allowed.
         y : array-like of shape (n_samples,)
             Labels of any kind.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -276,8 +305,8 @@ class MixupClassifier(LabelsMixin, BaseMixup):
 
         The learning rate is ``learning_rate_init`` throughout, and ``early_stopping``
         has no effect. The scaling of columns follows all rows that ``partial_fit`` has seen;
-        after ``fit`` it stays. A batch of one row is mixed with itself. The bins of
-        :class:`~mixup_tab.BinnedMLP` are those of the first batch, of at least 256 rows.
+        after ``fit`` it stays. A batch of one row is mixed with itself. Embeddings and the
+        levels of categories are read off the first batch, of at least 256 rows then.
 
         Parameters
         ----------

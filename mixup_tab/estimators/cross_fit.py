@@ -10,8 +10,8 @@ import torch
 from joblib import Parallel, delayed
 from sklearn.base import clone
 
-from mixup_tab.estimators.data import TrainingData, input_layer_fitter
-from mixup_tab.estimators.fitting import MixupEstimator, count_weights, is_auto
+from mixup_tab.estimators.data import TrainingData
+from mixup_tab.estimators.fitting import MixupEstimator, choose_embedding, count_weights, is_auto
 from mixup_tab.estimators.monitor import Monitor
 from mixup_tab.estimators.together import Rows, fit_together, plan_chunks
 from mixup_tab.training import ResumeFile
@@ -47,6 +47,11 @@ def cross_fit(
     ``score(estimator, rows left out)`` returned, job by job. ``n_jobs`` stacks are trained at
     a time, by threads. An error of a fit is raised.
     """
+    codes = [column for column, _ in data.categories] or None
+    for estimator, _ in jobs:
+        estimator.set_params(categorical_features=codes)  # the rows hold codes already
+        if estimator.module is None:  # not by the size of a fold
+            estimator.set_params(embedding=choose_embedding(estimator, data))
     kept = {fold: _select(data, fold_of != fold) for fold in {fold for _, fold in jobs}}
     sizes = [count_weights(one, _width(one, data), data.n_outputs) for one, _ in jobs]
 
@@ -139,6 +144,5 @@ def _select(data: TrainingData, rows: np.ndarray) -> Rows:
 
 def _width(estimator: MixupEstimator, data: TrainingData) -> int:
     """Return the number of inputs of an estimator's net."""
-    fit_layer = input_layer_fitter(estimator.module)
-    layer: Any = None if fit_layer is None else data.input_layer(fit_layer)
-    return data.X[0].size if layer is None else layer.width
+    embedding = choose_embedding(estimator, data)
+    return data.X[0].size if embedding is None else data.input_layer(embedding).width

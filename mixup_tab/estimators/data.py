@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import _check_sample_weight, validate_data
-from torch import Tensor, nn
+from torch import nn
 
-from mixup_tab.nets import PiecewiseLinear, PreparedNet, RobustScale
+from mixup_tab.estimators.categories import code_categories, find_categories, levels_of
+from mixup_tab.nets import Columns, PreparedNet, RobustScale
 from mixup_tab.training import MixupNet
 from mixup_tab.training.table import as_tensor
 
@@ -29,62 +28,77 @@ class TrainingData:
     weight : ndarray of float32, shape (rows,), mean 1, or None
     n_outputs : int
         Width of a net's last layer: the number of classes or of values.
+    categories : tuple of (int, int)
+        Pairs of a column of codes and its number of levels.
     """
 
     X: np.ndarray
     y: np.ndarray
     weight: np.ndarray | None
     n_outputs: int
+    categories: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
-        self._input_layers: dict[Callable, nn.Module] = {}
+        self._input_layers: dict[Any, RobustScale | Columns] = {}
+        self.kept_layer: RobustScale | Columns | None = None
 
-    def input_layer(self, fit: Callable[[Tensor], nn.Module]) -> nn.Module:
-        """Return the input layer that a function fits to the rows, fitted once."""
-        if fit not in self._input_layers:
-            self._input_layers[fit] = fit(as_tensor(self.X))
-        return self._input_layers[fit]
+    def input_layer(
+        self, embedding: str, seed: int = 0, rows: np.ndarray | None = None
+    ) -> RobustScale | Columns:
+        """Return the input layer of an MLP, fitted once, to all rows or some of them.
 
+        Plain scaling is always fitted to all.
+        """
+        if self.kept_layer is not None:
+            return self.kept_layer
+        if embedding == "none" and not self.categories:
+            key: Any = embedding
+        else:
+            split = None if rows is None else (seed, len(rows))
+            key = embedding, seed * (embedding == "periodic"), split
+        if key not in self._input_layers:
+            self._input_layers[key] = self._fit_layer(embedding, seed, rows)
+        return self._input_layers[key]
 
-def keep_input_layer(net: nn.Module, module: Any, data: TrainingData) -> None:
-    """Have training go on with the input layer of a fitted net, instead of a new one."""
-    layer, fit = getattr(net, "input_layer", None), input_layer_fitter(module)
-    if layer is not None and fit is not None:
-        data._input_layers[fit] = copy.deepcopy(layer)
+    def _fit_layer(
+        self, embedding: str, seed: int, rows: np.ndarray | None
+    ) -> RobustScale | Columns:
+        if embedding == "none" and not self.categories:
+            return RobustScale.fit(as_tensor(self.X))
+        X, y, weight = (
+            part if rows is None or part is None else part[rows]
+            for part in (self.X, self.y, self.weight)
+        )
+        options: dict[str, Any] = {"embedding": embedding, "seed": seed}
+        return Columns.fit(as_tensor(X), y, weight, categories=self.categories, **options)
 
 
 def follow_rows(module: Any, data: TrainingData, *, first: bool) -> None:
     """Let the scaling of a net follow the rows of a stream, of which these are the next."""
     layer = getattr(module, "input_layer", None)
-    if isinstance(layer, PiecewiseLinear):
-        if first and len(data.X) < _LEAST_FOR_BINS:
-            raise ValueError(
-                "partial_fit reads the bins of its net off the first batch, which has "
-                f"{len(data.X)} rows (n_samples={len(data.X)}): start with at least "
-                f"{_LEAST_FOR_BINS}, or use module=None, whose scaling follows all batches."
-            )
-        layer = layer.scale
-    if isinstance(layer, RobustScale):
-        layer.follow(as_tensor(data.X).to(layer.center.device), first=first)
+    if isinstance(layer, Columns) and first and len(data.X) < _LEAST_ROWS:
+        what = "categories" if data.categories else "embedding"
+        other = "" if data.categories else ", or use embedding='none'"
+        raise ValueError(
+            f"partial_fit reads the {what} of its net off the first batch, which has "
+            f"{len(data.X)} rows (n_samples={len(data.X)}): start with at least "
+            f"{_LEAST_ROWS}{other}."
+        )
+    if isinstance(layer, (RobustScale, Columns)):
+        rows = as_tensor(data.X).to(next(layer.buffers()).device)
+        layer.follow(rows, first=first)
 
 
-# Rows off which the edges of 16 bins are read well enough.
-_LEAST_FOR_BINS = 256
-
-
-def input_layer_fitter(module: Any) -> Callable[[Tensor], nn.Module] | None:
-    """Return the function that fits a net's input layer to training rows.
-
-    None for nets that take inputs as they are; ``module=None`` is an MLP on scaled columns.
-    """
-    if module is None:
-        return RobustScale.fit
-    return getattr(getattr(module, "func", module), "fit_input_layer", None)
+# Rows off which bins, and how frequent the levels of a category are, are read well enough.
+_LEAST_ROWS = 256
 
 
 def takes_any_shape(module: Any) -> bool:
-    """Whether one input of a net may be more than a row of a table."""
-    return input_layer_fitter(module) is None
+    """Whether one input of a net may be more than a row of a table.
+
+    ``module=None`` is an MLP behind an input layer; other nets take inputs as they are.
+    """
+    return module is not None
 
 
 # What an input layer scales as it is; the first is what all else is converted to.
@@ -143,7 +157,7 @@ def check_X(estimator: Any, X: Any, **options: Any) -> Any:
         with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
             return validate_data(
                 estimator,
-                _with_all_digits(X),
+                _with_all_digits(_coded(estimator, X, reset=options.get("reset", True))),
                 allow_nd=takes_any_shape(estimator.module),
                 **options,
             )
@@ -153,6 +167,15 @@ def check_X(estimator: Any, X: Any, **options: Any) -> Any:
             raise
         kind = ValueError if isinstance(error, ValueError) else TypeError
         raise kind(f"{error}\n{hint}") from error
+
+
+def _coded(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """Return a table with codes instead of categories, which ``reset`` looks for."""
+    given = getattr(estimator, "categorical_features", "from_dtype")
+    if reset:
+        vars(estimator).update(find_categories(X, given, module=estimator.module))
+    known = getattr(estimator, "is_categorical_", None)
+    return X if known is None else code_categories(X, known, estimator.categories_)
 
 
 def _with_all_digits(X: Any) -> Any:
@@ -182,6 +205,7 @@ def _needs_no_check(estimator: Any, X: Any, options: dict[str, Any]) -> bool:
         and X.dtype in options["dtype"]
         and X.shape[1] == estimator.n_features_in_
         and not hasattr(estimator, "feature_names_in_")
+        and getattr(estimator, "is_categorical_", None) is None
         and bool(np.isfinite(X).all())
     )
 
@@ -197,7 +221,12 @@ def check_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray:
 
 
 def make_training_data(
-    X: np.ndarray, y: np.ndarray, weight: np.ndarray, n_outputs: int, least: int = 2
+    estimator: Any,
+    X: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    n_outputs: int,
+    least: int = 2,
 ) -> TrainingData:
     """Drop rows of weight zero and bring the weights to mean 1; equal weights are None.
 
@@ -213,6 +242,6 @@ def make_training_data(
             "Found 1 sample (n_samples=1) with a positive weight; at least 2 are needed "
             "to mix them."
         )
-    if (weight == weight[0]).all():
-        return TrainingData(X, y, None, n_outputs)
-    return TrainingData(X, y, (weight / weight.mean()).astype(np.float32), n_outputs)
+    equal = (weight == weight[0]).all()
+    mean_one = None if equal else (weight / weight.mean()).astype(np.float32)
+    return TrainingData(X, y, mean_one, n_outputs, levels_of(estimator))

@@ -27,18 +27,18 @@ from mixup_tab.estimators.selection import (
     select_greedily,
     temper,
 )
-from mixup_tab.nets import BinnedMLP
 
 # Nets whose errors differ. Chosen on splits of training rows of UCI tables.
 _SWAPPED = {"mixing": "cutmix", "learning_rate_init": 0.002}
 _MIXED = {"mixing": "mixup", "learning_rate_init": 0.002}
 _LONG_SWAPPED = {"mixing": "cutmix", "learning_rate_init": 0.004, "max_epochs": "long"}
-_BINS = {"module": BinnedMLP}
+_SCALED = {"embedding": "none"}
+_BINS = {"embedding": "quantile"}
 _LINEAR = {"hidden_layer_sizes": ()}
 PORTFOLIO: tuple[dict[str, Any], ...] = (
-    {**_LONG_SWAPPED, "alpha": 0.2},
-    {**_SWAPPED, "alpha": 0.5, "dropout": 0.2},
-    {**_MIXED, "alpha": 0.3, "weight_decay": 1.0},
+    {**_SCALED, **_LONG_SWAPPED, "alpha": 0.2},
+    {**_SCALED, **_SWAPPED, "alpha": 0.5, "dropout": 0.2},
+    {**_SCALED, **_MIXED, "alpha": 0.3, "weight_decay": 1.0},
     {**_BINS, **_LONG_SWAPPED, "alpha": 0.2},
     {**_BINS, **_SWAPPED, "alpha": 0.5, "weight_decay": 1.0},
     {**_BINS, **_MIXED, "alpha": 0.3, "dropout": 0.3},

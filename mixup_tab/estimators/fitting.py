@@ -17,7 +17,7 @@ from skorch.dataset import ValidSplit
 from torch import nn
 
 from mixup_tab._plain import as_python, shown
-from mixup_tab.estimators.data import TrainingData, input_layer_fitter, takes_any_shape
+from mixup_tab.estimators.data import TrainingData, takes_any_shape
 from mixup_tab.mixing import MixingRule
 from mixup_tab.mixing._names import as_rule
 from mixup_tab.nets import MLP
@@ -33,6 +33,9 @@ class MixupEstimator(Protocol):
     mixing: str | MixingRule
     hidden_layer_sizes: Sequence[int] | int
     module: Callable[..., nn.Module] | None
+    embedding: str
+    embedding_: str | None
+    categorical_features: Any
     n_estimators: int | str
     learning_rate_init: float
     weight_decay: float
@@ -76,6 +79,7 @@ def make_net(
     rows = len(data.X)
     rows_per_batch = batch_size(estimator, rows, warns=not partial)
     holds_out = estimator.early_stopping and not partial
+    split = _validation_split(estimator, data.y, seed) if holds_out else None
     return MixupNet(
         criterion=estimator._criterion,
         alpha=estimator.alpha_,
@@ -85,14 +89,14 @@ def make_net(
         n_members=n_members(estimator),
         random_state=seed,
         max_epochs=1 if partial else n_epochs(estimator, rows, rows_per_batch),
-        train_split=_validation_split(estimator, data.y, seed) if holds_out else None,
+        train_split=split,
         lr=estimator.learning_rate_init,
         optimizer__weight_decay=estimator.weight_decay,
         batch_size=rows_per_batch,
         verbose=estimator.verbose,
         device=estimator.device,
         **_callback_params(estimator, holds_out),
-        **module_params(estimator, data),
+        **module_params(estimator, data, seed, split),
     ).initialize()
 
 
@@ -106,6 +110,22 @@ def use_python_numbers(estimator: MixupEstimator) -> dict[str, Any]:
 def is_auto(value: Any) -> bool:
     """Whether the value of a parameter is "auto"; an array may be compared as well."""
     return isinstance(value, str) and value == "auto"
+
+
+def choose_embedding(
+    estimator: MixupEstimator, data: TrainingData, *, partial: bool = False
+) -> str | None:
+    """Return how the numbers of a table enter the net; None for a module of the user's."""
+    if estimator.module is not None:
+        return None
+    if not is_auto(estimator.embedding):
+        return estimator.embedding
+    return "none" if partial else auto_embedding(*data.X.shape)
+
+
+def auto_embedding(rows: int, features: int) -> str:
+    """Return the embedding for a table of a size."""
+    return "none" if rows < 2000 else "target"
 
 
 def n_members(estimator: MixupEstimator) -> int:
@@ -203,8 +223,16 @@ def _callback_params(estimator: MixupEstimator, holds_out: bool) -> dict[str, An
     return {"callbacks": callbacks or None, **params}
 
 
-def module_params(estimator: MixupEstimator, data: TrainingData) -> dict[str, Any]:
-    """Return the module and those arguments for it that it names."""
+def module_params(
+    estimator: MixupEstimator,
+    data: TrainingData,
+    seed: int = 0,
+    split: ValidSplit | None = None,
+) -> dict[str, Any]:
+    """Return the module and those arguments for it that it names.
+
+    An embedding does not see the rows that ``split`` holds out.
+    """
     shape = data.X.shape[1:]
     offered = {
         "in_features": shape[0] if len(shape) == 1 else None,
@@ -214,9 +242,9 @@ def module_params(estimator: MixupEstimator, data: TrainingData) -> dict[str, An
         "dropout": estimator.dropout,
     }
     module = MLP if estimator.module is None else estimator.module
-    fit_layer = input_layer_fitter(estimator.module)
-    if fit_layer is not None:
-        layer = data.input_layer(fit_layer)
+    if estimator.embedding_ is not None:
+        rows = None if split is None else next(split.cv.split(data.X, data.y))[0]
+        layer = data.input_layer(estimator.embedding_, seed, rows)
         offered |= {"in_features": layer.width, "input_layer": layer}
     accepted = inspect.signature(module).parameters
     fixed = getattr(module, "keywords", {})  # of a functools.partial

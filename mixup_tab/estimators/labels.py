@@ -57,7 +57,7 @@ class LabelsMixin(ClassifierMixin):
                 f"{len(y)} row{'s' * (len(y) > 1)} (n_samples={len(y)}); a classifier needs "
                 "at least 2 classes."
             )
-        return make_training_data(X, codes, weight, len(self.classes_), least)
+        return make_training_data(self, X, codes, weight, len(self.classes_), least)
 
     def _codes(self, y: np.ndarray) -> np.ndarray:
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)

@@ -42,6 +42,11 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         Width of each hidden layer.
     module : class or callable, default=None
         Makes another net; see :class:`~mixup_tab.MixupClassifier`.
+    embedding : {"auto", "none", "quantile", "target", "periodic"}, default="auto"
+        How columns of numbers enter the net; see :class:`~mixup_tab.MixupClassifier`.
+    categorical_features : "from_dtype", array-like of bool, int or str, or None, \
+            default="from_dtype"
+        Columns of categories; see :class:`~mixup_tab.MixupClassifier`.
     n_estimators : int, default=1
         Number of independent nets trained side by side; predictions are averaged.
     learning_rate_init : float, default=0.002
@@ -86,6 +91,12 @@ class MixupRegressor(RegressorMixin, BaseMixup):
     alpha_scores_ : dict of float to ndarray of shape (5,)
         Minus the mean squared error of each fold, of standardised targets, for every α
         that was tried; only with ``alpha="auto"``.
+    embedding_ : str or None
+        The embedding that was used; None with a ``module`` of your own.
+    is_categorical_ : ndarray of bool, shape (n_features,), or None
+        The columns of categories; None if there are none.
+    categories_ : list of ndarray, or None
+        The levels of each of them.
     net_ : MixupNet
         The fitted skorch net; its outputs are standardised targets.
     target_mean_, target_scale_ : ndarray of shape (n_outputs,)
@@ -121,6 +132,8 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         mixing: str | MixingRule = "mixup",
         hidden_layer_sizes: Sequence[int] | int = (128, 128),
         module: Callable[..., nn.Module] | None = None,
+        embedding: str = "auto",
+        categorical_features: Any = "from_dtype",
         n_estimators: int | str = 1,
         learning_rate_init: float = 0.002,
         weight_decay: float = 0.1,
@@ -141,6 +154,8 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         self.mixing = mixing
         self.hidden_layer_sizes = hidden_layer_sizes
         self.module = module
+        self.embedding = embedding
+        self.categorical_features = categorical_features
         self.n_estimators = n_estimators
         self.learning_rate_init = learning_rate_init
         self.weight_decay = weight_decay
@@ -165,7 +180,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Training rows, numeric and without missing values.
+            Training rows: numbers without missing values, and categories.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Values.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -183,7 +198,8 @@ class MixupRegressor(RegressorMixin, BaseMixup):
 
         The first call decides how targets are standardised, so its values must differ. The
         scaling of the columns of ``X`` follows all rows that ``partial_fit`` has seen; after
-        ``fit`` it stays. A batch of one row is mixed with itself.
+        ``fit`` it stays. A batch of one row is mixed with itself. Embeddings and the levels of
+        categories are read off the first batch, of at least 256 rows then.
 
         Parameters
         ----------
@@ -236,7 +252,8 @@ class MixupRegressor(RegressorMixin, BaseMixup):
                 f"{len(self.target_mean_)}."
             )
         values = standardised(values, self.target_mean_, self.target_scale_)
-        return make_training_data(X, values.astype(np.float32), weight, values.shape[1], least)
+        values = values.astype(np.float32)
+        return make_training_data(self, X, values, weight, values.shape[1], least)
 
     def _row_losses(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
         predicted = MixupRegressor.predict(self, X)  # a subclass's may change X once more

@@ -10,7 +10,13 @@ import torch
 from sklearn.base import clone
 
 from mixup_tab.estimators.data import takes_any_shape
-from mixup_tab.estimators.fitting import MixupEstimator, is_auto, make_net, use_python_numbers
+from mixup_tab.estimators.fitting import (
+    MixupEstimator,
+    choose_embedding,
+    is_auto,
+    make_net,
+    use_python_numbers,
+)
 from mixup_tab.training.device import pick_device
 from mixup_tab.training.stack import NetFit, fit_stacked
 from mixup_tab.training.stopping import propagate_interrupt
@@ -80,8 +86,9 @@ def _is_one_net(estimator: MixupEstimator) -> bool:
 def _prepare(estimator: MixupEstimator, rows: Rows, checked: dict) -> NetFit:
     """Check parameters and data and make the net, as ``fit`` does."""
     estimator._validate_params()
-    class_weight = repr(getattr(estimator, "class_weight", None))
-    key = (type(estimator), id(rows), class_weight, takes_any_shape(estimator.module))
+    names = ("class_weight", "categorical_features")
+    decide = [repr(getattr(estimator, name, None)) for name in names]
+    key = (type(estimator), id(rows), *decide, takes_any_shape(estimator.module))
     if key not in checked:
         probe = clone(estimator)
         before = set(vars(probe))
@@ -91,6 +98,7 @@ def _prepare(estimator: MixupEstimator, rows: Rows, checked: dict) -> NetFit:
     data, seen = checked[key]
     vars(estimator).update(seen)
     estimator.alpha_ = float(estimator.alpha)
+    estimator.embedding_ = choose_embedding(estimator, data)
     return NetFit(make_net(estimator, data), data.X, data.y, data.weight)
 
 

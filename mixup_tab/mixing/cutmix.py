@@ -71,6 +71,8 @@ class CutMix(MixingRule):
 
     axes: str = field(default="both", kw_only=True)
 
+    swaps_columns = True
+
     def __post_init__(self) -> None:
         _check_axes(self.axes)
 
@@ -182,6 +184,8 @@ class Cutout(MixingRule):
 
     fill: float = 0.0
     axes: str = "both"
+
+    swaps_columns = True
 
     def __post_init__(self) -> None:
         _check_axes(self.axes)

@@ -79,6 +79,15 @@ class MixingRule(ABC):
         """Whether a mixed batch has more examples than the batch that it is made from."""
         return False
 
+    @property
+    def swaps_columns(self) -> bool:
+        """Whether :meth:`draw` decides for every value of an example, in a field ``keep``.
+
+        Where an input layer makes several values of a column of the table, it is then asked
+        for one decision per column.
+        """
+        return False
+
     def fit(self, take: Callable[[Tensor], Tensor], labels: Tensor) -> MixingRule:
         """Return the rule with what it must know about the training rows.
 
@@ -168,6 +177,26 @@ class MixingRule(ABC):
             Twice as many examples if the rule enlarges batches.
         """
         return mix_pairs(y, mix.partner, mix.lam)
+
+
+def draw_by_column(
+    rule: MixingRule,
+    alpha: float,
+    shape: Sequence[int],
+    groups: tuple[Tensor, int] | None,
+    *,
+    features: Sequence[int],
+    **options: Any,
+) -> Any:
+    """Draw as a rule does, with one decision for all values that come from one column.
+
+    ``groups`` are the column of each value, shape ``features``, and the number of columns.
+    """
+    if groups is None or not rule.swaps_columns:
+        return rule.draw(alpha, shape, features=features, **options)
+    columns, count = groups
+    mix = rule.draw(alpha, shape, features=(count,), **options)
+    return mix._replace(keep=mix.keep.index_select(-1, columns.to(mix.keep.device)))
 
 
 def mix_pairs(x: Tensor, partner: Tensor, lam: Tensor) -> Tensor:

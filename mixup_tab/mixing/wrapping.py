@@ -36,6 +36,11 @@ class WrappingRule(MixingRule):
         """As for the inner rule."""
         return self.rule.task
 
+    @property
+    def swaps_columns(self) -> bool:
+        """As for the inner rule."""
+        return self.rule.swaps_columns
+
     def fit(self, take: Callable[[Tensor], Tensor], labels: Tensor) -> MixingRule:
         """Return the rule with its inner rule fitted; see :meth:`MixingRule.fit`."""
         return replace(self, rule=self.rule.fit(take, labels))

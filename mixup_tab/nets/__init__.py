@@ -1,7 +1,7 @@
 """Plain ``nn.Module`` nets and stacks of them."""
 
 from mixup_tab.nets.bcresnet import BCResNet, SubSpectralNorm
-from mixup_tab.nets.bins import BinnedMLP, PiecewiseLinear
+from mixup_tab.nets.columns import Columns, Periodic, PiecewiseLinear
 from mixup_tab.nets.lenet import LeNet
 from mixup_tab.nets.mlp import MLP
 from mixup_tab.nets.preact_resnet import PreActResNet18
@@ -14,9 +14,10 @@ __all__ = [
     "MLP",
     "VGG11",
     "BCResNet",
-    "BinnedMLP",
+    "Columns",
     "Ensemble",
     "LeNet",
+    "Periodic",
     "PiecewiseLinear",
     "PreActResNet18",
     "PreparedNet",

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from mixup_tab._torch_private import own_parameters, relu_backward_
+from mixup_tab.nets.columns import Columns
 from mixup_tab.nets.stacked import Halves, StackedNet
 
 # Values per chunk of rows in prediction: hidden layers of a chunk stay in the cache.
@@ -377,6 +378,12 @@ class MLP(nn.Module, StackedNet):
     def member_tensors(self, member: int) -> dict[str, Tensor]:
         """Return views of one member's parameters by name."""
         return {name: p.detach()[member] for name, p in own_parameters(self).items()}
+
+    @property
+    def groups(self) -> tuple[Tensor, int] | None:
+        """The columns behind the outputs of the input layer, and their number."""
+        layer = self.input_layer
+        return (layer.groups, layer.n_columns) if isinstance(layer, Columns) else None
 
     def rows_per_chunk(self, batch_size: int) -> int:
         """Return how many rows leave a hidden layer of all members in the cache."""

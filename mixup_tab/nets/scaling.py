@@ -152,6 +152,8 @@ class RobustScale(DoubleLayer):
 
 def _center_and_scale(sample: Tensor) -> tuple[Tensor, Tensor]:
     """Return both for a sample of quarters, so that all differences are finite."""
+    if not sample.shape[1]:
+        return sample.new_zeros(0), sample.new_ones(0)
     low, center, high = torch.quantile(sample, sample.new_tensor([0.25, 0.5, 0.75]), dim=0)
     least, most = sample.amin(0), sample.amax(0)
     scale = torch.where(high > low, high - low, (most - least) / 2)

@@ -182,6 +182,14 @@ class StackedNet:
         """Return one member's parameters and buffers by name, not as copies."""
         raise NotImplementedError
 
+    @property
+    def groups(self) -> tuple[Tensor, int] | None:
+        """The column of the table that each prepared input comes from, and their number.
+
+        None where each is a column of its own.
+        """
+        return None
+
     def rows_per_chunk(self, batch_size: int) -> int:
         """Return how many rows go through the net at once in validation and prediction."""
         raise NotImplementedError

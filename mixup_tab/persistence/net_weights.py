@@ -5,15 +5,18 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.base import is_classifier
 from torch import Tensor
 
 from mixup_tab._extras import import_extra
 from mixup_tab.estimators.base import BaseMixup
+from mixup_tab.estimators.categories import MOST_LEVELS, levels_of
 from mixup_tab.estimators.data import TrainingData, takes_any_shape
 from mixup_tab.estimators.fitting import is_auto, make_net, module_params, n_members
-from mixup_tab.nets import MLP
+from mixup_tab.nets import MLP, Columns, Periodic, PiecewiseLinear, RobustScale
+from mixup_tab.nets.columns import EMBEDDINGS
 
 # More nets than anybody trains; making them takes a second.
 _MOST_MEMBERS = 10_000
@@ -39,6 +42,7 @@ def load_net(estimator: BaseMixup, weights: bytes, dtype: type) -> None:
     estimator._validate_params()
     data = _one_row(estimator, dtype)
     stored = import_extra("safetensors.torch", "models").load(weights)
+    data.kept_layer = _input_layer(stored, estimator, data)
     _check_tensors(stored, estimator, data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # batch_size is larger than one row
@@ -58,7 +62,62 @@ def _one_row(estimator: BaseMixup, dtype: type) -> TrainingData:
     if not outputs:
         raise ValueError("what it knows about the target is wrong")
     X: np.ndarray = np.broadcast_to(np.zeros((), dtype), (1, features))
-    return TrainingData(X, np.zeros((1, outputs), np.float32), None, outputs)
+    y = np.zeros((1, outputs), np.float32)
+    return TrainingData(X, y, None, outputs, _categories(estimator))
+
+
+def _categories(estimator: BaseMixup) -> tuple[tuple[int, int], ...]:
+    """Return columns and numbers of levels, once they are as ``fit`` leaves them."""
+    if takes_any_shape(estimator.module) or estimator.is_categorical_ is None:
+        return ()
+    mask, levels = estimator.is_categorical_, estimator.categories_
+    fine = mask.dtype == np.bool_ and mask.shape == (estimator.n_features_in_,)
+    fine = fine and len(levels) == mask.sum()
+    fine = fine and all(
+        part.ndim == 1 and len(part) <= MOST_LEVELS and pd.Index(part).is_unique
+        for part in levels
+    )
+    if not fine:
+        raise ValueError("what it knows about categories is wrong")
+    return levels_of(estimator)
+
+
+def _input_layer(
+    stored: dict[str, Tensor], estimator: BaseMixup, data: TrainingData
+) -> Columns | None:
+    """Return an input layer for these tensors, None for plain scaling."""
+    if takes_any_shape(estimator.module):
+        estimator.embedding_ = None
+        return None
+    if estimator.embedding_ not in EMBEDDINGS:
+        raise ValueError(f"embedding_ is {estimator.embedding_!r:.40}")
+    if estimator.embedding_ == "none" and not data.categories:
+        return None
+    features = data.X.shape[1]
+    numbers = features - len(data.categories)
+    part = "input_layer.encoding."
+    found = {
+        name.removeprefix(part): tensor
+        for name, tensor in stored.items()
+        if name.startswith(part)
+    }
+    encoding: PiecewiseLinear | Periodic | None = None
+    if numbers and estimator.embedding_ == "periodic":
+        encoding = Periodic(**found)
+        fine = encoding.frequency.dim() == 2 and len(encoding.frequency) == numbers
+    elif numbers and estimator.embedding_ != "none":
+        encoding = PiecewiseLinear(**found)
+        column, step = encoding.column, encoding.step
+        fine = column.dtype == torch.int64 and column.dim() == 1 and (step > 0).all()
+        fine = fine and ((column >= 0) & (column < numbers)).all()
+        fine = fine and column.shape == step.shape == encoding.low.shape
+        fine = fine and step.dtype == encoding.low.dtype == torch.float64
+    else:
+        fine = not found
+    if not fine:
+        raise ValueError("the embedding of its columns is wrong")
+    scale = RobustScale(torch.zeros(numbers), torch.ones(numbers))
+    return Columns(scale, encoding, n_columns=features, categories=data.categories)
 
 
 def _n_classes(estimator: BaseMixup) -> int:

@@ -76,7 +76,7 @@ def adversarial_examples(
 
     Notes
     -----
-    If the output bends within ε, as with the narrow bins of :class:`~mixup_tab.BinnedMLP`, the
+    If the output bends within ε, as with the narrow bins of ``embedding="target"``, the
     direction of a single step is soon wrong: robustness against "fgsm" alone then says little.
 
     Examples

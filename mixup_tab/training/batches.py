@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +19,7 @@ from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
 from mixup_tab.mixing import MixingRule
 from mixup_tab.mixing._draw import check_alpha
 from mixup_tab.mixing._names import as_rule
+from mixup_tab.mixing.rule import draw_by_column
 from mixup_tab.training.randomness import Streams, drawing_from
 from mixup_tab.training.table import Examples
 
@@ -61,6 +62,8 @@ class Mixing:
 
     rule: MixingRule
     alphas: Sequence[float]
+    # The column of the table that each input comes from, and their number.
+    groups: tuple[Tensor, int] | None = field(default=None, compare=False)
 
     def apply(
         self,
@@ -80,9 +83,11 @@ class Mixing:
         if rule.mixes_hidden or not (alpha or (rule.enlarges_batch and any(self.alphas))):
             return x, targets
         labels = labels if rule.needs_labels else None
-        mix = rule.draw(
+        mix = draw_by_column(
+            rule,
             alpha,
             targets.shape[:-1],
+            self.groups,
             features=x.shape[targets.dim() - 1 :],
             generator=stream.mix,
             labels=labels,
@@ -159,6 +164,8 @@ class MixedBatches:
             rows = torch.arange(self.n_rows, device=self.examples.device)
 
         def take(positions: Tensor) -> Tensor:
+            if rule.swaps_columns and self.examples.sources is not None:
+                return self.examples.sources(rows[positions])
             x, _ = self.examples.take(rows[positions])
             if self.augment is None:
                 return x

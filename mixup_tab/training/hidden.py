@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mixup_tab.mixing import MixingRule
+from mixup_tab.mixing.rule import draw_by_column
 from mixup_tab.nets.stacked import as_stack
 from mixup_tab.training.randomness import Streams
 
@@ -29,6 +30,7 @@ class HiddenMixing:
     ) -> None:
         names = _chosen_layers(rule, module)
         self._rule, self._alphas = rule, alphas
+        self._groups = as_stack(module).groups
         self._generators = [stream.mix for stream in streams]
         self._layers = [_LayerDraw(names, generator) for generator in self._generators]
 
@@ -36,7 +38,7 @@ class HiddenMixing:
         """Draw what is mixed in one step, for every member."""
         parts = zip(self._alphas, self._layers, targets, self._generators, strict=True)
         return [
-            HiddenMix(self._rule, alpha, layers.next(), part, generator)
+            HiddenMix(self._rule, alpha, layers.next(), part, generator, self._groups)
             for alpha, layers, part, generator in parts
         ]
 
@@ -84,8 +86,10 @@ class HiddenMix:
         layer: str,
         targets: Tensor,
         generator: torch.Generator,
+        groups: tuple[Tensor, int] | None = None,
     ) -> None:
         self.rule, self.alpha, self.layer = rule, alpha, layer
+        self._groups = groups if layer == INPUT else None
         self.targets, self.generator = targets, generator
         self._mix: Any = None
 
@@ -100,9 +104,11 @@ class HiddenMix:
                 "cannot be mixed. Name layers that give one state per example in "
                 "ManifoldMixup(layers=...)."
             )
-        mix = self.rule.draw(
+        mix = draw_by_column(
+            self.rule,
             self.alpha,
             state.shape[:1],
+            self._groups,
             features=state.shape[1:],
             generator=self.generator,
             labels=self._labels() if self.rule.needs_labels else None,

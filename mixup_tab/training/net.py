@@ -418,7 +418,8 @@ class MixupNet(NeuralNet):
         if state.mixed[len(self.history) - 1 - state.first_epoch]:
             if state.rule is None:
                 state.rule = batches.fit_rule(rule_for(self.mixing, self.criterion_))
-            mixing = Mixing(state.rule, member_alphas(self.alpha, self.n_members))
+            alphas = member_alphas(self.alpha, self.n_members)
+            mixing = Mixing(state.rule, alphas, as_stack(self.module_).groups)
         batches.mixing, state.hidden = mixing, None
         if mixing is not None and mixing.rule.mixes_hidden:
             state.hidden = HiddenMixing(mixing.rule, mixing.alphas, self.module_, state.streams)

@@ -97,8 +97,9 @@ class Examples:
         *,
         encode: Callable[[Tensor, Tensor | None], Tensor],
         prepare: Callable[[Tensor], Tensor] = lambda x: x,
+        columns: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        self._y = y
+        self._y, self._columns = y, columns
         self._raw = x, y, weight, prepare, encode
         self.device = y.device
         self.row_size = max(prepare(x.data[:1].to(x.device)).numel(), 1)
@@ -118,6 +119,12 @@ class Examples:
         x, y, weight, prepare, encode = self._raw
         weights = None if weight is None else weight.take(rows)
         return prepare(x.take(rows)), encode(y.take(rows), weights)
+
+    @property
+    def sources(self) -> Callable[[Tensor], Tensor] | None:
+        """What returns one value per column of the table, where inputs are several of each."""
+        columns, x = self._columns, self._raw[0]
+        return None if columns is None else lambda rows: columns(x.take(rows))
 
     def labels(self, rows: Tensor) -> Tensor:
         """Return the class codes or values at positions of any shape."""
@@ -141,11 +148,13 @@ def examples_of(
 
     # All that decides what examples look like; arrays and layers by identity, for they live
     # as long as the fit.
-    arrays = (x, y, state.weight, getattr(module, "input_layer", None))
+    layer = getattr(module, "input_layer", None)
+    arrays = (x, y, state.weight, layer)
     key = (*map(id, arrays), weights_dtype(module), str(device), encode.key)
     if key not in tables:
         held = table(x), table(y), table(state.weight)
-        tables[key] = Examples(*held, encode=encode, prepare=prepare)
+        columns = getattr(layer, "sources", None)
+        tables[key] = Examples(*held, encode=encode, prepare=prepare, columns=columns)
     return tables[key]
 
 
