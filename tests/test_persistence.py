@@ -10,6 +10,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
 import skrub
 from hostile import archive, members, sealed
 from sklearn.pipeline import Pipeline
@@ -21,6 +22,7 @@ from mixup_tab.compare.fitting import Setting, make_net
 from mixup_tab.compare.saving import load_model, predict_file, save_model
 from mixup_tab.compare.task import prepare
 from mixup_tab.persistence import is_model, read_model, write_model
+from mixup_tab.persistence.net_weights import load_net
 from mixup_tab.training import LearningRate
 
 ROWS = 40
@@ -93,6 +95,84 @@ def test_a_loaded_pipeline_predicts_the_same_bits(kind, params, tmp_path):
     assert np.array_equal(outputs(pipeline), before)  # saving leaves it as it was
     assert again[-1].get_params() == pipeline[-1].get_params()
     assert os.listdir(tmp_path) == ["m"]
+
+
+def of_categories(embedding, kind=MixupClassifier):
+    """A fitted pipeline of a net alone, with numbers and two columns of categories."""
+    X = table()[["size", "color"]].fillna({"size": 0}).astype({"color": "category"})
+    X = X.assign(code=pd.Categorical(np.arange(ROWS) % 4), place=np.arange(ROWS))
+    net = kind(0.3, hidden_layer_sizes=(8,), max_epochs=2, random_state=0, embedding=embedding)
+    return Pipeline([("net", net)]).fit(X, np.arange(ROWS) % 3 / 1), X
+
+
+@pytest.mark.parametrize("kind", [MixupClassifier, MixupRegressor])
+@pytest.mark.parametrize("embedding", ["none", "quantile", "target", "periodic"])
+def test_embeddings_and_categories_are_saved(kind, embedding, tmp_path):
+    pipeline, X = of_categories(embedding, kind)
+    write_model(tmp_path / "m", "table", {}, pipeline, store_pipeline=True)
+    model = read_model(tmp_path / "m", "table")
+    again = model.pipeline()
+    model.restore_net(again[-1], np.float64)
+    assert np.array_equal(again.predict(X), pipeline.predict(X))
+    assert again[-1].embedding_ == embedding
+
+
+def changed(part, value):
+    def change(stored, net):
+        stored[f"input_layer.{part}"][0] = value
+
+    return change
+
+
+def without(part):
+    def change(stored, net):
+        del stored[f"input_layer.{part}"]
+
+    return change
+
+
+def setting(name, value):
+    return lambda stored, net: setattr(net, name, value)
+
+
+def shorter(stored, net):
+    for name in ("column", "low", "step"):
+        stored[f"input_layer.encoding.{name}"] = stored[f"input_layer.encoding.{name}"][1:]
+
+
+BROKEN = {
+    "a column that is not there": changed("encoding.column", 2),
+    "a column before the first": changed("encoding.column", -1),
+    "a bin without a width": changed("encoding.step", 0),
+    "a bin that goes backwards": changed("encoding.step", -1),
+    "an edge that is no number": changed("encoding.low", np.nan),
+    "a gain that is infinite": changed("gain", np.inf),
+    "no edges": without("encoding.low"),
+    "no gain": without("gain"),
+    "fewer bins": shorter,
+    "another embedding": setting("embedding_", "periodic"),
+    "an embedding that is not there": setting("embedding_", "x"),
+    "no embedding": setting("embedding_", None),
+    "no categories": setting("is_categorical_", None),
+    "other categories": setting("is_categorical_", np.array([True, True, True, False])),
+    "too few columns": setting("is_categorical_", np.array([False, True])),
+    "numbers for a mask": setting("is_categorical_", np.arange(4)),
+    "one list of levels": setting("categories_", [np.array(["a"], dtype=object)]),
+    "levels twice": setting("categories_", [np.array([1, 1])] * 2),
+    "other levels": setting("categories_", [np.arange(40)] * 2),
+    "very many levels": setting("categories_", [np.arange(10**6)] * 2),
+    "tables of levels": setting("categories_", [np.zeros((1, 1))] * 2),
+}
+
+
+@pytest.mark.parametrize("change", BROKEN.values(), ids=BROKEN)
+def test_an_input_layer_that_does_not_fit_is_refused(change):
+    pipeline, _ = of_categories("quantile")
+    net = pipeline[-1]
+    stored = {name: part.clone() for name, part in net.net_.module_.state_dict().items()}
+    change(stored, net)
+    with pytest.raises((ValueError, KeyError, TypeError, AttributeError)):
+        load_net(net, safetensors.torch.save(stored), np.float64)
 
 
 def test_the_file_says_what_it_is_and_holds_no_pickle(saved):

@@ -94,7 +94,7 @@ def interrupted(X, y, hook="on_batch_end", epoch=2, **params):
 FITTED = {
     "plain": lambda X, y: MixupClassifier(**SMALL).fit(X, y),
     "early stopped": lambda X, y: MixupClassifier(**SMALL, early_stopping=True).fit(X, y),
-    "bins": lambda X, y: MixupClassifier(**SMALL, embedding="quantile", mixing="cutmix").fit(X, y),
+    "bins": lambda X, y: MixupClassifier(**SMALL, embedding="target").fit(X, y),
     "ensemble": lambda X, y: MixupClassifier(**SMALL, n_estimators=3).fit(X, y),
     "interrupted": interrupted,
     "user's module": lambda X, y: MixupClassifier(**SMALL, module=Linear).fit(X, y),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,8 +25,8 @@ def find_categories(X: Any, given: Any, *, module: Any) -> dict[str, Any]:
     """
     if module is not None and not (given is None or isinstance(given, str)):
         raise ValueError(
-            f"categorical_features={shown(given)} needs module=None: a module of your own takes "
-            "numbers. Put a OneHotEncoder in front, and use categorical_features=None."
+            f"categorical_features={shown(given)} needs module=None: a module of your own "
+            "takes numbers. Put a OneHotEncoder in front, and use categorical_features=None."
         )
     found = _chosen(X, given) if module is None else None
     if found is None or not found.any():
@@ -70,7 +71,10 @@ def _chosen(X: Any, given: Any) -> np.ndarray | None:
 
 def _levels(column: pd.Series) -> np.ndarray:
     """Return the values that occur, in order; missing ones and negative numbers are none."""
-    values = pd.Categorical(column).remove_unused_categories().categories.to_numpy()
+    known = pd.Categorical(column).remove_unused_categories().categories
+    with contextlib.suppress(TypeError):  # of several kinds, which have no order
+        known = known.sort_values()
+    values = known.to_numpy()
     values = values[values >= 0] if values.dtype.kind in "if" else values
     if len(values) > MOST_LEVELS:
         raise ValueError(

@@ -11,7 +11,12 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 
 from mixup_tab.estimators.data import TrainingData
-from mixup_tab.estimators.fitting import MixupEstimator, choose_embedding, count_weights, is_auto
+from mixup_tab.estimators.fitting import (
+    MixupEstimator,
+    choose_embedding,
+    count_weights,
+    is_auto,
+)
 from mixup_tab.estimators.monitor import Monitor
 from mixup_tab.estimators.together import Rows, fit_together, plan_chunks
 from mixup_tab.training import ResumeFile

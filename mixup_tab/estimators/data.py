@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import _check_sample_weight, validate_data
-from torch import nn
 
 from mixup_tab.estimators.categories import code_categories, find_categories, levels_of
 from mixup_tab.nets import Columns, PreparedNet, RobustScale
@@ -65,10 +64,9 @@ class TrainingData:
     ) -> RobustScale | Columns:
         if embedding == "none" and not self.categories:
             return RobustScale.fit(as_tensor(self.X))
-        X, y, weight = (
-            part if rows is None or part is None else part[rows]
-            for part in (self.X, self.y, self.weight)
-        )
+        X, y, weight = self.X, self.y, self.weight
+        if rows is not None:
+            X, y, weight = X[rows], y[rows], None if weight is None else weight[rows]
         options: dict[str, Any] = {"embedding": embedding, "seed": seed}
         return Columns.fit(as_tensor(X), y, weight, categories=self.categories, **options)
 
