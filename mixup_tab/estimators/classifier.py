@@ -74,8 +74,7 @@ class MixupClassifier(LabelsMixin, BaseMixup):
           (:class:`~mixup_tab.nets.Periodic`).
 
         "auto" is "none" for less than 2,000 rows and in ``partial_fit``, else "target".
-    categorical_features : "from_dtype", array-like of bool, int or str, or None, \
-            default="from_dtype"
+    categorical_features : array-like of bool, int or str, or None, default="from_dtype"
         Columns of categories: those of a categorical dtype in a DataFrame, a mask, indices,
         names of columns, or none, as in
         :class:`~sklearn.ensemble.HistGradientBoostingClassifier`. A category becomes a column

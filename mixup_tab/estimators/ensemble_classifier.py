@@ -96,6 +96,10 @@ class MixupEnsembleClassifier(PythonParams, LabelsMixin, BaseEstimator):
         What log-probabilities are divided by, between ¼ and 4.
     estimators_ : list of list of MixupClassifier
         The nets of every fold, for the kinds whose weight is not 0.
+    is_categorical_ : ndarray of bool, shape (n_features,), or None
+        The columns of categories; None if there are none.
+    categories_ : list of ndarray, or None
+        The levels of each of them.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of str

@@ -44,8 +44,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         Makes another net; see :class:`~mixup_tab.MixupClassifier`.
     embedding : {"auto", "none", "quantile", "target", "periodic"}, default="auto"
         How columns of numbers enter the net; see :class:`~mixup_tab.MixupClassifier`.
-    categorical_features : "from_dtype", array-like of bool, int or str, or None, \
-            default="from_dtype"
+    categorical_features : array-like of bool, int or str, or None, default="from_dtype"
         Columns of categories; see :class:`~mixup_tab.MixupClassifier`.
     n_estimators : int, default=1
         Number of independent nets trained side by side; predictions are averaged.
