@@ -80,7 +80,9 @@ class LossCurveDisplay:
             )
         mixed = np.zeros(len(net.loss_curve_), dtype=bool)
         if getattr(net, "alpha_", 0) > 0:  # a warm start goes through the span in every fit
-            mixed = np.resize(mixed_epochs(net.mixing_span, net.net_.max_epochs), len(mixed))
+            inner = net.net_
+            flags = mixed_epochs(inner.mixing_span, inner.max_epochs, inner.first_cycle)
+            mixed = np.resize(flags, len(mixed))
         validation = getattr(net, "validation_loss_curve_", None)
         if validation is None:  # a callback may have scored held-out rows
             history = getattr(getattr(net, "net_", None), "history", ())

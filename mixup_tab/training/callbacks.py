@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from skorch.callbacks import Callback
 
 from mixup_tab._plain import shown
 from mixup_tab.nets.stacked import as_stack
+from mixup_tab.training.state import cycle_lengths
 from mixup_tab.training.stopping import StopTraining
 
 
@@ -39,8 +41,8 @@ class LearningRate(Callback):
     ----------
     policy : {"cosine", "constant", "step"}, default="cosine"
         - "cosine": from the initial rate towards zero along half a cosine over the
-          epochs of this fit (Loshchilov and Hutter 2017, arXiv 1608.03983, eq. 5
-          without restarts).
+          epochs of this fit, or of each of its cycles (Loshchilov and Hutter 2017,
+          arXiv 1608.03983, eq. 5).
         - "constant": the initial rate throughout.
         - "step": multiplied by ``factor`` every ``every`` epochs.
     every : int, default=10
@@ -78,7 +80,11 @@ class LearningRate(Callback):
         epoch = len(net.history) - 1 - self.start_
         factor = 1.0
         if self.policy == "cosine":
-            factor = (1 + math.cos(math.pi * epoch / max(net.max_epochs, 1))) / 2
+            for length in cycle_lengths(net.max_epochs, net.first_cycle):
+                if epoch < length:
+                    break
+                epoch -= length
+            factor = (1 + math.cos(math.pi * epoch / max(length, 1))) / 2
         elif self.policy == "step":
             factor = self.factor ** (epoch // self.every)
         for group, rate in zip(net.optimizer_.param_groups, self.rates_, strict=True):
@@ -94,21 +100,24 @@ class KeepBestWeights(Callback):
     """Keeps the weights with the lowest validation loss, in memory, for every member.
 
     Needs a validation part (``train_split``). A member of a stack that has not improved for
-    ``patience`` epochs is done; training ends when all are. The best weights are put back at
-    the end, also after Ctrl-C.
+    ``patience`` epochs is done; training ends when all are. Where training goes in cycles (see
+    ``first_cycle`` of :class:`~mixup_tab.MixupNet`), cycles are counted instead. The best
+    weights are put back at the end, also after Ctrl-C.
 
     Parameters
     ----------
     patience : int, default=10
-        Epochs without improvement after which a member is done.
+        Epochs, or cycles, without improvement after which a member is done.
     tol : float, default=0.0
-        Smaller decreases of the loss do not count as improvement.
+        Share of the lowest loss; smaller decreases do not count as improvement.
 
     Raises
     ------
     ValueError
         At fit, without a validation part.
     """
+
+    _NUMBERS = ("best_loss_", "counted_loss_", "waited_")
 
     def __init__(self, patience: int = 10, tol: float = 0.0) -> None:
         self.patience = patience
@@ -124,8 +133,12 @@ class KeepBestWeights(Callback):
         members = net.n_members
         self.start_ = len(net.history)
         self.best_loss_ = torch.full((members,), math.inf)
-        self.best_epoch_ = [0] * members
+        # The loss that counted as an improvement last, and epochs or cycles since then.
+        self.counted_loss_ = torch.full((members,), math.inf)
+        self.waited_ = torch.zeros(members)
         self.states_ = [None] * members
+        ends = accumulate(cycle_lengths(net.max_epochs, net.first_cycle))
+        self.ends_ = None if net.first_cycle is None else {*ends}
 
     def on_epoch_end(self, net: Any, dataset_valid: Any = None, **kwargs: Any) -> None:
         """Keep what improved; raise StopTraining when all are done."""
@@ -134,21 +147,36 @@ class KeepBestWeights(Callback):
                 "KeepBestWeights needs a validation part, but train_split=None makes none. Use "
                 "train_split=skorch.dataset.ValidSplit(5)."
             )
-        epoch = len(net.history) - self.start_
-        loss = net.epoch_losses_["valid"]
-        done = [epoch - best > self.patience for best in self.best_epoch_]
-        for k in range(len(loss)):
-            # A member that is done stays done, as if it had been trained alone.
-            if not done[k] and loss[k] < self.best_loss_[k] - self.tol:
-                self.best_loss_[k] = loss[k]
-                self.best_epoch_[k] = epoch
-                self.states_[k] = member_state(net.module_, k)
-        if all(epoch - best >= self.patience for best in self.best_epoch_):
+        # A member that is done stays done, as if it had been trained alone.
+        active = self.waited_ < self.patience
+        loss = net.epoch_losses_["valid"].clone()
+        loss[~active] = math.inf
+        for k in torch.nonzero(loss < self.best_loss_).flatten().tolist():
+            self.best_loss_[k] = loss[k]
+            self.states_[k] = member_state(net.module_, k)
+        if self.ends_ is None or len(net.history) - self.start_ in self.ends_:
+            improved = self.best_loss_ < (1 - self.tol) * self.counted_loss_
+            self.counted_loss_ = torch.where(improved, self.best_loss_, self.counted_loss_)
+            self.waited_ = torch.where(improved, 0, self.waited_ + active)
+        if (self.waited_ >= self.patience).all():
             raise StopTraining
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Put the best weights back and let go of the copies."""
         self.put_back(net)
+
+    def memory(self, net: Any) -> list[dict[str, torch.Tensor]]:
+        """Return all that has been kept, in tensors whose shapes depend on nothing but the net."""
+        numbers = {name: getattr(self, name) for name in self._NUMBERS}
+        states = [kept or member_state(net.module_, k) for k, kept in enumerate(self.states_)]
+        return [numbers, *states]
+
+    def remember(self, memory: list[dict[str, torch.Tensor]]) -> None:
+        """Take over what :meth:`memory` has returned."""
+        for name in self._NUMBERS:
+            setattr(self, name, memory[0][name])
+        found = self.best_loss_.isfinite().tolist()
+        self.states_ = [state if k else None for state, k in zip(memory[1:], found, strict=True)]
 
     def put_back(self, net: Any) -> None:
         """Put the best weights back, unless that has been done."""

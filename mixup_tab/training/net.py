@@ -91,6 +91,11 @@ class MixupNet(NeuralNet):
         0 ≤ start < end ≤ 1. ``(0.1, 1)`` mixes after the first tenth of the epochs of a fit,
         ``(0, 0.9)`` trains plainly in the last tenth. An epoch is mixed if its middle lies
         in the span.
+    first_cycle : int, default=None
+        Epochs of the first of several cycles, each twice as long as the one before: in every
+        cycle the learning rate falls from ``lr`` towards zero and mixing goes through
+        ``mixing_span`` (warm restarts, Loshchilov and Hutter 2017, arXiv 1608.03983). None is
+        one cycle of all epochs.
     n_outputs : int, default=None
         Number of classes or values; None reads it off ``y`` at the first fit.
     n_members : int, default=1
@@ -141,6 +146,7 @@ class MixupNet(NeuralNet):
         alpha: float | Sequence[float] = 0.2,
         mixing: str | MixingRule = "mixup",
         mixing_span: tuple[float, float] = (0.0, 1.0),
+        first_cycle: int | None = None,
         n_outputs: int | None = None,
         n_members: int = 1,
         random_state: Any = None,
@@ -153,6 +159,7 @@ class MixupNet(NeuralNet):
         self.alpha = as_python(alpha)
         self.mixing = mixing
         self.mixing_span = as_python(mixing_span)
+        self.first_cycle = as_python(first_cycle)
         self.n_outputs = as_python(n_outputs)
         self.n_members = as_python(n_members)
         self.random_state = as_python(random_state)
@@ -349,7 +356,7 @@ class MixupNet(NeuralNet):
         return TrainingState(
             streams=self._streams(len(self.history)),
             weight=None if weight is None else np.asarray(weight),
-            mixed=mixed_epochs(self.mixing_span, epochs),
+            mixed=mixed_epochs(self.mixing_span, epochs, self.first_cycle),
             first_epoch=len(self.history),
             tables={} if tables is None else tables,
         )

@@ -30,7 +30,7 @@ from mixup_tab.training.fingerprint import fingerprint
 from mixup_tab.training.optim import LeanAdamW
 from mixup_tab.training.state import TrainingState
 
-FORMAT = "mixup-tab training 3"
+FORMAT = "mixup-tab training 4"
 
 # More than any file of a net takes: bytes in all besides 256 times the net's, and bytes of the
 # part that is JSON.
@@ -64,7 +64,7 @@ class ResumeFile(Callback):
     ValueError
         At fit, if the file is of another training (other data, parameters, net, versions or
         kind of device), broken, or in use by another fit; or if a callback keeps a state that
-        is not in it: early stopping, skorch's ``LRScheduler`` (use :class:`LearningRate`),
+        is not in it: skorch's ``EarlyStopping`` and ``LRScheduler`` (use :class:`LearningRate`),
         ``Freezer`` and the like.
     OSError
         If the file cannot be written, at the start of ``fit`` or later on. The epochs that were
@@ -144,6 +144,7 @@ class ResumeFile(Callback):
                 **_optimizer_state(net.optimizer_),
                 "streams": [stream.states() for stream in state.streams],
                 "batches": batches.position(),
+                "best": [keep.memory(net) for keep in _keepers(net)],
             }
         )
         try:
@@ -160,13 +161,17 @@ class ResumeFile(Callback):
         self.kept_epochs_ = len(net.history)
 
 
+def _keepers(net: Any) -> list[KeepBestWeights]:
+    return [each for _, each in net.callbacks_ if isinstance(each, KeepBestWeights)]
+
+
 def _check_callbacks(net: Any) -> None:
     """Refuse callbacks whose states are not in the file."""
     for _, callback in net.callbacks_:
-        if isinstance(callback, (KeepBestWeights, SkorchEarlyStopping)):
+        if isinstance(callback, SkorchEarlyStopping):
             raise ValueError(
-                "A ResumeFile does not hold the best weights that early stopping keeps. Use "
-                "early_stopping=False."
+                "A ResumeFile does not hold what skorch's EarlyStopping counts. Use "
+                "mixup_tab.training.KeepBestWeights."
             )
         if isinstance(callback, LRScheduler):
             raise ValueError(
@@ -184,11 +189,11 @@ def _identity(net: Any, state: TrainingState, data: Any) -> dict[str, str]:
     """Return hashes of all that decides the result of training, by what it is."""
     from mixup_tab import __version__
 
-    changing = (LearningRate, GradientNormClipping)
+    changing = (LearningRate, KeepBestWeights, GradientNormClipping)
     callbacks = [c.get_params() for _, c in net.callbacks_ if isinstance(c, changing)]
     loaders = [net.get_params_for(f"iterator_{part}") for part in ("train", "valid")]
     settings = (
-        (state.first_epoch, state.mixed, net.alpha, net.batch_size, net.lr, net.seeds_),
+        (state.first_epoch, state.mixed, net.first_cycle, net.alpha, net.batch_size, net.lr, net.seeds_),
         (as_rule(net.mixing), type(net.optimizer_), callbacks, loaders),
         net.optimizer_.state_dict(),
     )
@@ -298,10 +303,16 @@ def _restore(kept: dict[str, Any], net: Any, state: TrainingState, batches: Any)
     )
     for stream, numbers in zip(state.streams, streams, strict=True):
         _check_tensors(dict(enumerate(numbers)), dict(enumerate(stream.states())))
+    keepers = _keepers(net)
+    for keep, memory in zip(keepers, kept["best"], strict=True):
+        for numbers, like in zip(memory, keep.memory(net), strict=True):
+            _check_tensors(numbers, like)
     net.optimizer_.load_state_dict(_checked_optimizer(kept, net.optimizer_))
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(kept["net"][name])
+    for keep, memory in zip(keepers, kept["best"], strict=True):
+        keep.remember(memory)
     net.history.extend(history)
     net.epoch_losses_ = kept["losses"]
     net._set_mixing(batches, state)

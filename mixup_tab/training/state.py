@@ -87,17 +87,49 @@ def check_mixing_span(span: Any) -> tuple[float, float]:
     return start, end
 
 
-def mixed_epochs(span: tuple[float, float], epochs: int) -> list[bool]:
+def cycle_lengths(epochs: int, first: int | None = None) -> list[int]:
+    """Return the numbers of epochs of the cycles that a fit consists of.
+
+    Every cycle is twice as long as the one before; what is left over prolongs the last.
+
+    Parameters
+    ----------
+    epochs : int
+        Number of epochs of the fit.
+    first : int, default=None
+        Epochs of the first cycle; None is a single one.
+
+    Returns
+    -------
+    list of int
+
+    Examples
+    --------
+    >>> from mixup_tab.training.state import cycle_lengths
+    >>> cycle_lengths(30, 4), cycle_lengths(30)
+    ([4, 8, 18], [30])
+    """
+    lengths = [min(first or epochs, epochs)]
+    while sum(lengths) + 2 * lengths[-1] <= epochs and lengths[-1]:
+        lengths.append(2 * lengths[-1])
+    lengths[-1] += epochs - sum(lengths)
+    return lengths
+
+
+def mixed_epochs(
+    span: tuple[float, float], epochs: int, first_cycle: int | None = None
+) -> list[bool]:
     """Say for every epoch of a fit whether its examples are mixed.
 
-    An epoch is mixed if its middle lies in the span, so that shares of epochs are rounded.
+    An epoch is mixed if its middle lies in the span, so that shares of epochs are rounded. Each
+    cycle goes through the span.
 
     Parameters
     ----------
     span : (float, float)
         As in :func:`check_mixing_span`.
-    epochs : int
-        Number of epochs of the fit.
+    epochs, first_cycle
+        As in :func:`cycle_lengths`.
 
     Returns
     -------
@@ -110,4 +142,8 @@ def mixed_epochs(span: tuple[float, float], epochs: int) -> list[bool]:
     [False, True, True, True]
     """
     start, end = check_mixing_span(span)
-    return [start * epochs <= epoch + 0.5 < end * epochs for epoch in range(epochs)]
+    return [
+        start * length <= epoch + 0.5 < end * length
+        for length in cycle_lengths(epochs, first_cycle)
+        for epoch in range(length)
+    ]
