@@ -178,17 +178,6 @@ PARAMETERS = {
     ),
 }
 CLASSIFIER_PARAMETERS = {
-    "validation fraction leaves no class": Case(
-        ValueError,
-        "validation_fraction=0.01 of 40 rows.*2 classes.*early_stopping=False",
-        {"validation_fraction": 0.01, "early_stopping": True},
-    ),
-    "single row of a class": Case(
-        ValueError,
-        "early_stopping=True.*class 2 has a single row.*early_stopping=False",
-        {"early_stopping": True},
-        y=changed(Y, 0, 2),
-    ),
     "class weight of another class": Case(
         ValueError,
         r"classes, \[1\], are not in class_weight",

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.datasets import load_digits, load_iris, load_wine
+from sklearn.datasets import load_digits, load_iris, load_wine, make_classification
 from sklearn.model_selection import cross_val_score
 from sklearn.utils import compute_sample_weight
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
@@ -18,6 +18,7 @@ from torch import nn
 from mixup_tab import MixupClassifier, MixupNet
 from mixup_tab.mixing import Mixup
 from mixup_tab.training import LearningRate
+from mixup_tab.training.state import cycle_lengths
 
 SMALL = {"hidden_layer_sizes": (16,), "max_epochs": 4, "random_state": 0}
 QUICK = {"hidden_layer_sizes": (32,), "learning_rate_init": 0.02, "random_state": 0}
@@ -254,27 +255,36 @@ def test_callbacks_hear_of_every_partial_fit(two_classes):
 # --------------------------------------------------------------------- early stopping
 
 
-def best_epoch(losses, patience):
-    """Epoch of the least loss, of those before the patience has run out."""
-    best = 0
-    for epoch, loss in enumerate(losses):
-        if epoch - best <= patience and loss < losses[best]:
-            best = epoch
-    return best
-
-
 @pytest.mark.parametrize("n_estimators", [1, 3])
 def test_early_stopping_keeps_the_best_epoch_of_every_member(n_estimators, two_classes):
     X, y = two_classes
     recorder = OutputRecorder(X)
-    params = {"early_stopping": True, "validation_fraction": 0.3, "n_iter_no_change": 5}
+    params = {"early_stopping": True, "validation_fraction": 0.3}
     fitted = MixupClassifier(
-        **{**QUICK, **params}, max_epochs=80, n_estimators=n_estimators, callbacks=[recorder]
+        **{**QUICK, **params}, max_epochs=900, n_estimators=n_estimators, callbacks=[recorder]
     ).fit(X, y)
-    best = [best_epoch(losses, patience=5) for losses in torch.stack(recorder.valid).T]
+    assert fitted.n_iter_ in np.cumsum(cycle_lengths(900, fitted.net_.first_cycle))
+    best = torch.stack(recorder.valid).argmin(0)
     for member, outputs in enumerate(fitted.net_.raw_outputs(X)):
         assert_array_equal(outputs, recorder.outputs[best[member]][member])
-    assert fitted.n_iter_ == max(best) + 1 + 5 < 80
+
+
+def test_large_tables_stop_early_and_end_cycles_without_mixing():
+    X, y = make_classification(2000, 4, random_state=0)
+    fitted = MixupClassifier(max_epochs=8, random_state=0).fit(X, y)
+    assert len(fitted.validation_loss_curve_) == 8
+    assert fitted.net_.mixing_span == (0, 0.75)
+    fewer = MixupClassifier(max_epochs=1, random_state=0).fit(X[:1999], y[:1999])
+    assert not hasattr(fewer, "validation_loss_curve_")
+    assert fewer.net_.mixing_span == (0, 1)
+
+
+def test_classes_too_rare_to_be_split_can_be_held_out():
+    rng = np.random.default_rng(0)
+    y = np.append(rng.integers(0, 2, 300), [2, 3, 3])
+    X = rng.normal(size=(303, 2))
+    params = {"early_stopping": True, "validation_fraction": 0.02, "max_epochs": 2}
+    assert len(MixupClassifier(**params, random_state=0).fit(X, y).classes_) == 4
 
 
 # ---------------------------------------------------------------------- a user's module

@@ -126,18 +126,26 @@ class Diary(Callback):
         self.states.append([member_state(net.module_, k) for k in range(net.n_members)])
 
 
-def stopping_epochs(losses, patience, tol):
-    """Best epoch of each member and the number of epochs run, by the definition."""
-    best = []
+def stopping_epochs(losses, patience, tol, ends=()):
+    """Best epoch of each member and the number of epochs run, by the definition.
+
+    ``ends`` are the epochs at which cycles end; an epoch counts as a cycle by default.
+    """
+    best, stops = [], []
     for curve in np.transpose(losses):
-        lowest, at = math.inf, -1
+        best.append(0)
+        counted, waited = math.inf, 0
         for epoch, loss in enumerate(curve):
-            if epoch - at > patience and at >= 0:
+            if loss < curve[best[-1]]:
+                best[-1] = epoch
+            if ends and epoch + 1 not in ends:
+                continue
+            improved = curve[best[-1]] < (1 - tol) * counted
+            counted, waited = (curve[best[-1]], 0) if improved else (counted, waited + 1)
+            if waited == patience:
                 break
-            if loss < lowest - tol:
-                lowest, at = loss, epoch
-        best.append(at)
-    return best, max(best) + patience + 1
+        stops.append(epoch + 1)
+    return best, max(stops)
 
 
 def restless(members=3, patience=4, tol=0.0, **kwargs):
@@ -173,6 +181,30 @@ def test_every_member_keeps_the_weights_of_its_best_epoch(patience, tol):
         kept = member_state(net.module_, member)
         for name, tensor in diary.states[epoch][member].items():
             assert torch.equal(kept[name], tensor)
+
+
+@pytest.mark.parametrize(("patience", "tol"), [(1, 0.0), (2, 0.01)])
+def test_in_cycles_the_patience_counts_cycles(patience, tol):
+    net, _ = restless(patience=patience, tol=tol, first_cycle=3, max_epochs=93)
+    net.fit(*table())
+    diary = noted(net)
+    best, epochs = stopping_epochs(diary.losses, patience, tol, {3, 9, 21, 45, 93})
+    assert len(net.history) == epochs
+    for member, epoch in enumerate(best):
+        kept = member_state(net.module_, member)
+        for name, tensor in diary.states[epoch][member].items():
+            assert torch.equal(kept[name], tensor)
+
+
+class RateDiary(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        net.history.record("rate", net.optimizer_.param_groups[0]["lr"])
+
+
+def test_the_rate_falls_in_every_cycle():
+    net = make(callbacks=[RateDiary()], lr=0.1, max_epochs=6, first_cycle=2).fit(*table())
+    cosine = [0.05 * (1 + math.cos(math.pi * k / n)) for n in (2, 4) for k in range(n)]
+    assert net.history[:, "rate"] == pytest.approx(cosine)
 
 
 class Net(nn.Module):

@@ -15,7 +15,14 @@ import hostile
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Callback, EpochScoring, Freezer, GradientNormClipping, LRScheduler
+from skorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EpochScoring,
+    Freezer,
+    GradientNormClipping,
+    LRScheduler,
+)
 from skorch.dataset import ValidSplit
 
 from mixup_tab import MLP, Mixup, MixupClassifier, MixupNet, RegMixup
@@ -105,6 +112,7 @@ class Convolved(torch.nn.Module):
         ({}, 1),
         ({"max_epochs": 12, "alpha": 0.5}, 5),  # in the middle of epochs made at once
         ({"mixing_span": (0.2, 0.7)}, 4),
+        ({"max_epochs": 24, "early_stopping": True, "n_estimators": 2}, 12),
         ({"module": Small, "n_estimators": 2}, 4),
         ({"module": Shaken}, 2),
         ({"module": Convolved}, 2),
@@ -499,9 +507,9 @@ def test_best_scores_are_resumed_as_well(tmp_path):
     assert sum(best[0][:7]) > 1
 
 
-def test_early_stopping_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="Use early_stopping=False"):
-        fitted(tmp_path / "a", early_stopping=True)
+def test_skorchs_early_stopping_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"EarlyStopping counts\. Use .*KeepBestWeights"):
+        fitted(tmp_path / "a", more=[EarlyStopping()])
 
 
 def test_every_must_be_positive(tmp_path):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mixup_tab.training.state import check_mixing_span, mixed_epochs
+from mixup_tab.training.state import check_mixing_span, cycle_lengths, mixed_epochs
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,30 @@ from mixup_tab.training.state import check_mixing_span, mixed_epochs
 )
 def test_an_epoch_is_mixed_if_its_middle_lies_in_the_span(span, epochs, mixed):
     assert np.flatnonzero(mixed_epochs(span, epochs)).tolist() == mixed
+
+
+@pytest.mark.parametrize(
+    ("epochs", "first", "lengths"),
+    [
+        (30, None, [30]),
+        (30, 2, [2, 4, 8, 16]),
+        (31, 2, [2, 4, 8, 17]),
+        (5, 2, [2, 3]),
+        (1, 2, [1]),
+        (0, 2, [0]),
+        (0, None, [0]),
+    ],
+)
+def test_a_cycle_is_twice_as_long_as_the_one_before_and_the_last_takes_the_rest(
+    epochs, first, lengths
+):
+    assert cycle_lengths(epochs, first) == lengths
+
+
+def test_every_cycle_goes_through_the_span():
+    once = mixed_epochs((0, 0.75), 4) + mixed_epochs((0, 0.75), 8)
+    assert mixed_epochs((0, 0.75), 12, 4) == once
+    assert once == [True] * 3 + [False] + [True] * 6 + [False] * 2
 
 
 @pytest.mark.parametrize("span", [[0, 0.5], (np.float32(0), np.float64(0.5)), (0, 0.5)])

@@ -264,7 +264,8 @@ class Validation(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Predict the held-out clips."""
-        epochs, done = mixed_epochs(net.mixing_span, net.max_epochs, net.first_cycle), len(net.history)
+        done = len(net.history)
+        epochs = mixed_epochs(net.mixing_span, net.max_epochs, net.first_cycle)
         mixed = np.max(net.alpha) > 0 and epochs[done - 1]
         remark = f"epoch {done} of {net.max_epochs}: "
         remark += "loss on mixed clips" if mixed else "training loss"

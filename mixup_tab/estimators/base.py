@@ -89,13 +89,13 @@ class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
         "module": [callable, None],
         "embedding": [StrOptions({"auto", *EMBEDDINGS})],
         "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
-        "n_estimators": [_FROM_1, _AUTO],
+        "n_estimators": [_FROM_1],
         "learning_rate_init": [Interval(Real, 0, np.inf, closed="neither")],
         "weight_decay": [_FROM_0],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "batch_size": [_FROM_1, _AUTO],
         "max_epochs": [_FROM_1, _AUTO],
-        "early_stopping": ["boolean"],
+        "early_stopping": ["boolean", _AUTO],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [_FROM_1],
         "warm_start": ["boolean"],
@@ -122,7 +122,8 @@ class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
     def _validate_params(self) -> None:
         """Check every parameter that can be checked without data."""
         super()._validate_params()
-        check_mixing_span(as_python(self.mixing_span))
+        if not is_auto(self.mixing_span):
+            check_mixing_span(as_python(self.mixing_span))
         _check_layers(self.hidden_layer_sizes)
         _check_module(self.module)
         _check_callbacks(self.callbacks)
@@ -212,7 +213,7 @@ class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
     def _learned(self, net: MixupNet) -> dict[str, Any]:
         """Return the attributes that training sets."""
         losses = {"loss_curve_": "train_loss"}
-        if self.early_stopping:
+        if net.train_split is not None:
             losses["validation_loss_curve_"] = "valid_loss"
         curves = {
             name: [row[key] for row in net.history if key in row]

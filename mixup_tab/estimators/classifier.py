@@ -80,9 +80,9 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         :class:`~sklearn.ensemble.HistGradientBoostingClassifier`. A category becomes a column
         for each of its at most 255 levels. Missing values, negative numbers, and levels that
         were not seen in ``fit``, are none of them. Not used with a ``module`` of your own.
-    n_estimators : int or "auto", default="auto"
+    n_estimators : int, default=1
         Number of independent nets trained side by side; their probabilities are
-        averaged. "auto" is 4, and 1 for a ``module`` of your own.
+        averaged.
     learning_rate_init : float, default=0.004
         Learning rate at the start, > 0.
     weight_decay : float, default=0.1
@@ -93,22 +93,25 @@ class MixupClassifier(LabelsMixin, BaseMixup):
     batch_size : int or "auto", default="auto"
         Rows per step; "auto" takes a sixteenth of the rows, between 16 and 256.
     max_epochs : int or "auto", default="auto"
-        Passes over the data; "auto" makes about 1000 steps on small tables, 40 passes on
-        larger ones, and at least 10 on huge ones.
-    mixing_span : (float, float), default=(0.0, 1.0)
+        Passes over the data, with early stopping at most. "auto" makes about 1000 steps on
+        small tables and four cycles with early stopping; without it, 40 passes over larger
+        tables and at least 10 over huge ones.
+    mixing_span : (float, float) or "auto", default="auto"
         Share of the training during which examples are mixed: start and end, with
         0 ≤ start < end ≤ 1. ``(0.1, 1)`` starts mixing after the first tenth of the epochs,
-        ``(0, 0.9)`` trains on the examples as they are in the last tenth. It is a share of
-        ``max_epochs``, whether or not early stopping ends before; ``partial_fit``, which
-        knows no end, always mixes.
-    early_stopping : bool, default=False
-        Hold out ``validation_fraction`` of the rows, stop when the validation loss has
-        not improved for ``n_iter_no_change`` epochs, and keep the weights of the best
-        epoch (for every member of the ensemble its own).
+        ``(0, 0.9)`` trains on the examples as they are in the last tenth. With early stopping
+        it is a share of each cycle. "auto" is ``(0, 0.75)`` with early stopping and else
+        ``(0, 1)``; ``partial_fit``, which knows no end, always mixes.
+    early_stopping : bool or "auto", default="auto"
+        Hold out ``validation_fraction`` of the rows, and train in cycles, each twice as long
+        as the one before, in which the learning rate falls towards zero. Stop when
+        ``n_iter_no_change`` cycles have not lowered the validation loss by 0.5 %, and keep the
+        weights of the best epoch (for every member its own). "auto" does so from 2,000 rows on
+        where ``module`` is None.
     validation_fraction : float, default=0.1
         Share of rows held out, in (0, 1); only with ``early_stopping``.
-    n_iter_no_change : int, default=10
-        Patience in epochs; only with ``early_stopping``.
+    n_iter_no_change : int, default=1
+        Patience in cycles; only with ``early_stopping``.
     class_weight : dict, "balanced" or None, default=None
         Weight :math:`c_y` of each class; see Notes.
     warm_start : bool, default=False
@@ -191,16 +194,16 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         module: Callable[..., nn.Module] | None = None,
         embedding: str = "auto",
         categorical_features: Any = "from_dtype",
-        n_estimators: int | str = "auto",
+        n_estimators: int = 1,
         learning_rate_init: float = 0.004,
         weight_decay: float = 0.1,
         dropout: float = 0.0,
         batch_size: int | str = "auto",
         max_epochs: int | str = "auto",
-        mixing_span: tuple[float, float] = (0.0, 1.0),
-        early_stopping: bool = False,
+        mixing_span: tuple[float, float] | str = "auto",
+        early_stopping: bool | str = "auto",
         validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: int = 1,
         class_weight: dict | str | None = None,
         warm_start: bool = False,
         callbacks: Sequence[Callback | tuple[str, Callback]] | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from numbers import Integral
 from typing import Any, Protocol
@@ -23,6 +23,11 @@ from mixup_tab.mixing._names import as_rule
 from mixup_tab.nets import MLP
 from mixup_tab.training import KeepBestWeights, LearningRate, MixupNet
 
+# From so many rows on, a tenth of them is held out to end training.
+_LEAST_TO_STOP = 2000
+# A cycle must lower the validation loss by this share, or training ends.
+_LEAST_GAIN = 0.005
+
 
 class MixupEstimator(Protocol):
     """What the functions here, and those that fit many nets, use of an estimator."""
@@ -36,14 +41,14 @@ class MixupEstimator(Protocol):
     embedding: str
     embedding_: str | None
     categorical_features: Any
-    n_estimators: int | str
+    n_estimators: int
     learning_rate_init: float
     weight_decay: float
     dropout: float
     batch_size: int | str
     max_epochs: int | str
-    mixing_span: tuple[float, float]
-    early_stopping: bool
+    mixing_span: tuple[float, float] | str
+    early_stopping: bool | str
     validation_fraction: float
     n_iter_no_change: int
     callbacks: Sequence[Callback | tuple[str, Callback]] | None
@@ -78,13 +83,14 @@ def make_net(
     seed = integer_seed(estimator.random_state)
     rows = len(data.X)
     rows_per_batch = batch_size(estimator, rows, warns=not partial)
-    holds_out = estimator.early_stopping and not partial
+    holds_out = stops_early(estimator, rows) and not partial
     split = _validation_split(estimator, data.y, seed) if holds_out else None
     return MixupNet(
         criterion=estimator._criterion,
         alpha=estimator.alpha_,
         mixing=mixing_rule(estimator),
-        mixing_span=(0.0, 1.0) if partial else estimator.mixing_span,
+        mixing_span=(0.0, 1.0) if partial else mixing_span(estimator, holds_out),
+        first_cycle=first_cycle(rows, rows_per_batch) if holds_out else None,
         n_outputs=data.n_outputs,
         n_members=n_members(estimator),
         random_state=seed,
@@ -130,9 +136,31 @@ def auto_embedding(rows: int, features: int) -> str:
 
 def n_members(estimator: MixupEstimator) -> int:
     """Return the number of nets that are trained side by side for one estimator."""
-    if isinstance(estimator.n_estimators, str):
-        return 1 if takes_any_shape(estimator.module) else 4
     return int(estimator.n_estimators)
+
+
+def stops_early(estimator: MixupEstimator, rows: int) -> bool:
+    """Whether rows are held out to end training; "auto": on tables that can spare them."""
+    if not is_auto(estimator.early_stopping):
+        return bool(estimator.early_stopping)
+    return rows >= _LEAST_TO_STOP and not takes_any_shape(estimator.module)
+
+
+def mixing_span(estimator: MixupEstimator, holds_out: bool) -> tuple[float, float]:
+    """Return the share of training, or of each cycle, in which examples are mixed.
+
+    "auto" ends each cycle with plain training, which takes back what mixing has taken from the
+    confidence. Nothing stops nets on small tables from overfitting there: they always mix.
+    """
+    if not isinstance(estimator.mixing_span, str):
+        return estimator.mixing_span
+    return (0.0, 0.75) if holds_out else (0.0, 1.0)
+
+
+def first_cycle(rows: int, rows_per_batch: int) -> int:
+    """Return the epochs of the first cycle: about 200 steps, and time for the rate to fall."""
+    steps = -(-rows // rows_per_batch)
+    return max(200 // steps, 8 if rows < 100_000 else 4)
 
 
 def mixing_rule(estimator: MixupEstimator) -> MixingRule:
@@ -168,10 +196,12 @@ def n_epochs(estimator: MixupEstimator, rows: int, rows_per_batch: int) -> int:
     """Return the number of passes over the rows.
 
     "auto" makes 1000 steps on small tables (at most 200 passes), then 40 passes, then 8000
-    steps, and at least 10 passes.
+    steps, and at least 10 passes; with early stopping it is the end of the fourth cycle.
     """
     if not isinstance(estimator.max_epochs, str):
         return int(estimator.max_epochs)
+    if stops_early(estimator, rows):
+        return 15 * first_cycle(rows, rows_per_batch)
     steps = -(-rows // rows_per_batch)
     return min(max(1000 // steps, min(40, 8000 // steps), 10), 200)
 
@@ -183,7 +213,7 @@ def count_weights(estimator: MixupEstimator, n_features: int, n_outputs: int) ->
 
 
 def _validation_split(estimator: MixupEstimator, y: np.ndarray, seed: int) -> ValidSplit:
-    """Return the split that holds rows out, of every class where y holds class codes."""
+    """Return the split that holds rows out."""
     share = f"validation_fraction={estimator.validation_fraction!r}"
     n_valid = max(int(np.ceil(estimator.validation_fraction * len(y))), 1)
     if n_valid >= len(y):
@@ -193,21 +223,21 @@ def _validation_split(estimator: MixupEstimator, y: np.ndarray, seed: int) -> Va
         )
     if y.ndim > 1:
         return ValidSplit(ShuffleSplit(1, test_size=n_valid, random_state=seed))
-    codes, counts = np.unique(y, return_counts=True)
-    if counts.min() < 2:
-        rare = estimator.classes_[codes[counts.argmin()]]  # type: ignore[attr-defined]
-        raise ValueError(
-            "early_stopping=True holds out rows of every class, but class "
-            f"{np.asarray(rare).item()!r} has a single row. Add rows, or use "
-            "early_stopping=False."
-        )
-    if min(n_valid, len(y) - n_valid) < len(codes):
-        raise ValueError(
-            f"{share} of {len(y)} rows is {n_valid}, which leaves fewer rows than the "
-            f"{len(codes)} classes on one side. Change it, or use early_stopping=False."
-        )
-    split = StratifiedShuffleSplit(1, test_size=n_valid, random_state=seed)
-    return ValidSplit(split)
+    counts = np.bincount(y)
+    strata = np.where(counts[y] * n_valid < 2 * len(y), counts.argmax(), y)
+    return ValidSplit(_HoldOut(strata, n_valid, seed))
+
+
+class _HoldOut:
+    """Splits off rows at random, of every class that has enough of them its share."""
+
+    def __init__(self, strata: np.ndarray, n_valid: int, seed: int) -> None:
+        self.strata, self.n_valid, self.seed = strata, n_valid, seed
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Any]:
+        """Return the positions of training rows and of those held out."""
+        split = StratifiedShuffleSplit(1, test_size=self.n_valid, random_state=self.seed)
+        return split.split(self.strata, self.strata)
 
 
 def _callback_params(estimator: MixupEstimator, holds_out: bool) -> dict[str, Any]:
@@ -219,7 +249,7 @@ def _callback_params(estimator: MixupEstimator, holds_out: bool) -> dict[str, An
     if any(isinstance(callback, (LearningRate, LRScheduler)) for callback in plain):
         params["callbacks__learning_rate"] = None
     if holds_out:
-        callbacks.append(KeepBestWeights(patience=estimator.n_iter_no_change))
+        callbacks.append(KeepBestWeights(estimator.n_iter_no_change, tol=_LEAST_GAIN))
     return {"callbacks": callbacks or None, **params}
 
 

@@ -166,7 +166,7 @@ class KeepBestWeights(Callback):
         self.put_back(net)
 
     def memory(self, net: Any) -> list[dict[str, torch.Tensor]]:
-        """Return all that has been kept, in tensors whose shapes depend on nothing but the net."""
+        """Return all that has been kept, in tensors of shapes that only depend on the net."""
         numbers = {name: getattr(self, name) for name in self._NUMBERS}
         states = [kept or member_state(net.module_, k) for k, kept in enumerate(self.states_)]
         return [numbers, *states]
@@ -175,8 +175,8 @@ class KeepBestWeights(Callback):
         """Take over what :meth:`memory` has returned."""
         for name in self._NUMBERS:
             setattr(self, name, memory[0][name])
-        found = self.best_loss_.isfinite().tolist()
-        self.states_ = [state if k else None for state, k in zip(memory[1:], found, strict=True)]
+        pairs = zip(memory[1:], self.best_loss_.isfinite(), strict=True)
+        self.states_ = [state if found else None for state, found in pairs]
 
     def put_back(self, net: Any) -> None:
         """Put the best weights back, unless that has been done."""

@@ -64,8 +64,8 @@ class ResumeFile(Callback):
     ValueError
         At fit, if the file is of another training (other data, parameters, net, versions or
         kind of device), broken, or in use by another fit; or if a callback keeps a state that
-        is not in it: skorch's ``EarlyStopping`` and ``LRScheduler`` (use :class:`LearningRate`),
-        ``Freezer`` and the like.
+        is not in it: skorch's ``EarlyStopping``, ``LRScheduler`` (use
+        :class:`KeepBestWeights`, :class:`LearningRate`), ``Freezer`` and the like.
     OSError
         If the file cannot be written, at the start of ``fit`` or later on. The epochs that were
         written before stay in it.
@@ -193,7 +193,8 @@ def _identity(net: Any, state: TrainingState, data: Any) -> dict[str, str]:
     callbacks = [c.get_params() for _, c in net.callbacks_ if isinstance(c, changing)]
     loaders = [net.get_params_for(f"iterator_{part}") for part in ("train", "valid")]
     settings = (
-        (state.first_epoch, state.mixed, net.first_cycle, net.alpha, net.batch_size, net.lr, net.seeds_),
+        (state.first_epoch, state.mixed, net.first_cycle, net.alpha, net.batch_size, net.lr),
+        net.seeds_,
         (as_rule(net.mixing), type(net.optimizer_), callbacks, loaders),
         net.optimizer_.state_dict(),
     )
