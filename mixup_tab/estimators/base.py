@@ -91,8 +91,8 @@ class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
         "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
         "n_estimators": [_FROM_1],
         "learning_rate_init": [Interval(Real, 0, np.inf, closed="neither")],
-        "weight_decay": [_FROM_0],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "weight_decay": [_FROM_0, _AUTO],
+        "dropout": [Interval(Real, 0, 1, closed="left"), _AUTO],
         "batch_size": [_FROM_1, _AUTO],
         "max_epochs": [_FROM_1, _AUTO],
         "early_stopping": ["boolean", _AUTO],
@@ -155,7 +155,7 @@ class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
         if resume:
             self._keep_input_layer(data)
         else:
-            self.embedding_ = choose_embedding(self, data, partial=partial)
+            self.embedding_ = choose_embedding(self, partial=partial)
         net = make_net(self, data, partial=partial)
         if resume:
             self._continue_training(net)

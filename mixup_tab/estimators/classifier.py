@@ -73,7 +73,7 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         - "periodic": beside that cosines of random frequencies
           (:class:`~mixup_tab.nets.Periodic`).
 
-        "auto" is "none" for less than 2,000 rows and in ``partial_fit``, else "target".
+        "auto" is "target", and "none" in ``partial_fit``.
     categorical_features : array-like of bool, int or str, or None, default="from_dtype"
         Columns of categories: those of a categorical dtype in a DataFrame, a mask, indices,
         names of columns, or none, as in
@@ -85,11 +85,13 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         averaged.
     learning_rate_init : float, default=0.004
         Learning rate at the start, > 0.
-    weight_decay : float, default=0.1
+    weight_decay : float or "auto", default="auto"
         Decoupled weight decay (AdamW), ≥ 0: a step shrinks weights by the learning rate
-        times this.
-    dropout : float, default=0.0
-        Share of hidden units set to zero in training, in [0, 1).
+        times this. "auto" is 1 below 2,000 rows and else 0.3; 0.1 for a ``module`` of your
+        own.
+    dropout : float or "auto", default="auto"
+        Share of hidden units set to zero in training, in [0, 1). "auto" is 0 below 2,000
+        rows and else 0.1; 0 for a ``module`` of your own.
     batch_size : int or "auto", default="auto"
         Rows per step; "auto" takes a sixteenth of the rows, between 16 and 256.
     max_epochs : int or "auto", default="auto"
@@ -196,8 +198,8 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         categorical_features: Any = "from_dtype",
         n_estimators: int = 1,
         learning_rate_init: float = 0.004,
-        weight_decay: float = 0.1,
-        dropout: float = 0.0,
+        weight_decay: float | str = "auto",
+        dropout: float | str = "auto",
         batch_size: int | str = "auto",
         max_epochs: int | str = "auto",
         mixing_span: tuple[float, float] | str = "auto",

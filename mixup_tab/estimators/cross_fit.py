@@ -56,7 +56,7 @@ def cross_fit(
     for estimator, _ in jobs:
         estimator.set_params(categorical_features=codes)  # the rows hold codes already
         if estimator.module is None:  # not by the size of a fold
-            estimator.set_params(embedding=choose_embedding(estimator, data))
+            estimator.set_params(embedding=choose_embedding(estimator))
     kept = {fold: _select(data, fold_of != fold) for fold in {fold for _, fold in jobs}}
     sizes = [count_weights(one, _width(one, data), data.n_outputs) for one, _ in jobs]
 
@@ -149,5 +149,5 @@ def _select(data: TrainingData, rows: np.ndarray) -> Rows:
 
 def _width(estimator: MixupEstimator, data: TrainingData) -> int:
     """Return the number of inputs of an estimator's net."""
-    embedding = choose_embedding(estimator, data)
+    embedding = choose_embedding(estimator)
     return data.X[0].size if embedding is None else data.input_layer(embedding).width

@@ -43,8 +43,8 @@ class MixupEstimator(Protocol):
     categorical_features: Any
     n_estimators: int
     learning_rate_init: float
-    weight_decay: float
-    dropout: float
+    weight_decay: float | str
+    dropout: float | str
     batch_size: int | str
     max_epochs: int | str
     mixing_span: tuple[float, float] | str
@@ -97,7 +97,7 @@ def make_net(
         max_epochs=1 if partial else n_epochs(estimator, rows, rows_per_batch),
         train_split=split,
         lr=estimator.learning_rate_init,
-        optimizer__weight_decay=estimator.weight_decay,
+        optimizer__weight_decay=weight_decay(estimator, rows),
         batch_size=rows_per_batch,
         verbose=estimator.verbose,
         device=estimator.device,
@@ -118,20 +118,30 @@ def is_auto(value: Any) -> bool:
     return isinstance(value, str) and value == "auto"
 
 
-def choose_embedding(
-    estimator: MixupEstimator, data: TrainingData, *, partial: bool = False
-) -> str | None:
+def choose_embedding(estimator: MixupEstimator, *, partial: bool = False) -> str | None:
     """Return how the numbers of a table enter the net; None for a module of the user's."""
     if estimator.module is not None:
         return None
     if not is_auto(estimator.embedding):
         return estimator.embedding
-    return "none" if partial else auto_embedding(*data.X.shape)
+    return "none" if partial else "target"
 
 
-def auto_embedding(rows: int, features: int) -> str:
-    """Return the embedding for a table of a size."""
-    return "none" if rows < 2000 else "target"
+def weight_decay(estimator: MixupEstimator, rows: int) -> float:
+    """Return the weight decay; "auto": strong where few rows are seen again and again."""
+    if not is_auto(estimator.weight_decay):
+        return float(estimator.weight_decay)
+    if takes_any_shape(estimator.module):
+        return 0.1
+    return 1.0 if rows < _LEAST_TO_STOP else 0.3
+
+
+def dropout(estimator: MixupEstimator, rows: int) -> float:
+    """Return the share of hidden units set to zero in training."""
+    if not is_auto(estimator.dropout):
+        return float(estimator.dropout)
+    large = rows >= _LEAST_TO_STOP and not takes_any_shape(estimator.module)
+    return 0.1 if large else 0.0
 
 
 def n_members(estimator: MixupEstimator) -> int:
@@ -269,7 +279,7 @@ def module_params(
         "out_features": data.n_outputs,
         "input_shape": shape,
         "hidden_layer_sizes": tuple(np.atleast_1d(estimator.hidden_layer_sizes).tolist()),
-        "dropout": estimator.dropout,
+        "dropout": dropout(estimator, len(data.X)),
     }
     module = MLP if estimator.module is None else estimator.module
     if estimator.embedding_ is not None:

@@ -50,10 +50,13 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         Number of independent nets trained side by side; predictions are averaged.
     learning_rate_init : float, default=0.002
         Learning rate at the start, > 0.
-    weight_decay : float, default=0.1
-        Decoupled weight decay (AdamW), ≥ 0.
-    dropout : float, default=0.0
-        Share of hidden units set to zero in training, in [0, 1).
+    weight_decay : float or "auto", default="auto"
+        Decoupled weight decay (AdamW), ≥ 0: a step shrinks weights by the learning rate
+        times this. "auto" is 1 below 2,000 rows and else 0.3; 0.1 for a ``module`` of your
+        own.
+    dropout : float or "auto", default="auto"
+        Share of hidden units set to zero in training, in [0, 1). "auto" is 0 below 2,000
+        rows and else 0.1; 0 for a ``module`` of your own.
     batch_size : int or "auto", default="auto"
         Rows per step; "auto" takes a sixteenth of the rows, between 16 and 256.
     max_epochs : int or "auto", default="auto"
@@ -138,8 +141,8 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         categorical_features: Any = "from_dtype",
         n_estimators: int = 1,
         learning_rate_init: float = 0.002,
-        weight_decay: float = 0.1,
-        dropout: float = 0.0,
+        weight_decay: float | str = "auto",
+        dropout: float | str = "auto",
         batch_size: int | str = "auto",
         max_epochs: int | str = "auto",
         mixing_span: tuple[float, float] | str = "auto",

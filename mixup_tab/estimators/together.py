@@ -98,7 +98,7 @@ def _prepare(estimator: MixupEstimator, rows: Rows, checked: dict) -> NetFit:
     data, seen = checked[key]
     vars(estimator).update(seen)
     estimator.alpha_ = float(estimator.alpha)
-    estimator.embedding_ = choose_embedding(estimator, data)
+    estimator.embedding_ = choose_embedding(estimator)
     return NetFit(make_net(estimator, data), data.X, data.y, data.weight)
 
 
