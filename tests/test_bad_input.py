@@ -109,7 +109,7 @@ WRONG_VALUES = {
     "mixing": ([3, Mixup, None], "MixingRule"),
     "hidden_layer_sizes": ([(8, 0), "128", (8.0,), (True,), None], "hidden_layer_sizes"),
     "module": (["mlp", 3], "callable or None"),
-    "n_estimators": ([0, 1.5, "four"], r"\[1, inf\).*'auto'"),
+    "n_estimators": ([0, 1.5, "four"], r"\[1, inf\)"),
     "learning_rate_init": ([0, -0.1, float("inf"), "fast"], r"\(0\.0, inf\)"),
     "weight_decay": ([-1e-3], r"\[0\.0, inf\)"),
     "dropout": ([1.0, -0.1], r"\[0\.0, 1\.0\)"),

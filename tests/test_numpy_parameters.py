@@ -35,7 +35,7 @@ VALUES = {
     "alpha": [np.float32(0.5), np.float64(0.5), np.int64(1), np.str_("auto")],
     "mixing": [np.str_("mixup"), rules.DirichletMixup(n_mixed=np.int64(3))],
     "hidden_layer_sizes": [np.array([8, 4]), np.int64(8), (np.int64(8), np.uint8(4))],
-    "n_estimators": [np.int64(2), np.uint8(2), np.array(2), np.str_("auto")],
+    "n_estimators": [np.int64(2), np.uint8(2), np.array(2)],
     "learning_rate_init": [np.float32(0.01), np.float64(0.01)],
     "weight_decay": [np.float32(0.01)],
     "dropout": [np.float32(0.25)],

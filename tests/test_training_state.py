@@ -27,7 +27,7 @@ def test_an_epoch_is_mixed_if_its_middle_lies_in_the_span(span, epochs, mixed):
         (30, None, [30]),
         (30, 2, [2, 4, 8, 16]),
         (31, 2, [2, 4, 8, 17]),
-        (5, 2, [2, 3]),
+        (5, 2, [5]),
         (1, 2, [1]),
         (0, 2, [0]),
         (0, None, [0]),

@@ -252,7 +252,8 @@ def _pack(kept: dict[str, Any]) -> bytes:
                 f"A ResumeFile cannot keep a {type(value).__name__}, which a callback has put "
                 "into net.history. Record numbers, strings and lists of them."
             )
-        flat = value.detach().cpu().contiguous().flatten()
+        # A copy: torch views a single element with a stride of two as nothing else.
+        flat = torch.empty(value.numel(), dtype=value.dtype).copy_(value.detach().flatten())
         numbers.append(flat.view(torch.uint8).numpy().tobytes())
         return {"dtype": str(value.dtype), "shape": list(value.shape)}
 
