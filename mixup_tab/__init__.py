@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # What type checkers and editors see; a test keeps it in step
     from mixup_tab.nets import MLP, VGG11, BCResNet, LeNet, PreActResNet18, ResNet10
     from mixup_tab.sampling import VicinalSampler
     from mixup_tab.search import MixupSearchCV
+    from mixup_tab.tables import TableEncoder
     from mixup_tab.training import MixupNet
 
 __version__ = "0.1.0.dev0"
@@ -63,6 +64,7 @@ _HOMES = {
     ),
     "mixup_tab.sampling": ("VicinalSampler",),
     "mixup_tab.search": ("MixupSearchCV",),
+    "mixup_tab.tables": ("TableEncoder",),
     "mixup_tab.training": ("MixupNet",),
 }
 
@@ -90,6 +92,7 @@ __all__ = [
     "ResNet10",
     "RescaledClassifier",
     "RescaledRegressor",
+    "TableEncoder",
     "VicinalSampler",
     "__version__",
 ]

@@ -15,9 +15,10 @@ import pandas as pd
 import pytest
 from hostile import mutate_bytes, number_of_cases
 
-from mixup_tab.compare.columns import Columns, as_dtype, clean
-from mixup_tab.compare.reading import MISSING_WORDS, read_table
+from mixup_tab.compare.columns import Columns
+from mixup_tab.compare.reading import read_table
 from mixup_tab.compare.task import prepare
+from mixup_tab.tables.columns import MISSING_WORDS, as_dtype, clean
 
 # -------------------------------------------------------------------------------- reading
 

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mixup_tab.compare.columns import Columns, as_dtype, clean, dtype_of
+from mixup_tab.compare.columns import Columns
 from mixup_tab.compare.folds import check_folds, make_splits, sample_rows
 from mixup_tab.compare.task import Task, prepare
+from mixup_tab.tables.columns import as_dtype, clean, dtype_of
 
 # -------------------------------------------------------------------------------- columns
 

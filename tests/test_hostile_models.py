@@ -37,12 +37,13 @@ from sklearn.preprocessing import FunctionTransformer
 from typer.testing import CliRunner
 
 from mixup_tab.cli.app import app
-from mixup_tab.compare.columns import Columns, as_dtype
+from mixup_tab.compare.columns import Columns
 from mixup_tab.compare.fitting import Setting, make_net
 from mixup_tab.compare.saving import load_model, predict_file, save_model
 from mixup_tab.compare.task import prepare
 from mixup_tab.persistence.schema import shrink
 from mixup_tab.persistence.trusted import FIXED, TRUSTED
+from mixup_tab.tables.columns import as_dtype
 
 ROWS = 60
 

@@ -28,6 +28,7 @@ FLOORS = {
     "mixing": 1,
     "nets": 2,
     "sampling": 2,
+    "tables": 2,
     "training": 3,
     "estimators": 4,
     "search": 5,

@@ -21,13 +21,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
-from mixup_tab.compare.number_formats import resembles
+from mixup_tab.tables.columns import MISSING_WORDS
+from mixup_tab.tables.number_formats import resembles
 
-# Words for a missing value in a feature, those of pandas and skrub; an empty cell is one too.
-MISSING_WORDS = frozenset(
-    {"", "?", "...", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A", "NULL", "null"}
-    | {"None", "none", "NaN", "nan", "-NaN", "-nan", "1.#QNAN", "-1.#QNAN", "1.#IND", "-1.#IND"}
-)
 # Bytes that a packed file may unpack to.
 SIZE_LIMIT = 4_000_000_000
 _ALL = "all"

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from mixup_tab.compare.columns import as_dtype
 from mixup_tab.compare.fitting import probabilities, unexpected
 from mixup_tab.compare.reading import SIZE_LIMIT as TABLE_LIMIT
 from mixup_tab.compare.reading import read_table
@@ -26,6 +25,7 @@ from mixup_tab.persistence import (
     read_model,
     write_model,
 )
+from mixup_tab.tables.columns import as_dtype
 
 # Rows that are predicted at once, to limit memory.
 _CHUNK = 50_000
@@ -43,7 +43,7 @@ class Card(NamedTuple):
     classes : list of str
         Names of the classes, in the order of their probabilities; empty for regression.
     dtypes, date_formats, number_formats : dict of str to str
-        Of the columns that it needs, as in :class:`~.columns.TypedTable`.
+        Of the columns that it needs, as in :class:`~mixup_tab.tables.columns.TypedTable`.
     alpha : float
         The α of its training.
     """

@@ -11,9 +11,7 @@ from shlex import quote
 import numpy as np
 import pandas as pd
 
-from mixup_tab.compare.columns import Columns, TypedTable, as_written, clean
-from mixup_tab.compare.number_formats import MARKS
-from mixup_tab.compare.reading import MISSING_WORDS
+from mixup_tab.compare.columns import Columns
 from mixup_tab.compare.validation import (
     check_features,
     check_names,
@@ -21,6 +19,8 @@ from mixup_tab.compare.validation import (
     group_codes,
     times,
 )
+from mixup_tab.tables.columns import MISSING_WORDS, TypedTable, as_written, clean
+from mixup_tab.tables.number_formats import MARKS
 
 KINDS = ("auto", "classification", "regression")
 _INDEX = "The index {!r} of the table is left out; frame.reset_index() makes it a column."
@@ -35,7 +35,7 @@ class Task:
     Attributes
     ----------
     X : DataFrame
-        Features, typed; see :func:`~.columns.clean`.
+        Features, typed; see :func:`~mixup_tab.tables.columns.clean`.
     y : ndarray of int64 codes or of float64
         Target.
     classes : tuple of str
@@ -48,7 +48,7 @@ class Task:
     columns : Columns
         What the columns of the table were for.
     dtypes, date_formats, number_formats : dict of str to str
-        By feature, as in :class:`~.columns.TypedTable`.
+        By feature, as in :class:`~mixup_tab.tables.columns.TypedTable`.
     notes : tuple of str
         What the user should know about how the table was read.
     """
@@ -99,7 +99,7 @@ def prepare(
         "auto" takes numbers with a fractional part, or with more than 20 different values,
         as quantities and everything else as classes.
     decimal : {".", ","}, default=None
-        Decimal mark of columns whose values leave it open; see :func:`~.columns.clean`.
+        Decimal mark of columns whose values leave it open; see :func:`~mixup_tab.tables.columns.clean`.
 
     Raises
     ------

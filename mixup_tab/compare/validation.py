@@ -10,8 +10,8 @@ from shlex import quote
 import numpy as np
 import pandas as pd
 
-from mixup_tab.compare.columns import Columns, as_written, clean
-from mixup_tab.compare.reading import MISSING_WORDS
+from mixup_tab.compare.columns import Columns
+from mixup_tab.tables.columns import MISSING_WORDS, as_written, clean
 
 # Share of different values from which text looks like an ID.
 _ID_SHARE = 0.9
@@ -70,7 +70,7 @@ def check_target(labels: pd.Series, numbers: pd.Series | None, dtype: str, kind:
     numbers : Series or None
         Its values, if they are numbers.
     dtype : str
-        Of the target; see :class:`~.columns.TypedTable`.
+        Of the target; see :class:`~mixup_tab.tables.columns.TypedTable`.
     kind : {"auto", "classification", "regression"}
         Of the task.
 

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from sklearn.datasets import make_circles, make_moons
 
-from mixup_tab.compare.columns import as_written, clean
 from mixup_tab.compare.reading import read_table
 from mixup_tab.compare.task import encode
 from mixup_tab.compare.validation import check_target
+from mixup_tab.tables.columns import as_written, clean
 
 # As many as there are colours to distinguish.
 MOST_CLASSES = 10

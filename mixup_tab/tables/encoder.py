@@ -1,0 +1,408 @@
+"""A raw table becomes numbers and categories, as a net takes them."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import KFold
+from sklearn.utils import Tags, check_array, check_consistent_length, check_random_state
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from mixup_tab._extras import import_extra
+from mixup_tab.tables.columns import as_dtype, clean
+
+# A column of text is a category if it has at most this many levels,
+_MOST_LEVELS = 64
+# and this many rows per level. Levels of fewer rows than the second number are merged.
+_ROWS_PER_LEVEL, _ROWS_OF_LEVEL = 10, 3
+# At most this share of the rows may be in merged levels.
+_MOST_RARE = 0.2
+# Columns that text becomes, and the rows that each of them takes.
+_TEXT_COLUMNS, _ROWS_PER_TEXT_COLUMN = 30, 20
+# More words than this on average make text.
+_WORDS = 3
+# A target of more different numbers is a quantity; means are taken of so many classes at most.
+_MOST_CLASSES = 20
+# Means of the target are drawn towards that of all rows, as by so many rows more.
+_SMOOTHING, _FOLDS = 10.0, 5
+# No column can hold "NA", which is a word for a missing value.
+_RARE, _MISSING = "rare", "NA"
+_EPOCH, _SECOND = pd.Timestamp("1970-01-01"), pd.Timedelta(seconds=1)
+
+
+class TableEncoder(TransformerMixin, BaseEstimator):
+    """Turn a raw table into columns of numbers and categories for a net or for boosting.
+
+    Every column is treated by what it holds:
+
+    - **Numbers** and truth values, also those written as text, stay in double precision.
+      Missing and infinite ones become the median; where training rows have missing ones, a
+      column ``<name>_missing`` says which.
+    - **Dates and times**, also those written as text, become seconds since 1970, month,
+      weekday and hour (in UTC where they have a zone). Durations become seconds.
+    - **Categories**, text of at most 64 different values ("levels") with 10 rows each on
+      average, become pandas' categories. Levels of fewer than 3 rows are merged into "rare";
+      where 3 rows or more are missing, "NA" is a level. All other missing values, and levels
+      that are not in the training rows, are missing.
+    - **Codes**, text of more levels, become the mean of the target in their level, less that
+      of all rows: a column for each class (for two classes, one).
+    - **Text** of more than 3 words on average, most of it different, becomes up to 30 numbers
+      by ``skrub.StringEncoder``.
+    - Columns that are constant or empty are dropped, as are IDs: codes that are all different.
+
+    Columns of text need skrub (extra ``tables``).
+
+    Parameters
+    ----------
+    categories : {"category", "one-hot"}, default="category"
+        How categories leave it: as columns of pandas' ``category`` dtype, which
+        :class:`~mixup_tab.MixupClassifier` and scikit-learn's ``HistGradientBoosting`` find by
+        themselves; or as a column of 0 and 1 for every level, for any estimator.
+    impute : bool, default=True
+        If False, missing numbers stay missing, for estimators that handle them.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the folds for codes and of the encoder for text.
+
+    Attributes
+    ----------
+    kinds_ : dict of str to str
+        What every column was taken for: "number", "date", "category", "codes", "text" or
+        "dropped".
+    n_features_in_ : int
+        Number of columns.
+    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+        Their names, where all are text.
+
+    Notes
+    -----
+    In ``fit_transform``, codes are encoded by the targets of other rows only, on 5 folds:
+    otherwise a rare code would give its own rows' targets away. Therefore, and only for codes,
+    ``fit(X, y).transform(X)`` is not the same as ``fit_transform(X, y)``; the second is for
+    training rows, and pipelines use it there. Without a target, codes are encoded as text.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from mixup_tab import TableEncoder
+    >>> table = pd.DataFrame({"size": [1.5, None, 3, 2] * 9, "color": ["red", "blue"] * 18})
+    >>> TableEncoder().fit_transform(table).head(2)
+       size  size_missing color
+    0   1.5           0.0   red
+    1   2.0           1.0  blue
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012
+        "categories": [StrOptions({"category", "one-hot"})],
+        "impute": ["boolean"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        categories: str = "category",
+        *,
+        impute: bool = True,
+        random_state: Any = None,
+    ) -> None:
+        self.categories = categories
+        self.impute = impute
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Find out what every column holds.
+
+        Parameters
+        ----------
+        X : DataFrame of pandas or polars, or array-like, shape (n_rows, n_columns)
+            Training rows.
+        y : array-like, shape (n_rows,) or (n_rows, n_targets), default=None
+            Target, for columns of codes.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a column holds lists or the like, or if no column tells rows apart.
+        """
+        self.fit_transform(X, y)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> pd.DataFrame:
+        """Find out what every column holds, and encode the training rows.
+
+        Parameters
+        ----------
+        X : DataFrame of pandas or polars, or array-like, shape (n_rows, n_columns)
+            Training rows.
+        y : array-like, shape (n_rows,) or (n_rows, n_targets), default=None
+            Target, for columns of codes.
+
+        Returns
+        -------
+        DataFrame, shape (n_rows, n_columns_out)
+            Columns of float64 and categories. Codes are encoded on folds; see the notes.
+        """
+        self._validate_params()
+        frame = self._as_frame(X, reset=True)
+        if len(frame) < 2:
+            raise ValueError("X has 1 sample (n_samples=1); at least 2 are needed.")
+        table = clean(frame.loc[:, [not _is_plain(dtype) for dtype in frame.dtypes]])
+        self._dtypes = table.dtypes
+        self._formats = table.date_formats, table.number_formats
+        typed = _with_numbers(frame, table.frame)
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        self.kinds_ = {name: _kind(typed[name], y is not None) for name in typed}
+        codes = self._fit_codes(typed, y, seed)
+        text = self._fit_texts(typed, seed)
+        self._levels = {name: _levels(typed[name]) for name in self._of_kind("category")}
+        self._fit_numbers(typed)
+        encoded = self._joined(typed, codes, text)
+        if encoded.shape[1] == 0:
+            raise ValueError(
+                f"none of the {frame.shape[1]} columns of X tells rows apart: all are empty, "
+                "constant or IDs. Add columns."
+            )
+        self._names_out = list(encoded)
+        return encoded
+
+    def transform(self, X: Any) -> pd.DataFrame:
+        """Encode rows.
+
+        Parameters
+        ----------
+        X : DataFrame of pandas or polars, or array-like, shape (n_rows, n_columns)
+            Rows with the columns of the training rows.
+
+        Returns
+        -------
+        DataFrame, shape (n_rows, n_columns_out)
+            Columns of float64 and categories.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or holds something else than in the training rows.
+        """
+        check_is_fitted(self)
+        frame = self._as_frame(X, reset=False)
+        dates, numbers = self._formats
+        read = {
+            name: as_dtype(frame[name], dtype, dates.get(name), numbers.get(name))
+            for name, dtype in self._dtypes.items()
+        }
+        typed = _with_numbers(frame, pd.DataFrame(read, index=frame.index))
+        codes = [_look_up(typed[name], *means) for name, means in self._means.items()]
+        text = [encoder.transform(typed[name]) for name, encoder in self._texts.items()]
+        return self._joined(typed, codes, text)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the encoded columns.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of str, shape (n_columns_out,)
+        """
+        check_is_fitted(self)
+        return np.asarray(self._names_out, dtype=object)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = True
+        return tags
+
+    def _as_frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
+        """Return a table as a DataFrame whose columns are named by text."""
+        if hasattr(X, "tocsr"):
+            raise TypeError("Sparse input is not supported. Give X.toarray().")
+        if not hasattr(X, "columns"):
+            X = check_array(X, dtype=None, ensure_all_finite=False)
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        frame = X.to_pandas() if hasattr(X, "to_pandas") else pd.DataFrame(X).infer_objects()
+        if 0 in frame.shape:
+            raise ValueError(f"X has no rows or no columns: its shape is {frame.shape}.")
+        arrays = all(isinstance(name, Integral) for name in frame)
+        frame.columns = [f"x{name}" if arrays else str(name) for name in frame]
+        if not frame.columns.is_unique:
+            twice = frame.columns[frame.columns.duplicated()][0]
+            raise ValueError(f"X has two columns named {twice!r}. Rename one.")
+        return frame
+
+    def _of_kind(self, kind: str) -> list[str]:
+        return [name for name, found in self.kinds_.items() if found == kind]
+
+    def _fit_codes(self, typed: pd.DataFrame, y: Any, seed: int) -> list[np.ndarray]:
+        """Fit the means of all levels; return those of the rows, from other rows' targets."""
+        self._means, encoded = {}, []
+        names = self._of_kind("codes")
+        if not names:
+            return encoded
+        check_consistent_length(typed, y)
+        targets = _targets(y)
+        self._classes = list(targets)
+        folds = list(KFold(min(_FOLDS, len(typed)), shuffle=True, random_state=seed).split(typed))
+        for name in names:
+            values = np.zeros(targets.shape)
+            for others, rows in folds:
+                means = _fit_means(typed[name].iloc[others], targets.iloc[others])
+                values[rows] = _look_up(typed[name].iloc[rows], *means)
+            if values.any():
+                self._means[name] = _fit_means(typed[name], targets)
+                encoded.append(values)
+            else:  # no level of one fold is in another
+                self.kinds_[name] = "dropped"
+        return encoded
+
+    def _fit_texts(self, typed: pd.DataFrame, seed: int) -> list[pd.DataFrame]:
+        self._texts, encoded = {}, []
+        for name in self._of_kind("text"):
+            columns = int(np.clip(len(typed) // _ROWS_PER_TEXT_COLUMN, 1, _TEXT_COLUMNS))
+            encoder = import_extra("skrub", "tables").StringEncoder(columns, random_state=seed)
+            with warnings.catch_warnings():  # with few different letters it makes fewer columns
+                warnings.filterwarnings("ignore", "The matrix shape is", UserWarning)
+                encoded.append(encoder.fit_transform(typed[name]))
+            self._texts[name] = encoder
+        return encoded
+
+    def _numbers(self, typed: pd.DataFrame) -> pd.DataFrame:
+        """Return the columns of numbers, parts of dates among them."""
+        dates = [_date_parts(typed[name]) for name in self._of_kind("date")]
+        return pd.concat([typed[self._of_kind("number")], *dates], axis=1)
+
+    def _fit_numbers(self, typed: pd.DataFrame) -> None:
+        numbers = self._numbers(typed)
+        missing = numbers.isna()
+        varies = (numbers.min() < numbers.max()) | (missing.any() & ~missing.all())
+        self._kept = list(numbers.columns[varies])
+        for name in self._of_kind("number"):
+            if not varies[name]:
+                self.kinds_[name] = "dropped"
+        self._imputer = SimpleImputer(strategy="median", add_indicator=True)
+        self._imputer.set_output(transform="default")
+        if self._kept and self.impute:
+            self._imputer.fit(numbers[self._kept].to_numpy())
+
+    def _joined(
+        self, typed: pd.DataFrame, codes: list[np.ndarray], texts: list[pd.DataFrame]
+    ) -> pd.DataFrame:
+        """Return the encoded table: numbers, dates, codes, text, categories."""
+        parts = [self._numbers(typed)[self._kept]]
+        if self._kept and self.impute:
+            names = list(self._kept)
+            names += [f"{names[k]}_missing" for k in self._imputer.indicator_.features_]
+            values = self._imputer.transform(parts[0].to_numpy())
+            parts = [pd.DataFrame(values, typed.index, names)]
+        for name, values in zip(self._means, codes, strict=True):
+            one = values.shape[1] == 1
+            names = [name] if one else [f"{name}_{label}" for label in self._classes]
+            parts.append(pd.DataFrame(values, typed.index, names))
+        for name, values in zip(self._texts, texts, strict=True):
+            names = [f"{name}_{k:02d}" for k in range(values.shape[1])]
+            parts.append(pd.DataFrame(values.to_numpy(np.float64), typed.index, names))
+        categories = {name: _category(typed[name], found) for name, found in self._levels.items()}
+        last = pd.DataFrame(categories, index=typed.index)
+        if self.categories == "one-hot" and categories:
+            last = pd.get_dummies(last, dtype=np.float64)
+        return pd.concat([*parts, last], axis=1)
+
+
+def _is_plain(dtype: Any) -> bool:
+    """Whether a column is made of numbers or truth values, no missing ones but NaN."""
+    return isinstance(dtype, np.dtype) and dtype.kind in "biuf"
+
+
+def _with_numbers(frame: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """Return all columns of a table: those of plain numbers, and others that were read."""
+    plain = frame.drop(columns=list(others))
+    if not all(map(_is_plain, plain.dtypes)):
+        plain = pd.DataFrame({name: as_dtype(plain[name], "number") for name in plain})
+    numbers = plain.astype(np.float64)
+    others = others.apply(
+        lambda column: column / _SECOND if types.is_timedelta64_dtype(column.dtype) else column
+    )
+    return pd.concat([numbers.where(np.isfinite(numbers)), others], axis=1)[list(frame)]
+
+
+def _kind(column: pd.Series, has_target: bool) -> str:
+    if types.is_numeric_dtype(column.dtype):
+        return "number"
+    if types.is_datetime64_any_dtype(column.dtype):
+        return "date"
+    counts, rows = column.value_counts(), len(column)
+    if len(counts) + column.isna().any() < 2:
+        return "dropped"
+    if column.str.split().str.len().mean() > _WORDS and len(counts) > rows / 2:
+        return "text"
+    common = counts[counts >= _ROWS_OF_LEVEL]
+    enough = counts.sum() - common.sum() <= _MOST_RARE * rows
+    if enough and len(common) <= min(_MOST_LEVELS, rows / _ROWS_PER_LEVEL):
+        return "category"
+    return "codes" if has_target else "text"
+
+
+def _levels(column: pd.Series) -> dict[str, str]:
+    """Return what every value of a column of categories becomes."""
+    counts = column.fillna(_MISSING).value_counts()
+    levels = {value: value if n >= _ROWS_OF_LEVEL else _RARE for value, n in counts.items()}
+    if levels.get(_MISSING) == _RARE:
+        del levels[_MISSING]
+    return dict(sorted(levels.items()))
+
+
+def _category(column: pd.Series, levels: dict[str, str]) -> pd.Categorical:
+    known = column.fillna(_MISSING).map(levels)
+    return pd.Categorical(known, list(dict.fromkeys(levels.values())))
+
+
+_Means = tuple[list[str], np.ndarray]
+
+
+def _targets(y: Any) -> pd.DataFrame:
+    """Return the columns whose means are taken: numbers, or a column per class."""
+    targets = pd.DataFrame(np.asarray(y))
+    numbers = targets.map(np.isreal).all(axis=None) and targets.astype(np.float64)
+    whole = numbers is not False and (numbers % 1 == 0).all(axis=None)
+    if numbers is not False and not (whole and targets[0].nunique() <= _MOST_CLASSES):
+        return numbers
+    counts = targets[0].value_counts()
+    if len(counts) == 2:
+        counts = counts.sort_index().tail(1)
+    return pd.DataFrame({str(label): targets[0] == label for label in counts.head(_MOST_CLASSES).sort_index().index}).astype(float)
+
+
+def _fit_means(words: pd.Series, targets: pd.DataFrame) -> _Means:
+    """Return levels and their mean targets, less that of all rows; the last one is 0."""
+    groups = (targets - targets.mean()).groupby(words.fillna(_MISSING).to_numpy())
+    means = groups.sum().div(groups.size() + _SMOOTHING, axis=0)
+    return list(means.index), np.vstack([means, np.zeros(len(means.columns))])
+
+
+def _look_up(words: pd.Series, levels: list[str], means: np.ndarray) -> np.ndarray:
+    """Return the means of the levels of rows, 0 for other levels."""
+    return means[pd.Index(levels).get_indexer(words.fillna(_MISSING))]
+
+
+def _date_parts(dates: pd.Series) -> pd.DataFrame:
+    parts = {
+        "seconds": (dates - _EPOCH) / _SECOND,
+        "month": dates.dt.month,
+        "weekday": dates.dt.weekday,
+        "hour": dates.dt.hour,
+    }
+    return pd.DataFrame(parts).astype(np.float64).add_prefix(f"{dates.name}_")
