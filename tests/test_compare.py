@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 import pytest
-import skrub
 from numpy.testing import assert_allclose
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import accuracy_score, log_loss, root_mean_squared_error
@@ -17,8 +16,9 @@ from sklearn.model_selection import (
     StratifiedKFold,
     TimeSeriesSplit,
 )
+from sklearn.pipeline import make_pipeline
 
-from mixup_tab import MixupClassifier, MixupRegressor
+from mixup_tab import MixupClassifier, MixupRegressor, TableEncoder
 from mixup_tab.compare import fitting
 from mixup_tab.compare.columns import Columns
 from mixup_tab.compare.comparison import Comparison, compare_table, set_up
@@ -98,8 +98,8 @@ def result(classes, split):
 
 
 def by_hand(task, split, final):
-    """Fit the final step behind skrub's pipeline on the training rows."""
-    pipeline = skrub.tabular_pipeline(final)
+    """Fit the final step behind encoded columns on the training rows."""
+    pipeline = make_pipeline(TableEncoder(random_state=5), final)
     return pipeline.fit(task.X.iloc[split.train], task.y[split.train])
 
 
@@ -120,12 +120,13 @@ def test_methods_score_as_fits_by_hand_do(classes, split, result):
 
 def test_the_search_scores_like_grid_search(classes, split, result):
     train = classes.take(split.train)
-    pipeline = skrub.tabular_pipeline(Classifier(device="cpu", random_state=5))
+    net = Classifier(device="cpu", random_state=5)
+    pipeline = make_pipeline(TableEncoder(random_state=5), net)
     search = GridSearchCV(
         pipeline,
         {"mixupclassifier__alpha": [0.0, 0.1, 1.0]},
         scoring="neg_log_loss",
-        cv=StratifiedKFold(5, shuffle=True, random_state=5),
+        cv=StratifiedKFold(3, shuffle=True, random_state=5),
         refit=False,
     ).fit(train.X, train.y)
     assert list(result.curve) == [0.0, 0.1, 1.0]
@@ -221,20 +222,6 @@ def test_an_alpha_that_fails_on_a_fold_is_not_judged_by_the_others():
     curve = search_alpha(task, net, (0.1, 1.0), seed=0)
     assert curve[0.1] == -np.inf
     assert np.isfinite(curve[1.0])
-
-
-def test_tables_of_numbers_skip_the_vectorizer():
-    frame = table()[["size", "price"]].assign(
-        empty=np.nan, same=1.0, y=lambda f: f["price"] > 0
-    )
-    task = prepare(frame.drop(columns="price"), Columns("y"))
-    net = make_net(task, SETTING)
-    assert list(net.named_steps)[:-1] == ["simpleimputer", "squashingscaler"]
-    ready = net[:-1].fit_transform(task.X)
-    assert np.isfinite(ready).all()
-    assert len(ready.T) >= 3
-    informative = skrub.tabular_pipeline(MixupClassifier())[:-1].fit_transform(task.X)
-    np.testing.assert_allclose(ready[:, 0], informative[:, 0], rtol=1e-5)
 
 
 def test_best_alpha():
@@ -490,7 +477,7 @@ def test_bad_settings(settings, message):
 
 
 def test_larger_tables_have_fewer_repeats():
-    for rows, repeats in [(100, 4), (2_001, 2), (10_001, 1)]:
+    for rows, repeats in [(100, 2), (10_000, 2), (10_001, 1)]:
         assert len(set_up(frame(rows), Columns("y")).splits) == 5 * repeats
 
 
@@ -672,17 +659,3 @@ def test_a_file_is_read_at_predict_as_it_was_in_training(tmp_path):
         assert set(predicted["prediction"]) <= set(LISTED)
         assert list(predicted)[2:] == [f"probability_{label}" for label in sorted(LISTED)]
         np.testing.assert_allclose(predicted.iloc[:, 2:], expected[part], rtol=1e-5)
-
-
-def test_numbers_beside_text_keep_their_digits():
-    rng = np.random.default_rng(0)
-    X = rng.integers(0, 60, size=(80, 2)).astype(float)
-    shifted = X + 1.7e9  # Unix seconds within a minute
-    shifted[0, 0] = X[0, 0] = np.nan
-    words = {"word": rng.choice(["a", "b", "c"], 80), "y": (X[:, 1] > 30).astype(int)}
-
-    def ready(values):
-        task = prepare(pd.DataFrame(values, columns=["s", "t"]).assign(**words), Columns("y"))
-        return np.asarray(make_net(task, Setting((0.2,)))[:-1].fit_transform(task.X, task.y))
-
-    assert_allclose(ready(shifted), ready(X), atol=1e-6)

@@ -155,7 +155,7 @@ def set_up(
         check_folds(sample, folds, 1)
     if repeats is None:
         rows = len(sample.y)
-        repeats = 4 if rows <= 2_000 else 2 if rows <= 10_000 else 1
+        repeats = 2 if rows <= 10_000 else 1
     splits = make_splits(sample, folds, repeats, seed)
     return Experiment(whole, sample, splits, Setting(mixed, seed, pick_device(device)))
 
@@ -174,11 +174,11 @@ def compare_table(
 ) -> Comparison:
     """Say whether mixup helps on a table, by nested cross-validation.
 
-    Columns of any kind are turned into numbers by :func:`skrub.tabular_pipeline`, fitted
-    inside the folds. On the training rows of every split,
-    :class:`~mixup_tab.MixupSearchCV` chooses α among several; a net with this α and one with
-    plain training, with the same seed, are then scored on the test rows. Gradient boosting is
-    shown for reference. Needs skrub (extra ``cli``).
+    Columns of any kind are encoded by :class:`~mixup_tab.TableEncoder`, fitted inside the
+    folds. On the training rows of every split,
+    :class:`~mixup_tab.MixupSearchCV` chooses α among several on 3 folds; a net with this α and
+    one with plain training, with the same seed, are then scored on the test rows. Gradient
+    boosting is shown for reference. Needs skrub (extra ``cli``).
 
     Parameters
     ----------
@@ -209,8 +209,8 @@ def compare_table(
         folds : int, default=5
             Number of folds, at least 2.
         repeats : int, default=None
-            How often the rows are dealt out to folds anew; None is 4 for up to 2,000 rows, 2
-            for up to 10,000, else 1.
+            How often the rows are dealt out to folds anew; None is 2 for up to 10,000 rows,
+            else 1.
         alphas : sequence of float, default=(0.1, 0.3, 1)
             Values of α to choose from.
         seed : int, default=0

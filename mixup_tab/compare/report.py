@@ -36,9 +36,9 @@ _CAPTION = (
 _SECONDS = " Seconds are for one fit; those of mixup include the choice of α."
 _METHOD = (
     "The table is cut into {folds}. Each fold is held out once, and everything is learned anew "
-    "on the training rows: scaling and encoding of the columns (skrub), and α, which is chosen "
-    "among {alphas} by a cross-validation inside the training rows. Plain training and mixup "
-    "see the same rows, prepared in the same way, and start from the same weights.",
+    "on the training rows: encoding and scaling of the columns, and α, which is chosen "
+    "among {alphas} by 3-fold cross-validation inside the training rows. Plain training and "
+    "mixup see the same rows, prepared in the same way, and start from the same weights.",
     "“Helps” or “harms” is said only where the 95 % interval of the difference excludes 0, "
     f"over at least {LEAST_SPLITS} splits that are not all alike, and for errors only where "
     f"they differ by at least {LEAST_ROWS} test rows.",

@@ -25,6 +25,7 @@ from mixup_tab.persistence import (
     read_model,
     write_model,
 )
+from mixup_tab.tables import TableEncoder
 from mixup_tab.tables.columns import as_dtype
 
 # Rows that are predicted at once, to limit memory.
@@ -181,12 +182,11 @@ def predict_file(
         raise ValueError(f"file {Path(file).name!r} has no rows to predict for.")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        predicted = _predict(pipeline, card, _typed(card, frame))
+        typed = _typed(card, frame)
+        predicted = _predict(pipeline, card, typed)
     if card.id is not None and card.id in frame:
         predicted.insert(0, card.id, frame[card.id], allow_duplicates=True)
-    notes = [*_notes(card, frame), *sorted(unexpected(caught))]
-    if any("unknown categories" in str(warning.message) for warning in caught):
-        notes.append("Categories that were not in the training table are ignored.")
+    notes = [*_notes(card, frame), *_unknown(pipeline[0], typed), *sorted(unexpected(caught))]
     return Predictions(predicted, notes)
 
 
@@ -198,6 +198,13 @@ def _notes(card: Card, frame: pd.DataFrame) -> Iterator[str]:
         yield f"Columns that the model does not know are ignored: {shown}."
     if card.id is not None and card.id not in frame:
         yield f"The file has no column {card.id!r}; rows are in the file's order."
+
+
+def _unknown(encoder: TableEncoder, typed: pd.DataFrame) -> Iterator[str]:
+    found = [n for n, known in encoder.levels_.items() if {*typed[n].dropna()} - {*known}]
+    if found:
+        names = ", ".join(map(repr, found))
+        yield f"Categories that were not in the training table are ignored: columns {names}."
 
 
 def _typed(card: Card, frame: pd.DataFrame) -> pd.DataFrame:

@@ -99,7 +99,8 @@ def prepare(
         "auto" takes numbers with a fractional part, or with more than 20 different values,
         as quantities and everything else as classes.
     decimal : {".", ","}, default=None
-        Decimal mark of columns whose values leave it open; see :func:`~mixup_tab.tables.columns.clean`.
+        Decimal mark of columns whose values leave it open; see
+        :func:`~mixup_tab.tables.columns.clean`.
 
     Raises
     ------

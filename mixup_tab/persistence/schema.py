@@ -29,7 +29,6 @@ _KEYS: dict[str, tuple[set[str], ...]] = {
     "NdArrayNode": ({"type", "file"}, {"type", "content", "shape"}),
     "DTypeNode": ({"content"},),
     "TypeNode": (set(),),
-    "FunctionNode": (set(),),
     "ObjectNode": ({"content"},),
 }
 _DEEPEST = 100
@@ -184,9 +183,6 @@ class _Checker:
 
     def _TypeNode(self, node: dict[str, Any], depth: int) -> str:
         return f"{node['__module__']}.{node['__class__']}"
-
-    def _FunctionNode(self, node: dict[str, Any], depth: int) -> None:
-        pass
 
     def _DictNode(self, node: dict[str, Any], depth: int) -> dict[str, tuple[str, Any]]:
         types = node["key_types"]

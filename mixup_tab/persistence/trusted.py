@@ -27,16 +27,8 @@ _PLAIN = {
     "TypeNode": {"builtins.str", "numpy.float64"},
 }
 
-# By which skrub's TableVectorizer chooses columns. They look at a column and return a bool.
-_FUNCTIONS = {
-    "skrub._dataframe._common.is_any_date",
-    "skrub._dataframe._common.is_categorical",
-    "skrub._dataframe._common.is_numeric",
-    "skrub._table_vectorizer._created_by_predicate",
-    "skrub.selectors._selectors._cardinality_below",
-}
-
 _OURS = {
+    "mixup_tab.tables.encoder.TableEncoder",
     "mixup_tab.estimators.classifier.MixupClassifier",
     "mixup_tab.estimators.regressor.MixupRegressor",
 }
@@ -44,48 +36,21 @@ _OURS = {
 _SKLEARN = {
     "sklearn.pipeline.Pipeline",
     # Missing numbers.
-    "sklearn.impute._base.MissingIndicator",
     "sklearn.impute._base.SimpleImputer",
-    # Text with few different values, and with many.
-    "sklearn.preprocessing._encoders.OneHotEncoder",
+    # Inside of skrub's encoder of text.
     "sklearn.decomposition._truncated_svd.TruncatedSVD",
     "sklearn.feature_extraction.text.TfidfTransformer",
     "sklearn.feature_extraction.text.TfidfVectorizer",
-    # Inside of skrub's SquashingScaler and encoder of dates.
-    "sklearn.preprocessing._data.RobustScaler",
-    "sklearn.preprocessing._polynomial.SplineTransformer",
 }
 
 _SKRUB = {
-    # tabular_pipeline and the steps of its TableVectorizer.
-    "skrub._squashing_scaler.SquashingScaler",
-    "skrub._squashing_scaler._MinMaxScaler",
-    "skrub._table_vectorizer.TableVectorizer",
-    "skrub._table_vectorizer.PassThrough",
-    "skrub._table_vectorizer.ShortReprDict",
-    "skrub._apply_to_each_col.ApplyToEachCol",
-    "skrub._check_input.CheckInputDataFrame",
-    "skrub._clean_categories.CleanCategories",
-    "skrub._clean_null_strings.CleanNullStrings",
-    "skrub._drop_uninformative.DropUninformative",
-    "skrub._duration_to_float.DurationToFloat",
-    "skrub._to_datetime.ToDatetime",
-    "skrub._to_float.ToFloat",
-    "skrub._to_str.ToStr",
-    "skrub._datetime_encoder.DatetimeEncoder",
-    "skrub._datetime_encoder._SplineEncoder",
+    # Text.
     "skrub._string_encoder.StringEncoder",
-    # Which columns a step is for.
-    "skrub.selectors._base.All",
-    "skrub.selectors._base.And",
-    "skrub.selectors._base.Cols",
-    "skrub.selectors._base.Filter",
-    "skrub.selectors._base.Sub",
+    "skrub._to_str.ToStr",
 }
 
 TRUSTED: dict[str, set[str]] = {
     **_PLAIN,
-    "FunctionNode": _FUNCTIONS,
     "ObjectNode": _OURS | _SKLEARN | _SKRUB,
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from contextlib import suppress
 from reprlib import repr as shortened
 from shlex import quote
 from typing import NamedTuple
@@ -36,6 +37,16 @@ _OBJECTS = {
     ),
 }
 _TRUTH = {"True": 1.0, "TRUE": 1.0, "true": 1.0, "False": 0.0, "FALSE": 0.0, "false": 0.0}
+_DIGIT = re.compile(r"\d")
+# Formats of dates and times that skrub does not find.
+_MORE_FORMATS = (
+    *("ISO8601", "%d %b %Y", "%b %d, %Y", "%b %d %Y", "%d-%b-%Y", "%d-%b-%y", "%b %Y"),
+    *("%d %b %Y %H:%M", "%d %b %Y %H:%M:%S", "%b %d, %Y %H:%M", "%b %d, %Y %I:%M %p"),
+    *("%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%m/%d/%y %H:%M", "%d/%m/%y %H:%M", "%d.%m.%y %H:%M"),
+    *("%m/%d/%Y %I:%M %p", "%d/%m/%Y %I:%M %p", "%m/%d/%Y %I:%M:%S %p", "%d/%m/%Y %I:%M:%S %p"),
+    *("%a %b %d %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S", "%a, %d %b %Y %H:%M:%S %z"),
+    *("%d/%b/%Y:%H:%M:%S", "%d/%b/%Y:%H:%M:%S %z", "%H:%M:%S", "%H:%M"),
+)
 _ZONE = r":\d\d.*(?:[zZ]|[+-]\d\d:?(?:\d\d)?)$"
 
 
@@ -68,7 +79,8 @@ def clean(frame: pd.DataFrame, decimal: str | None = None) -> TypedTable:
     """Find the dtype of every column and convert its values.
 
     Text that holds only truth values, numbers or dates of one format becomes these, but not
-    the text of pandas' categories; words for missing values, such as "NA" or "?", are missing values (:data:`MISSING_WORDS`).
+    the text of pandas' categories. Words for missing values, such as "NA" or "?", are missing
+    values (:data:`MISSING_WORDS`).
 
     Parameters
     ----------
@@ -162,7 +174,7 @@ def _parse(words: pd.Series, values: list[str], form: _Format) -> _Parsed:
         return _Parsed(_numbers(words, form), "number", None, form, "numbers", item)
     if isinstance(form, AmbiguousNumberError):
         return _Parsed(words, kind_of_note="unclear numbers", item=str(form))
-    return _parse_dates(words) or _Parsed(words, **_resemblance(values))
+    return _parse_dates(words, values) or _Parsed(words, **_resemblance(values))
 
 
 def _resemblance(values: list[str]) -> dict[str, str]:
@@ -173,28 +185,45 @@ def _resemblance(values: list[str]) -> dict[str, str]:
     return {"kind_of_note": f"nearly {what}", "item": ", ".join(map(shortened, others[:2]))}
 
 
-def _parse_dates(words: pd.Series) -> _Parsed | None:
-    skrub = import_extra("skrub", "cli")
-    parser = skrub.ToDatetime()
-    try:
-        dtype = dtype_of(parser.fit_transform(words))
-        column = as_dtype(words, dtype, parser.format_)
-    except ValueError:  # skrub's way to say that these are no dates
+def _parse_dates(words: pd.Series, values: list[str]) -> _Parsed | None:
+    if not any(map(_DIGIT.search, values)):  # skrub takes long to load
         return None
-    read = _Parsed(column, dtype, parser.format_)
-    if not re.match("%[dm].%[dm]", parser.format_):
+    found = _date_format(words)
+    if found is None:
+        return None
+    form, dtype = found
+    column = as_dtype(words, dtype, form)
+    read = _Parsed(column, dtype, form)
+    if not re.match("%[dm].%[dm]", form):
         return read
-    swapped = parser.format_.translate(str.maketrans("dm", "md"))
+    swapped = form.translate(str.maketrans("dm", "md"))
     try:
         other = as_dtype(words, dtype, swapped)
     except ValueError:
         return read
     if other.equals(column):
         return read
-    if parser.format_.startswith("%m."):  # with points, the day comes first
+    if form.startswith("%m."):  # with points, the day comes first
         read = read._replace(column=other, date_format=swapped)
     item = f"{words.dropna().iloc[0]!r} is {read.column.dropna().iloc[0]:%d %B %Y}"
     return read._replace(kind_of_note="unclear dates", item=item)
+
+
+def _date_format(words: pd.Series) -> tuple[str, str] | None:
+    """Return the format in which all values are dates, and the dtype of these."""
+    parser = import_extra("skrub", "tables").ToDatetime()
+    try:
+        found = parser.fit_transform(words)
+        return parser.format_, dtype_of(found)
+    except ValueError:  # skrub's way to say that these are no dates
+        pass
+    for form in _MORE_FORMATS:
+        zone = "date with zone" if "%z" in form else "date"
+        with suppress(ValueError):
+            as_dtype(words.dropna().head(1), zone, form)
+            as_dtype(words, zone, form)
+            return form, zone
+    return None
 
 
 def dtype_of(column: pd.Series) -> str:
@@ -227,7 +256,7 @@ def dtype_of(column: pd.Series) -> str:
     if inside not in _OBJECTS:
         raise ValueError(
             f"column {column.name!r} holds {inside} values, which are not numbers, text or "
-            f"dates. Leave it out with --drop {quote(str(column.name))}."
+            f"dates. Leave it out (--drop {quote(str(column.name))} on the command line)."
         )
     return _OBJECTS[inside]
 
@@ -263,7 +292,8 @@ def as_dtype(
     except (ValueError, TypeError, UserWarning) as error:
         reason = str(error).partition("\n")[0].rstrip(".")  # pandas goes on for lines
         raise ValueError(
-            f"column {column.name!r} should hold values of type {dtype!r}: {reason}."
+            f"column {column.name!r} should hold values of type {dtype!r}: {reason}. Correct "
+            "these values, or leave them empty."
         ) from error
 
 

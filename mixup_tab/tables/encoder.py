@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -19,12 +18,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from mixup_tab._extras import import_extra
 from mixup_tab.tables.columns import as_dtype, clean
 
-# A column of text is a category if it has at most this many levels,
-_MOST_LEVELS = 64
-# and this many rows per level. Levels of fewer rows than the second number are merged.
-_ROWS_PER_LEVEL, _ROWS_OF_LEVEL = 10, 3
-# At most this share of the rows may be in merged levels.
-_MOST_RARE = 0.2
+# Text of at most four different values is a category; of at most 20 too, if they have 50 rows
+# each on average. One-hot columns of more levels overfit where means of the target do not.
+_FEW_LEVELS, _MOST_LEVELS, _ROWS_PER_LEVEL = 4, 20, 50
+# Levels of fewer rows are merged, which may be this share of all rows at most.
+_ROWS_OF_LEVEL, _MOST_RARE = 3, 0.2
 # Columns that text becomes, and the rows that each of them takes.
 _TEXT_COLUMNS, _ROWS_PER_TEXT_COLUMN = 30, 20
 # More words than this on average make text.
@@ -45,13 +43,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     - **Numbers** and truth values, also those written as text, stay in double precision.
       Missing and infinite ones become the median; where training rows have missing ones, a
-      column ``<name>_missing`` says which.
+      column ``<name>_missing`` says which (one for all columns that miss the same rows).
     - **Dates and times**, also those written as text, become seconds since 1970, month,
       weekday and hour (in UTC where they have a zone). Durations become seconds.
-    - **Categories**, text of at most 64 different values ("levels") with 10 rows each on
-      average, become pandas' categories. Levels of fewer than 3 rows are merged into "rare";
-      where 3 rows or more are missing, "NA" is a level. All other missing values, and levels
-      that are not in the training rows, are missing.
+    - **Categories**, text of up to 4 different values ("levels"), or of up to 20 with 50 rows
+      each on average, become pandas' categories. Levels of fewer than 3 rows are merged into
+      "rare"; where 3 rows or more are missing, "NA" is a level. All other missing values, and
+      levels that are not in the training rows, are missing.
     - **Codes**, text of more levels, become the mean of the target in their level, less that
       of all rows: a column for each class (for two classes, one).
     - **Text** of more than 3 words on average, most of it different, becomes up to 30 numbers
@@ -76,6 +74,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     kinds_ : dict of str to str
         What every column was taken for: "number", "date", "category", "codes", "text" or
         "dropped".
+    levels_ : dict of str to dict of str to str
+        For each column of categories, which level each value of the training rows became.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of str, shape (n_features_in_,)
@@ -162,10 +162,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self._formats = table.date_formats, table.number_formats
         typed = _with_numbers(frame, table.frame)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
-        self.kinds_ = {name: _kind(typed[name], y is not None) for name in typed}
-        codes = self._fit_codes(typed, y, seed)
+        targets = None if y is None else _targets(y)
+        n_targets = 0 if targets is None else targets.shape[1]
+        self.kinds_ = {name: _kind(column, n_targets) for name, column in typed.items()}
+        codes = self._fit_codes(typed, targets, seed)
         text = self._fit_texts(typed, seed)
-        self._levels = {name: _levels(typed[name]) for name in self._of_kind("category")}
+        self.levels_ = {name: _levels(typed[name]) for name in self._of_kind("category")}
         self._fit_numbers(typed)
         encoded = self._joined(typed, codes, text)
         if encoded.shape[1] == 0:
@@ -237,27 +239,26 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         frame = X.to_pandas() if hasattr(X, "to_pandas") else pd.DataFrame(X).infer_objects()
         if 0 in frame.shape:
             raise ValueError(f"X has no rows or no columns: its shape is {frame.shape}.")
-        arrays = all(isinstance(name, Integral) for name in frame)
+        arrays = not hasattr(X, "columns")
         frame.columns = [f"x{name}" if arrays else str(name) for name in frame]
-        if not frame.columns.is_unique:
-            twice = frame.columns[frame.columns.duplicated()][0]
-            raise ValueError(f"X has two columns named {twice!r}. Rename one.")
         return frame
 
     def _of_kind(self, kind: str) -> list[str]:
         return [name for name, found in self.kinds_.items() if found == kind]
 
-    def _fit_codes(self, typed: pd.DataFrame, y: Any, seed: int) -> list[np.ndarray]:
+    def _fit_codes(
+        self, typed: pd.DataFrame, targets: pd.DataFrame | None, seed: int
+    ) -> list[np.ndarray]:
         """Fit the means of all levels; return those of the rows, from other rows' targets."""
-        self._means, encoded = {}, []
-        names = self._of_kind("codes")
-        if not names:
+        self._means: dict[str, _Means] = {}
+        encoded: list[np.ndarray] = []
+        if targets is None:
             return encoded
-        check_consistent_length(typed, y)
-        targets = _targets(y)
-        self._classes = list(targets)
-        folds = list(KFold(min(_FOLDS, len(typed)), shuffle=True, random_state=seed).split(typed))
-        for name in names:
+        check_consistent_length(typed, targets)
+        self._targets = [str(target) for target in targets]
+        splitter = KFold(min(_FOLDS, len(typed)), shuffle=True, random_state=seed)
+        folds = list(splitter.split(typed))
+        for name in self._of_kind("codes"):
             values = np.zeros(targets.shape)
             for others, rows in folds:
                 means = _fit_means(typed[name].iloc[others], targets.iloc[others])
@@ -288,13 +289,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     def _fit_numbers(self, typed: pd.DataFrame) -> None:
         numbers = self._numbers(typed)
         missing = numbers.isna()
-        varies = (numbers.min() < numbers.max()) | (missing.any() & ~missing.all())
-        self._kept = list(numbers.columns[varies])
+        varies, gaps = numbers.min() < numbers.max(), missing.any() & ~missing.all()
+        self._kept = list(numbers.columns[varies if self.impute else varies | gaps])
+        self._gaps = list(missing.loc[:, gaps].T.drop_duplicates().index)
         for name in self._of_kind("number"):
-            if not varies[name]:
+            if not varies[name] and not gaps[name]:
                 self.kinds_[name] = "dropped"
-        self._imputer = SimpleImputer(strategy="median", add_indicator=True)
-        self._imputer.set_output(transform="default")
+        self._imputer = SimpleImputer(strategy="median").set_output(transform="default")
         if self._kept and self.impute:
             self._imputer.fit(numbers[self._kept].to_numpy())
 
@@ -302,24 +303,26 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self, typed: pd.DataFrame, codes: list[np.ndarray], texts: list[pd.DataFrame]
     ) -> pd.DataFrame:
         """Return the encoded table: numbers, dates, codes, text, categories."""
-        parts = [self._numbers(typed)[self._kept]]
-        if self._kept and self.impute:
-            names = list(self._kept)
-            names += [f"{names[k]}_missing" for k in self._imputer.indicator_.features_]
-            values = self._imputer.transform(parts[0].to_numpy())
-            parts = [pd.DataFrame(values, typed.index, names)]
+        numbers = self._numbers(typed)
+        parts = [numbers[self._kept]]
+        if self.impute:
+            missing = numbers[self._gaps].isna().astype(np.float64).add_suffix("_missing")
+            parts.append(missing)
+            if self._kept:
+                values = self._imputer.transform(parts[0].to_numpy())
+                parts[0] = pd.DataFrame(values, numbers.index, self._kept)
         for name, values in zip(self._means, codes, strict=True):
             one = values.shape[1] == 1
-            names = [name] if one else [f"{name}_{label}" for label in self._classes]
+            names = [name] if one else [f"{name}_{label}" for label in self._targets]
             parts.append(pd.DataFrame(values, typed.index, names))
         for name, values in zip(self._texts, texts, strict=True):
             names = [f"{name}_{k:02d}" for k in range(values.shape[1])]
             parts.append(pd.DataFrame(values.to_numpy(np.float64), typed.index, names))
-        categories = {name: _category(typed[name], found) for name, found in self._levels.items()}
-        last = pd.DataFrame(categories, index=typed.index)
-        if self.categories == "one-hot" and categories:
-            last = pd.get_dummies(last, dtype=np.float64)
-        return pd.concat([*parts, last], axis=1)
+        levels = {name: _category(typed[name], known) for name, known in self.levels_.items()}
+        categories = pd.DataFrame(levels, index=typed.index)
+        if self.categories == "one-hot" and levels:
+            categories = pd.get_dummies(categories, dtype=np.float64)
+        return pd.concat([*parts, categories], axis=1)
 
 
 def _is_plain(dtype: Any) -> bool:
@@ -339,21 +342,23 @@ def _with_numbers(frame: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([numbers.where(np.isfinite(numbers)), others], axis=1)[list(frame)]
 
 
-def _kind(column: pd.Series, has_target: bool) -> str:
+def _kind(column: pd.Series, n_targets: int) -> str:
     if types.is_numeric_dtype(column.dtype):
         return "number"
-    if types.is_datetime64_any_dtype(column.dtype):
-        return "date"
     counts, rows = column.value_counts(), len(column)
     if len(counts) + column.isna().any() < 2:
         return "dropped"
+    if types.is_datetime64_any_dtype(column.dtype):
+        return "date"
     if column.str.split().str.len().mean() > _WORDS and len(counts) > rows / 2:
         return "text"
     common = counts[counts >= _ROWS_OF_LEVEL]
-    enough = counts.sum() - common.sum() <= _MOST_RARE * rows
-    if enough and len(common) <= min(_MOST_LEVELS, rows / _ROWS_PER_LEVEL):
-        return "category"
-    return "codes" if has_target else "text"
+    if counts.sum() - common.sum() <= _MOST_RARE * rows:
+        # Codes become as many columns as there are targets.
+        enough = _MOST_LEVELS if rows >= _ROWS_PER_LEVEL * len(common) else _FEW_LEVELS
+        if len(common) <= max(enough, n_targets):
+            return "category"
+    return "codes" if n_targets else "text"
 
 
 def _levels(column: pd.Series) -> dict[str, str]:
@@ -374,16 +379,17 @@ _Means = tuple[list[str], np.ndarray]
 
 
 def _targets(y: Any) -> pd.DataFrame:
-    """Return the columns whose means are taken: numbers, or a column per class."""
-    targets = pd.DataFrame(np.asarray(y))
-    numbers = targets.map(np.isreal).all(axis=None) and targets.astype(np.float64)
-    whole = numbers is not False and (numbers % 1 == 0).all(axis=None)
-    if numbers is not False and not (whole and targets[0].nunique() <= _MOST_CLASSES):
-        return numbers
-    counts = targets[0].value_counts()
-    if len(counts) == 2:
-        counts = counts.sort_index().tail(1)
-    return pd.DataFrame({str(label): targets[0] == label for label in counts.head(_MOST_CLASSES).sort_index().index}).astype(float)
+    """Return the columns whose means are taken: numbers, or one per class."""
+    targets = pd.DataFrame(np.asarray(y)).infer_objects()
+    labels = targets[0]
+    if all(map(types.is_numeric_dtype, targets.dtypes)):
+        targets = targets.astype(np.float64)
+        whole = targets.shape[1] == 1 and bool((targets[0] % 1 == 0).all())
+        if not whole or labels.nunique() > _MOST_CLASSES:
+            return targets
+    classes = sorted(labels.value_counts().index[:_MOST_CLASSES], key=str)
+    classes = classes[1:] if len(classes) == 2 else classes
+    return pd.DataFrame({str(label): labels == label for label in classes}).astype(np.float64)
 
 
 def _fit_means(words: pd.Series, targets: pd.DataFrame) -> _Means:
@@ -402,7 +408,7 @@ def _date_parts(dates: pd.Series) -> pd.DataFrame:
     parts = {
         "seconds": (dates - _EPOCH) / _SECOND,
         "month": dates.dt.month,
-        "weekday": dates.dt.weekday,
+        "weekday": dates.dt.day_of_week,
         "hour": dates.dt.hour,
     }
     return pd.DataFrame(parts).astype(np.float64).add_prefix(f"{dates.name}_")
