@@ -18,9 +18,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from mixup_tab._extras import import_extra
 from mixup_tab.tables.columns import as_dtype, clean
 
-# Text of at most four different values is a category; of at most 20 too, if they have 50 rows
+# Text of at most four different values is a category; of at most 10 too, if they have 50 rows
 # each on average. One-hot columns of more levels overfit where means of the target do not.
-_FEW_LEVELS, _MOST_LEVELS, _ROWS_PER_LEVEL = 4, 20, 50
+_FEW_LEVELS, _MOST_LEVELS, _ROWS_PER_LEVEL = 4, 10, 50
 # Levels of fewer rows are merged, which may be this share of all rows at most.
 _ROWS_OF_LEVEL, _MOST_RARE = 3, 0.2
 # Columns that text becomes, and the rows that each of them takes.
@@ -46,7 +46,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
       column ``<name>_missing`` says which (one for all columns that miss the same rows).
     - **Dates and times**, also those written as text, become seconds since 1970, month,
       weekday and hour (in UTC where they have a zone). Durations become seconds.
-    - **Categories**, text of up to 4 different values ("levels"), or of up to 20 with 50 rows
+    - **Categories**, text of up to 4 different values ("levels"), or of up to 10 with 50 rows
       each on average, become pandas' categories. Levels of fewer than 3 rows are merged into
       "rare"; where 3 rows or more are missing, "NA" is a level. All other missing values, and
       levels that are not in the training rows, are missing.
