@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from ranks import holm, paired_tests
 from sklearn.calibration import CalibratedClassifierCV
-from skrub import tabular_pipeline
+from sklearn.pipeline import make_pipeline
 from study import (
     InnerFolds,
     chosen,
@@ -29,7 +29,7 @@ from study import (
     start,
 )
 
-from mixup_tab import MixupClassifier, RescaledClassifier
+from mixup_tab import MixupClassifier, RescaledClassifier, TableEncoder
 from mixup_tab.benchmark import markdown_table, write_text
 from mixup_tab.benchmark.report import failures
 from mixup_tab.benchmark.uci import load_uci, stratified_folds
@@ -63,16 +63,15 @@ NOTE = (
 
 
 def model(seed: int, *, method: str) -> Any:
-    """Return a net, or what calibrates it, behind skrub's columns."""
+    """Return a net, or what calibrates it, behind our encoder."""
     params = NETS[BEFORE.get(method, method)]
     net = MixupClassifier(**params, random_state=seed, device="cpu")
-    columns = tabular_pipeline(net)
     if method.endswith(TEMPERED):
         folds = InnerFolds(INNER_FOLDS, seed)
         net = CalibratedClassifierCV(net, method="temperature", cv=folds, ensemble=False)
     elif method.endswith(RESCALED):
         net = RescaledClassifier(net)
-    return columns.set_params(**{columns.steps[-1][0]: net})
+    return make_pipeline(TableEncoder(random_state=seed), net)
 
 
 # Of every net: as it is, then with what is done to it.

@@ -22,7 +22,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 from skrub import StringEncoder, TableVectorizer, ToCategorical, tabular_pipeline
 
-from mixup_tab import MixupClassifier, MixupEnsembleClassifier
+from mixup_tab import MixupClassifier, MixupEnsembleClassifier, TableEncoder
 from mixup_tab.benchmark.uci import strata
 
 SEARCH_ROWS, FOLDS = 2000, 4
@@ -99,9 +99,9 @@ class CatBoost(ClassifierMixin, BaseEstimator):
 
 
 def ours(seed: int, *, kind: type = MixupClassifier, raw: bool = True, **params: Any) -> Any:
-    """Return one of our classifiers, for raw tables behind skrub's columns."""
+    """Return one of our classifiers, for raw tables behind our encoder."""
     model = kind(**params, random_state=seed, device="cpu")
-    return tabular_pipeline(model) if raw else model
+    return make_pipeline(TableEncoder(random_state=seed), model) if raw else model
 
 
 def skrubbed(seed: int, *, kind: type, **params: Any) -> Pipeline:

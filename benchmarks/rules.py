@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 from ranks import average_ranks, paired_tests
-from skrub import tabular_pipeline
+from sklearn.pipeline import make_pipeline
 from study import chosen, comparable, mean_scores, options, raw_names, run, signed, start
 
-from mixup_tab import MixupClassifier
+from mixup_tab import MixupClassifier, TableEncoder
 from mixup_tab.benchmark import markdown_table, summarize, write_text
 from mixup_tab.benchmark.report import failures
 from mixup_tab.benchmark.uci import load_uci, stratified_folds
@@ -51,10 +51,9 @@ RULES: dict[str, dict[str, Any]] = {
 
 
 def net(seed: int, *, alpha: float = ALPHA, **params: Any) -> Any:
-    """Return one net with our defaults but for the rule, behind skrub's columns."""
-    return tabular_pipeline(
-        MixupClassifier(alpha, n_estimators=1, random_state=seed, device="cpu", **params)
-    )
+    """Return one net with our defaults but for the rule, behind our encoder."""
+    model = MixupClassifier(alpha, n_estimators=1, random_state=seed, device="cpu", **params)
+    return make_pipeline(TableEncoder(random_state=seed), model)
 
 
 def default_tables(sizes: pd.DataFrame) -> list[str]:

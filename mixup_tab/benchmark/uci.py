@@ -11,19 +11,18 @@ import numpy as np
 import pandas as pd
 from sklearn import datasets as bundled
 from sklearn.base import BaseEstimator
-from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.impute import SimpleImputer
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
 from mixup_tab._plain import shown
 from mixup_tab.benchmark.report import PLAIN
 from mixup_tab.datasets import fetch_uci, list_uci
 from mixup_tab.estimators import MixupClassifier, MixupEnsembleClassifier
 from mixup_tab.mixing._draw import check_alpha
+from mixup_tab.tables import TableEncoder
 
 Split = tuple[np.ndarray, np.ndarray]
 
@@ -62,15 +61,10 @@ def choose_methods(
 
 
 def with_columns(*steps: BaseEstimator) -> Pipeline:
-    """Return a pipeline: medians for missing numbers, one column per category, the steps."""
-    columns = make_column_transformer(
-        (
-            OneHotEncoder(sparse_output=False, handle_unknown="ignore"),
-            make_column_selector(dtype_exclude="number"),
-        ),
-        remainder=SimpleImputer(strategy="median", keep_empty_features=True),
-    )
-    return make_pipeline(columns, *steps)
+    """Return a pipeline: columns encoded as the first of the steps wants them, the steps."""
+    own_net = getattr(steps[0], "module", None) is not None
+    native = hasattr(steps[0], "categorical_features") and not own_net
+    return make_pipeline(TableEncoder("category" if native else "one-hot"), *steps)
 
 
 def choose_tables(
