@@ -175,6 +175,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                 f"none of the {frame.shape[1]} columns of X tells rows apart: all are empty, "
                 "constant or IDs. Add columns."
             )
+        if not encoded.columns.is_unique:
+            twice = encoded.columns[encoded.columns.duplicated()][0]
+            raise ValueError(f"two encoded columns would be named {twice!r}. Rename one in X.")
         self._names_out = list(encoded)
         return encoded
 
@@ -255,7 +258,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         if targets is None:
             return encoded
         check_consistent_length(typed, targets)
-        self._targets = [str(target) for target in targets]
+        self._target_names = [str(target) for target in targets]
         splitter = KFold(min(_FOLDS, len(typed)), shuffle=True, random_state=seed)
         folds = list(splitter.split(typed))
         for name in self._of_kind("codes"):
@@ -313,7 +316,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                 parts[0] = pd.DataFrame(values, numbers.index, self._kept)
         for name, values in zip(self._means, codes, strict=True):
             one = values.shape[1] == 1
-            names = [name] if one else [f"{name}_{label}" for label in self._targets]
+            names = [name] if one else [f"{name}_{label}" for label in self._target_names]
             parts.append(pd.DataFrame(values, typed.index, names))
         for name, values in zip(self._texts, texts, strict=True):
             names = [f"{name}_{k:02d}" for k in range(values.shape[1])]
