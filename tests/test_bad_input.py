@@ -207,7 +207,7 @@ def test_parameters_of_the_regressor(case):
 
 # -------------------------------------------------------------------------------- data
 
-HINT = "skrub.tabular_pipeline"
+HINT = "mixup_tab.TableEncoder"
 words = pd.DataFrame({"a": ["x", "y"] * 20, "b": X[:, 0]})
 dates = pd.DataFrame({"a": pd.date_range("2026-01-01", periods=40), "b": X[:, 0]})
 gaps = pd.DataFrame(changed(X, 0, np.nan), columns=list("abcd"))

@@ -181,7 +181,7 @@ def test_a_scorer_of_ones_own_of_probabilities_is_named():
 
 DATA = {
     "y missing": Case(ValueError, r"requires y|\by\b", y=None),
-    "NaN": Case(ValueError, "X contains NaN.*skrub", X=changed(X, slice(None), np.nan)),
+    "NaN": Case(ValueError, "X contains NaN.*TableEncoder", X=changed(X, slice(None), np.nan)),
     "X longer than y": Case(ValueError, r"inconsistent.*\[60, 59\]", y=Y[:59]),
     "no rows": Case(ValueError, "0|n_samples|n_splits", X=X[:0], y=Y[:0]),
     "one class": Case(ValueError, "only one class", y=0 * Y),

@@ -125,8 +125,8 @@ def scales_integers(module: Any) -> bool:
 
 
 _TABLE_HINT = (
-    "Put skrub.tabular_pipeline(estimator), or a ColumnTransformer with imputation and "
-    "encoding, in front: mixing rows with missing or textual values has no meaning."
+    "Put a TableEncoder in front, make_pipeline(mixup_tab.TableEncoder(), estimator): mixing "
+    "rows with missing or textual values has no meaning."
 )
 
 

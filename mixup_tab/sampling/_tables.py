@@ -13,8 +13,7 @@ from sklearn.utils.validation import validate_data
 
 _ENCODE = (
     "Text, dates and missing values cannot be mixed. Encode and impute them first, with "
-    "skrub.TableVectorizer or a ColumnTransformer of OneHotEncoder and SimpleImputer in front "
-    "of the sampler."
+    "mixup_tab.TableEncoder('one-hot') in front of the sampler."
 )
 _ONE_KIND = (
     "The labels in y must all be strings or all be numbers. Convert them, and drop rows "
