@@ -197,7 +197,7 @@ def test_a_node_that_could_run_code_is_refused(gadget, good, refusal):
         (FunctionTransformer(skrub.datasets.fetch_bike_sharing), "FunctionTransformer"),
         (make_pipeline("passthrough", memory=joblib.Memory("evil")), "joblib.memory"),
         (skrub.TableVectorizer(n_jobs=2), "TableVectorizer"),
-        (skrub.TableVectorizer(high_cardinality=skrub.LLMEncoder()), "LLMEncoder"),
+        (skrub.LLMEncoder(), "LLMEncoder"),
     ],
 )
 def test_what_skops_writes_by_itself_is_refused_too(evil, name, good, refusal):
