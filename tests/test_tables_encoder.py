@@ -7,13 +7,14 @@ import pandas as pd
 import polars
 import pytest
 import skrub
+from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import TargetEncoder
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from mixup_tab import TableEncoder
+from mixup_tab import MixupClassifier, MixupRegressor, MixupSearchCV, TableEncoder
 
 ROWS = 400
 rng = np.random.default_rng(0)
@@ -298,3 +299,19 @@ def test_what_is_ordinary_warns_of_nothing():
         warnings.simplefilter("error")
         encoder.fit_transform(mixed(), ["one", *["two"] * (ROWS - 1)])
         encoder.transform(mixed().assign(color="new", code=None, size=None))
+
+
+@pytest.mark.parametrize("kind", [MixupClassifier, MixupRegressor])
+def test_a_net_behind_it_is_validated_searched_and_cloned(kind):
+    X, size = mixed(), np.nan_to_num(mixed()["size"])
+    y = size if kind is MixupRegressor else np.where(size > 30, "large", "small")
+    net = kind(n_estimators=1, max_epochs=5, hidden_layer_sizes=(16,), random_state=0)
+    search = MixupSearchCV(
+        make_pipeline(TableEncoder(random_state=0), net),
+        {f"{kind.__name__.lower()}__alpha": [0.0, 0.3]},
+        cv=2,
+    ).fit(X, y)
+    assert search.best_score_ > 0.8
+    again = clone(search.best_estimator_).fit(X, y)
+    np.testing.assert_array_equal(again.predict(X), search.predict(X))
+    assert again[-1].is_categorical_.sum() == 1

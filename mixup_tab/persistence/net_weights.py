@@ -78,7 +78,7 @@ def _categories(estimator: BaseMixup) -> tuple[tuple[int, int], ...]:
         for part in levels
     )
     if not fine:
-        raise ValueError("what it knows about categories is wrong")
+        raise ValueError("what it knows about categories, or n_features_in_, is wrong")
     return levels_of(estimator)
 
 
