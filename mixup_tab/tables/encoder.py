@@ -29,8 +29,9 @@ _TEXT_COLUMNS, _ROWS_PER_TEXT_COLUMN = 30, 20
 _WORDS = 3
 # A target of more different numbers is a quantity; means are taken of so many classes at most.
 _MOST_CLASSES = 20
-# Means of the target are drawn towards that of all rows, as by so many rows more.
-_SMOOTHING, _FOLDS = 10.0, 5
+# Means of the target are drawn towards that of all rows, as by so many rows more, and are taken
+# on folds for levels of fewer rows than the last number.
+_SMOOTHING, _FOLDS, _COMMON = 10.0, 5, 100
 # No column can hold "NA", which is a word for a missing value.
 _RARE, _MISSING = "rare", "NA"
 _EPOCH, _SECOND = pd.Timestamp("1970-01-01"), pd.Timedelta(seconds=1)
@@ -83,8 +84,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    In ``fit_transform``, codes are encoded by the targets of other rows only, on 5 folds:
-    otherwise a rare code would give its own rows' targets away. Therefore, and only for codes,
+    In ``fit_transform``, codes of fewer than 100 rows are encoded by the targets of other rows
+    only, on 5 folds: otherwise they would give their own targets away. So, only for codes,
     ``fit(X, y).transform(X)`` is not the same as ``fit_transform(X, y)``; the second is for
     training rows, and pipelines use it there. Without a target, codes are encoded as text.
 
@@ -268,6 +269,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                 values[rows] = _look_up(typed[name].iloc[rows], *means)
             if values.any():
                 self._means[name] = _fit_means(typed[name], targets)
+                # In a common level the five folds' means differ by chance alone, and against
+                # their rows' targets, which trees of an embedding find.
+                words = typed[name].fillna(_MISSING)
+                common = words.map(words.value_counts()) >= _COMMON
+                values[common] = _look_up(words[common], *self._means[name])
                 encoded.append(values)
             else:  # no level of one fold is in another
                 self.kinds_[name] = "dropped"
