@@ -34,6 +34,7 @@ from mixup_tab.mixing.featmix import (
     mutual_information,
     quantile_codes,
 )
+from mixup_tab.mixing.rule import draw_by_column
 
 COUNTS = (300, 30, 100, 99)
 EVERY = [
@@ -159,6 +160,8 @@ def test_a_rule_is_a_value(rule):
 
 
 def test_what_rules_say_about_themselves():
+    swaps = {repr(rule) for rule in EVERY if rule.swaps_columns}
+    assert swaps == {repr(rule) for rule in EVERY if "Cut" in repr(rule) or "Feat" in repr(rule)}
     said = {
         repr(rule): (rule.needs_labels, rule.task, rule.mixes_hidden, rule.enlarges_batch)
         for rule in [*EVERY, ManifoldMixup(Mixup(partners="same_class")), RegMixup(Remix())]
@@ -176,6 +179,25 @@ def test_what_rules_say_about_themselves():
         RegMixup(Remix()): (True, "classification", False, True),
     }
     assert said == {**dict.fromkeys(said, usual), **{repr(k): v for k, v in unusual.items()}}
+
+
+GROUPS = torch.tensor([0, 1, 2, 2, 1, 1, 2])
+
+
+@every_rule
+@pytest.mark.parametrize("lead", [(6,), (2, 3, 5)])
+def test_values_that_come_from_one_column_are_swapped_together(rule, lead):
+    """One decision per column, expanded by NumPy; rules that mix all values know no columns."""
+    rule, mix, labels = draw(rule, lead, (3 if rule.swaps_columns else 7,))
+    options = {"generator": source(0), "labels": labels}
+    grouped = draw_by_column(rule, 0.7, lead, (GROUPS, 3), features=(7,), **options)
+    expected = mix
+    if rule.swaps_columns:
+        expected = mix._replace(keep=torch.from_numpy(mix.keep.numpy()[..., GROUPS.numpy()]))
+    for one, other in zip(grouped, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    x = normal(*lead, 7)
+    np.testing.assert_array_equal(rule.mix_x(x, grouped), rule.mix_x(x, expected))
 
 
 @dataclass(frozen=True)
