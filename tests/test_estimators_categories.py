@@ -17,6 +17,7 @@ from mixup_tab import (
     MixupRegressor,
     MixupSearchCV,
 )
+from mixup_tab.estimators.categories import code_categories, find_categories
 
 SMALL = {"hidden_layer_sizes": (16,), "n_estimators": 1, "random_state": 0, "device": "cpu"}
 LEVELS = ["azure", "black", "coral", "dusk"]
@@ -138,6 +139,66 @@ def test_an_unknown_embedding_is_refused():
     X, y = table()
     with pytest.raises(ValueError, match=r"'embedding' .* among .*'periodic'.* Got 'bins'"):
         MixupClassifier(embedding="bins").fit(X, y)
+
+
+KINDS = {
+    "words": (["b", "a", None, "c"], [1, 0, -1, 2]),
+    "whole numbers": ([30, 10, 20, 30], [2, 0, 1, 2]),
+    "numbers and gaps": ([0.5, np.nan, 2.0, 0.5], [0, -1, 1, 0]),
+    "negative numbers": ([-1, 4, -7, 2], [-1, 1, -1, 0]),
+    "truth": ([True, False, True, True], [1, 0, 1, 1]),
+    "dates": (pd.to_datetime(["2024-01-02", None, "2024-01-01"]), [1, -1, 0]),
+    "ranges": (pd.cut([1.0, 5.0, 2.5, np.nan], [0, 2, 4, 6]), [0, 2, 1, -1]),
+    "of several kinds": (["a", 1, None, (2, 3)], [0, 1, -1, 2]),
+    "nothing at all": ([None, None], [-1, -1]),
+}
+
+
+@pytest.mark.parametrize(("values", "codes"), KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("as_category", [True, False])
+def test_codes_are_positions_among_the_sorted_levels(values, codes, as_category):
+    column = pd.Series(values)
+    frame = pd.DataFrame({"number": 0.0, "category": column})
+    if as_category:
+        frame["category"] = column.astype("category")
+    found = find_categories(frame, ["category"], module=None)
+    coded = code_categories(frame, found["is_categorical_"], found["categories_"])
+    if "a" in values and 1 in values:  # what cannot be sorted may come in any order
+        assert sorted(coded["category"]) == sorted(codes)
+    else:
+        assert coded["category"].tolist() == codes
+    assert coded["number"].tolist() == frame["number"].tolist()
+
+
+HARD = {
+    "ten rows": lambda X, y: (X[:10], y[:10]),
+    "two values": lambda X, y: (X, np.arange(len(X)) % 2),
+    "many classes": lambda X, y: (X, np.arange(len(X)) % 60),
+    "a rare value of a sorted column": lambda X, y: (X.assign(size=np.arange(300) // 299), y),
+    "a constant column": lambda X, y: (X.assign(size=1.0), y),
+    "a category of one level": lambda X, y: (X.assign(color=pd.Categorical(["a"] * 300)), y),
+    "a category of none": lambda X, y: (X.assign(color=pd.Categorical([None] * 300)), y),
+    "categories only": lambda X, y: (X[["color", "code"]], y),
+}
+
+
+@pytest.mark.parametrize("change", HARD.values(), ids=HARD)
+@pytest.mark.parametrize(
+    ("embedding", "kind"),
+    [
+        ("none", MixupClassifier),
+        ("quantile", MixupRegressor),
+        ("target", MixupClassifier),
+        ("target", MixupRegressor),
+        ("periodic", MixupClassifier),
+    ],
+)
+def test_hard_tables_are_learned_and_predicted(change, embedding, kind):
+    X, y = change(*table())
+    y = np.unique(y, return_inverse=True)[1]
+    mixing = "featmix" if kind is MixupClassifier else "cutmix"
+    net = kind(embedding=embedding, mixing=mixing, max_epochs=1, **SMALL).fit(X, y)
+    assert np.isfinite(net.predict(X)).all()
 
 
 # ---------------------------------------------------------------- fits on parts of the rows
