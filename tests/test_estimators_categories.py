@@ -18,6 +18,7 @@ from mixup_tab import (
     MixupSearchCV,
 )
 from mixup_tab.estimators.categories import code_categories, find_categories
+from mixup_tab.robustness import adversarial_examples
 
 SMALL = {"hidden_layer_sizes": (16,), "n_estimators": 1, "random_state": 0, "device": "cpu"}
 LEVELS = ["azure", "black", "coral", "dusk"]
@@ -133,6 +134,13 @@ def test_a_column_of_very_many_levels_is_refused_with_a_remedy():
     X = pd.DataFrame({"id": pd.Categorical(np.arange(300).astype(str))})
     with pytest.raises(ValueError, match=r"'id' .* has 300 levels, .* make_pipeline\(Tabl"):
         MixupClassifier().fit(X, np.arange(300) % 2)
+
+
+def test_categories_cannot_be_attacked_by_gradients():
+    X, y = table(60)
+    net = MixupClassifier(max_epochs=1, **SMALL).fit(X, y)
+    with pytest.raises(ValueError, match="X has columns of categories"):
+        adversarial_examples(net, X, y, eps=0.1)
 
 
 def test_an_unknown_embedding_is_refused():

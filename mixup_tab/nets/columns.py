@@ -382,7 +382,8 @@ class Columns(DoubleLayer):
         first : bool, default=False
             Whether the stream begins with them.
         """
-        self.scale.follow(self._numbers(x), first=first)
+        if len(self.numbers):
+            self.scale.follow(self._numbers(x), first=first)
 
     def sources(self, x: Tensor) -> Tensor:
         """Return one value per column: scaled numbers, and codes as they are.

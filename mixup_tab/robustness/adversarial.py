@@ -205,6 +205,11 @@ def _check(
         raise ValueError(
             f"X must hold floats in the range that the net scales integers to, got {kind}."
         )
+    if getattr(estimator, "is_categorical_", None) is not None:
+        raise ValueError(
+            "X has columns of categories, which cannot be changed by a little. Fit the "
+            "estimator to columns of numbers."
+        )
     X = check_X(estimator, X, reset=False, dtype=(np.float64, np.float32))
     y = column_or_1d(y)
     check_consistent_length(X, y)
