@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-import joblib
 import numpy as np
 import torch
-from joblib.parallel import get_active_backend
 from sklearn.base import is_classifier
 from sklearn.utils.parallel import Parallel, delayed
 
 from mixup_tab._resumable import Journal
 from mixup_tab._terminal import ProgressBar
 from mixup_tab.estimators.monitor import Monitor
+from mixup_tab.estimators.parallel import count_workers, run_tasks, several_at_once
 from mixup_tab.search.chunks import Candidate, Scoring, make_chunks, net_of, run_chunk
 from mixup_tab.search.folds import SearchFold, fit_steps
 from mixup_tab.training.device import pick_device
@@ -44,7 +43,7 @@ class SearchRun:
     def __post_init__(self) -> None:
         sizes = _sizes(self.X, self.y, self.candidates)
         self.chunks = list(make_chunks(self.candidates, len(self.folds), *sizes))
-        self.workers = _n_workers(self.n_jobs)
+        self.workers = count_workers(self.n_jobs)
 
     def devices(self) -> str:
         """Say where nets are trained; chunks depend on how much a GPU can hold."""
@@ -104,7 +103,7 @@ class SearchRun:
         left = [chunk for chunk in range(len(self.chunks)) if chunk not in known]
         for steps, wave in groupby(left, self._steps_of):
             results = self._start([*wave], self._with_steps(steps), monitor)
-            with _closing_quietly(results):
+            with closing(results):
                 for chunk, result in results:
                     if checkpoint is not None:
                         checkpoint.add(chunk, result)
@@ -114,22 +113,17 @@ class SearchRun:
         first = self.chunks[chunk][0].number // len(self.folds)
         return self.candidates[first].steps_key
 
-    def _start(self, wave: list[int], folds: Sequence[SearchFold], monitor: Monitor) -> Any:
-        backend, _ = get_active_backend(prefer="threads")
-        as_they_come = getattr(backend, "supports_return_generator", False)  # not Ray's
-        several = joblib.effective_n_jobs(self.workers) != 1
+    def _start(
+        self, wave: list[int], folds: Sequence[SearchFold], monitor: Monitor
+    ) -> Generator[tuple[int, list], None, None]:
+        several = several_at_once(self.workers)
         tasks = []
         for chunk in wave:
             fits = self.chunks[chunk]
             used = {fit.fold: folds[fit.fold] for fit in fits}
             task = (self.X, self.y, fits, used, self.scoring, monitor, several)
-            tasks.append(delayed(_numbered)(chunk, *task))
-        return Parallel(
-            n_jobs=self.workers,
-            pre_dispatch=self.pre_dispatch,
-            prefer="threads",
-            return_as="generator_unordered" if as_they_come else "list",
-        )(tasks)
+            tasks.append((chunk, *task))
+        return run_tasks(_numbered, tasks, self.workers, self.pre_dispatch)
 
     def _with_steps(self, steps_key: str | None) -> Sequence[SearchFold]:
         """Fit the steps before the net, on every fold."""
@@ -163,33 +157,3 @@ def _sizes(X: Any, y: Any, candidates: Sequence[Candidate]) -> tuple[int, int]:
         return np.shape(X)[1], n_outputs
     except (ValueError, IndexError):  # texts, or lists of words
         return 1, n_outputs
-
-
-def _n_workers(n_jobs: int | None) -> int:
-    """Resolve None: joblib's configuration, else the threads that torch may use."""
-    if n_jobs is not None:
-        return n_jobs
-    backend, n_jobs = get_active_backend(prefer="threads")
-    if n_jobs is None and backend.nesting_level == 0:
-        usual = getattr(backend, "default_n_jobs", 1)
-        return torch.get_num_threads() if usual == 1 else usual
-    return 1 if n_jobs is None else n_jobs
-
-
-class _Enough(Exception):
-    """No more results are wanted."""
-
-
-@contextmanager
-def _closing_quietly(results: Any) -> Iterator[None]:
-    """Close joblib's generator without its advice on generators that were not used up.
-
-    Thrown into it, an error of ours ends it as any error would. The advice that it gives when
-    it is closed cannot be filtered reliably, since all threads share the filters.
-    """
-    try:
-        yield
-    finally:
-        if hasattr(results, "throw"):
-            with suppress(_Enough):
-                results.throw(_Enough())
