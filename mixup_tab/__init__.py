@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # What type checkers and editors see; a test keeps it in step
     from mixup_tab.estimators import (
         MixupClassifier,
         MixupEnsembleClassifier,
+        MixupEnsembleRegressor,
         MixupRegressor,
         RescaledClassifier,
         RescaledRegressor,
@@ -38,6 +39,7 @@ _HOMES = {
     "mixup_tab.estimators": (
         "MixupClassifier",
         "MixupEnsembleClassifier",
+        "MixupEnsembleRegressor",
         "MixupRegressor",
         "RescaledClassifier",
         "RescaledRegressor",
@@ -83,6 +85,7 @@ __all__ = [
     "MixupClassifier",
     "MixupCutMix",
     "MixupEnsembleClassifier",
+    "MixupEnsembleRegressor",
     "MixupNet",
     "MixupRegressor",
     "MixupSearchCV",

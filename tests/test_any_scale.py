@@ -55,7 +55,9 @@ ESTIMATORS = {
     "rescaled": lambda: RescaledClassifier(MixupClassifier(**PLAIN)),
     "alpha chosen": lambda: MixupClassifier(**{**SMALL, "max_epochs": 1}, alpha="auto"),
     "ensemble": lambda: MixupEnsembleClassifier(
-        [{"alpha": 0.2, "max_epochs": 2, "embedding": "quantile"}], cv=2, random_state=0
+        candidates=[{"alpha": 0.2, "max_epochs": 2, "embedding": "quantile"}],
+        cv=2,
+        random_state=0,
     ),
     "search": lambda: MixupSearchCV(MixupClassifier(**SMALL), {"alpha": [0.1, 1.0]}, cv=2),
 }

@@ -300,7 +300,9 @@ def test_predictions_that_are_not_finite_are_no_score(kind, rows, two_classes):
     with pytest.raises(ValueError, match=f"(?s){CROSS_VALIDATES}.*infinite or NaN for rows"):
         auto(kind, module=GivesNaN).fit(X, y)
     ensemble = MixupEnsembleClassifier(
-        [{"max_epochs": 1}, {"module": GivesNaN, "max_epochs": 1}], cv=2, random_state=0
+        candidates=[{"max_epochs": 1}, {"module": GivesNaN, "max_epochs": 1}],
+        cv=2,
+        random_state=0,
     )
     with pytest.raises(ValueError, match="infinite or NaN for rows"):
         ensemble.fit(X, two_classes[1])

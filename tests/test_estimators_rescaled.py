@@ -158,7 +158,7 @@ PORTFOLIO = [{"mixing": "mixup", "alpha": 8, "max_epochs": 15}]
 MODELS = {
     "net": small(alpha=8),
     "pipeline": make_pipeline(StandardScaler(), small(alpha=8)),
-    "portfolio": MixupEnsembleClassifier(PORTFOLIO, cv=2, random_state=0),
+    "portfolio": MixupEnsembleClassifier(candidates=PORTFOLIO, cv=2, random_state=0),
     "rescaled": RescaledClassifier(small(alpha=0.2)),
 }
 

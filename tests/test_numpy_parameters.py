@@ -85,7 +85,9 @@ def test_estimators_take_numpys_numbers(kind, name):
 
 def test_what_is_built_on_them_takes_numpys_numbers():
     candidate = {"alpha": np.float32(0.2), "max_epochs": np.int64(2), "batch_size": np.uint8(9)}
-    ensemble = MixupEnsembleClassifier([candidate], cv=np.int64(2), random_state=np.int64(0))
+    ensemble = MixupEnsembleClassifier(
+        candidates=[candidate], cv=np.int64(2), random_state=np.int64(0)
+    )
     assert ensemble.fit(X, Y).candidates[0] is candidate
     grid = {"batch_size": np.array([16, 8]), "n_estimators": [np.uint8(1)]}
     search = MixupSearchCV(MixupClassifier(**SMALL), grid, cv=np.int64(2), n_jobs=np.int64(1))
@@ -173,7 +175,7 @@ def test_messages_of_meta_estimators_show_plain_values():
         for search in (
             MixupSearchCV(MixupClassifier(**SMALL), grid, cv=2),
             MixupSearchCV(MixupClassifier(**SMALL), {}, cv=2, verbose=wrong),
-            MixupEnsembleClassifier([{"alpha": wrong}]),
+            MixupEnsembleClassifier(candidates=[{"alpha": wrong}]),
             MixupEnsembleClassifier(cv=wrong),
         ):
             said += messages(search.fit, X, Y)

@@ -368,7 +368,9 @@ def classifiers(noisy_net):
         "ensemble": MixupClassifier(n_estimators=3, **SMALL),
         "bins": MixupClassifier(embedding="quantile", n_estimators=2, **SMALL),
         "own modules": MixupClassifier(module=noisy_net, n_estimators=2, **SMALL),
-        "cross-fitted": MixupEnsembleClassifier(two, cv=2, random_state=0, device="cpu"),
+        "cross-fitted": MixupEnsembleClassifier(
+            candidates=two, cv=2, random_state=0, device="cpu"
+        ),
         "search": MixupSearchCV(MixupClassifier(**SMALL), {"alpha": [0, 0.3]}, cv=2),
     }
 

@@ -95,7 +95,7 @@ ESTIMATORS = {
     ),
     "rescaled": (RescaledClassifier(tiny(mixing="mixup")), "estimator__alpha"),
     "an ensemble": (
-        MixupEnsembleClassifier([{"max_epochs": 1}], cv=2, random_state=0),
+        MixupEnsembleClassifier(candidates=[{"max_epochs": 1}], cv=2, random_state=0),
         {"class_weight": ["balanced"]},
     ),
     "a transformed target": (

@@ -50,7 +50,7 @@ def search(net):
     [
         MixupClassifier(**SMALL),
         MixupRegressor(**SMALL),
-        MixupEnsembleClassifier([{**SMALL, **one} for one in CANDIDATES], cv=2),
+        MixupEnsembleClassifier(candidates=[{**SMALL, **one} for one in CANDIDATES], cv=2),
         search(MixupClassifier(**SMALL, random_state=0)),
         search(MixupRegressor(**SMALL, random_state=0)),
     ],
@@ -112,7 +112,7 @@ def test_docstring_lists_the_attributes_of_a_fitted_search(two_classes):
 
 
 def test_docstring_lists_the_attributes_of_a_fitted_portfolio(two_classes):
-    fitted = MixupEnsembleClassifier(CANDIDATES, cv=2).fit(*two_classes)
+    fitted = MixupEnsembleClassifier(candidates=CANDIDATES, cv=2).fit(*two_classes)
     public = {name for name in vars(fitted) if name.endswith("_") and name[0] != "_"}
     documented = set(names_in(section(MixupEnsembleClassifier, "Attributes")))
     assert documented == public | {"feature_names_in_"}

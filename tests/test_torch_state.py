@@ -59,7 +59,9 @@ ESTIMATORS = {
     "hidden layers": lambda: MixupClassifier(**SMALL, mixing="manifold"),
     "regressor": lambda: MixupRegressor(**SMALL),
     "alpha chosen": lambda: MixupClassifier(**{**SMALL, "max_epochs": 1}, alpha="auto"),
-    "ensemble": lambda: MixupEnsembleClassifier([{"max_epochs": 1}], cv=2, random_state=0),
+    "ensemble": lambda: MixupEnsembleClassifier(
+        candidates=[{"max_epochs": 1}], cv=2, random_state=0
+    ),
     "search": lambda: MixupSearchCV(MixupClassifier(**SMALL), {"alpha": [0.1]}, cv=2),
     "rescaled": lambda: RescaledClassifier(MixupClassifier(**SMALL, mixing="mixup")),
 }

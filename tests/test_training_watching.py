@@ -185,7 +185,7 @@ def test_a_watched_ensemble_predicts_the_same(name, tmp_path):
     def ensemble(callbacks):
         kind = {"hidden_layer_sizes": 16, "max_epochs": 5, "callbacks": callbacks}
         kinds = [{**kind, "alpha": 0.2}, {**kind, "mixing": "cutmix", "max_epochs": 7}]
-        net = MixupEnsembleClassifier(kinds, cv=3, random_state=0, device="cpu")
+        net = MixupEnsembleClassifier(candidates=kinds, cv=3, random_state=0, device="cpu")
         return net.fit(X, CODES).predict_proba(X)
 
     watched = ensemble([{**OURS, **OTHERS}[name](tmp_path)])

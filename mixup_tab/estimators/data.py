@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import _check_sample_weight, validate_data
+from skorch.dataset import Dataset
 
 from mixup_tab.estimators.categories import code_categories, find_categories, levels_of
 from mixup_tab.nets import Columns, PreparedNet, RobustScale
@@ -40,6 +41,12 @@ class TrainingData:
     def __post_init__(self) -> None:
         self._input_layers: dict[Any, RobustScale | Columns] = {}
         self.kept_layer: RobustScale | Columns | None = None
+
+    def dataset(self) -> Dataset:
+        """Return the rows as skorch's dataset, with their weights."""
+        rows = Dataset(self.X, self.y)
+        rows.weight = self.weight
+        return rows
 
     def input_layer(
         self, embedding: str, seed: int = 0, rows: np.ndarray | None = None

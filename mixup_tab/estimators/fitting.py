@@ -14,6 +14,7 @@ from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import check_random_state
 from skorch.callbacks import Callback, LRScheduler
 from skorch.dataset import ValidSplit
+from skorch.helper import predefined_split
 from torch import nn
 
 from mixup_tab._plain import as_python, shown
@@ -74,11 +75,16 @@ class MixupEstimator(Protocol):
 
 
 def make_net(
-    estimator: MixupEstimator, data: TrainingData, *, partial: bool = False
+    estimator: MixupEstimator,
+    data: TrainingData,
+    *,
+    partial: bool = False,
+    held_out: TrainingData | None = None,
 ) -> MixupNet:
     """Make the untrained net of an estimator whose ``alpha_`` is set.
 
-    With ``partial`` for one epoch of ``partial_fit``, always mixed and without early stopping.
+    With ``partial`` for one epoch of ``partial_fit``, always mixed and without early stopping;
+    with rows ``held_out`` it stops early on these.
     """
     seed = integer_seed(estimator.random_state)
     rows = len(data.X)
@@ -95,13 +101,13 @@ def make_net(
         n_members=n_members(estimator),
         random_state=seed,
         max_epochs=1 if partial else n_epochs(estimator, rows, rows_per_batch),
-        train_split=split,
+        train_split=split if held_out is None else predefined_split(held_out.dataset()),
         lr=estimator.learning_rate_init,
         optimizer__weight_decay=weight_decay(estimator, rows),
         batch_size=rows_per_batch,
         verbose=estimator.verbose,
         device=estimator.device,
-        **_callback_params(estimator, holds_out),
+        **_callback_params(estimator, holds_out or held_out is not None),
         **module_params(estimator, data, seed, split),
     ).initialize()
 

@@ -47,7 +47,7 @@ def run_tasks(
         return_as="generator_unordered" if as_they_come else "list",
     )(delayed(function)(*task) for task in tasks)
     with _closing_quietly(results):
-        for result in results:  # "yield from" would close joblib's generator itself
+        for result in results:  # noqa: UP028  "yield from" would close joblib's generator
             yield result
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.optimize import minimize_scalar
 
@@ -17,18 +19,25 @@ def log_losses(proba: np.ndarray, weight: np.ndarray | None = None) -> np.ndarra
 
 
 def select_greedily(
-    proba: np.ndarray, weight: np.ndarray | None = None, *, rounds: int = 25
+    evidence: np.ndarray,
+    losses: Callable[[np.ndarray, np.ndarray | None], np.ndarray] = log_losses,
+    weight: np.ndarray | None = None,
+    *,
+    rounds: int = 25,
 ) -> np.ndarray:
-    """Weigh models so that their mean has a low log-loss.
+    """Weigh models so that their mean has a low loss.
 
-    Starting from none, the model that lowers the log-loss of the mean most is added, again
-    and again, with replacement; the weights are those of the best round (Caruana et al.
-    2004, "Ensemble selection from libraries of models", section 2.2).
+    Starting from none, the model that lowers the loss of the mean most is added, again and
+    again, with replacement; the weights are those of the best round (Caruana et al. 2004,
+    "Ensemble selection from libraries of models", section 2.2). Of equals the first is taken.
 
     Parameters
     ----------
-    proba : ndarray of shape (models, rows)
-        Probabilities of the true classes, for rows that the models have not seen.
+    evidence : ndarray of shape (models, rows, ...)
+        What models are judged by, for rows that they have not seen: probabilities of the true
+        classes, or errors of values.
+    losses : callable, default=log_losses
+        ``losses(evidence, weight)`` returns the loss of each model.
     weight : ndarray of shape (rows,), default=None
         Weights of the rows.
     rounds : int, default=25
@@ -47,15 +56,15 @@ def select_greedily(
     array([0.5, 0.5, 0. ])
     """
     chosen: list[int] = []
-    losses: list[float] = []
-    total = np.zeros(proba.shape[1])
+    lowest: list[float] = []
+    total = np.zeros(evidence.shape[1:])
     for count in range(1, rounds + 1):
-        candidates = log_losses((total + proba) / count, weight)
-        chosen.append(int(candidates.argmin()))
-        losses.append(candidates.min())
-        total = total + proba[chosen[-1]]
-    best = chosen[: int(np.argmin(losses)) + 1]
-    return np.bincount(best, minlength=len(proba)) / len(best)
+        found = losses((total + evidence) / count, weight)
+        chosen.append(int(found.argmin()))
+        lowest.append(found.min())
+        total = total + evidence[chosen[-1]]
+    best = chosen[: int(np.argmin(lowest)) + 1]
+    return np.bincount(best, minlength=len(evidence)) / len(best)
 
 
 def temper(proba: np.ndarray, temperature: float) -> np.ndarray:

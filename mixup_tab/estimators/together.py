@@ -36,12 +36,16 @@ def fit_together(
     estimators: Sequence[MixupEstimator],
     rows: Sequence[Rows],
     on_epochs: Callable[[int], None] = lambda epochs: None,
+    held_out: Rows | None = None,
 ) -> list[Exception | None]:
     """Fit estimators side by side; each ends as its own ``fit`` would leave it.
 
     Nets that can be are trained as stacks. Estimators that share data share the ``Rows``
     object, which is checked once; none may share a callback. Returns the error that ended
     the fit of each, if one did; that estimator stays as it was.
+
+    With rows ``held_out`` every net stops when it has not improved on these for its
+    ``n_iter_no_change`` epochs, and keeps its best weights.
 
     ``on_epochs`` is called with the number of epochs that have been finished since the last
     call. A TrainingAborted or KeyboardInterrupt that it raises ends everything.
@@ -54,7 +58,7 @@ def fit_together(
     for position, (estimator, data) in enumerate(zip(estimators, rows, strict=True)):
         try:
             if _is_one_net(estimator):
-                fits[position] = _prepare(estimator, data, checked)
+                fits[position] = _prepare(estimator, data, checked, held_out)
             else:
                 with propagate_interrupt():
                     estimator._fit(*data, on_epochs=on_epochs)
@@ -83,7 +87,9 @@ def _is_one_net(estimator: MixupEstimator) -> bool:
     )
 
 
-def _prepare(estimator: MixupEstimator, rows: Rows, checked: dict) -> NetFit:
+def _prepare(
+    estimator: MixupEstimator, rows: Rows, checked: dict, held_out: Rows | None
+) -> NetFit:
     """Check parameters and data and make the net, as ``fit`` does."""
     estimator._validate_params()
     names = ("class_weight", "categorical_features")
@@ -94,12 +100,13 @@ def _prepare(estimator: MixupEstimator, rows: Rows, checked: dict) -> NetFit:
         before = set(vars(probe))
         data = probe._check_training_data(*rows, resume=False)
         seen = {k: v for k, v in vars(probe).items() if k not in before}
-        checked[key] = data, seen
-    data, seen = checked[key]
+        valid = held_out and probe._check_training_data(*held_out, resume=True)
+        checked[key] = data, seen, valid
+    data, seen, valid = checked[key]
     vars(estimator).update(seen)
     estimator.alpha_ = float(estimator.alpha)
     estimator.embedding_ = choose_embedding(estimator)
-    return NetFit(make_net(estimator, data), data.X, data.y, data.weight)
+    return NetFit(make_net(estimator, data, held_out=valid), data.X, data.y, data.weight)
 
 
 # Weights, gradients and Adam's two moments of a stack; 16 nets of 30-128-128-2. Measured

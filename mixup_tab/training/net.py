@@ -585,8 +585,9 @@ class MixupNet(NeuralNet):
             loader = self.get_iterator(dataset, training=training)
             return LoaderBatches(loader, encode, self.device, state.streams, prepare_member)
         x, y, chosen = arrays
+        weight = getattr(dataset, "weight", state.weight)  # rows held out bring their own
         examples = examples_of(
-            x, y, state, self.module_, encode=self._encoder(y), device=self.device
+            (x, y, weight), state, self.module_, encode=self._encoder(y), device=self.device
         )
         self._check_outputs(x)
         rows = None if chosen is None else torch.as_tensor(chosen, device=self.device)

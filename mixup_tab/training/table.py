@@ -132,9 +132,14 @@ class Examples:
 
 
 def examples_of(
-    x: Any, y: Any, state: Any, module: nn.Module, *, encode: TargetEncoder, device: str
+    arrays: tuple[Any, Any, Any],
+    state: Any,
+    module: nn.Module,
+    *,
+    encode: TargetEncoder,
+    device: str,
 ) -> Examples:
-    """Make training examples of arrays for a net, once per fit or stack of fits."""
+    """Make training examples of inputs, targets and weights, once per fit or stack of fits."""
     stack, tables = as_stack(module), state.tables
 
     def table(values: Any) -> Any:
@@ -149,12 +154,12 @@ def examples_of(
     # All that decides what examples look like; arrays and layers by identity, for they live
     # as long as the fit.
     layer = getattr(module, "input_layer", None)
-    arrays = (x, y, state.weight, layer)
-    key = (*map(id, arrays), weights_dtype(module), str(device), encode.key)
+    key = (*map(id, (*arrays, layer)), weights_dtype(module), str(device), encode.key)
     if key not in tables:
-        held = table(x), table(y), table(state.weight)
         columns = getattr(layer, "sources", None)
-        tables[key] = Examples(*held, encode=encode, prepare=prepare, columns=columns)
+        tables[key] = Examples(
+            *map(table, arrays), encode=encode, prepare=prepare, columns=columns
+        )
     return tables[key]
 
 

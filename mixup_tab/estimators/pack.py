@@ -1,0 +1,259 @@
+"""The random pack behind both ensembles: nets are drawn, trained on folds, and weighed."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from scipy.stats import loguniform
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.exceptions import FitFailedWarning
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from mixup_tab._plain import PythonParams, as_python, shown
+from mixup_tab.estimators.base import BaseMixup, restore_on_error
+from mixup_tab.estimators.data import TrainingData, check_X, input_types
+from mixup_tab.estimators.fitting import integer_seed, is_auto
+from mixup_tab.estimators.race import LARGE, TINY, Race, make_folds, predict
+from mixup_tab.estimators.selection import select_greedily
+
+# What the nets of a pack are drawn from: each value of a tuple equally often, or a
+# distribution. Hidden layers are twice as wide on tables of at least LARGE rows.
+DISTRIBUTION: dict[str, Any] = {
+    "embedding": ("none", "quantile", "target", "periodic"),
+    "hidden_layer_sizes": ((), (64,), (64, 64), (64, 64, 64)),
+    "mixing": ("mixup", "cutmix", "mixup+cutmix"),
+    "alpha": (0.0, 0.1, 0.2, 0.5, 1.0),
+    "dropout": (0.0, 0.0, 0.15, 0.3),
+    "learning_rate_init": loguniform(1e-3, 8e-3),
+    "weight_decay": loguniform(1e-2, 1.0),
+}
+# Drawn with n_candidates="auto", and on tables of fewer than TINY rows.
+_CANDIDATES, _TINY_CANDIDATES = 12, 4
+_PATIENCE = 3  # epochs, where a part is held out
+
+
+class BasePack(PythonParams, BaseEstimator):
+    """What both ensembles share: everything but what a prediction is and how it is judged."""
+
+    module = None  # the inputs are tables, nothing else
+    _member: type[BaseMixup]
+    _distribution: ClassVar[Mapping[str, Any]] = DISTRIBUTION
+    # Parameters that are the same for all members.
+    _shared: ClassVar[tuple[str, ...]] = (
+        *("categorical_features", "device", "early_stopping", "random_state"),
+        *("verbose", "warm_start"),
+    )
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "n_candidates": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "candidates": [list, tuple, None],
+        "cv": [Interval(Integral, 2, None, closed="left")],
+        "max_time": [Interval(Real, 0, None, closed="neither"), None],
+        "n_jobs": [Integral, None],
+        "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
+        "device": [str, torch.device],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    n_candidates: int | str
+    candidates: Sequence[Mapping[str, Any] | BaseEstimator] | None
+    cv: int
+    max_time: float | None
+    n_jobs: int | None
+    device: str
+    random_state: int | np.random.RandomState | None
+    verbose: int
+
+    @abstractmethod
+    def _check_training_data(self, *args: Any, **kwargs: Any) -> TrainingData:
+        """Validate X, y and weights, and set the attributes that describe them."""
+
+    @staticmethod
+    @abstractmethod
+    def _evidence(predictions: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return what candidates are judged by, linear in predictions: (models, rows, ...)."""
+
+    @staticmethod
+    @abstractmethod
+    def _losses(evidence: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+        """Return the loss of each model."""
+
+    @abstractmethod
+    def _calibrate(self, mean: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> float:
+        """Fit what is fitted to the mean of rows not seen, if any; return its loss."""
+
+    @restore_on_error
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+        """Train the candidates, then weigh them.
+
+        Ctrl-C ends training without a result.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows: numbers, without missing values, and pandas categories.
+        y : array-like of shape (n_samples,), or (n_samples, n_outputs) for a regressor
+            Labels of any kind, or values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, at least 0.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            That name a parameter, or what is wrong with the data; if all candidates fail; if
+            ``max_time`` is too short for one candidate.
+
+        Warns
+        -----
+        FitFailedWarning
+            If candidates fail, which are left out.
+        """
+        self._validate_params()
+        self.__dict__.pop("feature_names_in_", None)
+        data = self._check_training_data(X, y, sample_weight, resume=False)
+        seed = integer_seed(self.random_state)
+        self.candidates_ = self._choose_candidates(len(data.X), seed)
+        race = Race(
+            [self._prototype(candidate, data) for candidate in self.candidates_],
+            data,
+            make_folds(data, self.cv, seed),
+            lambda found, y, weight: self._losses(self._evidence(found, y), weight),
+            seed=seed,
+            seconds=self.max_time,
+        )
+        race.run(self.n_jobs, verbose=bool(self.verbose))
+        candidates, folds = self._finished(race)
+        self._weigh(race, candidates, folds)
+        return self
+
+    def _finished(self, race: Race) -> tuple[list[int], list[int]]:
+        """Return the candidates to choose from, and the folds that they were fitted for."""
+        total = len(self.candidates_)
+        errors = [f"{shown(self.candidates_[k])}: {e}" for k, e in sorted(race.failed.items())]
+        if len(errors) == total:
+            raise ValueError(f"All candidates failed. {' '.join(errors)}")
+        if errors:
+            warnings.warn(
+                f"{len(errors)} of {total} candidates failed, and are left out. "
+                f"{' '.join(errors)}",
+                FitFailedWarning,
+                stacklevel=6,  # the caller of fit, which is decorated
+            )
+        for folds in (race.folds.numbers, race.first):  # the second only when time was over
+            if candidates := race.done(folds):
+                return candidates, folds
+        spent = time.time() - race.start
+        needed = spent * max(race.most_epochs / max(race.epochs, 1), 1.5)
+        raise ValueError(
+            f"max_time={shown(self.max_time)} seconds ended before one candidate was trained; "
+            f"the first takes about {needed:.1g} seconds. Raise it, or give smaller candidates."
+        )
+
+    def _weigh(self, race: Race, candidates: list[int], folds: list[int]) -> None:
+        self.losses_ = race.losses_alone()
+        predictions, y, weight = race.unseen(candidates, folds)
+        weights = np.full(len(candidates), 1 / len(candidates))
+        if len(y):
+            evidence = self._evidence(predictions, y)
+            weights = select_greedily(evidence, self._losses, weight)
+        self.weights_ = np.zeros(len(self.candidates_))
+        self.weights_[candidates] = weights
+        self.loss_ = self._calibrate(np.tensordot(weights, predictions, 1), y, weight)
+        self.estimators_ = [
+            [race.fits[candidate, fold].job.estimator for fold in folds]
+            for candidate in np.flatnonzero(self.weights_)
+        ]
+
+    def _mean(self, X: Any) -> np.ndarray:
+        """Return the weighted mean of the predictions, shape (rows, outputs)."""
+        check_is_fitted(self)
+        X = check_X(self, X, reset=False, dtype=input_types(None))
+        weights = self.weights_[self.weights_ > 0]
+        parts = [
+            weight / len(members) * predict(member, X)
+            for weight, members in zip(weights, self.estimators_, strict=True)
+            for member in members
+        ]
+        return np.sum(parts, axis=0)
+
+    # ------------------------------------------------------------------ candidates
+
+    def _choose_candidates(self, rows: int, seed: int) -> list[Any]:
+        """Return parameters of nets that are drawn, and what was given."""
+        given = [self._check_candidate(candidate) for candidate in self.candidates or ()]
+        count = as_python(self.n_candidates)
+        if is_auto(count):
+            count = _TINY_CANDIDATES if rows < TINY else _CANDIDATES
+            count *= not any(isinstance(candidate, dict) for candidate in given)
+        drawn = draw(self._distribution, count, seed, wider=1 + (rows >= LARGE))
+        return [*drawn, *given]
+
+    def _check_candidate(self, candidate: Any) -> Any:
+        if not isinstance(candidate, Mapping):
+            self._check_estimator(candidate)
+            return candidate
+        known = set(self._member().get_params(deep=False)) - set(self._shared)
+        unknown = [name for name in candidate if name not in known]
+        if unknown:
+            raise ValueError(
+                f"candidates has the parameter {unknown[0]!r}, which is not one of "
+                f"{sorted(known)}. {', '.join(self._shared)} are the same for all nets."
+            )
+        if is_auto(candidate.get("alpha")):
+            raise ValueError(
+                "candidates has alpha='auto'; give numbers, one candidate for each."
+            )
+        self._member(**candidate)._validate_params()
+        return dict(candidate)
+
+    def _check_estimator(self, candidate: Any) -> None:
+        classifies = is_classifier(self)
+        method = "predict_proba" if classifies else "predict"
+        instance = not isinstance(candidate, type) and hasattr(candidate, "get_params")
+        same = instance and is_classifier(candidate) == classifies
+        if not (same and hasattr(candidate, method)):
+            raise TypeError(
+                f"Every entry of candidates must be a dict of {self._member.__name__}'s "
+                f"parameters or a {'classifier' if classifies else 'regressor'} with {method}, "
+                f"got {candidate!r}."
+            )
+
+    def _prototype(self, candidate: Any, data: TrainingData) -> Any:
+        """Make the estimator that is cloned for every fold."""
+        if not isinstance(candidate, dict):
+            return candidate
+        params = {"n_estimators": 1, "n_iter_no_change": _PATIENCE, **as_python(candidate)}
+        if params.get("module") is None and data.categories:  # the rows hold codes already
+            params["categorical_features"] = [column for column, _ in data.categories]
+        return self._member(**params, device=self.device)
+
+
+def draw(
+    distribution: Mapping[str, Any], count: int, seed: int, wider: int = 1
+) -> list[dict[str, Any]]:
+    """Draw parameters of nets as a Latin hypercube, so that few nets cover every range."""
+    rng = np.random.default_rng(seed)
+    columns: dict[str, list[Any]] = {}
+    for name, values in distribution.items():
+        shares = (rng.permutation(count) + rng.random(count)) / max(count, 1)
+        if isinstance(values, tuple):
+            columns[name] = [values[int(share * len(values))] for share in shares]
+        else:
+            columns[name] = values.ppf(shares).tolist()
+    layers = columns["hidden_layer_sizes"]
+    columns["hidden_layer_sizes"] = [tuple(wider * width for width in one) for one in layers]
+    return [dict(zip(columns, one, strict=True)) for one in zip(*columns.values(), strict=True)]
