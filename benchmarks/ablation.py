@@ -7,7 +7,7 @@ fold is used, but where a set has four folds, these rows are test rows of the ot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +35,6 @@ from mixup_tab.benchmark import markdown_table, score_classifier, write_text
 from mixup_tab.benchmark.report import failures
 from mixup_tab.benchmark.uci import random_splits
 from mixup_tab.datasets import fetch_delgado, list_delgado
-from mixup_tab.estimators.ensemble_classifier import PORTFOLIO
 from mixup_tab.metrics import resampled_interval
 from mixup_tab.mixing import Mixup
 from mixup_tab.nets import MLP
@@ -78,19 +77,6 @@ def _tempered(seed: int) -> BaseEstimator:
     return CalibratedClassifierCV(_net(seed), method="temperature", cv=folds, ensemble=False)
 
 
-def describe(params: Mapping[str, Any]) -> str:
-    """Return parameters of a candidate in one line without commas."""
-
-    def word(name: str, value: Any) -> str:
-        if isinstance(value, (str, type)):
-            return getattr(value, "__name__", value)
-        if isinstance(value, (tuple, list)):
-            value = "x".join(map(str, value)) or "none"
-        return f"{name}={value}"
-
-    return " ".join(word(name, value) for name, value in params.items())
-
-
 CHANGES: dict[str, dict[str, Any]] = {
     "plain training": {"alpha": 0},
     "alpha=0.4": {"alpha": 0.4},
@@ -109,14 +95,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "early stopping": {"early_stopping": True},
     "alpha=auto": {"alpha": "auto"},
 }
-PARTS = {
-    **{
-        f"without {describe(one)}": {"candidates": [c for c in PORTFOLIO if c is not one]}
-        for one in PORTFOLIO
-    },
-    **{f"only {describe(one)}": {"candidates": [one]} for one in PORTFOLIO},
-    "cv=10": {"cv": 10},
-}
+PARTS: dict[str, dict[str, Any]] = {"cv=10": {"cv": 10}}
 VARIANTS: dict[str, Variant] = {
     DEFAULTS: Variant(_net, DEFAULTS),
     **{name: Variant(partial(_net, **p), DEFAULTS) for name, p in CHANGES.items()},

@@ -18,7 +18,6 @@ from uci_folders import raw_table, write_delgado, write_raw
 from mixup_tab import MixupClassifier, RescaledClassifier
 from mixup_tab.benchmark import score_classifier, uci
 from mixup_tab.datasets import fetch_delgado, published_accuracies
-from mixup_tab.estimators.ensemble_classifier import PORTFOLIO
 from mixup_tab.metrics import calibration_bins, expected_calibration_error, resampled_interval
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -167,11 +166,6 @@ def test_a_variant_differs_from_the_defaults_in_one_parameter():
     for name in ablation.CHANGES:
         params = ablation.VARIANTS[name].make(3).get_params(deep=False)
         assert len([key for key in ours if params[key] != ours[key]]) == 1, name
-    for one in PORTFOLIO:
-        name = ablation.describe(one)
-        alone, left = (ablation.VARIANTS[f"{w} {name}"].make(0) for w in ("only", "without"))
-        assert alone.candidates == [one]
-        assert [c for c in PORTFOLIO if c not in left.candidates] == [one]
     assert not [name for name in ablation.VARIANTS if "," in name]
 
 

@@ -1,4 +1,4 @@
-"""MixupEnsembleClassifier and MixupEnsembleRegressor: a pack of nets, weighed on rows left out."""
+"""The ensembles: packs of nets, weighed by predictions of rows left out."""
 
 import copy
 import pickle

@@ -11,6 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from mixup_tab import (
     MixupClassifier,
     MixupEnsembleClassifier,
+    MixupEnsembleRegressor,
     MixupRegressor,
     MixupSearchCV,
     VicinalSampler,
@@ -33,6 +34,7 @@ CANDIDATES = [{"alpha": 0.2, "max_epochs": 20}, {"alpha": 0, "max_epochs": 20}]
 ESTIMATORS = [
     MixupClassifier,
     MixupEnsembleClassifier,
+    MixupEnsembleRegressor,
     MixupRegressor,
     MixupSearchCV,
     VicinalSampler,
@@ -51,6 +53,7 @@ def search(net):
         MixupClassifier(**SMALL),
         MixupRegressor(**SMALL),
         MixupEnsembleClassifier(candidates=[{**SMALL, **one} for one in CANDIDATES], cv=2),
+        MixupEnsembleRegressor(candidates=[{**SMALL, **one} for one in CANDIDATES], cv=2),
         search(MixupClassifier(**SMALL, random_state=0)),
         search(MixupRegressor(**SMALL, random_state=0)),
     ],
@@ -111,8 +114,9 @@ def test_docstring_lists_the_attributes_of_a_fitted_search(two_classes):
     assert all(hasattr(fitted, name) for name in {*documented} - {"feature_names_in_"})
 
 
-def test_docstring_lists_the_attributes_of_a_fitted_portfolio(two_classes):
-    fitted = MixupEnsembleClassifier(candidates=CANDIDATES, cv=2).fit(*two_classes)
+@pytest.mark.parametrize("kind", [MixupEnsembleClassifier, MixupEnsembleRegressor])
+def test_docstring_lists_the_attributes_of_a_fitted_ensemble(kind, two_classes):
+    fitted = kind(candidates=CANDIDATES, cv=2).fit(*two_classes)
     public = {name for name in vars(fitted) if name.endswith("_") and name[0] != "_"}
-    documented = set(names_in(section(MixupEnsembleClassifier, "Attributes")))
+    documented = set(names_in(section(kind, "Attributes")))
     assert documented == public | {"feature_names_in_"}

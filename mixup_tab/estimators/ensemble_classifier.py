@@ -44,7 +44,7 @@ class MixupEnsembleClassifier(LabelsMixin, BasePack):
         Stacks of nets trained at a time, by threads or by the workers of a joblib backend such
         as dask or Ray; None is the number of threads of torch. The result does not depend on
         it.
-    categorical_features : array-like, "from_dtype" or None, default="from_dtype"
+    categorical_features : array-like of bool, int or str, or None, default="from_dtype"
         Columns that hold categories, as in :class:`~mixup_tab.MixupClassifier`.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, as in :class:`~mixup_tab.MixupClassifier`.

@@ -42,7 +42,7 @@ class MixupEnsembleRegressor(RegressorMixin, BasePack):
     n_jobs : int, default=None
         Stacks of nets trained at a time, by threads or by the workers of a joblib backend; the
         result does not depend on it.
-    categorical_features : array-like, "from_dtype" or None, default="from_dtype"
+    categorical_features : array-like of bool, int or str, or None, default="from_dtype"
         Columns that hold categories, as in :class:`~mixup_tab.MixupRegressor`.
     device : str, default="auto"
         "auto" takes CUDA, then MPS, then the CPU.
