@@ -36,7 +36,7 @@ from mixup_tab import (
 )
 from mixup_tab.estimators import race
 from mixup_tab.estimators.cross_fit import assign_folds
-from mixup_tab.estimators.pack import DISTRIBUTION, draw
+from mixup_tab.estimators.pack import DISTRIBUTION, LARGE_DISTRIBUTION, draw
 from mixup_tab.estimators.selection import select_greedily, temper
 
 SMALL = {"hidden_layer_sizes": (8,), "max_epochs": 4, "learning_rate_init": 0.02}
@@ -124,10 +124,11 @@ def test_selection_adds_the_best_and_of_equals_the_first():
     assert_array_equal(select_greedily(np.full((3, 9), 0.5)), [1, 0, 0])
 
 
-def test_what_is_drawn_is_the_distribution_in_the_docstring():
+@pytest.mark.parametrize("distribution", [DISTRIBUTION, LARGE_DISTRIBUTION])
+def test_what_is_drawn_is_the_distribution_in_the_docstring(distribution):
     doc = MixupEnsembleClassifier.__doc__
-    drawn = draw(DISTRIBUTION, 60, seed=0)
-    for name, values in DISTRIBUTION.items():
+    drawn = draw(distribution, 60, seed=0)
+    for name, values in distribution.items():
         assert re.search(rf"^    {name}  ", doc, flags=re.M), name
         found = [params[name] for params in drawn]
         if isinstance(values, tuple):
@@ -136,7 +137,7 @@ def test_what_is_drawn_is_the_distribution_in_the_docstring():
             low, high = values.support()
             assert low <= min(found) < 1.2 * low
             assert high / 1.2 < max(found) <= high
-    assert draw(DISTRIBUTION, 60, seed=0) == drawn != draw(DISTRIBUTION, 60, seed=1)
+    assert draw(distribution, 60, seed=0) == drawn != draw(distribution, 60, seed=1)
 
 
 def test_a_pack_learns(three_classes, line, monkeypatch):

@@ -18,7 +18,7 @@ from mixup_tab.estimators.selection import fit_temperature, log_losses, temper
 class MixupEnsembleClassifier(LabelsMixin, BasePack):
     """Random pack of mixup nets, weighed by predictions of rows that they have not seen.
 
-    For the last point of accuracy and for calibrated probabilities, at the price of some 40
+    For the last point of accuracy and for calibrated probabilities, at the price of some 28
     small nets. ``n_candidates`` nets are drawn from one distribution, written out below, and
     trained side by side (TabPack, arXiv 2607.05380). Those whose weighted mean predicts rows
     left out best are kept (Caruana et al. 2004), and one temperature is fitted to that mean on
@@ -27,8 +27,8 @@ class MixupEnsembleClassifier(LabelsMixin, BasePack):
     Parameters
     ----------
     n_candidates : int or "auto", default="auto"
-        Number of nets to draw. "auto" is 12, 4 for fewer than 50 rows, and none where
-        ``candidates`` holds dicts.
+        Number of nets to draw. "auto" is 4 for fewer than 50 rows, 8 for fewer than 5,000, 12
+        for more, and none where ``candidates`` holds dicts.
     candidates : list of dict and classifiers, default=None
         What else competes: dicts of parameters of :class:`~mixup_tab.MixupClassifier` (one net
         each, unless ``n_estimators`` is given), and scikit-learn classifiers with
@@ -85,23 +85,30 @@ class MixupEnsembleClassifier(LabelsMixin, BasePack):
 
     Notes
     -----
-    Each parameter of a net is drawn from these, one stratum for each net:
+    Each parameter of a net is drawn from these, one stratum for each net, and a value that
+    stands twice twice as often:
 
-    ==================  =======================================================
-    embedding           "none", "quantile", "target", "periodic"
-    hidden_layer_sizes  (), (64,), (64, 64), (64, 64, 64); from 5,000 rows on twice as wide
-    mixing              "mixup", "cutmix", "mixup+cutmix"
-    alpha               0, 0.1, 0.2, 0.5, 1
-    dropout             0 (twice), 0.15, 0.3
-    learning_rate_init  log-uniform from 0.001 to 0.008
-    weight_decay        log-uniform from 0.01 to 1
-    ==================  =======================================================
+    ==================  =============================  ==================================
+    rows                fewer than 5,000               more
+    ==================  =============================  ==================================
+    embedding           "none", "none", "quantile",    "target", "target", "quantile",
+                        "target", "periodic"           "periodic"
+    hidden_layer_sizes  (), (64,), (64, 64),           (256,), (128, 128), (256, 256),
+                        (64, 64, 64)                   (128, 128, 128)
+    mixing              "mixup", "cutmix",             the same
+                        "mixup+cutmix"
+    alpha               0, 0.1, 0.2, 0.5, 1            0, 0.1, 0.2, 0.4
+    dropout             0, 0.15, 0.3                   the same
+    learning_rate_init  log-uniform, 0.001 to 0.008    the same
+    weight_decay        log-uniform, 0.03 to 1         the same
+    max_epochs          400 steps, at least 8 epochs   8, 16, 32
+    ==================  =============================  ==================================
 
-    Fewer than 50 rows: all nets are trained on all rows, and weigh the same. From 50 to 5,000
-    rows: ``cv`` folds; more than six candidates race, all are trained on the first two fifths
-    of the folds, the better half on the others too. From 5,000 rows on: a seventh of the rows,
-    at most 10,000, is held out; every net stops when it has not improved on these for three
-    epochs. A net makes 500 steps, and at least 8 epochs.
+    - Fewer than 50 rows: all nets are trained on all rows, and weigh the same.
+    - Fewer than 5,000: ``cv`` folds. More than four candidates race: all are trained on the
+      first two fifths of the folds, and the better half, but at least four, on the others too.
+    - More: a seventh of the rows, at most 10,000, is held out. Every net stops when it has not
+      improved on these for three epochs, and keeps its best weights.
 
     Examples
     --------

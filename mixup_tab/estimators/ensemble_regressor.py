@@ -15,7 +15,7 @@ from mixup_tab.estimators.data import (
     input_types,
     make_training_data,
 )
-from mixup_tab.estimators.pack import DISTRIBUTION, BasePack
+from mixup_tab.estimators.pack import BasePack
 from mixup_tab.estimators.regressor import MixupRegressor, mean_and_scale, standardised
 
 
@@ -28,8 +28,8 @@ class MixupEnsembleRegressor(RegressorMixin, BasePack):
     Parameters
     ----------
     n_candidates : int or "auto", default="auto"
-        Number of nets to draw. "auto" is 12, 4 for fewer than 50 rows, and none where
-        ``candidates`` holds dicts.
+        Number of nets to draw. "auto" is 4 for fewer than 50 rows, 8 for fewer than 5,000, 12
+        for more, and none where ``candidates`` holds dicts.
     candidates : list of dict and regressors, default=None
         What else competes: dicts of parameters of :class:`~mixup_tab.MixupRegressor`, and
         scikit-learn regressors, which get standardised targets. A candidate that fails is left
@@ -92,7 +92,7 @@ class MixupEnsembleRegressor(RegressorMixin, BasePack):
     """
 
     _member = MixupRegressor
-    _distribution: ClassVar[Mapping[str, Any]] = {**DISTRIBUTION, "mixing": ("mixup", "cutmix")}
+    _drawn: ClassVar[Mapping[str, Any]] = {"mixing": ("mixup", "cutmix")}
 
     def __init__(
         self,

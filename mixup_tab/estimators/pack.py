@@ -26,18 +26,28 @@ from mixup_tab.estimators.race import LARGE, TINY, Race, make_folds, predict
 from mixup_tab.estimators.selection import select_greedily
 
 # What the nets of a pack are drawn from: each value of a tuple equally often, or a
-# distribution. Hidden layers are twice as wide on tables of at least LARGE rows.
+# distribution. Chosen on training rows: on small tables plain training had the highest losses
+# of all values of alpha, and embeddings are slow for what they bring; on large tables strong
+# mixing had, and the bins of trees the lowest.
 DISTRIBUTION: dict[str, Any] = {
-    "embedding": ("none", "quantile", "target", "periodic"),
+    "embedding": ("none", "none", "quantile", "target", "periodic"),
     "hidden_layer_sizes": ((), (64,), (64, 64), (64, 64, 64)),
     "mixing": ("mixup", "cutmix", "mixup+cutmix"),
     "alpha": (0.0, 0.1, 0.2, 0.5, 1.0),
-    "dropout": (0.0, 0.0, 0.15, 0.3),
+    "dropout": (0.0, 0.15, 0.3),
     "learning_rate_init": loguniform(1e-3, 8e-3),
-    "weight_decay": loguniform(1e-2, 1.0),
+    "weight_decay": loguniform(3e-2, 1.0),
 }
-# Drawn with n_candidates="auto", and on tables of fewer than TINY rows.
-_CANDIDATES, _TINY_CANDIDATES = 12, 4
+# From LARGE rows on. Epochs are drawn because some tables want many and some overfit early.
+LARGE_DISTRIBUTION: dict[str, Any] = {
+    **DISTRIBUTION,
+    "embedding": ("target", "target", "quantile", "periodic"),
+    "hidden_layer_sizes": ((256,), (128, 128), (256, 256), (128, 128, 128)),
+    "alpha": (0.0, 0.1, 0.2, 0.4),
+    "max_epochs": (8, 16, 32),
+}
+# Drawn with n_candidates="auto" from fewer than TINY rows, fewer than LARGE, and more.
+_CANDIDATES = (4, 8, 12)
 _PATIENCE = 3  # epochs, where a part is held out
 
 
@@ -46,7 +56,8 @@ class BasePack(PythonParams, BaseEstimator):
 
     module = None  # the inputs are tables, nothing else
     _member: type[BaseMixup]
-    _distribution: ClassVar[Mapping[str, Any]] = DISTRIBUTION
+    # What is drawn instead of the distribution's.
+    _drawn: ClassVar[Mapping[str, Any]] = {}
     # Parameters that are the same for all members.
     _shared: ClassVar[tuple[str, ...]] = (
         *("categorical_features", "device", "early_stopping", "random_state"),
@@ -157,10 +168,10 @@ class BasePack(PythonParams, BaseEstimator):
             if candidates := race.done(folds):
                 return candidates, folds
         spent = time.time() - race.start
-        needed = spent * max(race.most_epochs / max(race.epochs, 1), 1.5)
+        needed = max(spent * race.most_epochs / max(race.epochs, 1), spent, 1)
         raise ValueError(
             f"max_time={shown(self.max_time)} seconds ended before one candidate was trained; "
-            f"the first takes about {needed:.1g} seconds. Raise it, or give smaller candidates."
+            f"the first takes about {needed:.0f} seconds. Raise it, or give smaller candidates."
         )
 
     def _weigh(self, race: Race, candidates: list[int], folds: list[int]) -> None:
@@ -197,10 +208,10 @@ class BasePack(PythonParams, BaseEstimator):
         given = [self._check_candidate(candidate) for candidate in self.candidates or ()]
         count = as_python(self.n_candidates)
         if is_auto(count):
-            count = _TINY_CANDIDATES if rows < TINY else _CANDIDATES
+            count = _CANDIDATES[(rows >= TINY) + (rows >= LARGE)]
             count *= not any(isinstance(candidate, dict) for candidate in given)
-        drawn = draw(self._distribution, count, seed, wider=1 + (rows >= LARGE))
-        return [*drawn, *given]
+        distribution = LARGE_DISTRIBUTION if rows >= LARGE else DISTRIBUTION
+        return [*draw({**distribution, **self._drawn}, count, seed), *given]
 
     def _check_candidate(self, candidate: Any) -> Any:
         if not isinstance(candidate, Mapping):
@@ -242,9 +253,7 @@ class BasePack(PythonParams, BaseEstimator):
         return self._member(**params, device=self.device)
 
 
-def draw(
-    distribution: Mapping[str, Any], count: int, seed: int, wider: int = 1
-) -> list[dict[str, Any]]:
+def draw(distribution: Mapping[str, Any], count: int, seed: int) -> list[dict[str, Any]]:
     """Draw parameters of nets as a Latin hypercube, so that few nets cover every range."""
     rng = np.random.default_rng(seed)
     columns: dict[str, list[Any]] = {}
@@ -254,6 +263,4 @@ def draw(
             columns[name] = [values[int(share * len(values))] for share in shares]
         else:
             columns[name] = values.ppf(shares).tolist()
-    layers = columns["hidden_layer_sizes"]
-    columns["hidden_layer_sizes"] = [tuple(wider * width for width in one) for one in layers]
     return [dict(zip(columns, one, strict=True)) for one in zip(*columns.values(), strict=True)]

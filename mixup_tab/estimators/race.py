@@ -36,9 +36,9 @@ TINY = 50
 LARGE = 5000
 _PARTS, _MOST_HELD_OUT = 7, 10_000
 # The race: the share of the folds that all candidates are trained on, and how many go on.
-_FIRST, _KEPT, _LEAST_KEPT = 0.4, 0.5, 6
+_FIRST, _KEPT, _LEAST_KEPT = 0.4, 0.5, 4
 # Steps of a net, and the least number of passes over the rows.
-_STEPS, _LEAST_EPOCHS = 500, 8
+_STEPS, _LEAST_EPOCHS = 400, 8
 
 
 class Folds(NamedTuple):
