@@ -141,7 +141,7 @@ def test_what_is_drawn_is_the_distribution_in_the_docstring(distribution):
 
 
 def test_a_pack_learns(three_classes, line, monkeypatch):
-    monkeypatch.setattr(race, "_STEPS", 100)
+    monkeypatch.setitem(DISTRIBUTION, "steps", (60,))
     X, y = three_classes
     model = MixupEnsembleClassifier(3, cv=2, random_state=0).fit(X, y)
     assert model.score(X, y) > 0.8
@@ -152,8 +152,7 @@ def test_a_pack_learns(three_classes, line, monkeypatch):
 
 
 def test_drawn_nets_and_given_ones_compete(two_classes, monkeypatch):
-    monkeypatch.setattr(race, "_STEPS", 1)
-    monkeypatch.setattr(race, "_LEAST_EPOCHS", 1)
+    monkeypatch.setitem(DISTRIBUTION, "steps", (1,))
     model = small(TWO[:1], n_candidates=2).fit(*two_classes)
     assert model.candidates_[2] == TWO[0]
     assert len(model.candidates_) == 3
@@ -263,7 +262,7 @@ class Fails(ClassifierMixin, Ridge):
 def test_candidates_that_fail_are_left_out_with_one_warning(two_classes):
     with pytest.warns(FitFailedWarning, match=r"(?s)2 of 3 .*1e\+30.*Fails\(.*luck") as caught:
         model = small([DIVERGES, TWO[0], Fails()]).fit(*two_classes)
-    assert len(caught) == 1
+    assert [warning.filename for warning in caught] == [__file__]
     assert_array_equal(model.weights_, [0, 1, 0])
     assert np.isnan(model.losses_[[0, 2]]).all()
 

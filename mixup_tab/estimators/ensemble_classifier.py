@@ -99,10 +99,12 @@ class MixupEnsembleClassifier(LabelsMixin, BasePack):
                         "mixup+cutmix"
     alpha               0, 0.1, 0.2, 0.5, 1            0, 0.1, 0.2, 0.4
     dropout             0, 0.15, 0.3                   the same
-    learning_rate_init  log-uniform, 0.001 to 0.008    the same
+    learning_rate_init  log-uniform, 0.001 to 0.008    log-uniform, 0.002 to 0.01
     weight_decay        log-uniform, 0.03 to 1         the same
-    max_epochs          400 steps, at least 8 epochs   8, 16, 32
+    steps               400                            1000, 2000, 4000
     ==================  =============================  ==================================
+
+    Steps are given as ``max_epochs``, at least 4.
 
     - Fewer than 50 rows: all nets are trained on all rows, and weigh the same.
     - Fewer than 5,000: ``cv`` folds. More than four candidates race: all are trained on the
@@ -159,7 +161,9 @@ class MixupEnsembleClassifier(LabelsMixin, BasePack):
         """Return the probabilities of the true classes."""
         return predictions[:, np.arange(len(y)), y]
 
-    _losses = staticmethod(log_losses)
+    @staticmethod
+    def _losses(evidence: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+        return log_losses(evidence, weight)
 
     def _calibrate(self, mean: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> float:
         self.temperature_ = fit_temperature(mean, y, weight) if len(y) else 1.0

@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from mixup_tab._plain import PythonParams, as_python, shown
 from mixup_tab.estimators.base import BaseMixup, restore_on_error
 from mixup_tab.estimators.data import TrainingData, check_X, input_types
-from mixup_tab.estimators.fitting import integer_seed, is_auto
+from mixup_tab.estimators.fitting import batch_size, integer_seed, is_auto
 from mixup_tab.estimators.race import LARGE, TINY, Race, make_folds, predict
 from mixup_tab.estimators.selection import select_greedily
 
@@ -37,17 +37,20 @@ DISTRIBUTION: dict[str, Any] = {
     "dropout": (0.0, 0.15, 0.3),
     "learning_rate_init": loguniform(1e-3, 8e-3),
     "weight_decay": loguniform(3e-2, 1.0),
+    "steps": (400,),
 }
-# From LARGE rows on. Epochs are drawn because some tables want many and some overfit early.
+# From LARGE rows on. Some tables want many steps, and some are overfitted early.
 LARGE_DISTRIBUTION: dict[str, Any] = {
     **DISTRIBUTION,
     "embedding": ("target", "target", "quantile", "periodic"),
     "hidden_layer_sizes": ((256,), (128, 128), (256, 256), (128, 128, 128)),
     "alpha": (0.0, 0.1, 0.2, 0.4),
-    "max_epochs": (8, 16, 32),
+    "learning_rate_init": loguniform(2e-3, 1e-2),
+    "steps": (1000, 2000, 4000),
 }
 # Drawn with n_candidates="auto" from fewer than TINY rows, fewer than LARGE, and more.
 _CANDIDATES = (4, 8, 12)
+_LEAST_EPOCHS = 4  # whatever the number of steps
 _PATIENCE = 3  # epochs, where a part is held out
 
 
@@ -162,7 +165,7 @@ class BasePack(PythonParams, BaseEstimator):
                 f"{len(errors)} of {total} candidates failed, and are left out. "
                 f"{' '.join(errors)}",
                 FitFailedWarning,
-                stacklevel=6,  # the caller of fit, which is decorated
+                stacklevel=5,  # the caller of fit, which is decorated
             )
         for folds in (race.folds.numbers, race.first):  # the second only when time was over
             if candidates := race.done(folds):
@@ -186,7 +189,7 @@ class BasePack(PythonParams, BaseEstimator):
         self.loss_ = self._calibrate(np.tensordot(weights, predictions, 1), y, weight)
         self.estimators_ = [
             [race.fits[candidate, fold].job.estimator for fold in folds]
-            for candidate in np.flatnonzero(self.weights_)
+            for candidate in np.flatnonzero(self.weights_).tolist()
         ]
 
     def _mean(self, X: Any) -> np.ndarray:
@@ -211,7 +214,11 @@ class BasePack(PythonParams, BaseEstimator):
             count = _CANDIDATES[(rows >= TINY) + (rows >= LARGE)]
             count *= not any(isinstance(candidate, dict) for candidate in given)
         distribution = LARGE_DISTRIBUTION if rows >= LARGE else DISTRIBUTION
-        return [*draw({**distribution, **self._drawn}, count, seed), *given]
+        drawn = draw({**distribution, **self._drawn}, count, seed)
+        per_epoch = -(-rows // batch_size(self._member(), rows))
+        for params in drawn:
+            params["max_epochs"] = max(params.pop("steps") // per_epoch, _LEAST_EPOCHS)
+        return [*drawn, *given]
 
     def _check_candidate(self, candidate: Any) -> Any:
         if not isinstance(candidate, Mapping):

@@ -22,7 +22,7 @@ from mixup_tab._terminal import ProgressBar
 from mixup_tab.estimators.base import BaseMixup
 from mixup_tab.estimators.cross_fit import assign_folds, check_finite
 from mixup_tab.estimators.data import TrainingData
-from mixup_tab.estimators.fitting import batch_size, count_weights, is_auto
+from mixup_tab.estimators.fitting import batch_size, count_weights, is_auto, n_epochs
 from mixup_tab.estimators.monitor import Monitor
 from mixup_tab.estimators.parallel import count_workers, run_tasks
 from mixup_tab.estimators.together import Rows, fit_together, plan_chunks
@@ -37,8 +37,6 @@ LARGE = 5000
 _PARTS, _MOST_HELD_OUT = 7, 10_000
 # The race: the share of the folds that all candidates are trained on, and how many go on.
 _FIRST, _KEPT, _LEAST_KEPT = 0.4, 0.5, 4
-# Steps of a net, and the least number of passes over the rows.
-_STEPS, _LEAST_EPOCHS = 400, 8
 
 
 class Folds(NamedTuple):
@@ -175,9 +173,7 @@ class Race:
         rows = int((self.folds.of != fold).sum())
         if not is_auto(one.batch_size):
             one.batch_size = min(one.batch_size, rows)
-        if is_auto(one.max_epochs):
-            steps = -(-rows // batch_size(one, rows))
-            one.max_epochs = max(_STEPS // steps, _LEAST_EPOCHS)
+        one.max_epochs = n_epochs(one, rows, batch_size(one, rows))
         return Job(candidate, fold, one.set_params(random_state=seed))
 
     def _chunks(self, jobs: Sequence[Job]) -> list[list[Job]]:

@@ -36,6 +36,13 @@ def differentiable(estimator: Any, argument: str = "estimator") -> Any:
             f"{argument} must be a fitted MixupClassifier or MixupEnsembleClassifier, or a "
             f"search for one, to have gradients, got {type(estimator).__name__}."
         )
+    members = [one for row in getattr(estimator, "estimators_", ()) for one in row]
+    others = [one for one in members if not isinstance(one, MixupClassifier)]
+    if others:
+        raise TypeError(
+            f"{argument} is an ensemble with {others[0]!r} in it, which has no gradients. Fit "
+            "it without candidates that are no nets."
+        )
     return estimator
 
 
