@@ -107,7 +107,7 @@ def make_net(
         batch_size=rows_per_batch,
         verbose=estimator.verbose,
         device=estimator.device,
-        **_callback_params(estimator, holds_out or held_out is not None),
+        **_callback_params(estimator, holds_out, held_out is not None),
         **module_params(estimator, data, seed, split),
     ).initialize()
 
@@ -256,7 +256,8 @@ class _HoldOut:
         return split.split(self.strata, self.strata)
 
 
-def _callback_params(estimator: MixupEstimator, holds_out: bool) -> dict[str, Any]:
+def _callback_params(estimator: MixupEstimator, holds_out: bool, given: bool) -> dict[str, Any]:
+    """Return callbacks; rows to stop on may be held out here, or given."""
     callbacks = list(estimator.callbacks or ())
     plain = [each[1] if isinstance(each, tuple) else each for each in callbacks]
     params: dict[str, Any] = {}
@@ -266,6 +267,8 @@ def _callback_params(estimator: MixupEstimator, holds_out: bool) -> dict[str, An
         params["callbacks__learning_rate"] = None
     if holds_out:
         callbacks.append(KeepBestWeights(estimator.n_iter_no_change, tol=_LEAST_GAIN))
+    elif given:
+        callbacks.append(KeepBestWeights(estimator.n_iter_no_change))
     return {"callbacks": callbacks or None, **params}
 
 

@@ -254,7 +254,8 @@ class BasePack(PythonParams, BaseEstimator):
         """Make the estimator that is cloned for every fold."""
         if not isinstance(candidate, dict):
             return candidate
-        params = {"n_estimators": 1, "n_iter_no_change": _PATIENCE, **as_python(candidate)}
+        own = {"n_estimators": 1, "early_stopping": False, "n_iter_no_change": _PATIENCE}
+        params = {**own, **as_python(candidate)}
         if params.get("module") is None and data.categories:  # the rows hold codes already
             params["categorical_features"] = [column for column, _ in data.categories]
         return self._member(**params, device=self.device)
