@@ -3,19 +3,23 @@ r"""Losses against mixed targets.
 A target row carries everything about an example: what to predict and how much it
 counts. Rows are mixed like inputs, so weights are mixed with λ too. With normalised
 weights :math:`w_i` (mean 1 over the training rows), the loss of a batch of ``B``
-examples is, for classification and regression alike,
+examples is, for classification and squared errors alike,
 
 .. math::
     L = \frac1B \sum_i \lambda_i w_i\,\ell(f(\tilde x_i), y_i)
         + (1 - \lambda_i) w_j\,\ell(f(\tilde x_i), y_j),
 
-up to a term without :math:`f` in regression. Outputs may carry a leading model axis
+up to a term without :math:`f` in regression. The pinball loss is taken against the mixed
+value, which is another thing. Outputs may carry a leading model axis
 (a stack of independent nets); their losses are added up, so that every net gets the
 gradient it would get alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -68,8 +72,25 @@ def squared_error_rows(values: Tensor, targets: Tensor) -> Tensor:
     return (weight * (values - targets[..., :-1] / weight) ** 2).mean(-1)
 
 
+def check_quantiles(quantiles: Sequence[float]) -> tuple[float, ...]:
+    """Return quantiles that lie in (0, 1) in ascending order, or raise ValueError."""
+    levels = np.asarray(quantiles)
+    right = levels.ndim == 1 and levels.size and levels.dtype.kind in "fi"
+    if not (right and levels[0] > 0 and levels[-1] < 1 and (np.diff(levels) > 0).all()):
+        raise ValueError(
+            "quantiles must be numbers between 0 and 1, both excluded, in ascending order, "
+            f"such as (0.1, 0.5, 0.9), got {shown(quantiles)}."
+        )
+    return tuple(levels.astype(float).tolist())
+
+
 class _MixedLoss(nn.Module):
     """A loss that is the mean of a row-wise function, summed over stacked nets."""
+
+    @property
+    def key(self) -> Hashable:
+        """What the loss is: two of equal keys compute the same."""
+        return type(self)
 
     def rows(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of every row, shape (..., batch)."""
@@ -95,6 +116,11 @@ class MixedCrossEntropy(_MixedLoss):
     def __init__(self, label_smoothing: float = 0.0) -> None:
         super().__init__()
         self.label_smoothing = check_label_smoothing(label_smoothing)
+
+    @property
+    def key(self) -> Hashable:
+        """What the loss is: two of equal keys compute the same."""
+        return type(self), self.label_smoothing
 
     def encode(self, y: Tensor, weight: Tensor | None, n_outputs: int) -> Tensor:
         """Return target rows: one-hot, smoothed, times the weight.
@@ -137,12 +163,8 @@ class MixedCrossEntropy(_MixedLoss):
         return torch.softmax(outputs, -1)
 
 
-class MixedSquaredError(_MixedLoss):
-    """Squared error against mixed values.
-
-    With w̃ = λ w_i + (1 − λ) w_j and ỹ = (λ w_i y_i + (1 − λ) w_j y_j) / w̃ the loss
-    of a row is w̃·(f − ỹ)²; without weights ỹ = λ y_i + (1 − λ) y_j.
-    """
+class MixedValueLoss(_MixedLoss):
+    """A loss against values, not classes: what all of them have in common."""
 
     def encode(self, y: Tensor, weight: Tensor | None, n_outputs: int) -> Tensor:
         """Return target rows: the values times the weight, and the weight.
@@ -165,6 +187,18 @@ class MixedSquaredError(_MixedLoss):
         weight = torch.ones_like(y[..., :1]) if weight is None else weight.unsqueeze(-1)
         return torch.cat((y * weight, weight), -1)
 
+    def predict(self, outputs: Tensor) -> Tensor:
+        """Return the outputs as they are."""
+        return outputs
+
+
+class MixedSquaredError(MixedValueLoss):
+    """Squared error against mixed values.
+
+    With w̃ = λ w_i + (1 − λ) w_j and ỹ = (λ w_i y_i + (1 − λ) w_j y_j) / w̃ the loss
+    of a row is w̃·(f − ỹ)²; without weights ỹ = λ y_i + (1 − λ) y_j.
+    """
+
     def rows(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of every row; see :func:`squared_error_rows`."""
         return squared_error_rows(outputs, targets)
@@ -176,6 +210,53 @@ class MixedSquaredError(_MixedLoss):
         error = outputs * targets[..., -1:] - targets[..., :-1]
         return error * (2 / (outputs.shape[-1] * outputs.shape[-2]))
 
-    def predict(self, outputs: Tensor) -> Tensor:
-        """Return the outputs as they are."""
-        return outputs
+
+class MixedPinballLoss(MixedValueLoss):
+    r"""Pinball loss against mixed values, for quantiles.
+
+    The loss of a row is the mean over outputs and quantiles τ of
+    w̃·max(τ (ỹ − f), (τ − 1) (ỹ − f)), with w̃ and ỹ as in :class:`MixedSquaredError`
+    (Koenker and Bassett 1978). Its minimum is the τ-quantile of mixed values at mixed inputs,
+    not of the values themselves: mixing averages noise of two examples, so that outer
+    quantiles lie closer together.
+
+    Parameters
+    ----------
+    quantiles : sequence of float
+        τ in (0, 1), ascending. A net has one output for each, for every value: those of the
+        first value come first.
+    """
+
+    def __init__(self, quantiles: Sequence[float]) -> None:
+        super().__init__()
+        self.quantiles = check_quantiles(quantiles)
+
+    @property
+    def key(self) -> Hashable:
+        """What the loss is: two of equal keys compute the same."""
+        return type(self), self.quantiles
+
+    def rows(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of every row, shape (..., batch)."""
+        excess, levels = self._excess(outputs, targets)
+        return torch.maximum((1 - levels) * excess, -levels * excess).mean((-2, -1))
+
+    def gradient(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the gradient of :meth:`forward` by the outputs, without autograd."""
+        # With e = w (f − y): ∂/∂f of w·max((1 − τ) (f − y), −τ (f − y)) is w·([e > 0] − τ).
+        # At e = 0, where the slope jumps, it is taken half way, as autograd does; padding has
+        # a weight of zero.
+        excess, levels = self._excess(outputs, targets)
+        above = torch.heaviside(excess, excess.new_tensor(0.5))
+        slope = (above - levels) * targets[..., -1:].unsqueeze(-1)
+        return slope.flatten(-2) / (outputs.shape[-1] * outputs.shape[-2])
+
+    def _excess(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return w (f − y), shape (..., values, quantiles), and the quantiles."""
+        values, weight = targets[..., :-1].unsqueeze(-1), targets[..., -1:].unsqueeze(-1)
+        outputs = outputs.unflatten(-1, (-1, len(self.quantiles)))
+        return outputs * weight - values, outputs.new_tensor(self.quantiles)
+
+
+# Losses that a stack of nets may share: what they compute hangs on their ``key`` alone.
+STACKED_LOSSES = (MixedCrossEntropy, MixedSquaredError, MixedPinballLoss)

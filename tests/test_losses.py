@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 import torch
+from sklearn.metrics import mean_pinball_loss
 from torch.nn.functional import cross_entropy, one_hot
 
-from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
+from mixup_tab.losses import MixedCrossEntropy, MixedPinballLoss, MixedSquaredError
 from mixup_tab.mixing import Mixup
 
 BATCH, CLASSES = 13, 4
@@ -41,12 +43,19 @@ def stacked_targets(criterion, members=3):
     if isinstance(criterion, MixedCrossEntropy):
         y, n_outputs = codes(members, BATCH), CLASSES
     else:
-        y, n_outputs = normal(members, BATCH, 2, seed=5), 2
+        y = normal(members, BATCH, 2, seed=5)
+        n_outputs = 2 * len(getattr(criterion, "quantiles", [0.5]))
     targets = rule.mix_y(criterion.encode(y, weights(members, BATCH), n_outputs), mix)
     return normal(members, BATCH, n_outputs), targets
 
 
-CRITERIA = [MixedCrossEntropy(), MixedCrossEntropy(0.1), MixedSquaredError()]
+QUANTILES = (0.1, 0.5, 0.75)
+CRITERIA = [
+    MixedCrossEntropy(),
+    MixedCrossEntropy(0.1),
+    MixedSquaredError(),
+    MixedPinballLoss(QUANTILES),
+]
 
 
 # ----------------------------------------------------------------- cross-entropy
@@ -170,7 +179,61 @@ def test_squared_error_predicts_the_outputs():
     assert torch.equal(MixedSquaredError().predict(normal(BATCH, 2)), normal(BATCH, 2))
 
 
-# ------------------------------------------------------------------------- both
+# ------------------------------------------------------------------------- pinball
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_pinball_loss_is_scikit_learns_for_every_quantile_of_every_value(weighted):
+    y, outputs, weight = normal(BATCH, 2, seed=1), normal(BATCH, 6), weights(BATCH)
+    weight = weight if weighted else None
+    criterion = MixedPinballLoss(QUANTILES)
+    parts = [
+        mean_pinball_loss(y[:, value], outputs[:, 3 * value + k], sample_weight=weight, alpha=q)
+        for value in range(2)
+        for k, q in enumerate(QUANTILES)
+    ]
+    # scikit-learn divides by the sum of the weights, the criterion by the number of rows.
+    expected = np.mean(parts) * (1 if weight is None else weight.mean())
+    loss = criterion(outputs, criterion.encode(y, weight, 6).double())
+    assert loss.item() == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_mixed_pinball_loss_is_the_loss_against_the_mixed_value():
+    y, outputs, weight = normal(BATCH, 1, seed=1), normal(BATCH, 3), weights(BATCH)
+    rule, mix = draw(BATCH)
+    criterion = MixedPinballLoss(QUANTILES)
+    mixed_weight = rule.mix_y(weight, mix)
+    mixed = rule.mix_y(y[:, 0] * weight, mix) / mixed_weight
+    targets = rule.mix_y(criterion.encode(y, weight, 3), mix)
+    expected = mixed_weight * criterion.rows(outputs, criterion.encode(mixed[:, None], None, 3))
+    torch.testing.assert_close(criterion.rows(outputs, targets), expected)
+
+
+@pytest.mark.parametrize("level", [0.1, 0.5, 0.75])
+def test_the_best_constant_for_the_pinball_loss_is_the_quantile(level):
+    y, criterion = normal(101, 1), MixedPinballLoss([level])
+    targets = criterion.encode(y, None, 1)
+    losses = torch.stack([criterion(value.expand(101, 1), targets) for value in y])
+    assert y[losses.argmin()] == torch.quantile(y, level, interpolation="nearest")
+
+
+def test_at_the_target_the_slope_is_half_way():
+    criterion, y = MixedPinballLoss([0.25]), normal(BATCH, 1)
+    targets = criterion.encode(y, None, 1)
+    expected = torch.full_like(y, (0.5 - 0.25) / BATCH)
+    torch.testing.assert_close(criterion.gradient(y, targets), expected)
+
+
+@pytest.mark.parametrize("quantiles", [(), (0, 0.5), (0.5, 1), (0.9, 0.1), (0.5, 0.5), 0.5])
+def test_quantiles_that_are_none_are_refused(quantiles):
+    with pytest.raises(
+        ValueError, match=r"quantiles must be numbers between 0 and 1.*got"
+    ) as e:
+        MixedPinballLoss(quantiles)
+    assert str(quantiles) in str(e.value)
+
+
+# ------------------------------------------------------------------------- all
 
 
 @pytest.mark.parametrize("criterion", CRITERIA, ids=repr)

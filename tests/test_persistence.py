@@ -174,6 +174,46 @@ def test_an_input_layer_that_does_not_fit_is_refused(change):
         load_net(net, safetensors.torch.save(stored), np.float64)
 
 
+def test_a_loaded_quantile_regressor_predicts_the_same_bits(tmp_path):
+    levels = (0.1, 0.5, 0.9)
+    pipeline = fitted(MixupRegressor, quantiles=levels)
+    write_model(tmp_path / "model", "table", {}, pipeline, store_pipeline=True)
+    X = table()[["size"]].fillna(0)
+    expected = pipeline[-1].predict(X, quantiles=levels)
+    again = loaded(tmp_path / "model")[-1]
+    np.testing.assert_array_equal(again.predict(X, quantiles=levels), expected)
+    np.testing.assert_array_equal(again.predict(X), expected[:, 1])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("quantiles", (0.1, 0.5)),
+        ("quantiles", (0.5, 0.1, 0.9)),
+        ("quantiles", None),
+        ("quantile_shift_", np.zeros((1, 2))),
+        ("quantile_shift_", np.full((1, 3), np.nan)),
+        ("quantile_shift_", np.zeros((1, 3), np.float32)),
+    ],
+)
+def test_quantiles_that_do_not_agree_with_the_net_are_refused(name, value, tmp_path):
+    pipeline = fitted(MixupRegressor, quantiles=(0.1, 0.5, 0.9))
+    setattr(pipeline[-1], name, value)
+    write_model(tmp_path / "model", "table", {}, pipeline, store_pipeline=True)
+    model = read_model(tmp_path / "model", "table")
+    with pytest.raises(ValueError, match="cannot be put together"), model.assembling():
+        assembled(model)
+
+
+def test_a_shift_of_quantiles_that_are_none_is_refused(tmp_path):
+    pipeline = fitted(MixupRegressor, quantiles=(0.5,))
+    pipeline[-1].quantiles = None
+    write_model(tmp_path / "model", "table", {}, pipeline, store_pipeline=True)
+    model = read_model(tmp_path / "model", "table")
+    with pytest.raises(ValueError, match="about the target is wrong"), model.assembling():
+        assembled(model)
+
+
 def test_the_file_says_what_it_is_and_holds_no_pickle(saved):
     path, pipeline = saved
     assert is_model(path)

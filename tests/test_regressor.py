@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_diabetes
-from sklearn.model_selection import cross_val_score
+from sklearn.metrics import make_scorer, mean_pinball_loss
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from skorch.callbacks import Callback
 
-from mixup_tab import MixupRegressor
+from mixup_tab import MixupRegressor, MixupSearchCV
+from mixup_tab.estimators.regressor import shift_by_rows_left_out
 from mixup_tab.mixing import Mixup
 
 SMALL = {"hidden_layer_sizes": (16,), "max_epochs": 4, "random_state": 0}
@@ -153,6 +155,161 @@ def test_user_module(columns, line, noisy_net):
     y = y if columns is None else np.column_stack([y, -y])
     fitted = MixupRegressor(**QUICK, module=noisy_net, max_epochs=60).fit(X, y)
     assert fitted.predict(X).shape == y.shape
+    assert fitted.score(X, y) > 0.5
+
+
+# --------------------------------------------------------------------------- quantiles
+
+LEVELS = (0.1, 0.5, 0.9)
+
+
+def noisy(rows, seed):
+    """A value whose noise grows with the first column."""
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-1, 1, size=(rows, 3))
+    return X, X[:, 1] + (1.2 + X[:, 0]) * rng.normal(size=rows)
+
+
+@pytest.fixture(scope="module")
+def quantile_regressor():
+    net = MixupRegressor(quantiles=LEVELS, hidden_layer_sizes=(64,), max_epochs=30)
+    return net.set_params(random_state=0).fit(*noisy(400, 0))
+
+
+def test_the_right_share_of_new_values_lies_below_every_quantile(quantile_regressor):
+    X, y = noisy(20_000, 1)
+    predicted = quantile_regressor.predict(X, quantiles=LEVELS)
+    # 400 training rows know a quantile to within 2 % of the rows, twice that is allowed.
+    assert_allclose((y[:, None] <= predicted).mean(axis=0), LEVELS, atol=0.04)
+    width = predicted[:, 2] - predicted[:, 0]
+    assert width[X[:, 0] > 0.5].mean() > 2 * width[X[:, 0] < -0.5].mean()
+
+
+def test_quantiles_have_their_own_axis_and_never_cross(quantile_regressor):
+    X = 10 * noisy(500, 2)[0]  # far outside, where the net's outputs cross
+    every = quantile_regressor.predict(X, quantiles=LEVELS)
+    raw = quantile_regressor.net_.raw_outputs(X)[0]
+    assert every.shape == raw.shape == (500, 3)
+    assert (np.diff(every) >= 0).all()
+    assert not (np.diff(raw) >= 0).all()
+    assert_array_equal(quantile_regressor.predict(X), every[:, 1])
+    assert_array_equal(quantile_regressor.predict(X, quantiles=[0.1, 0.9]), every[:, [0, 2]])
+
+
+def test_quantiles_are_the_outputs_moved_by_what_rows_left_out_say(line):
+    X, y = line
+    net = small(quantiles=LEVELS).fit(X, y)
+    outputs = net.net_.raw_outputs(X)[0] + net.quantile_shift_
+    values = np.sort(outputs) * net.target_scale_ + net.target_mean_
+    assert_allclose(net.predict(X, quantiles=LEVELS), values, rtol=1e-6)
+    assert np.abs(net.quantile_shift_).min() > 0
+
+
+def test_the_net_of_quantiles_is_the_one_without_folds(line):
+    X, y = line
+    fitted = small(quantiles=LEVELS).fit(X, y)
+    streamed = small(quantiles=LEVELS)
+    for _ in range(2):
+        streamed.partial_fit(X, y)
+    assert not streamed.quantile_shift_.any()
+    assert streamed.predict(X, quantiles=LEVELS).shape == (60, 3)
+    before = fitted.quantile_shift_
+    assert_array_equal(fitted.partial_fit(X, y).quantile_shift_, before)
+
+
+def test_quantiles_of_several_values(line):
+    X, y = line
+    both = np.column_stack([y, 100 - 5 * y])
+    fitted = MixupRegressor(**QUICK, max_epochs=60, quantiles=LEVELS).fit(X, both)
+    every = fitted.predict(X, quantiles=LEVELS)
+    assert every.shape == (60, 2, 3)
+    assert ((every[..., 1] - both).std(0) < 0.3 * both.std(0)).all()
+    # What is the lower end of one is the upper end of its mirror image.
+    assert_allclose(100 - 5 * every[:, 0, 0], every[:, 1, 2], atol=0.5 * both[:, 1].std())
+
+
+def test_weight_zero_removes_a_row_from_quantiles_too(line):
+    X, y = line
+    weight = np.arange(60) % 3
+    keep = weight > 0
+    with_zeros = small(quantiles=LEVELS).fit(X, y, weight)
+    without = small(quantiles=LEVELS).fit(X[keep], y[keep], weight[keep])
+    assert_array_equal(with_zeros.quantile_shift_, without.quantile_shift_)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_shift_is_the_smallest_value_with_the_share_below_it(weighted):
+    rng = np.random.default_rng(0)
+    excess, weight = rng.normal(size=(50, 2, 3)), rng.integers(1, 4, 50)
+    weight = weight.astype("float32") if weighted else None
+    repeated = np.repeat(excess, np.ones(50, int) if weight is None else weight.astype(int), 0)
+    expected = [
+        np.quantile(repeated[..., k], level, axis=0, method="inverted_cdf")
+        for k, level in enumerate(LEVELS)
+    ]
+    assert_array_equal(shift_by_rows_left_out(excess, LEVELS, weight).T, expected)
+
+
+@pytest.mark.parametrize("quantiles", [(), (0, 0.5), (0.5, 1), (0.9, 0.1), (0.5, 0.5), ["a"]])
+def test_bad_quantiles_are_one_clear_error(quantiles, line, quantile_regressor):
+    asks = [
+        lambda: small(quantiles=quantiles).fit(*line),
+        lambda: quantile_regressor.predict([[0, 0, 0]], quantiles=quantiles),
+    ]
+    for ask in asks:
+        with pytest.raises(ValueError, match=r"quantiles must be numbers between 0 and 1"):
+            ask()
+
+
+def test_quantiles_that_were_not_trained_are_one_clear_error(line, quantile_regressor):
+    with pytest.raises(ValueError, match=r"0\.3.*fitted for \(0\.1, 0\.5, 0\.9\)"):
+        quantile_regressor.predict([[0, 0, 0]], quantiles=(0.3, 0.5))
+    fitted = small().fit(*line)
+    with pytest.raises(
+        ValueError, match=r"0\.5.*without quantiles.*MixupRegressor\(quantiles="
+    ):
+        fitted.predict(line[0], quantiles=(0.5,))
+
+
+def test_a_net_is_not_continued_for_other_quantiles(line):
+    net = small(quantiles=LEVELS).partial_fit(*line)
+    for other in (None, (0.1, 0.5, 0.8)):
+        with pytest.raises(
+            ValueError, match=r"quantiles=.*was fitted for \(0\.1, 0\.5, 0\.9\)"
+        ):
+            net.set_params(quantiles=other).partial_fit(*line)
+
+
+@pytest.mark.parametrize("rows", [2, 3, 7])
+def test_quantiles_of_a_few_rows(rows, line):
+    X, y = line[0][:rows], line[1][:rows]
+    predicted = small(quantiles=LEVELS).fit(X, y).predict(X, quantiles=LEVELS)
+    assert np.isfinite(predicted).all()
+
+
+def test_alpha_is_chosen_by_the_pinball_loss(line):
+    X, y = line
+    net = small(alpha="auto", quantiles=LEVELS, max_epochs=2).fit(X, y)
+    assert net.alpha_ in net.alpha_scores_
+    assert all((scores < 0).all() for scores in net.alpha_scores_.values())
+    assert net.predict(X, quantiles=LEVELS).shape == (60, 3)
+
+
+def test_a_search_chooses_a_quantile_regressor(line):
+    X, y = line
+    pinball = make_scorer(mean_pinball_loss, alpha=0.5, greater_is_better=False)
+    grid = {"alpha": [0, 0.2], "quantiles": [(0.5,), LEVELS]}
+    net = small(max_epochs=2)
+    ours = MixupSearchCV(net, grid, cv=2, scoring=pinball).fit(X, y)
+    theirs = GridSearchCV(net, grid, cv=2, scoring=pinball).fit(X, y)
+    for part in ("mean_test_score", "rank_test_score"):
+        assert_allclose(ours.cv_results_[part], theirs.cv_results_[part], rtol=1e-3)
+    assert ours.best_estimator_.predict(X, quantiles=(0.5,)).shape == (60, 1)
+
+
+def test_two_values_of_a_target_are_values_all_the_same(line):
+    X, y = line[0], (line[1] > 0).astype(int)
+    fitted = MixupRegressor(**QUICK, max_epochs=40).fit(X, y)
     assert fitted.score(X, y) > 0.5
 
 

@@ -77,7 +77,9 @@ def restore_on_error(fit: Method) -> Method:
 class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
     """Everything about fitting that does not depend on the kind of target."""
 
-    _criterion: type
+    _criterion: Callable[..., nn.Module]
+    # True for copies that are fitted without a fold, which are not cross-fitted once more.
+    _in_folds = False
     # The kind of rules that are for these targets, and one to propose instead of others.
     _task: str
     _proposal: str
@@ -152,6 +154,7 @@ class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
         data = self._check_training_data(X, y, sample_weight, resume=resume, **options)
         if not (resume and is_auto(self.alpha)):
             self._set_alpha(data, partial, on_epochs)
+        self._learn_from_folds(data, partial, on_epochs)
         if resume:
             self._keep_input_layer(data)
         else:
@@ -198,6 +201,15 @@ class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
             )
         layer = getattr(self.net_.module_, "input_layer", None)
         data.kept_layer = copy.deepcopy(layer)
+
+    def _cross_fits(self) -> bool:
+        """Whether ``fit`` trains nets on folds as well."""
+        return is_auto(self.alpha)
+
+    def _learn_from_folds(
+        self, data: TrainingData, partial: bool, on_epochs: Callable[[int], None] | None
+    ) -> None:
+        """Learn what else nets that leave out folds can tell, before the net is trained."""
 
     def _continue_training(self, net: MixupNet) -> None:
         try:

@@ -102,17 +102,10 @@ def score_alphas(
     mean log-loss of a classifier, minus the mean squared error of a regressor.
     """
     fold_of = assign_folds(data.y, min(FOLDS, len(data.X)), seed)
-    folds = range(fold_of.max() + 1)
-    params: dict[str, Any] = {"random_state": seed, "verbose": 0, "warm_start": False}
-    if "class_weight" in estimator.get_params():
-        params["class_weight"] = None  # it is in the weights already
-    if not is_auto(estimator.batch_size):
-        rows = len(data.X) - np.bincount(fold_of).max()
-        params["batch_size"] = min(estimator.batch_size, int(rows))
     jobs = [
-        (_without_callbacks(estimator).set_params(alpha=alpha, **params), fold)
+        job
         for alpha in ALPHAS
-        for fold in folds
+        for job in _fold_jobs(estimator, fold_of, alpha=alpha, random_state=seed)
     ]
     try:
         scores = cross_fit(jobs, data, fold_of, _score, on_epochs=on_epochs)
@@ -122,6 +115,43 @@ def score_alphas(
             f"(below). Give alpha as a number instead, such as 0.2.\n{error}"
         ) from error
     return dict(zip(ALPHAS, np.reshape(scores, (len(ALPHAS), -1)), strict=True))
+
+
+def predict_left_out(
+    estimator: MixupEstimator,
+    data: TrainingData,
+    seed: int,
+    predict: Callable[[Any, np.ndarray], np.ndarray],
+    on_epochs: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """Return ``predict(net, X)`` for every training row, by the net that has not seen it."""
+    fold_of = assign_folds(data.y, min(FOLDS, len(data.X)), seed)
+    jobs = _fold_jobs(estimator, fold_of, alpha=estimator.alpha_, random_state=seed)
+    parts = cross_fit(
+        jobs, data, fold_of, lambda one, left_out: predict(one, left_out.X), on_epochs=on_epochs
+    )
+    values = np.empty((len(data.X), *parts[0].shape[1:]))
+    for (_, fold), part in zip(jobs, parts, strict=True):
+        values[fold_of == fold] = check_finite(part)
+    return values
+
+
+def _fold_jobs(
+    estimator: MixupEstimator, fold_of: np.ndarray, **params: Any
+) -> list[tuple[Any, int]]:
+    """Return a copy of an estimator for every fold, with other parameters."""
+    params |= {"verbose": 0, "warm_start": False}
+    if "class_weight" in estimator.get_params():
+        params["class_weight"] = None  # it is in the weights already
+    if not is_auto(estimator.batch_size):
+        rows = len(fold_of) - np.bincount(fold_of).max()
+        params["batch_size"] = min(estimator.batch_size, int(rows))
+    jobs = []
+    for fold in range(fold_of.max() + 1):
+        copy = _without_callbacks(estimator).set_params(**params)
+        copy._in_folds = True
+        jobs.append((copy, fold))
+    return jobs
 
 
 def _without_callbacks(estimator: MixupEstimator) -> Any:

@@ -33,7 +33,7 @@ _LEAST_GAIN = 0.005
 class MixupEstimator(Protocol):
     """What the functions here, and those that fit many nets, use of an estimator."""
 
-    _criterion: type
+    _criterion: Callable[..., nn.Module]
     alpha: float | str
     alpha_: float
     mixing: str | MixingRule
@@ -70,6 +70,8 @@ class MixupEstimator(Protocol):
     def _fit(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> Any: ...
 
     def _row_losses(self, X: np.ndarray, y: np.ndarray) -> np.ndarray: ...
+
+    def _cross_fits(self) -> bool: ...
 
     def _learned(self, net: MixupNet) -> dict[str, Any]: ...
 

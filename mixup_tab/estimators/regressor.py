@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from functools import partial
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 from torch import nn
 
+from mixup_tab._plain import shown
 from mixup_tab.estimators.base import BaseMixup
+from mixup_tab.estimators.cross_fit import predict_left_out
 from mixup_tab.estimators.data import (
     TrainingData,
     check_weight,
@@ -19,7 +23,8 @@ from mixup_tab.estimators.data import (
     input_types,
     make_training_data,
 )
-from mixup_tab.losses import MixedSquaredError
+from mixup_tab.estimators.fitting import integer_seed
+from mixup_tab.losses import MixedPinballLoss, MixedSquaredError, check_quantiles
 from mixup_tab.mixing import MixingRule
 
 
@@ -62,6 +67,13 @@ class MixupRegressor(RegressorMixin, BaseMixup):
     max_epochs : int or "auto", default="auto"
         Passes over the data; "auto" makes about 1000 steps on small tables, 40 passes on
         larger ones, and at least 10 on huge ones.
+    quantiles : sequence of float, default=None
+        Train for these quantiles instead of the mean, such as ``(0.1, 0.5, 0.9)``: numbers in
+        (0, 1), ascending. The loss is the pinball loss. Nets fit their own training rows too
+        closely, so every quantile is then moved by one number for all rows: with 5 folds, so
+        that of the rows left out the right share lies below it, as in conformalised quantile
+        regression (Romano et al. 2019, arXiv 1905.03222). This takes 5 more fits; after
+        ``partial_fit`` alone nothing is moved. See :meth:`predict`.
     mixing_span : (float, float) or "auto", default="auto"
         Share of the training during which examples are mixed: start and end, with
         0 ≤ start < end ≤ 1. ``(0.1, 1)`` starts mixing after the first tenth of the epochs,
@@ -112,8 +124,11 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         Their names, where the input had string names.
     n_iter_ : int
         Number of epochs that were run.
+    quantile_shift_ : ndarray of shape (n_outputs, n_quantiles)
+        What is added to the net's outputs, which are standardised; only with ``quantiles``.
     loss_curve_ : list of float
-        Mean squared error on the mixed, standardised training examples, by epoch.
+        Mean squared error, or pinball loss, on the mixed, standardised training examples, by
+        epoch.
     validation_loss_curve_ : list of float
         The same on the rows held out; only with ``early_stopping``.
 
@@ -124,9 +139,19 @@ class MixupRegressor(RegressorMixin, BaseMixup):
     >>> X, y = load_diabetes(return_X_y=True)
     >>> bool(MixupRegressor(random_state=0).fit(X, y).score(X, y) > 0.4)
     True
+
+    An interval that holds about 80 % of new values:
+
+    >>> reg = MixupRegressor(quantiles=(0.1, 0.5, 0.9), max_epochs=20, random_state=0)
+    >>> low, high = reg.fit(X, y).predict(X, quantiles=(0.1, 0.9)).T
+    >>> bool((low < high).all())
+    True
     """
 
-    _criterion = MixedSquaredError
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseMixup._parameter_constraints,
+        "quantiles": ["array-like", None],
+    }
     _task = "regression"
     _proposal = "'cmixup' for partners with similar values"
 
@@ -145,6 +170,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         dropout: float | str = "auto",
         batch_size: int | str = "auto",
         max_epochs: int | str = "auto",
+        quantiles: Sequence[float] | None = None,
         mixing_span: tuple[float, float] | str = "auto",
         early_stopping: bool | str = "auto",
         validation_fraction: float = 0.1,
@@ -167,6 +193,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         self.dropout = dropout
         self.batch_size = batch_size
         self.max_epochs = max_epochs
+        self.quantiles = quantiles
         self.mixing_span = mixing_span
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -222,6 +249,17 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         """
         return self._fit(X, y, sample_weight, partial=True)
 
+    @property
+    def _criterion(self) -> Callable[..., nn.Module]:  # type: ignore[override]
+        if self.quantiles is None:
+            return MixedSquaredError
+        return partial(MixedPinballLoss, quantiles=self.quantiles)
+
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        if self.quantiles is not None:
+            check_quantiles(self.quantiles)
+
     def __sklearn_tags__(self) -> Any:
         """Say that several outputs are fine."""
         tags = super().__sklearn_tags__()
@@ -244,7 +282,11 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         self._one_column = y.ndim == 1
         weight = check_weight(sample_weight, X)
         values = y.reshape(len(y), -1).astype(np.float64)
+        levels = () if self.quantiles is None else check_quantiles(self.quantiles)
         if not resume:
+            self.__dict__.pop("quantile_shift_", None)
+            if levels:
+                self.quantile_shift_ = np.zeros((values.shape[1], len(levels)))
             self.target_mean_, self.target_scale_ = mean_and_scale(values, weight)
             if least == 1 and not np.ptp(values, axis=0).all():
                 raise ValueError(
@@ -256,29 +298,122 @@ class MixupRegressor(RegressorMixin, BaseMixup):
                 f"y has {values.shape[1]} columns, but the net was fitted with "
                 f"{len(self.target_mean_)}."
             )
+        elif levels != self._fitted_quantiles():
+            raise ValueError(
+                f"quantiles={shown(self.quantiles)}, but the net was fitted for "
+                f"{shown(self._fitted_quantiles() or None)}. Give the same, or fit a new one."
+            )
         values = standardised(values, self.target_mean_, self.target_scale_)
+        n_outputs = values.shape[1] * max(len(levels), 1)
         values = values.astype(np.float32)
-        return make_training_data(self, X, values, weight, values.shape[1], least)
+        return make_training_data(self, X, values, weight, n_outputs, least)
+
+    def _fitted_quantiles(self) -> tuple[float, ...]:
+        return getattr(self.net_.criterion_, "quantiles", ())
+
+    def _cross_fits(self) -> bool:
+        return super()._cross_fits() or (self.quantiles is not None and not self._in_folds)
+
+    def _learn_from_folds(
+        self, data: TrainingData, partial: bool, on_epochs: Callable[[int], None] | None
+    ) -> None:
+        # Two rows leave one to train on, and a stream cannot be cut into folds.
+        if self.quantiles is not None and not partial and len(data.X) > 2:
+            seed, predict = integer_seed(self.random_state), MixupRegressor._all_quantiles
+            predicted = predict_left_out(self, data, seed, predict, on_epochs)
+            self.quantile_shift_ = shift_by_rows_left_out(
+                data.y[..., None] - predicted, self.quantiles, data.weight
+            )
 
     def _row_losses(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
+        if self.quantiles is not None:
+            below = y[..., None] - MixupRegressor._all_quantiles(self, X)
+            levels = np.asarray(self.quantiles)
+            return np.maximum(levels * below, (levels - 1) * below).mean(axis=(1, 2))
         predicted = MixupRegressor.predict(self, X)  # a subclass's may change X once more
         return ((predicted.reshape(len(y), -1) - y) ** 2).mean(axis=1)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any, quantiles: Sequence[float] | None = None) -> np.ndarray:
         """Return the predicted values.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows.
+        quantiles : sequence of float, default=None
+            Some of those that the regressor was fitted for, ascending. Quantiles of a row
+            never cross: they are sorted.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The mean; after a fit for ``quantiles``, the one that is nearest to the median.
+            With ``quantiles`` given here, there is one more axis, of length n_quantiles.
+
+        Raises
+        ------
+        ValueError
+            If the regressor was not fitted for ``quantiles``.
         """
-        values = self._outputs(X).mean(axis=0, dtype=np.float64)
-        values = values * self.target_scale_ + self.target_mean_
+        check_is_fitted(self)
+        known = self._fitted_quantiles()
+        chosen = [] if quantiles is None else _positions(quantiles, known)
+        if known:
+            values = self._all_quantiles(X)
+            middle = int(np.abs(np.subtract(known, 0.5)).argmin())
+            values = values[..., middle if quantiles is None else chosen]
+        else:
+            values = self._outputs(X).mean(axis=0, dtype=np.float64)
+            values = values * self.target_scale_ + self.target_mean_
         return values[:, 0] if self._one_column else values
+
+    def _all_quantiles(self, X: Any) -> np.ndarray:
+        """Return all quantiles in ascending order, shape (rows, outputs, quantiles)."""
+        outputs = self._outputs(X).mean(axis=0, dtype=np.float64)
+        outputs = outputs.reshape(-1, *self.quantile_shift_.shape) + self.quantile_shift_
+        outputs.sort(axis=-1)
+        return outputs * self.target_scale_[:, None] + self.target_mean_[:, None]
+
+
+def _positions(quantiles: Sequence[float], known: tuple[float, ...]) -> list[int]:
+    """Return where quantiles stand among those of a fit."""
+    asked = check_quantiles(quantiles)
+    if set(asked) <= set(known):
+        return [known.index(level) for level in asked]
+    fitted = f"fitted for {shown(known)}" if known else "fitted without quantiles"
+    raise ValueError(
+        f"quantiles={shown(quantiles)} cannot be predicted, because the regressor was "
+        f"{fitted}. Fit MixupRegressor(quantiles=...) with all that you need."
+    )
+
+
+def shift_by_rows_left_out(
+    excess: np.ndarray, levels: Sequence[float], weight: np.ndarray | None
+) -> np.ndarray:
+    """Return what to add to quantiles so that they hold on rows left out.
+
+    That is, for every output and level, the smallest excess that has the right share of the
+    rows, by weight, not above it.
+
+    Parameters
+    ----------
+    excess : ndarray of shape (rows, outputs, quantiles)
+        Values minus predictions.
+    levels : sequence of float
+        The quantiles.
+    weight : ndarray of shape (rows,) or None
+        Weights of the rows.
+
+    Returns
+    -------
+    ndarray of shape (outputs, quantiles)
+    """
+    order = np.argsort(excess, axis=0)
+    weight = np.ones(len(excess)) if weight is None else weight
+    share = np.cumsum(weight[order], axis=0, dtype=np.float64) / weight.sum(dtype=np.float64)
+    # Rounding must not make it the next row.
+    place = (share < np.asarray(levels) * (1 - 1e-12)).sum(axis=0, keepdims=True)
+    return np.take_along_axis(np.take_along_axis(excess, order, 0), place, 0)[0]
 
 
 def mean_and_scale(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

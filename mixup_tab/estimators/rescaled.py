@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clon
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from mixup_tab._plain import shown
 from mixup_tab.estimators.base import BaseMixup
 from mixup_tab.estimators.classifier import MixupClassifier
 from mixup_tab.estimators.data import TrainingData, check_X, input_types
@@ -109,6 +110,11 @@ class BaseRescaled(MetaEstimatorMixin, BaseEstimator):
             raise ValueError(
                 f"estimator has mixing={estimator.mixing!r}, but predictions can be rescaled "
                 "after plain mixup only. Use mixing='mixup'."
+            )
+        if getattr(estimator, "quantiles", None) is not None:
+            raise ValueError(
+                f"estimator has quantiles={shown(estimator.quantiles)}, but only means can be "
+                "rescaled. Use quantiles=None."
             )
         return clone(estimator)
 

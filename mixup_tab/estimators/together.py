@@ -13,7 +13,6 @@ from mixup_tab.estimators.data import takes_any_shape
 from mixup_tab.estimators.fitting import (
     MixupEstimator,
     choose_embedding,
-    is_auto,
     make_net,
     use_python_numbers,
 )
@@ -81,7 +80,7 @@ def fit_together(
 def _is_one_net(estimator: MixupEstimator) -> bool:
     """Whether fitting is nothing but training one net for the first time."""
     return not (
-        is_auto(estimator.alpha)
+        estimator._cross_fits()
         or hasattr(estimator, "net_")
         or hasattr(estimator, "_skl_callbacks")
     )
@@ -92,7 +91,7 @@ def _prepare(
 ) -> NetFit:
     """Check parameters and data and make the net, as ``fit`` does."""
     estimator._validate_params()
-    names = ("class_weight", "categorical_features")
+    names = ("class_weight", "categorical_features", "quantiles")
     decide = [repr(getattr(estimator, name, None)) for name in names]
     key = (type(estimator), id(rows), *decide, takes_any_shape(estimator.module))
     if key not in checked:

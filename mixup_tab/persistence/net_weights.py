@@ -15,6 +15,7 @@ from mixup_tab.estimators.base import BaseMixup
 from mixup_tab.estimators.categories import MOST_LEVELS, levels_of
 from mixup_tab.estimators.data import TrainingData, takes_any_shape
 from mixup_tab.estimators.fitting import is_auto, make_net, module_params, n_members
+from mixup_tab.losses import check_quantiles
 from mixup_tab.nets import MLP, Columns, Periodic, PiecewiseLinear, RobustScale
 from mixup_tab.nets.columns import EMBEDDINGS
 
@@ -128,12 +129,19 @@ def _n_classes(estimator: BaseMixup) -> int:
 
 
 def _n_values(estimator: BaseMixup) -> int:
-    """Return the number of values of a target, 0 if what scales them is not right."""
+    """Return the number of values that a net predicts, 0 if what scales them is not right."""
     mean, scale, one = estimator.target_mean_, estimator.target_scale_, estimator._one_column
     fine = mean.dtype == scale.dtype == np.float64 and mean.ndim == 1
     fine = fine and mean.shape == scale.shape and np.isfinite([mean, scale]).all()
     fine = fine and (scale > 0).all() and type(one) is bool and (len(mean) == 1 or not one)
-    return len(mean) if fine else 0
+    levels = () if estimator.quantiles is None else check_quantiles(estimator.quantiles)
+    if not levels:
+        fine = fine and not hasattr(estimator, "quantile_shift_")
+    elif fine:
+        shift = estimator.quantile_shift_
+        fine = shift.dtype == np.float64 and shift.shape == (len(mean), len(levels))
+        fine = fine and np.isfinite(shift).all()
+    return len(mean) * max(len(levels), 1) if fine else 0
 
 
 def _check_tensors(stored: dict[str, Tensor], estimator: BaseMixup, data: TrainingData) -> None:

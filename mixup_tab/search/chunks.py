@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 from mixup_tab._plain import shown
 from mixup_tab.estimators.base import BaseMixup
 from mixup_tab.estimators.classifier import MixupClassifier
-from mixup_tab.estimators.fitting import count_weights, is_auto
+from mixup_tab.estimators.fitting import count_weights
 from mixup_tab.estimators.monitor import Monitor
 from mixup_tab.estimators.regressor import MixupRegressor
 from mixup_tab.estimators.together import fit_together, plan_chunks
@@ -141,7 +141,7 @@ def _stack_key(net: Any) -> Any:
     if net_of(net) is None:
         return None
     names = ("hidden_layer_sizes", "n_estimators", "batch_size", "module", "device")
-    return tuple(repr(getattr(net, name)) for name in names), is_auto(net.alpha)
+    return tuple(repr(getattr(net, name)) for name in names), net._cross_fits()
 
 
 def _order(fit: CandidateFit) -> tuple:

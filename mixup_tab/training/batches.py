@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
+from mixup_tab.losses import MixedCrossEntropy, MixedValueLoss
 from mixup_tab.mixing import MixingRule
 from mixup_tab.mixing._draw import check_alpha
 from mixup_tab.mixing._names import as_rule
@@ -39,7 +39,7 @@ class Batch(NamedTuple):
 def rule_for(mixing: str | MixingRule, criterion: nn.Module) -> MixingRule:
     """Return the mixing rule, unless it is for the other task."""
     rule, name = as_rule(mixing), type(criterion).__name__
-    others = {"classification": MixedSquaredError, "regression": MixedCrossEntropy}
+    others = {"classification": MixedValueLoss, "regression": MixedCrossEntropy}
     if isinstance(criterion, others.get(rule.task, ())):
         raise ValueError(
             f"mixing={mixing!r} is for {rule.task}, but criterion={name} is not. Use 'mixup'."

@@ -118,7 +118,7 @@ class HiddenMix:
 
     def _labels(self) -> Tensor:
         """Return class codes, or values, of target rows."""
-        if self.rule.task == "regression":  # rows of MixedSquaredError, with the weight behind
+        if self.rule.task == "regression":  # rows of MixedValueLoss, with the weight behind
             return self.targets[:, :-1] / self.targets[:, -1:]
         return self.targets.argmax(-1)
 

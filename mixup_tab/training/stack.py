@@ -19,7 +19,7 @@ from skorch.callbacks import ParamMapper
 from skorch.dataset import Dataset
 from torch import Tensor
 
-from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
+from mixup_tab.losses import STACKED_LOSSES
 from mixup_tab.mixing._names import as_rule
 from mixup_tab.nets.stacked import as_stack, weights_dtype
 from mixup_tab.training.batches import Batch
@@ -119,7 +119,7 @@ def _can_be_stacked(net: MixupNet) -> bool:
         and not len(net.history)  # nor do moments of its optimizer have to be taken over
         and type(net.optimizer_) is LeanAdamW
         and len(net.optimizer_.param_groups) == 1
-        and type(net.criterion_) in (MixedCrossEntropy, MixedSquaredError)
+        and type(net.criterion_) in STACKED_LOSSES
         and net.dataset is Dataset
         and not net.watches_batches()
         and not any(isinstance(callback, _ALONE) for _, callback in net.callbacks_)
@@ -217,10 +217,9 @@ def _seen_by_stack(net: MixupNet) -> tuple:
     """Return what a stack takes from a net when it is made, and does not look at again."""
     parameters: list[Any] = [(p.data_ptr(), p.requires_grad) for p in net.module_.parameters()]
     module: Any = net.module_
-    smoothing = getattr(net.criterion_, "label_smoothing", None)
     groups = net.optimizer_.param_groups
     things = net.module_, net.optimizer_, net.criterion_, *groups
-    return parameters, module._shares(), smoothing, [id(thing) for thing in things]
+    return parameters, module._shares(), net.criterion_.key, [id(thing) for thing in things]
 
 
 def _alike(runs: Sequence[_Run]) -> Iterator[list[_Run]]:
@@ -236,8 +235,7 @@ def _alike(runs: Sequence[_Run]) -> Iterator[list[_Run]]:
             tuple(p.shape[1:] for p in net.module_.parameters()),
             weights_dtype(net.module_),
             str(net.device),
-            type(net.criterion_),
-            getattr(net.criterion_, "label_smoothing", None),
+            net.criterion_.key,
         )
         same = groups.setdefault(key, [])
         if same and run.batch_size < _LEAST_FILLED * same[0].batch_size:

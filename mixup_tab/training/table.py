@@ -12,7 +12,7 @@ from skorch.dataset import Dataset
 from torch import Tensor, nn
 from torch.utils.data import Subset
 
-from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
+from mixup_tab.losses import MixedCrossEntropy, MixedValueLoss
 from mixup_tab.nets.stacked import as_stack, weights_dtype
 from mixup_tab.training.device import input_device
 
@@ -172,9 +172,8 @@ class TargetEncoder:
         # One with a method ``encode``; others get rows of class probabilities.
         self.criterion: Any = criterion if hasattr(criterion, "encode") else MixedCrossEntropy()
         self.n_outputs, self.dtype = n_outputs, dtype
-        self.widens = one_column and isinstance(criterion, MixedSquaredError)
-        smoothing = getattr(criterion, "label_smoothing", None)
-        self.key = (type(criterion), smoothing, n_outputs)
+        self.widens = one_column and isinstance(criterion, MixedValueLoss)
+        self.key = (getattr(criterion, "key", type(criterion)), n_outputs)
 
     def __call__(self, y: Tensor, weight: Tensor | None) -> Tensor:
         """Return target rows of targets and weights, shape (..., columns)."""
