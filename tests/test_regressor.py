@@ -283,8 +283,9 @@ def test_a_net_is_not_continued_for_other_quantiles(line):
 @pytest.mark.parametrize("rows", [2, 3, 7])
 def test_quantiles_of_a_few_rows(rows, line):
     X, y = line[0][:rows], line[1][:rows]
-    predicted = small(quantiles=LEVELS).fit(X, y).predict(X, quantiles=LEVELS)
-    assert np.isfinite(predicted).all()
+    for target in (y, np.full(rows, 7.0)):
+        predicted = small(quantiles=LEVELS).fit(X, target).predict(X, quantiles=LEVELS)
+        assert np.isfinite(predicted).all()
 
 
 def test_alpha_is_chosen_by_the_pinball_loss(line):

@@ -154,7 +154,8 @@ class AlphaCurveDisplay(ValidationCurveDisplay):
                 "with alpha='auto'."
             )
         scores = estimator.alpha_scores_
-        loss = "log-loss" if hasattr(estimator, "classes_") else "squared error"
+        losses = {"classes_": "log-loss", "quantile_shift_": "pinball loss"}
+        loss = next((losses[k] for k in losses if hasattr(estimator, k)), "squared error")
         curve = cls(list(scores), list(scores.values()), score_name=f"minus the {loss}")
         return curve.plot(**kwargs)
 

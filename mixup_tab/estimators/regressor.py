@@ -106,8 +106,8 @@ class MixupRegressor(RegressorMixin, BaseMixup):
     alpha_ : float
         The α that was used.
     alpha_scores_ : dict of float to ndarray of shape (5,)
-        Minus the mean squared error of each fold, of standardised targets, for every α
-        that was tried; only with ``alpha="auto"``.
+        Minus the mean squared error, or pinball loss, of each fold, of standardised targets,
+        for every α that was tried; only with ``alpha="auto"``.
     embedding_ : str or None
         The embedding that was used; None with a ``module`` of your own.
     is_categorical_ : ndarray of bool, shape (n_features,), or None
@@ -355,16 +355,15 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         ValueError
             If the regressor was not fitted for ``quantiles``.
         """
-        check_is_fitted(self)
-        known = self._fitted_quantiles()
-        chosen = [] if quantiles is None else _positions(quantiles, known)
-        if known:
-            values = self._all_quantiles(X)
-            middle = int(np.abs(np.subtract(known, 0.5)).argmin())
-            values = values[..., middle if quantiles is None else chosen]
-        else:
+        if quantiles is None and not hasattr(self, "quantile_shift_"):
             values = self._outputs(X).mean(axis=0, dtype=np.float64)
             values = values * self.target_scale_ + self.target_mean_
+        else:
+            check_is_fitted(self)
+            known = self._fitted_quantiles()
+            middle = int(np.abs(np.subtract(known or 0.5, 0.5)).argmin())
+            place = middle if quantiles is None else _positions(quantiles, known)
+            values = self._all_quantiles(X)[..., place]
         return values[:, 0] if self._one_column else values
 
     def _all_quantiles(self, X: Any) -> np.ndarray:
