@@ -179,8 +179,9 @@ def quantile_regressor():
 def test_the_right_share_of_new_values_lies_below_every_quantile(quantile_regressor):
     X, y = noisy(20_000, 1)
     predicted = quantile_regressor.predict(X, quantiles=LEVELS)
-    # 400 training rows know a quantile to within 2 % of the rows, twice that is allowed.
-    assert_allclose((y[:, None] <= predicted).mean(axis=0), LEVELS, atol=0.04)
+    share = (y[:, None] <= predicted).mean(axis=0)
+    error = np.sqrt(np.multiply(LEVELS, np.subtract(1, LEVELS)) / 400)  # of 400 training rows
+    assert (np.abs(share - LEVELS) < 3 * error).all()
     width = predicted[:, 2] - predicted[:, 0]
     assert width[X[:, 0] > 0.5].mean() > 2 * width[X[:, 0] < -0.5].mean()
 
@@ -299,7 +300,7 @@ def test_alpha_is_chosen_by_the_pinball_loss(line):
 def test_a_search_chooses_a_quantile_regressor(line):
     X, y = line
     pinball = make_scorer(mean_pinball_loss, alpha=0.5, greater_is_better=False)
-    grid = {"alpha": [0, 0.2], "quantiles": [(0.5,), LEVELS]}
+    grid = {"quantiles": [(0.5,), LEVELS]}
     net = small(max_epochs=2)
     ours = MixupSearchCV(net, grid, cv=2, scoring=pinball).fit(X, y)
     theirs = GridSearchCV(net, grid, cv=2, scoring=pinball).fit(X, y)

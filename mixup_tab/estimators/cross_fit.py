@@ -26,6 +26,10 @@ from mixup_tab.training.device import threads_for
 ALPHAS = (0.0, 0.1, 0.3, 1.0)
 FOLDS = 5
 
+# Nets that leave out a fifth of the rows err so much more than the one on all rows that 80 %
+# intervals moved by them held 83 % of new values; with a tenth it was 80 %.
+QUANTILE_FOLDS = 10
+
 
 def assign_folds(y: np.ndarray, folds: int, seed: int) -> np.ndarray:
     """Assign every row at random to the fold that leaves it out, each class evenly."""
@@ -124,8 +128,8 @@ def predict_left_out(
     predict: Callable[[Any, np.ndarray], np.ndarray],
     on_epochs: Callable[[int], None] | None = None,
 ) -> np.ndarray:
-    """Return ``predict(net, X)`` for every training row, by the net that has not seen it."""
-    fold_of = assign_folds(data.y, min(FOLDS, len(data.X)), seed)
+    """Return ``predict(net, X)`` for every training row, by a net that has not seen it."""
+    fold_of = assign_folds(data.y, min(QUANTILE_FOLDS, len(data.X)), seed)
     jobs = _fold_jobs(estimator, fold_of, alpha=estimator.alpha_, random_state=seed)
     parts = cross_fit(
         jobs, data, fold_of, lambda one, left_out: predict(one, left_out.X), on_epochs=on_epochs

@@ -70,9 +70,9 @@ class MixupRegressor(RegressorMixin, BaseMixup):
     quantiles : sequence of float, default=None
         Train for these quantiles instead of the mean, such as ``(0.1, 0.5, 0.9)``: numbers in
         (0, 1), ascending. The loss is the pinball loss. Nets fit their own training rows too
-        closely, so every quantile is then moved by one number for all rows: with 5 folds, so
-        that of the rows left out the right share lies below it, as in conformalised quantile
-        regression (Romano et al. 2019, arXiv 1905.03222). This takes 5 more fits; after
+        closely, so every quantile is then moved by one number for all rows: with 10 folds,
+        so that of the rows left out the right share lies below it, as in conformalised quantile
+        regression (Romano et al. 2019, arXiv 1905.03222). This takes 10 more fits; after
         ``partial_fit`` alone nothing is moved. See :meth:`predict`.
     mixing_span : (float, float) or "auto", default="auto"
         Share of the training during which examples are mixed: start and end, with

@@ -72,12 +72,17 @@ class CMixup(MixingRule):
             raise ValueError("CMixup needs values of a regression; use 'mixup' for classes.")
         lam = draw_lam(alpha, shape, generator=generator)
         values = labels.to(lam).reshape(*lam.shape, -1)
-        distance = torch.cdist(values, values, compute_mode="donot_use_mm_for_euclid_dist")
-        # Exponential waiting times with rates exp(−d²/2h²): the first to arrive has the wanted
-        # probabilities. They are compared as logarithms, in which no rate underflows.
-        wait = torch.empty_like(distance).exponential_(generator=generator).log_()
-        arrival = wait + (distance / self.bandwidth).square() / 2
-        return Mix(lam, arrival.argmin(-1))
+        if values.shape[-1] == 1:  # the sign does not matter, and cdist is slow
+            distance = values - values.mT
+        else:
+            distance = torch.cdist(values, values, compute_mode="donot_use_mm_for_euclid_dist")
+        # One uniform number for an example picks from the sums of its candidates' rates. Its
+        # own rate is 1, so no sum vanishes, and a rate that underflows is never picked.
+        sums = distance.div_(self.bandwidth).square_().div_(-2).exp_().cumsum_(-1)
+        drawn = torch.rand(lam.shape, generator=generator, device=lam.device)
+        drawn.clamp_(max=1 - 2**-22)  # times a sum it stays below it when it is rounded
+        place = torch.searchsorted(sums, drawn.unsqueeze(-1) * sums[..., -1:], right=True)
+        return Mix(lam, place.squeeze(-1))
 
 
 class _RemixDraw(NamedTuple):
