@@ -1,7 +1,8 @@
 """The 121-set study (Fernández-Delgado et al. 2014): our nets beside its 179 classifiers.
 
 The study's folds; everything that a method chooses, it chooses on the training rows of a fold.
-Sets that come as a training and a test file have that one split.
+Sets that come as a training and a test file have that one split. ``--methods`` takes xRFM too,
+which is no mixup net.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from peers import DEFAULTS, ENSEMBLE, OURS
+from peers import DEFAULTS, ENSEMBLE, OURS, installed
 from ranks import average_ranks, critical_difference, share_of_best
 from study import chosen, mean_scores, options, run, start
 
@@ -22,7 +23,7 @@ BEST = 10  # published classifiers to show
 FORMATS = dict.fromkeys(("mean accuracy %", "average rank", "PMA"), "{:.2f}")
 FORMATS |= {"P90": "{:.1f}", "P95": "{:.1f}"}
 NOTE = (
-    "Each of ours is ranked alone among the published classifiers, those among themselves; a "
+    "Each method run here is ranked alone among the published ones, those among themselves; a "
     "classifier without a result on a set has the last rank there, and the mean of the others. "
     "P90 and P95: percentage of the sets with at least 90 or 95 % of the best accuracy; PMA: "
     f"mean percentage of the best accuracy. The picture shows the {BEST} published classifiers "
@@ -87,6 +88,7 @@ def main() -> None:
     """Run the study."""
     args = options("delgado", __doc__).parse_args()
     methods = {name: partial(make, raw=False) for name, make in OURS.items()}
+    methods |= {name: make for name, make in installed().items() if name == "xRFM"}
     known = dict.fromkeys(list_delgado(args.data_home))
     names = chosen("datasets", args.datasets, known)
     sets = {name: fetch_delgado(name, data_home=args.data_home) for name in names}

@@ -1,4 +1,7 @@
-"""Methods on raw tables, each with the preprocessing that suits it; all take a seed."""
+"""Methods on raw tables, each with the preprocessing that suits it.
+
+All take a seed; those for classification and regression, a ``kind`` as well.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn import ensemble
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_split
@@ -22,9 +25,11 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 from skrub import StringEncoder, TableVectorizer, ToCategorical, tabular_pipeline
 
-from mixup_tab import MixupClassifier, MixupEnsembleClassifier, TableEncoder
+import mixup_tab
+from mixup_tab import MixupClassifier, MixupEnsembleClassifier
 from mixup_tab.benchmark.uci import strata
 
+CLASSIFIER, REGRESSOR = "Classifier", "Regressor"
 SEARCH_ROWS, FOLDS = 2000, 4
 GRID = {"C": [0.1, 1, 10, 100], "gamma": [0.1, 0.3, 1, 3]}
 
@@ -73,25 +78,29 @@ class CalibratedSVC(ClassifierMixin, BaseEstimator):
         return self.model_.predict_proba(X)
 
 
-class CatBoost(ClassifierMixin, BaseEstimator):
+class CatBoost(BaseEstimator):
     """CatBoost that finds out which columns are categories when it is fitted."""
 
-    def __init__(self, random_state: int = 0) -> None:
-        self.random_state = random_state
+    def __init__(self, kind: str = CLASSIFIER, random_state: int = 0) -> None:
+        self.kind, self.random_state = kind, random_state
 
     def fit(self, X: pd.DataFrame, y: np.ndarray) -> CatBoost:
         """Fit with one thread."""
-        from catboost import CatBoostClassifier
+        import catboost
 
-        self.model_ = CatBoostClassifier(
+        self.model_ = getattr(catboost, f"CatBoost{self.kind}")(
             random_seed=self.random_state,
             thread_count=1,
             verbose=False,
             allow_writing_files=False,
             cat_features=list(X.select_dtypes(object).columns),
         ).fit(X, y)
-        self.classes_ = self.model_.classes_
+        self.classes_ = getattr(self.model_, "classes_", None)
         return self
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """Return values or classes."""
+        return self.model_.predict(X)
 
     def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
         """Return the probabilities of classes."""
@@ -99,14 +108,26 @@ class CatBoost(ClassifierMixin, BaseEstimator):
 
 
 def ours(seed: int, *, kind: type = MixupClassifier, raw: bool = True, **params: Any) -> Any:
-    """Return one of our classifiers, for raw tables behind our encoder."""
+    """Return one of our classifiers, for raw tables behind skrub's columns."""
     model = kind(**params, random_state=seed, device="cpu")
-    return make_pipeline(TableEncoder(random_state=seed), model) if raw else model
+    return tabular_pipeline(model) if raw else model
 
 
-def skrubbed(seed: int, *, kind: type, **params: Any) -> Pipeline:
-    """Return a classifier behind what skrub makes for it."""
-    return tabular_pipeline(kind(**params, random_state=seed))
+def forest(seed: int, kind: str = CLASSIFIER) -> Pipeline:
+    """Return a random forest of 500 trees."""
+    make = getattr(ensemble, f"RandomForest{kind}")
+    return tabular_pipeline(make(n_estimators=500, random_state=seed))
+
+
+def hist_boosting(seed: int, kind: str = CLASSIFIER) -> Pipeline:
+    """Return scikit-learn's boosting with its own handling of categories."""
+    make = getattr(ensemble, f"HistGradientBoosting{kind}")
+    return make_pipeline(_native(), make(categorical_features="from_dtype", random_state=seed))
+
+
+def mlp(seed: int) -> Pipeline:
+    """Return scikit-learn's net."""
+    return tabular_pipeline(MLPClassifier(random_state=seed))
 
 
 def svc(seed: int) -> Pipeline:
@@ -115,34 +136,42 @@ def svc(seed: int) -> Pipeline:
     return make_pipeline(TableVectorizer(), imputer, StandardScaler(), CalibratedSVC(seed))
 
 
-def lightgbm(seed: int) -> Pipeline:
+def lightgbm(seed: int, kind: str = CLASSIFIER) -> Pipeline:
     """Return LightGBM with its own handling of categories and missing values."""
-    from lightgbm import LGBMClassifier
+    import lightgbm
 
-    model = LGBMClassifier(random_state=seed, n_jobs=1, verbose=-1)
+    model = getattr(lightgbm, f"LGBM{kind}")(random_state=seed, n_jobs=1, verbose=-1)
     return make_pipeline(_native(), FunctionTransformer(_numbered), model)
 
 
-def catboost(seed: int) -> Pipeline:
+def catboost(seed: int, kind: str = CLASSIFIER) -> Pipeline:
     """Return CatBoost with its own handling of categories and missing values."""
-    return make_pipeline(_native(), FunctionTransformer(_categories_as_text), CatBoost(seed))
+    return make_pipeline(
+        _native(), FunctionTransformer(_categories_as_text), CatBoost(kind, seed)
+    )
 
 
-def pytabkit(seed: int, *, name: str) -> Pipeline:
-    """Return a net of pytabkit; means for missing numbers, the rest is its own."""
+def pytabkit(seed: int, kind: str = CLASSIFIER, *, name: str, **params: Any) -> Pipeline:
+    """Return a method of pytabkit; means for missing numbers, the rest is its own."""
     import pytabkit
 
     for logger in ("lightning", "lightning.pytorch", "pytorch_lightning", "lightning_fabric"):
         logging.getLogger(logger).setLevel(logging.ERROR)
-    model = getattr(pytabkit, name)(random_state=seed, device="cpu", n_threads=1)
+    make = getattr(pytabkit, f"{name}_{kind}")
+    model = make(random_state=seed, device="cpu", n_threads=1, **params)
     numbers = SimpleImputer(keep_empty_features=True)
     return make_pipeline(_native(numeric=numbers), FunctionTransformer(_numbered), model)
 
 
 def _native(**params: Any) -> TableVectorizer:
-    """Return skrub's vectorizer, categories left to the method."""
+    """Return skrub's vectorizer, categories of up to 255 levels left to the method."""
     encoder = StringEncoder(random_state=0)
-    return TableVectorizer(low_cardinality=ToCategorical(), high_cardinality=encoder, **params)
+    return TableVectorizer(
+        cardinality_threshold=256,
+        low_cardinality=ToCategorical(),
+        high_cardinality=encoder,
+        **params,
+    )
 
 
 def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
@@ -163,28 +192,36 @@ OURS: dict[str, Callable[..., Any]] = {
     ENSEMBLE: partial(ours, kind=MixupEnsembleClassifier, n_jobs=1),
     PLAIN: partial(ours, alpha=0),
 }
+OUR_REGRESSORS = ("MixupRegressor", "MixupEnsembleRegressor")
+# Leaves of 60,000 rows, xRFM's default, are kernel matrices of 14 GB.
+_XRFM = partial(pytabkit, name="XRFM_D", max_leaf_samples=15_000)
 # By name, with what must be installed.
-PEERS: dict[str, tuple[Callable[[int], Any], str]] = {
-    "RandomForest": (
-        partial(skrubbed, kind=RandomForestClassifier, n_estimators=500),
-        "sklearn",
-    ),
-    "HistGradientBoosting": (
-        partial(
-            skrubbed, kind=HistGradientBoostingClassifier, categorical_features="from_dtype"
-        ),
-        "sklearn",
-    ),
-    "SVC": (svc, "sklearn"),
-    "MLPClassifier": (partial(skrubbed, kind=MLPClassifier), "sklearn"),
+PEERS: dict[str, tuple[Callable[..., Any], str]] = {
+    "RandomForest": (forest, "sklearn"),
+    "HistGradientBoosting": (hist_boosting, "sklearn"),
     "LightGBM": (lightgbm, "lightgbm"),
     "CatBoost": (catboost, "catboost"),
-    "RealMLP-TD-S": (partial(pytabkit, name="RealMLP_TD_S_Classifier"), "pytabkit"),
-    "TabM": (partial(pytabkit, name="TabM_D_Classifier"), "pytabkit"),
+    "RealMLP-TD-S": (partial(pytabkit, name="RealMLP_TD_S"), "pytabkit"),
+    "RealMLP-TD": (partial(pytabkit, name="RealMLP_TD"), "pytabkit"),
+    "TabM-D": (partial(pytabkit, name="TabM_D"), "pytabkit"),
+    "xRFM": (_XRFM, "xrfm"),
 }
+CLASSIFIERS_ONLY: dict[str, Callable[[int], Any]] = {"SVC": svc, "MLPClassifier": mlp}
+
+
+def installed(kind: str = CLASSIFIER) -> dict[str, Callable[[int], Any]]:
+    """Return the peers for classification or regression whose libraries are installed."""
+    found = {name: make for name, (make, module) in PEERS.items() if find_spec(module)}
+    return {name: partial(make, kind=kind) for name, make in found.items()}
 
 
 def raw_methods() -> dict[str, Callable[[int], Any]]:
     """Return ours and the peers that are installed."""
-    installed = {name: make for name, (make, module) in PEERS.items() if find_spec(module)}
-    return {**OURS, **installed}
+    return {**OURS, **CLASSIFIERS_ONLY, **installed()}
+
+
+def regressors() -> dict[str, Callable[[int], Any]]:
+    """Return our regressors and the peers that are installed."""
+    kinds = {name: getattr(mixup_tab, name, None) for name in OUR_REGRESSORS}
+    mine = {name: partial(ours, kind=kind) for name, kind in kinds.items() if kind}
+    return {**mine, **installed(REGRESSOR)}

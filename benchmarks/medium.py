@@ -1,0 +1,236 @@
+"""Medium tables, or regression: our nets and their peers, one thread each, on the same rows.
+
+Classification: every table of at least 2,500 rows in ``--data-home``. With ``--regression``
+instead: the tables in that folder, scikit-learn's own, and abalone's rings as a number.
+Tables that come as a training and a test part are split there, the others once, 70 % of the
+rows, drawn with the seed, to train on. Further methods may be run into the same folder.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from peers import DEFAULTS, ENSEMBLE, OUR_REGRESSORS, OURS, installed, regressors
+from ranks import average_ranks, paired_tests
+from raw import TESTS
+from sklearn.datasets import fetch_california_housing, load_diabetes
+from sklearn.metrics import roc_auc_score, root_mean_squared_error
+from sklearn.model_selection import train_test_split
+from study import chosen, mean_scores, options, raw_names, run, start
+
+from mixup_tab.benchmark import markdown_table, write_text
+from mixup_tab.benchmark.report import failures
+from mixup_tab.benchmark.runner import fit_and_predict, timed
+from mixup_tab.benchmark.uci import Split, load_uci, strata
+from mixup_tab.datasets import fetch_uci
+
+MIN_ROWS, TEST_SHARE = 2500, 0.3
+# By shape of the table: its first rows are the official training part, and so many.
+OFFICIAL = {
+    (48842, 14): 32561,  # adult
+    (20000, 16): 16000,  # letter
+    (58000, 9): 43500,  # statlog-shuttle
+    (10992, 16): 7494,  # pendigits
+    (5620, 64): 3823,  # optical
+}
+SECONDS = {
+    "fit_cpu_seconds": "fit, CPU s",
+    "predict_cpu_seconds": "predict, CPU s",
+    "fit_seconds": "fit, clock s",
+}
+
+
+def split_once(
+    X: Any, y: np.ndarray, *, seed: int, max_rows: int, stratified: bool
+) -> list[Split]:
+    """Return one split, the official one where there is one, and cap its training rows."""
+    rows = np.arange(len(y))
+    if X.shape in OFFICIAL:
+        train, test = np.split(rows, [OFFICIAL[X.shape]])
+    else:
+        groups = strata(y, 2) if stratified else None
+        train, test = train_test_split(
+            rows, test_size=TEST_SHARE, stratify=groups, random_state=seed
+        )
+    some = np.random.default_rng(seed).permutation(train)[: max_rows or None]
+    return [(np.sort(some), np.sort(test))]
+
+
+def within(limit: float, score: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
+    """Score a method, or say after how many CPU seconds of the process it was stopped.
+
+    A limit of 0 is none.
+    """
+    fired: list[Any] = []
+
+    def stop(*signalled: Any) -> None:
+        fired.append(signalled)
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGPROF, stop)
+    # Again every second: a library may swallow the error.
+    signal.setitimer(signal.ITIMER_PROF, limit, 1)
+    try:
+        return {"stopped_after": 0.0, **score(*args)}
+    except BaseException:  # CatBoost makes a KeyboardInterrupt of it
+        if not fired:
+            raise
+        return {"stopped_after": limit}
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+def score_classes(model: Any, *parts: Any) -> dict[str, Any]:
+    """Score probabilities; ``auc`` is the mean over classes, each against the rest."""
+    scores, y, proba = fit_and_predict(model, *parts)
+    areas = [roc_auc_score(y == k, proba[:, k]) for k in np.unique(y)]
+    return scores | {"auc": float(np.mean(areas))}
+
+
+def score_values(
+    model: Any, X_train: Any, y_train: Any, X_test: Any, y_test: Any
+) -> dict[str, Any]:
+    """Score predicted values."""
+    _, fit = timed("fit", model.fit, X_train, y_train)
+    values, predict = timed("predict", model.predict, X_test)
+    return {"rmse": float(root_mean_squared_error(y_test, np.ravel(values)))} | fit | predict
+
+
+def regression_tables(folder: Path, data_home: Path | None) -> dict[str, Callable[[], Any]]:
+    """Return loaders of regression tables by name, those that need no download."""
+    files = {path.name.split(".")[0]: path for path in sorted(folder.glob("*.csv*"))}
+    tables: dict[str, Callable[[], Any]] = {
+        name: partial(_read_last, path) for name, path in files.items()
+    }
+    tables["diabetes"] = partial(load_diabetes, return_X_y=True, as_frame=True)
+    california = partial(
+        fetch_california_housing, return_X_y=True, as_frame=True, download_if_missing=False
+    )
+    rings = partial(fetch_uci, "abalone", data_home=data_home, download_if_missing=False)
+    for name, load in (
+        ("california", california),
+        ("abalone", partial(rings, return_X_y=True)),
+    ):
+        with suppress(OSError):
+            load()
+            tables[name] = load
+    return tables
+
+
+def _read_last(path: Path) -> tuple[pd.DataFrame, pd.Series]:
+    frame = pd.read_csv(path)
+    return frame.iloc[:, :-1], frame.iloc[:, -1]
+
+
+def summarize(results: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return one row per method, best mean rank first; no result on a table is the last rank."""
+    scores = mean_scores(results, metric).dropna(how="all")
+    scores = scores.dropna(axis=1, how="all")
+    whole = scores.dropna()
+    table = pd.DataFrame(
+        {
+            "tables": scores.notna().sum(),
+            f"rank by {metric}": average_ranks(scores, False, missing="last"),
+            "first on": scores.eq(scores.min(axis=1), axis=0).sum(),
+        }
+    )
+    if len(whole):
+        table[f"rank on {len(whole)} common"] = average_ranks(whole, False)
+        if metric == "rmse":
+            table["RMSE / best"] = whole.div(whole.min(axis=1), axis=0).mean()
+        for name in ("log_loss", "error", "auc", *SECONDS):
+            if name in results:
+                means = mean_scores(results, name).loc[whole.index, whole.columns].mean()
+                table[SECONDS.get(name, name)] = means
+    return table.sort_values(f"rank by {metric}", kind="stable").rename_axis("method")
+
+
+def stopped(results: pd.DataFrame) -> str:
+    """Say which methods were stopped on which tables."""
+    rows = results[results.get("stopped_after", pd.Series(0, results.index)) > 0]
+    return "\n".join(
+        f"{method}: not within {limit:g} CPU s on {', '.join(part['table'])}."
+        for (method, limit), part in rows.groupby(["method", "stopped_after"], sort=False)
+    )
+
+
+def report(results: pd.DataFrame, output: Path, max_rows: int = 0) -> None:
+    """Write all methods, the first of ours against each, and the scores of every table."""
+    metric = "rmse" if "rmse" in results else "log_loss"
+    title = "Regression" if metric == "rmse" else "Medium tables"
+    if metric not in results or results[metric].isna().all():
+        write_text(output, title, "No result yet.", stopped(results), failures(results))
+        return
+    summary = summarize(results, metric)
+    forms = {name: "{:.4f}" for name in ("log_loss", "error", "auc", "RMSE / best")}
+    forms |= {name: "{:.2f}" for name in summary if name not in {*forms, "tables", "first on"}}
+    note = "Mean ranks: a method without a result on a table is the last there. "
+    if max_rows:
+        note += f"At most {max_rows} training rows of each table, drawn at random. "
+    note += "Means are over the tables on which every method has a result. CPU s: processor "
+    note += "time of all threads; clock s: as on the wall, on a machine with other work."
+    texts = [markdown_table(summary.reset_index(), forms), note]
+    scores = mean_scores(results, metric)
+    for reference in (ENSEMBLE, DEFAULTS, *OUR_REGRESSORS[::-1]):
+        if reference in scores and scores.shape[1] > 1:
+            tests = paired_tests(scores, reference, False).rename_axis("method").reset_index()
+            texts += [f"## Every method against {reference}, by {metric}"]
+            texts += [markdown_table(tests, TESTS)]
+    for name in ("rmse", "log_loss", "error", "auc", "fit_cpu_seconds", "predict_cpu_seconds"):
+        if name in results:
+            cells = mean_scores(results, name).dropna(how="all").rename_axis("table")
+            texts += [f"## {name} of every table"]
+            texts += [markdown_table(cells.reset_index(), dict.fromkeys(cells, "{:.4g}"))]
+    write_text(output, title, stopped(results), failures(results), *texts)
+
+
+def merged(folders: list[Path]) -> pd.DataFrame:
+    """Return the results of several folders; of the same fit, the last."""
+    parts = [pd.read_csv(folder / "results.csv") for folder in folders]
+    whole = pd.concat(parts, ignore_index=True).fillna({"why": ""})
+    return whole.drop_duplicates(["table", "split", "method"], keep="last")
+
+
+def main() -> None:
+    """Run the study."""
+    parser = options("medium", __doc__, max_rows=0, limit=0.0)
+    parser.add_argument("--regression", type=Path, help="folder of tables, target last")
+    parser.add_argument("--merge", type=Path, nargs="+", help="folders to report on together")
+    args = parser.parse_args()
+    if args.merge:
+        report(merged(args.merge), args.output, args.max_rows)
+        return
+    if args.regression:
+        known = regression_tables(args.regression, args.data_home)
+        methods, tables = regressors(), chosen("datasets", args.datasets, known)
+    else:
+        found = raw_names(args)
+        names = found.index if args.datasets else found.index[found["rows"] >= MIN_ROWS]
+        methods = {**OURS, **installed()}
+        tables = {name: partial(load_uci, name, args.data_home) for name in names}
+    run(
+        args,
+        chosen("methods", args.methods, methods),
+        tables,
+        partial(
+            split_once,
+            seed=args.seed,
+            max_rows=args.max_rows,
+            stratified=not args.regression,
+        ),
+        "medium-1",
+        partial(report, max_rows=args.max_rows),
+        partial(within, args.limit, score_values if args.regression else score_classes),
+    )
+
+
+if __name__ == "__main__":
+    start(main)
