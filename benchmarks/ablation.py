@@ -1,8 +1,10 @@
 """What each choice behind the defaults and behind MixupEnsembleClassifier is worth.
 
-Measured on training rows only: the training part of the 121-set study's first fold, at most
-2,500 rows of it, is split again into 75 % to fit on and 25 % to score on. No test row of that
-fold is used, but where a set has four folds, these rows are test rows of the other three.
+Measured on training rows only. Small sets: the training part of the 121-set study's first fold,
+at most 2,500 rows. Medium tables, of at least 2,500 rows and as they are: the training part of
+``medium.py``, at most ``--max-rows``. Both are split again into 75 % to fit on and 25 % to
+score on. No test row of those splits is used, but where a set has four folds, these rows are
+test rows of the other three.
 """
 
 from __future__ import annotations
@@ -14,11 +16,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
+from medium import MIN_ROWS, split_once
 from ranks import paired_tests
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import QuantileTransformer, StandardScaler, TargetEncoder
+from skrub import tabular_pipeline
 from study import (
     InnerFolds,
     chosen,
@@ -30,18 +36,18 @@ from study import (
     start,
 )
 
-from mixup_tab import MixupClassifier, MixupEnsembleClassifier
+from mixup_tab import MixupClassifier, MixupEnsembleClassifier, TableEncoder
 from mixup_tab.benchmark import markdown_table, score_classifier, write_text
 from mixup_tab.benchmark.report import failures
-from mixup_tab.benchmark.uci import random_splits
-from mixup_tab.datasets import fetch_delgado, list_delgado
+from mixup_tab.benchmark.uci import load_uci, random_splits
+from mixup_tab.datasets import fetch_delgado, list_delgado, list_uci
+from mixup_tab.estimators.fitting import batch_size, n_epochs
 from mixup_tab.metrics import resampled_interval
-from mixup_tab.mixing import Mixup
-from mixup_tab.nets import MLP
-from mixup_tab.training import LearningRate
+from mixup_tab.nets import MLP, PiecewiseLinear
 
-MAX_ROWS, TEST_SHARE = 2500, 0.25
-MIN_ROWS = 50  # fewer leave a dozen rows to score on, where one bad guess rules the mean
+SMALL_ROWS, TEST_SHARE = 2500, 0.25
+RAW = " (raw)"  # behind the names of medium tables
+LEAST_ROWS = 50  # fewer leave a dozen rows to score on, where one bad guess rules the mean
 DEFAULTS, ENSEMBLE = "MixupClassifier", "MixupEnsembleClassifier"
 # Column of the results, what it is called, what it is multiplied by, its decimals.
 METRICS = (("error", "error %", 100, 2), ("log_loss", "log-loss", 1, 4))
@@ -49,7 +55,8 @@ NOTE = (
     "Means over sets of means over repeats. Δ: variant minus {reference}, on the sets that "
     "both have, with the 95 % t interval over sets. won/even/lost: sets on which the variant "
     "is better, equal, worse. p: Wilcoxon's signed-rank test with Holm's correction for the "
-    "number of variants. time: median over sets of the time to fit, relative to {reference}."
+    "number of variants. time: median over sets of the CPU time to fit, as a multiple of "
+    "{reference}'s."
 )
 
 
@@ -60,49 +67,127 @@ class Variant(NamedTuple):
     against: str
 
 
-def _net(seed: int, **params: Any) -> BaseEstimator:
-    return MixupClassifier(**params, random_state=seed, device="cpu")
+class HalfTheEpochs(MixupClassifier):
+    """The defaults with half of their epochs."""
+
+    factor = 0.5
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> HalfTheEpochs:
+        """Fit for a part of the epochs that "auto" is on so many rows."""
+        auto = n_epochs(self, len(X), batch_size(self, len(X)))
+        self.max_epochs = max(1, round(self.factor * auto))
+        return super().fit(X, y, sample_weight)
 
 
-def _ensemble(seed: int, **params: Any) -> BaseEstimator:
-    return MixupEnsembleClassifier(**params, random_state=seed, device="cpu")
+class DoubleTheEpochs(HalfTheEpochs):
+    """The defaults with twice their epochs."""
+
+    factor = 2
 
 
-def _standardised(seed: int) -> BaseEstimator:
-    return make_pipeline(StandardScaler(), _net(seed, module=MLP))
+class Bins(TransformerMixin, BaseEstimator):
+    """Columns as bins of a decision tree per column, as ``embedding="target"`` makes them.
+
+    Columns without bins, such as those of two values, stay as they are.
+    """
+
+    def fit(self, X: Any, y: np.ndarray) -> Bins:
+        """Find the bins."""
+        self.layer_ = PiecewiseLinear.fit(_tensor(X), np.asarray(y), bins=32)
+        self.rest_ = np.setdiff1d(np.arange(X.shape[1]), self.layer_.column.numpy())
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return one column per bin, each between 0 and 1, then the others."""
+        X = _tensor(X)
+        return np.hstack([self.layer_(X).numpy(), X[:, self.rest_].numpy()])
 
 
-def _tempered(seed: int) -> BaseEstimator:
+def _tensor(X: Any) -> torch.Tensor:
+    return torch.as_tensor(np.asarray(X, dtype=float))
+
+
+def _net(seed: int, *, kind: Any = None, **params: Any) -> BaseEstimator:
+    return (kind or MixupClassifier)(**params, random_state=seed, device="cpu")
+
+
+def _behind(seed: int, *steps: BaseEstimator, one_hot: bool = False, **params: Any) -> Any:
+    """Return a net behind the recommended columns and further steps."""
+    encoder = TableEncoder("one-hot" if one_hot else "category", random_state=seed)
+    return make_pipeline(encoder, *steps, _net(seed, **params))
+
+
+def _only(dtype: str, transformer: BaseEstimator) -> Any:
+    columns = make_column_transformer(
+        (transformer, make_column_selector(dtype_include=dtype)),
+        remainder="passthrough",
+        verbose_feature_names_out=False,
+    )
+    return columns.set_output(transform="pandas")
+
+
+def _quantile_normal(seed: int) -> Any:
+    normal = QuantileTransformer(output_distribution="normal", random_state=seed)
+    return _behind(seed, _only("number", normal))
+
+
+def _target_encoded(seed: int) -> Any:
+    return _behind(seed, _only("category", TargetEncoder(random_state=seed)))
+
+
+def _text_encoded(seed: int) -> Any:
+    return tabular_pipeline(_net(seed))
+
+
+def _unscaled_bins(seed: int) -> Any:
+    return _behind(seed, Bins(), one_hot=True, module=MLP)
+
+
+def _standardised(seed: int) -> Any:
+    return _behind(seed, StandardScaler(), one_hot=True, module=MLP)
+
+
+def _tempered(seed: int) -> Any:
     folds = InnerFolds(5, 0)
-    return CalibratedClassifierCV(_net(seed), method="temperature", cv=folds, ensemble=False)
+    model = CalibratedClassifierCV(_net(seed), method="temperature", cv=folds, ensemble=False)
+    return make_pipeline(TableEncoder(random_state=seed), model)
 
 
+# One parameter each.
 CHANGES: dict[str, dict[str, Any]] = {
+    "embedding=none": {"embedding": "none"},
+    "embedding=quantile": {"embedding": "quantile"},
+    "embedding=target": {"embedding": "target"},
+    "embedding=periodic": {"embedding": "periodic"},
+    "n_estimators=1": {"n_estimators": 1},
+    "n_estimators=4": {"n_estimators": 4},
+    "early stopping": {"early_stopping": True},
     "plain training": {"alpha": 0},
-    "alpha=0.4": {"alpha": 0.4},
     "mixup": {"mixing": "mixup"},
     "cutmix": {"mixing": "cutmix"},
-    "folded": {"mixing": Mixup(folded=True)},
-    "n_estimators=1": {"n_estimators": 1},
-    "n_estimators=8": {"n_estimators": 8},
-    "learning_rate_init=0.002": {"learning_rate_init": 0.002},
-    "binned": {"embedding": "quantile"},
+    "mixup+cutmix": {"mixing": "mixup+cutmix"},
+    "alpha=0.4": {"alpha": 0.4},
     "weight_decay=0": {"weight_decay": 0},
-    "weight_decay=1": {"weight_decay": 1},
     "dropout=0.2": {"dropout": 0.2},
-    "constant rate": {"callbacks": [LearningRate("constant")]},
     "hidden 256x256": {"hidden_layer_sizes": (256, 256)},
-    "early stopping": {"early_stopping": True},
-    "alpha=auto": {"alpha": "auto"},
 }
-PARTS: dict[str, dict[str, Any]] = {"cv=10": {"cv": 10}}
+# More than that.
+STEPS: dict[str, Callable[[int], Any]] = {
+    "half the epochs": partial(_behind, kind=HalfTheEpochs),
+    "double the epochs": partial(_behind, kind=DoubleTheEpochs),
+    "categories: one-hot": partial(_behind, one_hot=True),
+    "categories: text encoder": _text_encoded,
+    "categories: target encoding": _target_encoded,
+    "scaling: quantile-normal": _quantile_normal,
+    "scaling: standardised": _standardised,
+    "scaling: none after bins": _unscaled_bins,
+    "temperature": _tempered,
+}
 VARIANTS: dict[str, Variant] = {
-    DEFAULTS: Variant(_net, DEFAULTS),
-    **{name: Variant(partial(_net, **p), DEFAULTS) for name, p in CHANGES.items()},
-    "standardised": Variant(_standardised, DEFAULTS),
-    "temperature": Variant(_tempered, DEFAULTS),
-    ENSEMBLE: Variant(_ensemble, DEFAULTS),
-    **{name: Variant(partial(_ensemble, **p), ENSEMBLE) for name, p in PARTS.items()},
+    DEFAULTS: Variant(_behind, DEFAULTS),
+    **{name: Variant(partial(_behind, **p), DEFAULTS) for name, p in CHANGES.items()},
+    **{name: Variant(make, DEFAULTS) for name, make in STEPS.items()},
+    ENSEMBLE: Variant(partial(_behind, kind=MixupEnsembleClassifier, n_jobs=1), DEFAULTS),
 }
 
 
@@ -113,7 +198,7 @@ def summarize(results: pd.DataFrame, reference: str) -> pd.DataFrame:
     part = results[results["method"].isin(names)]
     if mean_scores(part, "error").get(reference, pd.Series(dtype=float)).isna().all():
         return pd.DataFrame()
-    seconds = mean_scores(part, "fit_seconds")[names]
+    seconds = mean_scores(part, "fit_cpu_seconds")[names]
     table = pd.DataFrame(index=pd.Index(names, name="variant"))
     table["sets"] = seconds.notna().mul(seconds[reference].notna(), axis=0).sum()
     for metric, name, factor, decimals in METRICS:
@@ -142,13 +227,14 @@ def _difference(pair: pd.DataFrame, decimals: int) -> str:
 
 
 def report(results: pd.DataFrame, output: Path) -> None:
-    """Write a table of the defaults' variants and one of the ensemble's."""
-    texts = []
-    for reference in (DEFAULTS, ENSEMBLE):
-        table = summarize(results, reference)
-        if len(table) > 1:
-            texts += [f"## Variants of {reference}", markdown_table(table)]
-            texts += [NOTE.format(reference=reference)]
+    """Write a table of the defaults' variants and one of the ensemble's, by size of the set."""
+    texts, medium = [], results["table"].str.endswith(RAW)
+    for title, part in (("small sets", results[~medium]), ("medium tables", results[medium])):
+        for reference in (DEFAULTS, ENSEMBLE):
+            table = summarize(part, reference)
+            if len(table) > 1:
+                texts += [f"## Variants of {reference}, {title}", markdown_table(table)]
+                texts += [NOTE.format(reference=reference)]
     write_text(output, "What each choice is worth", *texts, failures(results))
 
 
@@ -158,32 +244,51 @@ def score(model: Any, X_train: Any, y_train: Any, X_test: Any, y_test: Any) -> d
     return score_classifier(model, X_train, y_train, X_test, y_test)
 
 
-def training_rows(
-    name: str, data_home: Path | None, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+def small_set(name: str, data_home: Path | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return rows and classes of the first training part of a set."""
     data = fetch_delgado(name, data_home=data_home)
     rows, _ = data.folds[0]
-    if len(rows) > MAX_ROWS:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_ROWS, replace=False))
+    if len(rows) > SMALL_ROWS:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, SMALL_ROWS, replace=False))
     return data.data[rows], data.target[rows]
+
+
+def medium_names(data_home: Path | None) -> list[str]:
+    """Return the names of raw tables of at least 2,500 rows, those that need no download."""
+    listed = list_uci(data_home).query("task == 'classification' and local")
+    return list(listed.loc[listed["rows"] >= MIN_ROWS, "name"])
+
+
+def medium_table(
+    name: str, data_home: Path | None, seed: int, max_rows: int
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the training part of a raw table, or some of its rows."""
+    X, y = load_uci(name, data_home)
+    ((rows, _),) = split_once(X, y, seed=seed, max_rows=max_rows, stratified=True)
+    return X.iloc[rows].reset_index(drop=True), y[rows]
 
 
 def main() -> None:
     """Run the study."""
-    args = options("ablation", __doc__, repeats=3).parse_args()
-    names = chosen("datasets", args.datasets, dict.fromkeys(list_delgado(args.data_home)))
-    tables = {name: training_rows(name, args.data_home, args.seed) for name in names}
+    args = options("ablation", __doc__, repeats=3, max_rows=10_000).parse_args()
+    known: dict[str, Any] = dict.fromkeys(list_delgado(args.data_home))
+    known |= {f"{name}{RAW}": name for name in medium_names(args.data_home)}
+    tables = {
+        name: medium_table(raw, args.data_home, args.seed, args.max_rows)
+        if raw
+        else small_set(name, args.data_home, args.seed)
+        for name, raw in chosen("datasets", args.datasets, known).items()
+    }
     if args.datasets is None:
-        tables = {name: data for name, data in tables.items() if len(data[1]) >= MIN_ROWS}
+        tables = {name: data for name, data in tables.items() if len(data[1]) >= LEAST_ROWS}
     methods = chosen("methods", args.methods, VARIANTS)
-    wanted = {DEFAULTS, *methods, *(variant.against for variant in methods.values())}
+    needed = {DEFAULTS, *methods, *(variant.against for variant in methods.values())}
     run(
         args,
-        {name: variant.make for name, variant in VARIANTS.items() if name in wanted},
+        {name: variant.make for name, variant in VARIANTS.items() if name in needed},
         tables,
         random_splits(args.repeats, args.seed, TEST_SHARE),
-        "ablation-1",
+        "ablation-2",
         report,
         score,
     )

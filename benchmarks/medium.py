@@ -30,6 +30,7 @@ from mixup_tab.benchmark.report import failures
 from mixup_tab.benchmark.runner import fit_and_predict, timed
 from mixup_tab.benchmark.uci import Split, load_uci, strata
 from mixup_tab.datasets import fetch_uci
+from mixup_tab.datasets.tables import plain_names
 
 MIN_ROWS, TEST_SHARE = 2500, 0.3
 # By shape of the table: its first rows are the official training part, and so many.
@@ -40,11 +41,23 @@ OFFICIAL = {
     (10992, 16): 7494,  # pendigits
     (5620, 64): 3823,  # optical
 }
-SECONDS = {
+QUANTILES = (0.1, 0.5, 0.9)
+COLUMNS = {
+    "log_loss": "log-loss",
+    "error": "error",
+    "auc": "AUC",
+    "coverage": "coverage of 80 %",
     "fit_cpu_seconds": "fit, CPU s",
     "predict_cpu_seconds": "predict, CPU s",
     "fit_seconds": "fit, clock s",
 }
+FORMATS = {name: "{:.2f}" if name.endswith(" s") else "{:.4f}" for name in COLUMNS.values()}
+FORMATS["RMSE / best"] = "{:.3f}"
+NOTE = (
+    "Mean ranks: a method without a result on a table is the last there. All other means are "
+    "over the tables on which every method has a result. CPU s: processor time of all threads; "
+    "clock s: as on the wall, where other work on the machine counts too."
+)
 
 
 def split_once(
@@ -98,42 +111,36 @@ def score_classes(model: Any, *parts: Any) -> dict[str, Any]:
 def score_values(
     model: Any, X_train: Any, y_train: Any, X_test: Any, y_test: Any
 ) -> dict[str, Any]:
-    """Score predicted values."""
+    """Score predicted values; ``coverage`` is the share of rows in the interval of 80 %."""
     _, fit = timed("fit", model.fit, X_train, y_train)
     values, predict = timed("predict", model.predict, X_test)
-    return {"rmse": float(root_mean_squared_error(y_test, np.ravel(values)))} | fit | predict
+    scores = {"rmse": float(root_mean_squared_error(y_test, np.ravel(values)))}
+    if getattr(model[-1], "quantiles", None) is not None:
+        low, high = model.predict(X_test, quantiles=QUANTILES[::2]).T
+        scores["coverage"] = float(np.mean((low <= y_test) & (y_test <= high)))
+    return scores | fit | predict
 
 
 def regression_tables(folder: Path, data_home: Path | None) -> dict[str, Callable[[], Any]]:
     """Return loaders of regression tables by name, those that need no download."""
-    files = {path.name.split(".")[0]: path for path in sorted(folder.glob("*.csv*"))}
-    tables: dict[str, Callable[[], Any]] = {
-        name: partial(_read_last, path) for name, path in files.items()
+    fetch = partial(fetch_uci, return_X_y=True, download_if_missing=False)
+    tables = {name: partial(fetch, name, data_home=folder) for name in plain_names(folder)}
+    own = {"return_X_y": True, "as_frame": True}
+    more: dict[str, Callable[[], Any]] = {
+        "diabetes": partial(load_diabetes, **own),
+        "california": partial(fetch_california_housing, **own, download_if_missing=False),
+        "abalone": partial(fetch, "abalone", data_home=data_home),
     }
-    tables["diabetes"] = partial(load_diabetes, return_X_y=True, as_frame=True)
-    california = partial(
-        fetch_california_housing, return_X_y=True, as_frame=True, download_if_missing=False
-    )
-    rings = partial(fetch_uci, "abalone", data_home=data_home, download_if_missing=False)
-    for name, load in (
-        ("california", california),
-        ("abalone", partial(rings, return_X_y=True)),
-    ):
+    for name, load in more.items():
         with suppress(OSError):
             load()
             tables[name] = load
     return tables
 
 
-def _read_last(path: Path) -> tuple[pd.DataFrame, pd.Series]:
-    frame = pd.read_csv(path)
-    return frame.iloc[:, :-1], frame.iloc[:, -1]
-
-
 def summarize(results: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return one row per method, best mean rank first; no result on a table is the last rank."""
-    scores = mean_scores(results, metric).dropna(how="all")
-    scores = scores.dropna(axis=1, how="all")
+    """Return a row per method, best mean rank first; the last where it has no result."""
+    scores = mean_scores(results, metric).dropna(how="all").dropna(axis=1, how="all")
     whole = scores.dropna()
     table = pd.DataFrame(
         {
@@ -141,21 +148,21 @@ def summarize(results: pd.DataFrame, metric: str) -> pd.DataFrame:
             f"rank by {metric}": average_ranks(scores, False, missing="last"),
             "first on": scores.eq(scores.min(axis=1), axis=0).sum(),
         }
-    )
+    ).rename_axis("method")
     if len(whole):
         table[f"rank on {len(whole)} common"] = average_ranks(whole, False)
         if metric == "rmse":
             table["RMSE / best"] = whole.div(whole.min(axis=1), axis=0).mean()
-        for name in ("log_loss", "error", "auc", *SECONDS):
+        for name in COLUMNS:
             if name in results:
-                means = mean_scores(results, name).loc[whole.index, whole.columns].mean()
-                table[SECONDS.get(name, name)] = means
-    return table.sort_values(f"rank by {metric}", kind="stable").rename_axis("method")
+                means = mean_scores(results, name).reindex(whole.index).mean()
+                table[COLUMNS[name]] = means
+    return table.sort_values(f"rank by {metric}", kind="stable").reset_index()
 
 
 def stopped(results: pd.DataFrame) -> str:
     """Say which methods were stopped on which tables."""
-    rows = results[results.get("stopped_after", pd.Series(0, results.index)) > 0]
+    rows = results.query("stopped_after > 0") if "stopped_after" in results else results[:0]
     return "\n".join(
         f"{method}: not within {limit:g} CPU s on {', '.join(part['table'])}."
         for (method, limit), part in rows.groupby(["method", "stopped_after"], sort=False)
@@ -163,38 +170,34 @@ def stopped(results: pd.DataFrame) -> str:
 
 
 def report(results: pd.DataFrame, output: Path, max_rows: int = 0) -> None:
-    """Write all methods, the first of ours against each, and the scores of every table."""
+    """Write all methods, ours against each, and the scores of every table."""
     metric = "rmse" if "rmse" in results else "log_loss"
     title = "Regression" if metric == "rmse" else "Medium tables"
+    notes = [stopped(results), failures(results)]
     if metric not in results or results[metric].isna().all():
-        write_text(output, title, "No result yet.", stopped(results), failures(results))
+        write_text(output, title, "No result yet.", *notes)
         return
-    summary = summarize(results, metric)
-    forms = {name: "{:.4f}" for name in ("log_loss", "error", "auc", "RMSE / best")}
-    forms |= {name: "{:.2f}" for name in summary if name not in {*forms, "tables", "first on"}}
-    note = "Mean ranks: a method without a result on a table is the last there. "
     if max_rows:
-        note += f"At most {max_rows} training rows of each table, drawn at random. "
-    note += "Means are over the tables on which every method has a result. CPU s: processor "
-    note += "time of all threads; clock s: as on the wall, on a machine with other work."
-    texts = [markdown_table(summary.reset_index(), forms), note]
-    scores = mean_scores(results, metric)
-    for reference in (ENSEMBLE, DEFAULTS, *OUR_REGRESSORS[::-1]):
+        notes += [f"At most {max_rows} training rows of each table, drawn at random."]
+    summary, scores = summarize(results, metric), mean_scores(results, metric)
+    texts = [markdown_table(summary, FORMATS | {f"rank by {metric}": "{:.2f}"}), NOTE]
+    for reference in (ENSEMBLE, DEFAULTS, *OUR_REGRESSORS):
         if reference in scores and scores.shape[1] > 1:
             tests = paired_tests(scores, reference, False).rename_axis("method").reset_index()
             texts += [f"## Every method against {reference}, by {metric}"]
             texts += [markdown_table(tests, TESTS)]
-    for name in ("rmse", "log_loss", "error", "auc", "fit_cpu_seconds", "predict_cpu_seconds"):
+    for name in dict.fromkeys((metric, *COLUMNS)):
         if name in results:
             cells = mean_scores(results, name).dropna(how="all").rename_axis("table")
+            cells = cells.reset_index()
             texts += [f"## {name} of every table"]
-            texts += [markdown_table(cells.reset_index(), dict.fromkeys(cells, "{:.4g}"))]
-    write_text(output, title, stopped(results), failures(results), *texts)
+            texts += [markdown_table(cells, dict.fromkeys(cells.columns[1:], "{:.4g}"))]
+    write_text(output, title, *texts[:2], *notes, *texts[2:])
 
 
 def merged(folders: list[Path]) -> pd.DataFrame:
     """Return the results of several folders; of the same fit, the last."""
-    parts = [pd.read_csv(folder / "results.csv") for folder in folders]
+    parts = [pd.read_csv(folder / "results.csv", dtype={"why": str}) for folder in folders]
     whole = pd.concat(parts, ignore_index=True).fillna({"why": ""})
     return whole.drop_duplicates(["table", "split", "method"], keep="last")
 
@@ -206,6 +209,7 @@ def main() -> None:
     parser.add_argument("--merge", type=Path, nargs="+", help="folders to report on together")
     args = parser.parse_args()
     if args.merge:
+        args.output.mkdir(parents=True, exist_ok=True)
         report(merged(args.merge), args.output, args.max_rows)
         return
     if args.regression:
