@@ -22,6 +22,7 @@ from ranks import paired_tests
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import QuantileTransformer, StandardScaler, TargetEncoder
 from skrub import tabular_pipeline
@@ -132,7 +133,8 @@ def _quantile_normal(seed: int) -> Any:
 
 
 def _target_encoded(seed: int) -> Any:
-    return _behind(seed, _only("category", TargetEncoder(random_state=seed)))
+    folds = KFold(5, shuffle=True, random_state=seed)
+    return _behind(seed, _only("category", TargetEncoder(cv=folds)))
 
 
 def _text_encoded(seed: int) -> Any:

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import time
 import warnings
 from functools import partial
 from pathlib import Path
@@ -12,21 +13,22 @@ import pytest
 from scipy import stats
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedShuffleSplit
 from uci_folders import raw_table, write_delgado, write_raw
 
 from mixup_tab import MixupClassifier, RescaledClassifier
 from mixup_tab.benchmark import score_classifier, uci
-from mixup_tab.datasets import fetch_delgado, published_accuracies
+from mixup_tab.datasets import fetch_delgado, list_uci, published_accuracies
 from mixup_tab.metrics import calibration_bins, expected_calibration_error, resampled_interval
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SHARED = Path(__file__).parents[2] / "shared" / "uci"
 sys.path.insert(0, str(FOLDER))
 ranks = pytest.importorskip("ranks", reason="scikit-posthocs or statsmodels is missing")
-ablation, calibration, delgado, paper, peers, raw, rules, study = map(
+ablation, calibration, delgado, medium, paper, peers, raw, rules, study = map(
     importlib.import_module,
-    ["ablation", "calibration", "delgado", "paper", "peers", "raw", "rules", "study"],
+    ["ablation", "calibration", "delgado", "medium", "paper", "peers", "raw", "rules", "study"],
 )
 
 pytestmark = pytest.mark.slow  # the maintainers' studies
@@ -63,7 +65,8 @@ def made_up(scores, columns=(), **others):
         for split, value in enumerate(np.atleast_1d(values))
     ]
     frame = pd.DataFrame(rows).assign(n_train=75, n_test=25, failed=False, why="")
-    return frame.assign(log_loss=2 * frame["error"], ece=0.1, fit_seconds=1.0, **others)
+    others |= dict.fromkeys(("fit_seconds", "fit_cpu_seconds"), 1.0)
+    return frame.assign(log_loss=2 * frame["error"], ece=0.1, **others)
 
 
 # --------------------------------------------------------------------- the scripts, run
@@ -115,17 +118,65 @@ def test_raw(home, tmp_path):
     }
 
 
+FAST = ("MixupClassifier", "HistGradientBoosting")
+
+
+def test_medium(home, tmp_path):
+    options = ["--datasets=pears,iris", f"--methods={','.join(FAST)}"]
+    results, text = run(medium, home, tmp_path / "a", *options)
+    assert results["n_train"].tolist() == [42, 42, 56, 56]  # 70 % of 60 and of 80
+    X, y = uci.load_uci("pears", home)
+    ((train, test),) = medium.split_once(X, y, seed=0, max_rows=0, stratified=True)
+    model = peers.hist_boosting(0).fit(X.iloc[train], y[train])
+    row = results.set_index(["table", "method"]).loc["pears", FAST[1]]
+    area = roc_auc_score(y[test], model.predict_proba(X.iloc[test])[:, 1])
+    assert row["auc"] == pytest.approx(area)
+    assert (results[["fit_cpu_seconds", "predict_cpu_seconds"]] > 0).all(axis=None)
+    best = results.loc[results["table"] == "pears", "log_loss"].idxmin()
+    assert f"## Every method against {FAST[0]}, by log_loss" in text
+    assert f"| {results['method'][best]} | 2 |" in text
+    options[1] = "--methods=RandomForest"
+    run(medium, home, tmp_path / "b", *options, "--limit=1e-6", "--max-rows=20")
+    folders = [f"--merge={tmp_path / 'a'}", str(tmp_path / "b")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["medium", *folders, f"--output={tmp_path / 'c'}"])
+        medium.main()
+    text = (tmp_path / "c" / "results.md").read_text(encoding="utf-8")
+    assert "RandomForest: not within 1e-06 CPU s on iris, pears." in text
+    assert all(f"| {name} | 2 |" in text for name in FAST)
+
+
+def test_medium_regression(home, tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(50, 2)), columns=["a", "b"])
+    frame["target"] = frame["a"] + 0.1 * rng.normal(size=50)
+    write_raw(tmp_path / "tables", line=frame, other=frame[::-1])
+    known = medium.regression_tables(tmp_path / "tables", home)
+    assert {"line", "other", "diabetes"} <= set(known)
+    options = [f"--regression={tmp_path / 'tables'}", "--datasets=line,other"]
+    names = "MixupRegressor,HistGradientBoosting"
+    results, text = run(medium, home, tmp_path, *options, f"--methods={names}")
+    X, y = frame[["a", "b"]], frame["target"]
+    ((train, test),) = medium.split_once(X, y, seed=0, max_rows=0, stratified=False)
+    model = peers.hist_boosting(0, "Regressor").fit(X.iloc[train], y[train])
+    error = np.sqrt(np.mean((model.predict(X.iloc[test]) - y[test]) ** 2))
+    row = results.set_index(["table", "method"]).loc["line", "HistGradientBoosting"]
+    assert row["rmse"] == pytest.approx(error)
+    assert "## Every method against MixupRegressor, by rmse" in text
+
+
 def test_ablation(home, tmp_path):
-    options = ["--repeats=1", "--methods=constant rate,standardised"]
+    options = ["--repeats=1", "--methods=embedding=quantile,scaling: standardised"]
     results, text = run(ablation, home, tmp_path, *options)
-    assert set(results["method"]) == {"MixupClassifier", "constant rate", "standardised"}
+    assert set(results["method"]) == {FAST[0], *options[1][10:].split(",")}
     rows = {
         name: len(fetch_delgado(name, data_home=home).folds[0][0]) for name in ("iris", "wine")
     }
     assert (results["n_train"] + results["n_test"]).tolist() == [
         rows[name] for name in results["table"]
     ]
-    assert "| constant rate | 2 |" in text
+    assert "| embedding=quantile | 2 |" in text
+    assert "small sets" in text
     assert "Variants of MixupEnsembleClassifier" not in text
 
 
@@ -162,11 +213,31 @@ def test_bad_options_end_with_one_line(option, home, tmp_path):
 
 def test_a_variant_differs_from_the_defaults_in_one_parameter():
     ours = MixupClassifier(random_state=3, device="cpu").get_params(deep=False)
-    assert ablation.VARIANTS[ablation.DEFAULTS].make(3).get_params(deep=False) == ours
+    variants = {
+        name: variant.make(3)[-1].get_params(deep=False)
+        for name, variant in ablation.VARIANTS.items()
+    }
+    assert variants[ablation.DEFAULTS] == ours
     for name in ablation.CHANGES:
-        params = ablation.VARIANTS[name].make(3).get_params(deep=False)
-        assert len([key for key in ours if params[key] != ours[key]]) == 1, name
-    assert not [name for name in ablation.VARIANTS if "," in name]
+        assert len([key for key in ours if variants[name][key] != ours[key]]) == 1, name
+    assert not [name for name in variants if "," in name]
+
+
+@pytest.mark.parametrize("name", [*ablation.STEPS, ablation.DEFAULTS])
+def test_variants_of_the_ablation_take_raw_tables(name, tmp_path):
+    write_raw(tmp_path, pears=raw_table(400, classes=2, seed=1))
+    X, y = ablation.medium_table("pears", tmp_path, 0, 100)
+    assert X.shape == (100, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = ablation.VARIANTS[name].make(0)
+        if name != "temperature":
+            model[-1].set_params(batch_size=100)
+        model.fit(X, y)
+    assert model.score(X, y) > 0.8
+    if "epochs" in name:
+        auto = MixupClassifier(batch_size=100).fit(X[["size"]], y).n_iter_
+        assert model[-1].n_iter_ == (auto // 2 if name.startswith("half") else auto * 2)
 
 
 def test_a_rule_is_one_net_that_differs_in_mixing_alone():
@@ -206,7 +277,7 @@ def test_the_papers_nets_are_in_its_setting():
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow if name in (peers.ENSEMBLE, "TabM") else ())
+        pytest.param(name, marks=pytest.mark.slow if name in (peers.ENSEMBLE, "TabM-D") else ())
         for name in peers.raw_methods()
     ],
 )
@@ -221,6 +292,38 @@ def test_peers_take_text_holes_and_labels_with_gaps(name):
     assert proba.shape == (15, 3)
     assert np.allclose(proba.sum(axis=1), 1, atol=1e-5)
     assert np.mean(2 * proba.argmax(axis=1) == y[45:]) > 0.6
+
+
+@pytest.mark.parametrize("name", peers.regressors())
+def test_peers_predict_values(name):
+    X = raw_table(80)
+    y = X.pop("size") * 3 + (X["colour"] == "red")
+    X["size"] = y + 0.01 * np.random.default_rng(0).normal(size=80)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        values = peers.regressors()[name](0).fit(X[:60], y[:60]).predict(X[60:])
+    assert np.ravel(values).shape == (20,)
+    assert np.corrcoef(np.ravel(values), y[60:])[0, 1] > 0.8
+
+
+def test_a_method_is_stopped_at_its_limit_of_cpu_seconds():
+    def work(*seconds):
+        ends = time.process_time() + seconds[0]
+        while time.process_time() < ends:
+            try:
+                sum(range(1000))
+            except TimeoutError as error:
+                if len(seconds) > 1:  # as CatBoost does
+                    raise KeyboardInterrupt from error
+                raise RuntimeError("as xRFM does") from error
+        return {"rmse": 1.0}
+
+    assert medium.within(0.1, work, 5) == {"stopped_after": 0.1}
+    assert medium.within(0.1, work, 5, 0) == {"stopped_after": 0.1}
+    assert medium.within(5, work, 0.05) == {"stopped_after": 0.0, "rmse": 1.0}
+    assert medium.within(0, work, 0.05) == {"stopped_after": 0.0, "rmse": 1.0}
+    with pytest.raises(ZeroDivisionError):
+        medium.within(5, lambda: 1 / 0)
 
 
 @pytest.mark.parametrize("rarest", [5, 2, 1])
@@ -244,11 +347,30 @@ def test_ablation_uses_training_rows_of_the_first_fold_only(rows, tmp_path):
     write_delgado(tmp_path, "mine", rows=rows)
     data = fetch_delgado("mine", data_home=tmp_path)
     allowed = {tuple(row) for row in data.data[data.folds[0][0]]}
-    drawn = [ablation.training_rows("mine", tmp_path, seed)[0] for seed in (0, 0, 1)]
+    drawn = [ablation.small_set("mine", tmp_path, seed)[0] for seed in (0, 0, 1)]
     assert all(len(X) == min(len(allowed), 2500) for X in drawn)
     assert all({tuple(row) for row in X} <= allowed for X in drawn)
     assert np.array_equal(drawn[0], drawn[1])
     assert np.array_equal(drawn[0], drawn[2]) == (rows == 80)
+
+
+def test_medium_tables_are_split_as_published():
+    X, y = np.zeros((20000, 16)), np.arange(20000) % 26
+    ((train, test),) = medium.split_once(X, y, seed=3, max_rows=0, stratified=True)
+    assert (train == np.arange(16000)).all()
+    assert (test == np.arange(16000, 20000)).all()
+    ((some, same),) = medium.split_once(X, y, seed=3, max_rows=500, stratified=True)
+    assert len(np.intersect1d(some, train)) == 500
+    assert (same == test).all()
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of UCI sets is not there")
+def test_tables_with_an_official_test_part_are_known_by_their_shape():
+    listed = list_uci(SHARED).set_index("name")[["rows", "features"]]
+    known = [name for name, *shape in listed.itertuples() if tuple(shape) in medium.OFFICIAL]
+    assert known == ["adult", "letter", "optical", "pendigits", "statlog-shuttle"]
+    parts = pd.read_csv(SHARED / "folds" / "optical.csv.gz")["file"] == "train"
+    assert parts.sum() == parts.cumprod().sum() == medium.OFFICIAL[5620, 64]
 
 
 def test_the_smallest_sets_of_the_ablation_must_be_named(tmp_path):
@@ -287,7 +409,7 @@ def test_rare_classes_do_not_spoil_the_temperature():
     (train, test) = uci.stratified_folds(2, 0)(X, y)[0]
     y_train, y_test = study.number_seen_first(y[train], y[test])
     model = ablation.VARIANTS["temperature"].make(0)
-    model.set_params(estimator__max_epochs=30).fit(X[train], y_train)
+    model = model[-1].set_params(estimator__max_epochs=30).fit(X[train], y_train)
     assert set(y_test) - set(model.classes_)  # a class that was not trained on
     (inner,) = model.calibrated_classifiers_
     assert 0.05 < inner.calibrators[0].beta_ < 5
