@@ -137,9 +137,9 @@ def test_medium(home, tmp_path):
     assert f"| {results['method'][best]} | 2 |" in text
     options[1] = "--methods=RandomForest"
     run(medium, home, tmp_path / "b", *options, "--limit=1e-6", "--max-rows=20")
-    folders = [f"--merge={tmp_path / 'a'}", str(tmp_path / "b")]
+    folders = [str(tmp_path / name) for name in ("c", "a", "b")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["medium", *folders, f"--output={tmp_path / 'c'}"])
+        patch.setattr(sys, "argv", ["medium", "--output", folders[0], "--merge", *folders[1:]])
         medium.main()
     text = (tmp_path / "c" / "results.md").read_text(encoding="utf-8")
     assert "RandomForest: not within 1e-06 CPU s on iris, pears." in text
