@@ -150,7 +150,7 @@ def summarize(results: pd.DataFrame, metric: str) -> pd.DataFrame:
         }
     ).rename_axis("method")
     if len(whole):
-        table[f"rank on {len(whole)} common"] = average_ranks(whole, False)
+        table[f"rank on {len(whole)} common"] = average_ranks(whole, False).round(2)
         if metric == "rmse":
             table["RMSE / best"] = whole.div(whole.min(axis=1), axis=0).mean()
         for name in COLUMNS:

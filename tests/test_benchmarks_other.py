@@ -311,3 +311,38 @@ def test_every_kind_of_call_is_watched(capsys):
 def test_a_killed_fit_is_resumed_and_compared(capsys):
     kills.main(["--times", "2", "--rows", "fit"])
     assert capsys.readouterr().out.splitlines()[-1].endswith("| 2 of 2 |")
+
+
+# ---------------------------------------------------------------------------- growth
+
+
+@pytest.fixture
+def growth(monkeypatch):
+    growth = pytest.importorskip("growth", reason="growth.py or what it imports is missing")
+    monkeypatch.setattr(growth, "METHODS", {"MixupClassifier": MixupClassifier})
+    monkeypatch.setattr(growth, "find_spec", lambda name: None)  # without LightGBM
+    return growth
+
+
+def test_growth_is_measured_once(growth, tmp_path, capsys):
+    options = ["--rows", "60", "80", "--columns", "10", "--output", str(tmp_path)]
+    growth.main(options)
+    points = pd.read_json(tmp_path / "points.jsonl", lines=True)
+    assert points["size"].tolist() == [60, 80, 10]
+    assert points["axis"].tolist() == ["rows", "rows", "columns"]
+    assert (points[["fit, s", "fit, CPU s", "predict, s"]] > 0).all(axis=None)
+    assert (tmp_path / "growth.png").exists()
+    before = (tmp_path / "points.jsonl").read_text()
+    growth.main(options)
+    assert (tmp_path / "points.jsonl").read_text() == before
+
+
+def test_growth_finds_what_is_worse_than_linear(growth):
+    sizes = 10 ** np.arange(4, 8)
+    points = pd.DataFrame({"size": sizes, **dict.fromkeys(growth.FIGURES, 1e-4 * sizes)})
+    points["predict, s"] = np.where(sizes > 10**5, 1e-9 * sizes**2.0, 1e-4 * sizes)
+    points = points.assign(axis="rows", method="MixupClassifier")
+    lines = {line.split(" | ")[1]: line for line in growth.slopes(points)}
+    assert "| 1.00 | 1.00 from 10,000 |" in lines["fit, s"]
+    assert "one hour at 3.6e+07 rows" in lines["fit, s"]
+    assert "2.00 from 1,000,000 (worse than linear)" in lines["predict, s"]
