@@ -325,11 +325,10 @@ def growth(monkeypatch):
 
 
 def test_growth_is_measured_once(growth, tmp_path, capsys):
-    options = ["--rows", "60", "80", "--columns", "10", "--output", str(tmp_path)]
+    options = ["--rows", "60", "--columns", "10", "--output", str(tmp_path)]
     growth.main(options)
     points = pd.read_json(tmp_path / "points.jsonl", lines=True)
-    assert points["size"].tolist() == [60, 80, 10]
-    assert points["axis"].tolist() == ["rows", "rows", "columns"]
+    assert points[["axis", "size"]].to_numpy().tolist() == [["rows", 60], ["columns", 10]]
     assert (points[["fit, s", "fit, CPU s", "predict, s"]] > 0).all(axis=None)
     assert (tmp_path / "growth.png").exists()
     before = (tmp_path / "points.jsonl").read_text()
@@ -342,7 +341,7 @@ def test_growth_finds_what_is_worse_than_linear(growth):
     points = pd.DataFrame({"size": sizes, **dict.fromkeys(growth.FIGURES, 1e-4 * sizes)})
     points["predict, s"] = np.where(sizes > 10**5, 1e-9 * sizes**2.0, 1e-4 * sizes)
     points = points.assign(axis="rows", method="MixupClassifier")
-    lines = {line.split(" | ")[1]: line for line in growth.slopes(points)}
+    lines = {line.split(" | ")[1]: line for line in list(growth.slopes(points))[2:]}
     assert "| 1.00 | 1.00 from 10,000 |" in lines["fit, s"]
     assert "one hour at 3.6e+07 rows" in lines["fit, s"]
     assert "2.00 from 1,000,000 (worse than linear)" in lines["predict, s"]
