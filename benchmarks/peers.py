@@ -194,7 +194,10 @@ OURS: dict[str, Callable[..., Any]] = {
 }
 OUR_REGRESSORS = ("MixupRegressor", "MixupEnsembleRegressor")
 # Leaves of 60,000 rows, xRFM's default, are kernel matrices of 14 GB.
-_XRFM = partial(pytabkit, name="XRFM_D", max_leaf_samples=15_000)
+XRFM: dict[str, Callable[..., Any]] = {
+    "xRFM": partial(pytabkit, name="XRFM_D", max_leaf_samples=15_000),
+    "xRFM-HPO": partial(pytabkit, name="XRFM_HPO", max_leaf_samples=15_000),
+}
 # By name, with what must be installed.
 PEERS: dict[str, tuple[Callable[..., Any], str]] = {
     "RandomForest": (forest, "sklearn"),
@@ -204,7 +207,7 @@ PEERS: dict[str, tuple[Callable[..., Any], str]] = {
     "RealMLP-TD-S": (partial(pytabkit, name="RealMLP_TD_S"), "pytabkit"),
     "RealMLP-TD": (partial(pytabkit, name="RealMLP_TD"), "pytabkit"),
     "TabM-D": (partial(pytabkit, name="TabM_D"), "pytabkit"),
-    "xRFM": (_XRFM, "xrfm"),
+    "xRFM": (XRFM["xRFM"], "xrfm"),
 }
 CLASSIFIERS_ONLY: dict[str, Callable[[int], Any]] = {"SVC": svc, "MLPClassifier": mlp}
 
