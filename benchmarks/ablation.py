@@ -185,11 +185,17 @@ STEPS: dict[str, Callable[[int], Any]] = {
     "scaling: none after bins": _unscaled_bins,
     "temperature": _tempered,
 }
+PACK: dict[str, dict[str, Any]] = {
+    "n_candidates=6": {"n_candidates": 6},
+    "n_candidates=24": {"n_candidates": 24},
+}
+_ensemble = partial(_behind, kind=MixupEnsembleClassifier, n_jobs=1)
 VARIANTS: dict[str, Variant] = {
     DEFAULTS: Variant(_behind, DEFAULTS),
     **{name: Variant(partial(_behind, **p), DEFAULTS) for name, p in CHANGES.items()},
     **{name: Variant(make, DEFAULTS) for name, make in STEPS.items()},
-    ENSEMBLE: Variant(partial(_behind, kind=MixupEnsembleClassifier, n_jobs=1), DEFAULTS),
+    ENSEMBLE: Variant(_ensemble, DEFAULTS),
+    **{name: Variant(partial(_ensemble, **p), ENSEMBLE) for name, p in PACK.items()},
 }
 
 

@@ -26,7 +26,7 @@ from sklearn.svm import SVC
 from skrub import StringEncoder, TableVectorizer, ToCategorical, tabular_pipeline
 
 import mixup_tab
-from mixup_tab import MixupClassifier, MixupEnsembleClassifier
+from mixup_tab import MixupClassifier, MixupEnsembleClassifier, TableEncoder
 from mixup_tab.benchmark.uci import strata
 
 CLASSIFIER, REGRESSOR = "Classifier", "Regressor"
@@ -108,9 +108,9 @@ class CatBoost(BaseEstimator):
 
 
 def ours(seed: int, *, kind: type = MixupClassifier, raw: bool = True, **params: Any) -> Any:
-    """Return one of our classifiers, for raw tables behind skrub's columns."""
+    """Return one of our estimators, for raw tables behind our encoder."""
     model = kind(**params, random_state=seed, device="cpu")
-    return tabular_pipeline(model) if raw else model
+    return make_pipeline(TableEncoder(random_state=seed), model) if raw else model
 
 
 def forest(seed: int, kind: str = CLASSIFIER) -> Pipeline:
