@@ -17,7 +17,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from peers import DEFAULTS, ENSEMBLE, OUR_REGRESSORS, OURS, installed, regressors
+from peers import (
+    DEFAULTS,
+    ENSEMBLE,
+    OUR_REGRESSORS,
+    OURS,
+    QUANTILES,
+    installed,
+    regressors,
+)
 from ranks import average_ranks, paired_tests
 from raw import TESTS
 from sklearn.datasets import fetch_california_housing, load_diabetes
@@ -41,7 +49,6 @@ OFFICIAL = {
     (10992, 16): 7494,  # pendigits
     (5620, 64): 3823,  # optical
 }
-QUANTILES = (0.1, 0.5, 0.9)
 COLUMNS = {
     "log_loss": "log-loss",
     "error": "error",

@@ -26,7 +26,7 @@ from sklearn.svm import SVC
 from skrub import StringEncoder, TableVectorizer, ToCategorical, tabular_pipeline
 
 import mixup_tab
-from mixup_tab import MixupClassifier, MixupEnsembleClassifier, TableEncoder
+from mixup_tab import MixupClassifier, MixupEnsembleClassifier, MixupRegressor, TableEncoder
 from mixup_tab.benchmark.uci import strata
 
 CLASSIFIER, REGRESSOR = "Classifier", "Regressor"
@@ -192,6 +192,7 @@ OURS: dict[str, Callable[..., Any]] = {
     ENSEMBLE: partial(ours, kind=MixupEnsembleClassifier, n_jobs=1),
     PLAIN: partial(ours, alpha=0),
 }
+QUANTILES = (0.1, 0.5, 0.9)
 OUR_REGRESSORS = ("MixupRegressor", "MixupEnsembleRegressor")
 # Leaves of 60,000 rows, xRFM's default, are kernel matrices of 14 GB.
 XRFM: dict[str, Callable[..., Any]] = {
@@ -227,4 +228,5 @@ def regressors() -> dict[str, Callable[[int], Any]]:
     """Return our regressors and the peers that are installed."""
     kinds = {name: getattr(mixup_tab, name, None) for name in OUR_REGRESSORS}
     mine = {name: partial(ours, kind=kind) for name, kind in kinds.items() if kind}
+    mine["MixupRegressor quantiles"] = partial(ours, kind=MixupRegressor, quantiles=QUANTILES)
     return {**mine, **installed(REGRESSOR)}

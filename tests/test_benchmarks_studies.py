@@ -154,7 +154,7 @@ def test_medium_regression(home, tmp_path):
     known = medium.regression_tables(tmp_path / "tables", home)
     assert {"line", "other", "diabetes"} <= set(known)
     options = [f"--regression={tmp_path / 'tables'}", "--datasets=line,other"]
-    names = "MixupRegressor,HistGradientBoosting"
+    names = "MixupRegressor,MixupRegressor quantiles,HistGradientBoosting"
     results, text = run(medium, home, tmp_path, *options, f"--methods={names}")
     X, y = frame[["a", "b"]], frame["target"]
     ((train, test),) = medium.split_once(X, y, seed=0, max_rows=0, stratified=False)
@@ -163,6 +163,10 @@ def test_medium_regression(home, tmp_path):
     row = results.set_index(["table", "method"]).loc["line", "HistGradientBoosting"]
     assert row["rmse"] == pytest.approx(error)
     assert "## Every method against MixupRegressor, by rmse" in text
+    quantiles = results["method"].str.endswith("quantiles")
+    assert results.loc[quantiles, "coverage"].between(0.2, 1).all()
+    assert results.loc[~quantiles, "coverage"].isna().all()
+    assert text.count("coverage of 80 %") == 1
 
 
 def test_ablation(home, tmp_path):
