@@ -69,7 +69,7 @@ class Variant(NamedTuple):
 
 
 class HalfTheEpochs(MixupClassifier):
-    """The defaults with half of their epochs."""
+    """The defaults with half of their epochs, with early stopping at most so many."""
 
     factor = 0.5
 
@@ -161,9 +161,10 @@ CHANGES: dict[str, dict[str, Any]] = {
     "embedding=quantile": {"embedding": "quantile"},
     "embedding=target": {"embedding": "target"},
     "embedding=periodic": {"embedding": "periodic"},
-    "n_estimators=1": {"n_estimators": 1},
     "n_estimators=4": {"n_estimators": 4},
-    "early stopping": {"early_stopping": True},
+    "early_stopping=True": {"early_stopping": True},
+    "early_stopping=False": {"early_stopping": False},
+    "mixing to the end": {"mixing_span": (0.0, 1.0)},
     "plain training": {"alpha": 0},
     "mixup": {"mixing": "mixup"},
     "cutmix": {"mixing": "cutmix"},
