@@ -7,6 +7,7 @@ import copy
 import math
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, NoReturn
 
 import numpy as np
@@ -696,8 +697,7 @@ class MixupNet(NeuralNet):
         """
         chunk = as_stack(self.module_).rows_per_chunk(self.batch_size)
         with threads_for(self._work(min(chunk, len(X)) if is_array(X) else chunk, X)):
-            parts = list(self.forward_iter(X))
-        outputs = (parts[0] if len(parts) == 1 else torch.cat(parts)).numpy()
+            outputs = _joined(self.forward_iter(X), len(X) if is_array(X) else None).numpy()
         return outputs[None] if self.n_members == 1 else outputs.swapaxes(0, 1)
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -742,6 +742,22 @@ class MixupNet(NeuralNet):
         stack = as_stack(self.module_)
         row = as_tensor(X[:1]) if is_array(X) and not stack.one_call else None
         return 3 * rows * stack.multiplications(row)
+
+
+def _joined(parts: Iterator[Tensor], rows: int | None) -> Tensor:
+    """Join chunks of outputs, of so many rows in all; None if that is not known."""
+    first = next(parts)
+    if len(first) == rows:
+        return first
+    if rows is None:
+        return torch.cat([first, *parts])
+    # Memory for all of them is taken at once. Small outputs that stay between the freed
+    # hidden layers of the chunks would let the heap grow with every chunk.
+    joined, stop = first.new_empty((rows, *first.shape[1:])), 0
+    for part in chain([first], parts):
+        start, stop = stop, stop + len(part)
+        joined[start:stop] = part
+    return joined
 
 
 def _python_scalars(params: dict[str, Any]) -> dict[str, Any]:
