@@ -42,7 +42,7 @@ def compare(
     ] = None,
     alphas: Annotated[
         list[str] | None,
-        typer.Option(help="Values of α to choose from, separated by commas [0.1,0.3,1]."),
+        typer.Option(help="Values of α to choose from, separated by commas [0.3,1]."),
     ] = None,
     max_rows: Annotated[
         int,

@@ -211,7 +211,7 @@ def compare_table(
         repeats : int, default=None
             How often the rows are dealt out to folds anew; None is 2 for up to 10,000 rows,
             else 1.
-        alphas : sequence of float, default=(0.1, 0.3, 1)
+        alphas : sequence of float, default=(0.3, 1)
             Values of α to choose from.
         seed : int, default=0
             Seed of folds and nets; repeat r uses ``seed + r``.

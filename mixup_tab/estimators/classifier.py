@@ -39,7 +39,7 @@ class MixupClassifier(LabelsMixin, BaseMixup):
     ----------
     alpha : float or "auto", default=0.2
         Parameter of Beta(α, α), 0 ≤ α < ∞. 0 is plain training, without mixing; larger
-        values mix more. "auto" takes one of 0, 0.1, 0.3 and 1 by 5-fold cross-validation of
+        values mix more. "auto" takes one of 0, 0.3 and 1 by 3-fold cross-validation of
         the log-loss on the training rows. In ``MLPClassifier`` a parameter of this name is
         the L2 penalty, which is ``weight_decay`` here.
     mixing : str or MixingRule, default="auto"
@@ -134,7 +134,7 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         The labels.
     alpha_ : float
         The α that was used.
-    alpha_scores_ : dict of float to ndarray of shape (5,)
+    alpha_scores_ : dict of float to ndarray of shape (3,)
         Minus the log-loss of each fold for every α that was tried; only with
         ``alpha="auto"``.
     embedding_ : str or None

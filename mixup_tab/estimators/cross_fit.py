@@ -22,9 +22,11 @@ from mixup_tab.estimators.together import Rows, fit_together, plan_chunks
 from mixup_tab.training import ResumeFile
 from mixup_tab.training.device import threads_for
 
-# What alpha="auto" chooses from, and by how many folds.
-ALPHAS = (0.0, 0.1, 0.3, 1.0)
-FOLDS = 5
+# What alpha="auto" chooses from, by how many folds, and on how many rows at most. Nine nets
+# choose nearly as well as twenty for 0, 0.1, 0.3 and 1 on five folds, in half of the time.
+ALPHAS = (0.0, 0.3, 1.0)
+FOLDS = 3
+MOST_ROWS = 100_000
 
 # Nets that leave out a fifth of the rows err so much more than the one on all rows that 80 %
 # intervals moved by them held 83 % of new values; with a tenth it was 82 %.
@@ -103,8 +105,10 @@ def score_alphas(
     """Cross-validate the values of α, all nets side by side.
 
     Returns for each α and fold the score of the rows left out, higher is better: minus the
-    mean log-loss of a classifier, minus the mean squared error of a regressor.
+    mean log-loss of a classifier, minus the mean squared error of a regressor. Of a large table
+    a sample is taken, so that the parts without a fold take little memory.
     """
+    data = _sample(data, seed)
     fold_of = assign_folds(data.y, min(FOLDS, len(data.X)), seed)
     jobs = [
         job
@@ -175,8 +179,15 @@ def _score(estimator: MixupEstimator, left_out: Rows) -> float:
     return -float(np.average(losses, weights=left_out.sample_weight))
 
 
+def _sample(data: TrainingData, seed: int) -> TrainingData:
+    if len(data.X) <= MOST_ROWS:
+        return data
+    chosen = np.random.default_rng(seed).choice(len(data.X), MOST_ROWS, replace=False)
+    return TrainingData(*_select(data, np.sort(chosen)), data.n_outputs)
+
+
 def _select(data: TrainingData, rows: np.ndarray) -> Rows:
-    """Return the training rows that a mask chooses."""
+    """Return the training rows that a mask or positions choose."""
     weight = None if data.weight is None else data.weight[rows]
     return Rows(data.X[rows], data.y[rows], weight)
 

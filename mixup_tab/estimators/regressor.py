@@ -39,7 +39,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
     ----------
     alpha : float or "auto", default=0.2
         Parameter of Beta(α, α), 0 ≤ α < ∞. With 0 nothing is mixed; "auto" takes one of
-        0, 0.1, 0.3 and 1 by 5-fold cross-validation on the training rows.
+        0, 0.3 and 1 by 3-fold cross-validation on the training rows.
     mixing : str or MixingRule, default="mixup"
         How examples are mixed; see :class:`~mixup_tab.MixupClassifier`. "cmixup" draws
         partners with similar values. Rules that look at classes are refused.
@@ -105,7 +105,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
     ----------
     alpha_ : float
         The α that was used.
-    alpha_scores_ : dict of float to ndarray of shape (5,)
+    alpha_scores_ : dict of float to ndarray of shape (3,)
         Minus the mean squared error, or pinball loss, of each fold, of standardised targets,
         for every α that was tried; only with ``alpha="auto"``.
     embedding_ : str or None

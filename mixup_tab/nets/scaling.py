@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import torch
@@ -16,6 +16,9 @@ _LOWER = 0xFFFFFFFF
 _FAR = 1e9
 
 LARGEST = torch.finfo(torch.float64).max
+
+# Values of a table that are read at once.
+_AT_ONCE = 1 << 20
 
 # Rows, or quantiles of rows, that the scaling of a stream is read off.
 _KEPT = 256
@@ -102,8 +105,14 @@ class RobustScale(DoubleLayer):
         RobustScale
         """
         sample = x[:: -(-len(x) // max_rows)]
-        shift = _shift_of(sample)
-        return cls(*_center_and_scale(in_double(sample, shift).double() / 4), shift)
+        # Some columns at a time: the whole sample in double precision may take gigabytes.
+        width = max(_AT_ONCE // max(len(sample), 1), 1)
+        parts = sample.split(width, 1)
+        shift = _shift_of(parts)
+        shifts = [None] * len(parts) if shift is None else shift.split(width)
+        doubles = (in_double(*each).double() for each in zip(parts, shifts, strict=True))
+        found = zip(*(_center_and_scale(double / 4) for double in doubles), strict=True)
+        return cls(*map(torch.cat, found), shift)
 
     def follow(self, x: Tensor, *, first: bool = False, max_rows: int = 65536) -> None:
         """Read centre and scale off all rows of a stream, of which these are the next.
@@ -187,13 +196,12 @@ def in_double(x: Tensor, shift: Tensor | None) -> Tensor:
     return (upper - shift_upper).mul_(2**32).add_(lower)
 
 
-def _shift_of(sample: Tensor) -> Tensor | None:
-    """Return whole numbers near the medians, if a sample has some that are large."""
-    if sample.dtype not in _WIDE:
-        return None
-    rounded = sample.double()
+def _shift_of(parts: Sequence[Tensor]) -> Tensor | None:
+    """Return whole numbers near the medians of columns, if some of these are large."""
     # Quantiles between whole numbers need some bits of the 53 for their fractions.
-    return rounded.median(0).values if rounded.abs().max() > 2**44 else None
+    if parts[0].dtype not in _WIDE or all(p.double().abs().max() <= 2**44 for p in parts):
+        return None
+    return torch.cat([part.double().median(0).values for part in parts])
 
 
 def _expect_buffers(layer: Any, state: dict[str, Any], prefix: str, *_: Any) -> None:
