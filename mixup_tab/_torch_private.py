@@ -66,7 +66,7 @@ def fused_adamw(
 
 # (slope, log-probabilities, axis, dtype) -> slope − p · Σ slope: what autograd calls for
 # log_softmax, one operation instead of four. Replacement: the formula itself.
-_log_softmax_backward_data = torch.ops.aten._log_softmax_backward_data.default
+_log_softmax_backward_data = torch._log_softmax_backward_data
 
 
 def log_softmax_backward(slope: Tensor, log_probabilities: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from skorch.dataset import Dataset
 
 from mixup_tab.estimators.categories import code_categories, find_categories, levels_of
 from mixup_tab.nets import Columns, PreparedNet, RobustScale
+from mixup_tab.nets.columns import thinned
 from mixup_tab.training import MixupNet
 from mixup_tab.training.table import as_tensor
 
@@ -73,6 +74,7 @@ class TrainingData:
             return RobustScale.fit(as_tensor(self.X))
         X, y, weight = self.X, self.y, self.weight
         if rows is not None:
+            rows = thinned(rows, 65_536)  # as Columns.fit does, which need not see all
             X, y, weight = X[rows], y[rows], None if weight is None else weight[rows]
         options: dict[str, Any] = {"embedding": embedding, "seed": seed}
         return Columns.fit(as_tensor(X), y, weight, categories=self.categories, **options)

@@ -21,8 +21,8 @@ _OUTPUTS = {"quantile": 16, "target": 32, "periodic": 16}
 _MOST_OUTPUTS = 2048
 # Standard deviation of the frequencies of cosines, for scaled columns.
 _SIGMA = 0.1
-# Trees read at most so many values, but always a few thousand rows.
-_TREE_VALUES, _LEAST_TREE_ROWS = 1 << 22, 4096
+# Bins are read off at most so many values, but always a few thousand rows.
+_BIN_VALUES, _LEAST_BIN_ROWS = 1 << 22, 4096
 # Least standard deviation that an output is divided by, so that rare levels do not become loud.
 _LEAST_STD = 0.1
 # Widths are filled up to a multiple of this, so that nets on other rows of the same table
@@ -309,15 +309,16 @@ class Columns(DoubleLayer):
         -------
         Columns
         """
+        # Before all else, because the table may be larger than memory.
+        x = thinned(x, max_rows)
+        y, weight = (None if part is None else thinned(part, max_rows) for part in (y, weight))
         codes = {column for column, _ in categories}
         kept = [column for column in range(x.shape[1]) if column not in codes]
         numbers = x[:, kept] if codes else x
         scale = RobustScale.fit(numbers, max_rows=max_rows)
-        encoding = _fit_encoding(
-            scale, numbers, y, weight, embedding=embedding, seed=seed, max_rows=max_rows
-        )
+        encoding = _fit_encoding(scale, numbers, y, weight, embedding=embedding, seed=seed)
         layer = cls(scale, encoding, n_columns=x.shape[1], categories=categories)
-        layer._standardise(_thinned(x, max_rows))
+        layer._standardise(x)
         return layer.to(x.device)
 
     @torch.no_grad()
@@ -411,7 +412,6 @@ def _fit_encoding(
     *,
     embedding: str,
     seed: int,
-    max_rows: int,
 ) -> PiecewiseLinear | Periodic | None:
     features = numbers.shape[1]
     if embedding == "none" or not features:
@@ -419,16 +419,16 @@ def _fit_encoding(
     count = min(_OUTPUTS[embedding], _MOST_OUTPUTS // features)
     if embedding == "periodic":
         return Periodic.draw(features, count, seed=seed)
+    most = max(_BIN_VALUES // features, _LEAST_BIN_ROWS)
     target: list[Any] = [None, None]
     if embedding == "target":
         if y is None:
             raise ValueError("embedding='target' reads its bins off y, which is None.")
-        max_rows = min(max_rows, max(_TREE_VALUES // features, _LEAST_TREE_ROWS))
-        target = [None if part is None else _thinned(part, max_rows) for part in (y, weight)]
-    sample = scale.exact(_thinned(numbers, max_rows)).double()
+        target = [None if part is None else thinned(part, most) for part in (y, weight)]
+    sample = scale.exact(thinned(numbers, most)).double()
     return PiecewiseLinear.fit(sample, *target, bins=count)
 
 
-def _thinned(rows: Any, most: int) -> Any:
+def thinned(rows: Any, most: int) -> Any:
     """Return evenly spaced rows if there are more than so many."""
     return rows[:: -(-len(rows) // most)]

@@ -414,7 +414,7 @@ class _Buffers:
         shapes = [(members, batch, weight.shape[1]) for weight in weights[:-1]]
         self.values = [x.new_empty(shape) for shape in shapes]
         self.slopes = [x.new_empty(shape) for shape in shapes]
-        self.ones = x.new_ones(()).expand(members, 1, batch)
+        self.ones = x.new_ones((members, 1, batch))  # not expanded: bmm would copy it
 
 
 class _Dropout:
