@@ -18,7 +18,7 @@ _FAR = 1e9
 LARGEST = torch.finfo(torch.float64).max
 
 # Values of a table that are read at once.
-_AT_ONCE = 1 << 20
+_AT_ONCE = 1 << 19
 
 # Rows, or quantiles of rows, that the scaling of a stream is read off.
 _KEPT = 256
