@@ -158,7 +158,7 @@ class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
         if resume:
             self._keep_input_layer(data)
         else:
-            self.embedding_ = choose_embedding(self, partial=partial)
+            self.embedding_ = choose_embedding(self, len(data.X), partial=partial)
         net = make_net(self, data, partial=partial)
         if resume:
             self._continue_training(net)

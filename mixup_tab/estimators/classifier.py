@@ -37,7 +37,7 @@ class MixupClassifier(LabelsMixin, BaseMixup):
 
     Parameters
     ----------
-    alpha : float or "auto", default=0.2
+    alpha : float or "auto", default=0.5
         Parameter of Beta(α, α), 0 ≤ α < ∞. 0 is plain training, without mixing; larger
         values mix more. "auto" takes one of 0, 0.3 and 1 by 3-fold cross-validation of
         the log-loss on the training rows. In ``MLPClassifier`` a parameter of this name is
@@ -73,7 +73,7 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         - "periodic": beside that cosines of random frequencies
           (:class:`~mixup_tab.nets.Periodic`).
 
-        "auto" is "target", and "none" in ``partial_fit``.
+        "auto" is "target"; "none" in ``partial_fit``, and in regression below 300 rows.
     categorical_features : array-like of bool, int or str, or None, default="from_dtype"
         Columns of categories: those of a categorical dtype in a DataFrame, a mask, indices,
         names of columns, or none, as in
@@ -189,7 +189,7 @@ class MixupClassifier(LabelsMixin, BaseMixup):
 
     def __init__(
         self,
-        alpha: float | str = 0.2,
+        alpha: float | str = 0.5,
         *,
         mixing: str | MixingRule = "auto",
         hidden_layer_sizes: Sequence[int] | int = (128, 128),

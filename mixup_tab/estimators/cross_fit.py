@@ -16,6 +16,7 @@ from mixup_tab.estimators.fitting import (
     choose_embedding,
     count_weights,
     is_auto,
+    settle,
 )
 from mixup_tab.estimators.monitor import Monitor
 from mixup_tab.estimators.together import Rows, fit_together, plan_chunks
@@ -61,8 +62,7 @@ def cross_fit(
     codes = [column for column, _ in data.categories] or None
     for estimator, _ in jobs:
         estimator.set_params(categorical_features=codes)  # the rows hold codes already
-        if estimator.module is None:  # not by the size of a fold
-            estimator.set_params(embedding=choose_embedding(estimator))
+        settle(estimator, len(data.X))  # not by the size of a fold
     kept = {fold: _select(data, fold_of != fold) for fold in {fold for _, fold in jobs}}
     sizes = [count_weights(one, _width(one, data), data.n_outputs) for one, _ in jobs]
 
@@ -194,5 +194,5 @@ def _select(data: TrainingData, rows: np.ndarray) -> Rows:
 
 def _width(estimator: MixupEstimator, data: TrainingData) -> int:
     """Return the number of inputs of an estimator's net."""
-    embedding = choose_embedding(estimator)
+    embedding = choose_embedding(estimator, len(data.X))
     return data.X[0].size if embedding is None else data.input_layer(embedding).width

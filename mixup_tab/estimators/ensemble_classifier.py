@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils._param_validation import StrOptions
 
 from mixup_tab.estimators.classifier import MixupClassifier
@@ -27,8 +28,9 @@ class MixupEnsembleClassifier(LabelsMixin, BasePack):
     Parameters
     ----------
     n_candidates : int or "auto", default="auto"
-        Number of nets to draw. "auto" is 4 for fewer than 50 rows, 8 for fewer than 5,000, 12
-        for more, and none where ``candidates`` holds dicts.
+        Number of nets to draw. "auto" is 4 for fewer than 50 rows, 8 for fewer than 5,000, 6
+        for more, with a :class:`~sklearn.ensemble.HistGradientBoostingClassifier` beside them
+        from 2,000 rows on; and none where ``candidates`` holds dicts.
     candidates : list of dict and classifiers, default=None
         What else competes: dicts of parameters of :class:`~mixup_tab.MixupClassifier` (one net
         each, unless ``n_estimators`` is given), and scikit-learn classifiers with
@@ -91,26 +93,26 @@ class MixupEnsembleClassifier(LabelsMixin, BasePack):
     ==================  =============================  ==================================
     rows                fewer than 5,000               more
     ==================  =============================  ==================================
-    embedding           "none", "none", "quantile",    "target", "target", "quantile",
-                        "target", "periodic"           "periodic"
+    embedding           "target", "target",            "target", "target", "target",
+                        "periodic", "quantile"         "periodic"
     hidden_layer_sizes  (), (64,), (64, 64),           (256,), (128, 128), (256, 256),
-                        (64, 64, 64)                   (128, 128, 128)
+                        (128, 128)                     (128, 128, 128)
     mixing              "mixup", "cutmix",             the same
-                        "mixup+cutmix"
-    alpha               0, 0.1, 0.2, 0.5, 1            0, 0.1, 0.2, 0.4
+                        "mixup+cutmix" twice
+    alpha               0.1, 0.2, 0.5, 1               0, 0.1, 0.2, 0.5
     dropout             0, 0.15, 0.3                   the same
-    learning_rate_init  log-uniform, 0.001 to 0.008    log-uniform, 0.002 to 0.01
-    weight_decay        log-uniform, 0.03 to 1         the same
-    steps               400                            1000, 2000, 4000
+    learning_rate_init  log-uniform, 0.002 to 0.008    log-uniform, 0.002 to 0.006
+    weight_decay        log-uniform, 0.3 to 3          log-uniform, 0.1 to 3
     ==================  =============================  ==================================
 
-    Steps are given as ``max_epochs``, at least 4.
+    On tables of fewer than 5,000 rows, nets are trained for 400 steps, in at least 4 epochs.
 
     - Fewer than 50 rows: all nets are trained on all rows, and weigh the same.
     - Fewer than 5,000: ``cv`` folds. More than four candidates race: all are trained on the
       first two fifths of the folds, and the better half, but at least four, on the others too.
-    - More: a seventh of the rows, at most 10,000, is held out. Every net stops when it has not
-      improved on these for three epochs, and keeps its best weights.
+    - More: a seventh of the rows, at most 10,000, is held out. Every net is trained in cycles
+      until one does not lower its loss on these, as ``early_stopping`` of
+      :class:`~mixup_tab.MixupClassifier` does, and keeps its best weights.
 
     Examples
     --------
@@ -125,6 +127,7 @@ class MixupEnsembleClassifier(LabelsMixin, BasePack):
     """
 
     _member = MixupClassifier
+    _boosting = HistGradientBoostingClassifier
     _shared = (*BasePack._shared, "class_weight")
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BasePack._parameter_constraints,

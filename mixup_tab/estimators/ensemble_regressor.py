@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.ensemble import HistGradientBoostingRegressor
 
 from mixup_tab.estimators.data import (
     TrainingData,
@@ -28,8 +29,9 @@ class MixupEnsembleRegressor(RegressorMixin, BasePack):
     Parameters
     ----------
     n_candidates : int or "auto", default="auto"
-        Number of nets to draw. "auto" is 4 for fewer than 50 rows, 8 for fewer than 5,000, 12
-        for more, and none where ``candidates`` holds dicts.
+        Number of nets to draw. "auto" is 4 for fewer than 50 rows, 8 for fewer than 5,000, 6
+        for more, with a :class:`~sklearn.ensemble.HistGradientBoostingRegressor` beside them
+        from 2,000 rows on; and none where ``candidates`` holds dicts.
     candidates : list of dict and regressors, default=None
         What else competes: dicts of parameters of :class:`~mixup_tab.MixupRegressor`, and
         scikit-learn regressors, which get standardised targets. A candidate that fails is left
@@ -79,7 +81,8 @@ class MixupEnsembleRegressor(RegressorMixin, BasePack):
     Notes
     -----
     Nets are drawn from the distribution that :class:`~mixup_tab.MixupEnsembleClassifier`
-    documents, but for ``mixing``, which is "mixup" or "cutmix".
+    documents, but for ``mixing``, which is "mixup" or "cmixup", and
+    ``alpha``, which is 0, 0.1, 0.2 or 0.5.
 
     Examples
     --------
@@ -92,7 +95,11 @@ class MixupEnsembleRegressor(RegressorMixin, BasePack):
     """
 
     _member = MixupRegressor
-    _drawn: ClassVar[Mapping[str, Any]] = {"mixing": ("mixup", "cutmix")}
+    _boosting = HistGradientBoostingRegressor
+    _drawn: ClassVar[Mapping[str, Any]] = {
+        "mixing": ("mixup", "cmixup"),
+        "alpha": (0.0, 0.1, 0.2, 0.5),
+    }
 
     def __init__(
         self,

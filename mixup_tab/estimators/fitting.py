@@ -24,6 +24,8 @@ from mixup_tab.mixing._names import as_rule
 from mixup_tab.nets import MLP
 from mixup_tab.training import KeepBestWeights, LearningRate, MixupNet
 
+# Trees that are fitted to the values of fewer rows mostly follow noise; labels are coarser.
+_LEAST_FOR_TREES = 300
 # From so many rows on, a tenth of them is held out to end training.
 _LEAST_TO_STOP = 2000
 # A cycle must lower the validation loss by this share, or training ends.
@@ -34,6 +36,7 @@ class MixupEstimator(Protocol):
     """What the functions here, and those that fit many nets, use of an estimator."""
 
     _criterion: Callable[..., nn.Module]
+    _task: str
     alpha: float | str
     alpha_: float
     mixing: str | MixingRule
@@ -91,25 +94,27 @@ def make_net(
     seed = integer_seed(estimator.random_state)
     rows = len(data.X)
     rows_per_batch = batch_size(estimator, rows, warns=not partial)
-    holds_out = stops_early(estimator, rows) and not partial
-    split = _validation_split(estimator, data.y, seed) if holds_out else None
+    stops = held_out is not None or (stops_early(estimator, rows) and not partial)
+    split = None
+    if stops and held_out is None:
+        split = _validation_split(estimator, data.y, seed)
     return MixupNet(
         criterion=estimator._criterion,
         alpha=estimator.alpha_,
         mixing=mixing_rule(estimator),
-        mixing_span=(0.0, 1.0) if partial else mixing_span(estimator, holds_out),
-        first_cycle=first_cycle(rows, rows_per_batch) if holds_out else None,
+        mixing_span=(0.0, 1.0) if partial else mixing_span(estimator, stops),
+        first_cycle=first_cycle(rows, rows_per_batch) if stops else None,
         n_outputs=data.n_outputs,
         n_members=n_members(estimator),
         random_state=seed,
-        max_epochs=1 if partial else n_epochs(estimator, rows, rows_per_batch),
+        max_epochs=1 if partial else n_epochs(estimator, rows, rows_per_batch, stops),
         train_split=split if held_out is None else predefined_split(held_out.dataset()),
         lr=estimator.learning_rate_init,
         optimizer__weight_decay=weight_decay(estimator, rows),
         batch_size=rows_per_batch,
         verbose=estimator.verbose,
         device=estimator.device,
-        **_callback_params(estimator, holds_out, held_out is not None),
+        **_callback_params(estimator, stops),
         **module_params(estimator, data, seed, split),
     ).initialize()
 
@@ -126,13 +131,27 @@ def is_auto(value: Any) -> bool:
     return isinstance(value, str) and value == "auto"
 
 
-def choose_embedding(estimator: MixupEstimator, *, partial: bool = False) -> str | None:
+def settle(estimator: MixupEstimator, rows: int) -> None:
+    """Set the parameters that follow the size of a table to what they are for so many rows."""
+    if estimator.module is None:
+        estimator.set_params(embedding=choose_embedding(estimator, rows))
+    estimator.set_params(
+        early_stopping=stops_early(estimator, rows),
+        weight_decay=weight_decay(estimator, rows),
+        dropout=dropout(estimator, rows),
+    )
+
+
+def choose_embedding(
+    estimator: MixupEstimator, rows: int, *, partial: bool = False
+) -> str | None:
     """Return how the numbers of a table enter the net; None for a module of the user's."""
     if estimator.module is not None:
         return None
     if not is_auto(estimator.embedding):
         return estimator.embedding
-    return "none" if partial else "target"
+    few = estimator._task == "regression" and rows < _LEAST_FOR_TREES
+    return "none" if partial or few else "target"
 
 
 def weight_decay(estimator: MixupEstimator, rows: int) -> float:
@@ -164,7 +183,7 @@ def stops_early(estimator: MixupEstimator, rows: int) -> bool:
     return rows >= _LEAST_TO_STOP and not takes_any_shape(estimator.module)
 
 
-def mixing_span(estimator: MixupEstimator, holds_out: bool) -> tuple[float, float]:
+def mixing_span(estimator: MixupEstimator, stops: bool) -> tuple[float, float]:
     """Return the share of training, or of each cycle, in which examples are mixed.
 
     "auto" ends each cycle with plain training, which takes back what mixing has taken from the
@@ -172,7 +191,7 @@ def mixing_span(estimator: MixupEstimator, holds_out: bool) -> tuple[float, floa
     """
     if not isinstance(estimator.mixing_span, str):
         return estimator.mixing_span
-    return (0.0, 0.75) if holds_out else (0.0, 1.0)
+    return (0.0, 0.75) if stops else (0.0, 1.0)
 
 
 def first_cycle(rows: int, rows_per_batch: int) -> int:
@@ -210,7 +229,7 @@ def batch_size(estimator: MixupEstimator, rows: int, *, warns: bool = True) -> i
     return min(int(estimator.batch_size), rows)
 
 
-def n_epochs(estimator: MixupEstimator, rows: int, rows_per_batch: int) -> int:
+def n_epochs(estimator: MixupEstimator, rows: int, rows_per_batch: int, stops: bool) -> int:
     """Return the number of passes over the rows.
 
     "auto" makes 1000 steps on small tables (at most 200 passes), then 40 passes, then 8000
@@ -218,7 +237,7 @@ def n_epochs(estimator: MixupEstimator, rows: int, rows_per_batch: int) -> int:
     """
     if not isinstance(estimator.max_epochs, str):
         return int(estimator.max_epochs)
-    if stops_early(estimator, rows):
+    if stops:
         return 15 * first_cycle(rows, rows_per_batch)
     steps = -(-rows // rows_per_batch)
     return min(max(1000 // steps, min(40, 8000 // steps), 10), 200)
@@ -258,8 +277,7 @@ class _HoldOut:
         return split.split(self.strata, self.strata)
 
 
-def _callback_params(estimator: MixupEstimator, holds_out: bool, given: bool) -> dict[str, Any]:
-    """Return callbacks; rows to stop on may be held out here, or given."""
+def _callback_params(estimator: MixupEstimator, stops: bool) -> dict[str, Any]:
     callbacks = list(estimator.callbacks or ())
     plain = [each[1] if isinstance(each, tuple) else each for each in callbacks]
     params: dict[str, Any] = {}
@@ -267,10 +285,8 @@ def _callback_params(estimator: MixupEstimator, holds_out: bool, given: bool) ->
         params["callbacks__print_log"] = None
     if any(isinstance(callback, (LearningRate, LRScheduler)) for callback in plain):
         params["callbacks__learning_rate"] = None
-    if holds_out:
+    if stops:
         callbacks.append(KeepBestWeights(estimator.n_iter_no_change, tol=_LEAST_GAIN))
-    elif given:
-        callbacks.append(KeepBestWeights(estimator.n_iter_no_change))
     return {"callbacks": callbacks or None, **params}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -27,31 +27,33 @@ from mixup_tab.estimators.selection import select_greedily
 
 # What the nets of a pack are drawn from: each value of a tuple equally often, or a
 # distribution. Chosen on training rows: on small tables plain training had the highest losses
-# of all values of alpha, and embeddings are slow for what they bring; on large tables strong
-# mixing had, and the bins of trees the lowest.
+# of all values of alpha, and trees' bins with a strong weight decay the lowest; on large tables
+# strong mixing had the highest.
 DISTRIBUTION: dict[str, Any] = {
-    "embedding": ("none", "none", "quantile", "target", "periodic"),
-    "hidden_layer_sizes": ((), (64,), (64, 64), (64, 64, 64)),
-    "mixing": ("mixup", "cutmix", "mixup+cutmix"),
-    "alpha": (0.0, 0.1, 0.2, 0.5, 1.0),
+    "embedding": ("target", "target", "periodic", "quantile"),
+    "hidden_layer_sizes": ((), (64,), (64, 64), (128, 128)),
+    "mixing": ("mixup", "cutmix", "mixup+cutmix", "mixup+cutmix"),
+    "alpha": (0.1, 0.2, 0.5, 1.0),
     "dropout": (0.0, 0.15, 0.3),
-    "learning_rate_init": loguniform(1e-3, 8e-3),
-    "weight_decay": loguniform(3e-2, 1.0),
-    "steps": (400,),
+    "learning_rate_init": loguniform(2e-3, 8e-3),
+    "weight_decay": loguniform(0.3, 3.0),
 }
-# From LARGE rows on. Some tables want many steps, and some are overfitted early.
+# From LARGE rows on.
 LARGE_DISTRIBUTION: dict[str, Any] = {
     **DISTRIBUTION,
-    "embedding": ("target", "target", "quantile", "periodic"),
+    "embedding": ("target", "target", "target", "periodic"),
     "hidden_layer_sizes": ((256,), (128, 128), (256, 256), (128, 128, 128)),
-    "alpha": (0.0, 0.1, 0.2, 0.4),
-    "learning_rate_init": loguniform(2e-3, 1e-2),
-    "steps": (1000, 2000, 4000),
+    "alpha": (0.0, 0.1, 0.2, 0.5),
+    "learning_rate_init": loguniform(2e-3, 6e-3),
+    "weight_decay": loguniform(0.1, 3.0),
 }
+# From so many rows on, a boosting model competes too: some tables suit trees better, and it
+# takes less time than a net.
+_BOOSTED = 2000
 # Drawn with n_candidates="auto" from fewer than TINY rows, fewer than LARGE, and more.
-_CANDIDATES = (4, 8, 12)
-_LEAST_EPOCHS = 4  # whatever the number of steps
-_PATIENCE = 3  # epochs, where a part is held out
+_CANDIDATES = (4, 8, 6)
+# Steps of a net on a table of fewer than LARGE rows; on larger ones nets stop by themselves.
+_STEPS, _LEAST_EPOCHS = 400, 4
 
 
 class BasePack(PythonParams, BaseEstimator):
@@ -59,6 +61,7 @@ class BasePack(PythonParams, BaseEstimator):
 
     module = None  # the inputs are tables, nothing else
     _member: type[BaseMixup]
+    _boosting: Callable[..., Any]
     # What is drawn instead of the distribution's.
     _drawn: ClassVar[Mapping[str, Any]] = {}
     # Parameters that are the same for all members.
@@ -140,7 +143,7 @@ class BasePack(PythonParams, BaseEstimator):
         self.__dict__.pop("feature_names_in_", None)
         data = self._check_training_data(X, y, sample_weight, resume=False)
         seed = integer_seed(self.random_state)
-        self.candidates_ = self._choose_candidates(len(data.X), seed)
+        self.candidates_ = self._choose_candidates(data, seed)
         race = Race(
             [self._prototype(candidate, data) for candidate in self.candidates_],
             data,
@@ -206,18 +209,24 @@ class BasePack(PythonParams, BaseEstimator):
 
     # ------------------------------------------------------------------ candidates
 
-    def _choose_candidates(self, rows: int, seed: int) -> list[Any]:
+    def _choose_candidates(self, data: TrainingData, seed: int) -> list[Any]:
         """Return parameters of nets that are drawn, and what was given."""
+        rows = len(data.X)
         given = [self._check_candidate(candidate) for candidate in self.candidates or ()]
         count = as_python(self.n_candidates)
         if is_auto(count):
             count = _CANDIDATES[(rows >= TINY) + (rows >= LARGE)]
             count *= not any(isinstance(candidate, dict) for candidate in given)
+            if count and rows >= _BOOSTED:
+                levels = [column for column, _ in data.categories]
+                given.append(
+                    self._boosting(early_stopping=False, categorical_features=levels or None)
+                )
         distribution = LARGE_DISTRIBUTION if rows >= LARGE else DISTRIBUTION
         drawn = draw({**distribution, **self._drawn}, count, seed)
         per_epoch = -(-rows // batch_size(self._member(), rows))
-        for params in drawn:
-            params["max_epochs"] = max(params.pop("steps") // per_epoch, _LEAST_EPOCHS)
+        for params in drawn if rows < LARGE else ():
+            params["max_epochs"] = max(_STEPS // per_epoch, _LEAST_EPOCHS)
         return [*drawn, *given]
 
     def _check_candidate(self, candidate: Any) -> Any:
@@ -254,7 +263,7 @@ class BasePack(PythonParams, BaseEstimator):
         """Make the estimator that is cloned for every fold."""
         if not isinstance(candidate, dict):
             return candidate
-        own = {"n_estimators": 1, "early_stopping": False, "n_iter_no_change": _PATIENCE}
+        own = {"n_estimators": 1, "early_stopping": False}
         params = {**own, **as_python(candidate)}
         if params.get("module") is None and data.categories:  # the rows hold codes already
             params["categorical_features"] = [column for column, _ in data.categories]

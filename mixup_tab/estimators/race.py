@@ -173,7 +173,7 @@ class Race:
         rows = int((self.folds.of != fold).sum())
         if not is_auto(one.batch_size):
             one.batch_size = min(one.batch_size, rows)
-        one.max_epochs = n_epochs(one, rows, batch_size(one, rows))
+        one.max_epochs = n_epochs(one, rows, batch_size(one, rows), self.folds.holds_out)
         return Job(candidate, fold, one.set_params(random_state=seed))
 
     def _chunks(self, jobs: Sequence[Job]) -> list[list[Job]]:

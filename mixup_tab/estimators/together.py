@@ -104,7 +104,7 @@ def _prepare(
     data, seen, valid = checked[key]
     vars(estimator).update(seen)
     estimator.alpha_ = float(estimator.alpha)
-    estimator.embedding_ = choose_embedding(estimator)
+    estimator.embedding_ = choose_embedding(estimator, len(data.X))
     return NetFit(make_net(estimator, data, held_out=valid), data.X, data.y, data.weight)
 
 
