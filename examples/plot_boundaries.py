@@ -40,7 +40,7 @@ for row, (table, (X, y)) in zip(axes, tables.items(), strict=True):
     )
     nets = {}
     for name, alpha in alphas.items():
-        net = MixupClassifier(alpha, mixing="mixup", n_estimators=1, random_state=0)
+        net = MixupClassifier(alpha, mixing="mixup", random_state=0)
         net.fit(train, y_train)
         error = 1 - net.score(test, y_test)
         loss = log_loss(y_test, net.predict_proba(test))

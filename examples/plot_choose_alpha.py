@@ -20,7 +20,7 @@ from mixup_tab.displays import AlphaCurveDisplay
 
 X, y = load_breast_cancer(return_X_y=True)
 search = MixupSearchCV(
-    MixupClassifier(n_estimators=1, random_state=0),
+    MixupClassifier(random_state=0),
     {"alpha": [0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6]},
     scoring=["accuracy", "neg_log_loss"],
     refit="neg_log_loss",

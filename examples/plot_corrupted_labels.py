@@ -24,7 +24,6 @@ X, y = load_digits(return_X_y=True)
 net = MixupClassifier(
     alpha=0,
     mixing="mixup",
-    n_estimators=1,
     learning_rate_init=0.002,
     weight_decay=0,
     batch_size=64,

@@ -37,7 +37,7 @@ tables = {
     "breast cancer": load_breast_cancer(return_X_y=True),
     "digits, 600 rows": tuple(part[:600] for part in load_digits(return_X_y=True)),
 }
-net = MixupClassifier(mixing="mixup", n_estimators=1, random_state=0)
+net = MixupClassifier(mixing="mixup", random_state=0)
 grid = [{"alpha": [0]}, {"alpha": [1], "mixing": list(rules)}]
 splits = RepeatedStratifiedKFold(n_splits=4, n_repeats=2, random_state=0)
 scores = {}

@@ -29,7 +29,7 @@ names = ["training error %", "test error %", "loss in training", "training log-l
 
 def judge(alpha, seed, X, y, train, test):
     """Train one net and return the four numbers."""
-    net = MixupClassifier(alpha, mixing="mixup", n_estimators=1, random_state=seed)
+    net = MixupClassifier(alpha, mixing="mixup", random_state=seed)
     net.fit(X[train], y[train])
     errors = [100 * (1 - net.score(X[rows], y[rows])) for rows in (train, test)]
     return [*errors, net.loss_curve_[-1], log_loss(y[train], net.predict_proba(X[train]))]

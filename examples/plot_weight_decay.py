@@ -20,7 +20,7 @@ tables = {
     "two moons, 200 rows": make_moons(200, noise=0.3, random_state=0),
     "breast cancer": load_breast_cancer(return_X_y=True),
 }
-net = MixupClassifier(mixing="mixup", n_estimators=1, random_state=0)
+net = MixupClassifier(mixing="mixup", random_state=0)
 grid = {"alpha": [0, 0.1, 0.3, 1], "weight_decay": [0, 0.1, 1, 3, 10]}
 folds = StratifiedKFold(4, shuffle=True, random_state=0)
 

@@ -10,7 +10,7 @@ examples is, for classification and squared errors alike,
         + (1 - \lambda_i) w_j\,\ell(f(\tilde x_i), y_j),
 
 up to a term without :math:`f` in regression. The pinball loss is taken against the mixed
-value, which is another thing. Outputs may carry a leading model axis
+value, which is not a mix of two pinball losses. Outputs may carry a leading model axis
 (a stack of independent nets); their losses are added up, so that every net gets the
 gradient it would get alone.
 """
@@ -89,7 +89,7 @@ class _MixedLoss(nn.Module):
 
     @property
     def key(self) -> Hashable:
-        """What the loss is: two of equal keys compute the same."""
+        """Identifies the loss: two with equal keys compute the same."""
         return type(self)
 
     def rows(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -119,7 +119,7 @@ class MixedCrossEntropy(_MixedLoss):
 
     @property
     def key(self) -> Hashable:
-        """What the loss is: two of equal keys compute the same."""
+        """Identifies the loss: two with equal keys compute the same."""
         return type(self), self.label_smoothing
 
     def encode(self, y: Tensor, weight: Tensor | None, n_outputs: int) -> Tensor:
@@ -233,7 +233,7 @@ class MixedPinballLoss(MixedValueLoss):
 
     @property
     def key(self) -> Hashable:
-        """What the loss is: two of equal keys compute the same."""
+        """Identifies the loss: two with equal keys compute the same."""
         return type(self), self.quantiles
 
     def rows(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -258,5 +258,5 @@ class MixedPinballLoss(MixedValueLoss):
         return outputs * weight - values, outputs.new_tensor(self.quantiles)
 
 
-# Losses that a stack of nets may share: what they compute hangs on their ``key`` alone.
+# Losses that a stack of nets may share: what they compute depends on their ``key`` alone.
 STACKED_LOSSES = (MixedCrossEntropy, MixedSquaredError, MixedPinballLoss)

@@ -39,13 +39,13 @@ def parquet_to_array(
     path : str or path-like
         A Parquet file.
     out : str or path-like
-        Folder to make, with the files ``X.npy`` and ``y.npy``. It appears when both are
+        Folder to create, with the files ``X.npy`` and ``y.npy``. It appears when both are
         complete.
     target : str
         Column that becomes ``y``. Its values are held in memory.
     columns : sequence of str, default=None
         Columns of ``X``, in this order; None takes all but the target. They must hold
-        numbers or booleans, none missing.
+        numbers or booleans, without missing values.
     dtype : dtype, default=numpy.float32
         Type of ``X``. float32 takes half of the space of float64 and keeps seven digits;
         integer types refuse values that they cannot hold.
@@ -60,8 +60,9 @@ def parquet_to_array(
     Raises
     ------
     ValueError
-        If ``path`` is no Parquet file, a column is missing, not numeric, has missing values
-        or values that ``dtype`` cannot hold, or the disk has no room for the arrays.
+        If ``path`` is not a Parquet file; if a column does not exist, is not numeric, or has
+        missing values or values that ``dtype`` cannot hold; if the disk has no room for the
+        arrays.
     FileExistsError
         If ``out`` exists.
     OSError
@@ -108,7 +109,7 @@ def parquet_to_array(
 
 @contextmanager
 def _refusing_damage(path: Path, arrow: Any) -> Iterator[None]:
-    """Say of errors of the file's content, which may be of many kinds, that they are that."""
+    """Raise ValueError for any error in the file's content."""
     try:
         yield
     except (arrow.ArrowException, OSError) as error:
@@ -206,7 +207,7 @@ def _check_complete(column: Any, name: str, done: int) -> None:
 
 
 def _numbers(column: Any, name: str, kind: np.dtype, done: int) -> np.ndarray:
-    """Return a column in the type of X, unless that changes what it says."""
+    """Return a column in the type of X, unless that would change its values."""
     _check_complete(column, name, done)
     values = column.to_numpy(zero_copy_only=False)
     with np.errstate(over="ignore", invalid="ignore"):  # is looked at here

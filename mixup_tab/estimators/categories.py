@@ -1,4 +1,4 @@
-"""Columns of categories: which they are, and codes instead of what they hold."""
+"""Which columns hold categories, and codes in place of their values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from mixup_tab._plain import shown
 
-# As in HistGradientBoosting; one output of the input layer for each is not for more.
+# As in HistGradientBoosting. Each level is an output of the input layer, so more would be slow.
 MOST_LEVELS = 255
 # Names of the dtypes of pandas and polars.
 _DTYPES = ("category", "Categorical", "Enum")
@@ -70,7 +70,7 @@ def _chosen(X: Any, given: Any) -> np.ndarray | None:
 
 
 def _levels(column: pd.Series) -> np.ndarray:
-    """Return the values that occur, in order; missing ones and negative numbers are none."""
+    """Return the values that occur, in order, without missing ones and negative numbers."""
     known = pd.Categorical(column).remove_unused_categories().categories
     with contextlib.suppress(TypeError):  # of several kinds, which have no order
         known = known.sort_values()

@@ -32,8 +32,9 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         \lambda \sim \mathrm{Beta}(\alpha, \alpha).
 
     The net is trained with Adam; its learning rate falls from ``learning_rate_init``
-    towards zero along a cosine over ``max_epochs``. Columns are brought to a common scale
-    inside the net, and on larger tables embedded (``embedding``).
+    towards zero along a cosine, over ``max_epochs`` or over each cycle of
+    ``early_stopping``. Columns are brought to a common scale inside the net, and embedded
+    (``embedding``).
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         - "none": scaled (:class:`~mixup_tab.nets.RobustScale`), and nothing else;
         - "quantile" and "target": beside that piecewise-linear bins, whose edges are quantiles
           or the thresholds of a small decision tree per column, fitted to the target; for
-          answers that hang on thresholds (:class:`~mixup_tab.nets.PiecewiseLinear`);
+          answers that depend on thresholds (:class:`~mixup_tab.nets.PiecewiseLinear`);
         - "periodic": beside that cosines of random frequencies
           (:class:`~mixup_tab.nets.Periodic`).
 

@@ -17,7 +17,7 @@ from mixup_tab.estimators.selection import fit_temperature, log_losses, temper
 
 
 class MixupEnsembleClassifier(LabelsMixin, BasePack):
-    """Random pack of mixup nets, weighed by predictions of rows that they have not seen.
+    """Random pack of mixup nets, weighted by how well they predict rows not seen in training.
 
     For the last point of accuracy and for calibrated probabilities, at the price of some 28
     small nets. ``n_candidates`` nets are drawn from one distribution, written out below, and
@@ -32,16 +32,16 @@ class MixupEnsembleClassifier(LabelsMixin, BasePack):
         for more, with a :class:`~sklearn.ensemble.HistGradientBoostingClassifier` beside them
         from 2,000 rows on; and none where ``candidates`` holds dicts.
     candidates : list of dict and classifiers, default=None
-        What else competes: dicts of parameters of :class:`~mixup_tab.MixupClassifier` (one net
-        each, unless ``n_estimators`` is given), and scikit-learn classifiers with
-        ``predict_proba``. These get the codes of pandas categories, and numbers for labels. A
-        candidate that fails is left out with a warning.
+        What competes with these nets: dicts of parameters of
+        :class:`~mixup_tab.MixupClassifier` (one net each, unless ``n_estimators`` is given),
+        and scikit-learn classifiers with ``predict_proba``, which see pandas categories and
+        labels as integer codes. A candidate that fails is left out with a warning.
     cv : int, default=5
         Number of folds for tables of 50 to 5,000 rows, at least 2; see Notes.
     max_time : float, default=None
         Seconds after which training ends with the candidates that are finished. The result
-        then depends on the speed of the machine. A scikit-learn classifier that is being
-        fitted is waited for.
+        then depends on the speed of the machine. A scikit-learn classifier that has begun to
+        fit is not interrupted.
     n_jobs : int, default=None
         Stacks of nets trained at a time, by threads or by the workers of a joblib backend such
         as dask or Ray; None is the number of threads of torch. The result does not depend on
@@ -69,8 +69,8 @@ class MixupEnsembleClassifier(LabelsMixin, BasePack):
         Log-loss of each candidate alone, on the rows that it left out; NaN where it left out
         none, failed, or was not finished in time.
     loss_ : float
-        Log-loss of the ensemble on these rows. It was chosen by it, so this is a little too
-        low. NaN for fewer than 50 rows.
+        Log-loss of the ensemble on these rows. The ensemble was chosen by it, so it is a little
+        too low. NaN for fewer than 50 rows.
     temperature_ : float
         What log-probabilities are divided by, between ¼ and 4.
     estimators_ : list of list of estimators
@@ -87,8 +87,8 @@ class MixupEnsembleClassifier(LabelsMixin, BasePack):
 
     Notes
     -----
-    Each parameter of a net is drawn from these, one stratum for each net, and a value that
-    stands twice twice as often:
+    Every parameter of a net is drawn from the values or the range below, as a Latin hypercube,
+    so that few nets cover all of it. A value listed twice is drawn twice as often:
 
     ==================  =============================  ==================================
     rows                fewer than 5,000               more
@@ -107,9 +107,9 @@ class MixupEnsembleClassifier(LabelsMixin, BasePack):
 
     On tables of fewer than 5,000 rows, nets are trained for 400 steps, in at least 4 epochs.
 
-    - Fewer than 50 rows: all nets are trained on all rows, and weigh the same.
+    - Fewer than 50 rows: all nets are trained on all rows and have the same weight.
     - Fewer than 5,000: ``cv`` folds. More than four candidates race: all are trained on the
-      first two fifths of the folds, and the better half, but at least four, on the others too.
+      first two fifths of the folds, but only the better half, at least four, on the others.
     - More: a seventh of the rows, at most 10,000, is held out. Every net is trained in cycles
       until one does not lower its loss on these, as ``early_stopping`` of
       :class:`~mixup_tab.MixupClassifier` does, and keeps its best weights.

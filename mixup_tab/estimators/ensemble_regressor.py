@@ -21,10 +21,10 @@ from mixup_tab.estimators.regressor import MixupRegressor, mean_and_scale, stand
 
 
 class MixupEnsembleRegressor(RegressorMixin, BasePack):
-    """Random pack of mixup nets for values, weighed by errors on rows that they have not seen.
+    """Random pack of mixup nets for values, weighted by their errors on rows not seen.
 
     As :class:`~mixup_tab.MixupEnsembleClassifier`, with the squared error of standardised
-    targets for the log-loss, and without a temperature.
+    targets in place of the log-loss, and without a temperature.
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ class MixupEnsembleRegressor(RegressorMixin, BasePack):
         for more, with a :class:`~sklearn.ensemble.HistGradientBoostingRegressor` beside them
         from 2,000 rows on; and none where ``candidates`` holds dicts.
     candidates : list of dict and regressors, default=None
-        What else competes: dicts of parameters of :class:`~mixup_tab.MixupRegressor`, and
-        scikit-learn regressors, which get standardised targets. A candidate that fails is left
-        out with a warning.
+        What competes with these nets: dicts of parameters of
+        :class:`~mixup_tab.MixupRegressor`, and scikit-learn regressors, which are fitted to
+        standardised targets. A candidate that fails is left out with a warning.
     cv : int, default=5
         Number of folds for tables of 50 to 5,000 rows, at least 2.
     max_time : float, default=None
@@ -63,7 +63,8 @@ class MixupEnsembleRegressor(RegressorMixin, BasePack):
         Mean squared error of each candidate alone, of standardised targets, on the rows that it
         left out; NaN where it left out none, failed, or was not finished in time.
     loss_ : float
-        The same for the ensemble, which was chosen by it; NaN for fewer than 50 rows.
+        The same for the ensemble, a little too low because the ensemble was chosen by it; NaN
+        for fewer than 50 rows.
     estimators_ : list of list of estimators
         The fitted candidates whose weight is not 0, one for each fold. Predicting a row costs
         as much as predicting it with each of them.
@@ -81,8 +82,8 @@ class MixupEnsembleRegressor(RegressorMixin, BasePack):
     Notes
     -----
     Nets are drawn from the distribution that :class:`~mixup_tab.MixupEnsembleClassifier`
-    documents, but for ``mixing``, which is "mixup" or "cmixup", and
-    ``alpha``, which is 0, 0.1, 0.2 or 0.5.
+    documents, except for ``mixing``, which is "mixup" or "cmixup", and ``alpha``, which is 0,
+    0.1, 0.2 or 0.5.
 
     Examples
     --------

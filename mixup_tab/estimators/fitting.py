@@ -26,7 +26,7 @@ from mixup_tab.training import KeepBestWeights, LearningRate, MixupNet
 
 # Trees that are fitted to the values of fewer rows mostly follow noise; labels are coarser.
 _LEAST_FOR_TREES = 300
-# From so many rows on, a tenth of them is held out to end training.
+# From this many rows on, a tenth of them is held out to decide when training ends.
 _LEAST_TO_STOP = 2000
 # A cycle must lower the validation loss by this share, or training ends.
 _LEAST_GAIN = 0.005

@@ -1,4 +1,4 @@
-"""The random pack behind both ensembles: nets are drawn, trained on folds, and weighed."""
+"""The random pack behind both ensembles: nets are drawn, trained on folds, and weighted."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _STEPS, _LEAST_EPOCHS = 400, 4
 
 
 class BasePack(PythonParams, BaseEstimator):
-    """What both ensembles share: everything but what a prediction is and how it is judged."""
+    """What both ensembles share: all but what a prediction is and how it is judged."""
 
     module = None  # the inputs are tables, nothing else
     _member: type[BaseMixup]
@@ -110,7 +110,7 @@ class BasePack(PythonParams, BaseEstimator):
 
     @restore_on_error
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
-        """Train the candidates, then weigh them.
+        """Train the candidates, then weight them.
 
         Ctrl-C ends training without a result.
 

@@ -1,10 +1,9 @@
 """Training the candidates of an ensemble on the folds, as joblib tasks.
 
 Small tables are cross-validated as a race (Maron and Moore 1994, "Hoeffding races"): all
-candidates are trained on the first folds, the better half on the others too. Unlike nets that
-are given up in the middle of training, every net that was trained is of use, and nothing waits
-but for the first folds. Of a large table one part is held out, on which every net also stops
-early and leaves its stack.
+candidates are trained on the first folds, and only the better half on the others. No net is
+given up half-trained, so none is wasted, and workers wait only once, after the first folds. Of
+a large table one part is held out, on which every net also stops early and leaves its stack.
 """
 
 from __future__ import annotations
@@ -32,10 +31,11 @@ from mixup_tab.training.stopping import TrainingAborted, propagate_interrupt
 
 # Fewer rows are not enough to choose by: all nets are trained on all of them.
 TINY = 50
-# From so many rows on, one part is held out: a seventh, and no more than so many rows.
+# From this many rows on, one part is held out: a seventh, but at most 10,000 rows.
 LARGE = 5000
 _PARTS, _MOST_HELD_OUT = 7, 10_000
-# The race: the share of the folds that all candidates are trained on, and how many go on.
+# The race: the share of the folds that all candidates are trained on; the share of candidates
+# that continue, and their least number.
 _FIRST, _KEPT, _LEAST_KEPT = 0.4, 0.5, 4
 
 
@@ -96,7 +96,7 @@ class Race:
     seed : int
         Of all estimators.
     seconds : float or None
-        When to end with what there is.
+        Time after which no more epochs are trained.
 
     Attributes
     ----------
@@ -200,7 +200,7 @@ class Race:
         outputs = 1 if one.embedding == "none" else 8  # of a column, roughly
         return count_weights(one, outputs * self.data.X.shape[1], self.data.n_outputs)
 
-    # -------------------------------------------------------------------- what came out
+    # ----------------------------------------------------------------------- results
 
     def done(self, folds: Sequence[int]) -> list[int]:
         """Return the candidates that were fitted for each of some folds."""

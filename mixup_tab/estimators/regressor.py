@@ -65,15 +65,16 @@ class MixupRegressor(RegressorMixin, BaseMixup):
     batch_size : int or "auto", default="auto"
         Rows per step; "auto" takes a sixteenth of the rows, between 16 and 256.
     max_epochs : int or "auto", default="auto"
-        Passes over the data; "auto" makes about 1000 steps on small tables, 40 passes on
-        larger ones, and at least 10 on huge ones.
+        Passes over the data, with early stopping at most. "auto" makes about 1000 steps on
+        small tables and four cycles with early stopping; without it, 40 passes over larger
+        tables and at least 10 over huge ones.
     quantiles : sequence of float, default=None
         Train for these quantiles instead of the mean, such as ``(0.1, 0.5, 0.9)``: numbers in
         (0, 1), ascending. The loss is the pinball loss. Nets fit their own training rows too
-        closely, so every quantile is then moved by one number for all rows: with 10 folds,
-        so that of the rows left out the right share lies below it, as in conformalised quantile
-        regression (Romano et al. 2019, arXiv 1905.03222). This takes 10 more fits; after
-        ``partial_fit`` alone nothing is moved. See :meth:`predict`.
+        closely. So every quantile is then moved by one number, the same for all rows, until
+        the right share of the rows left out in 10-fold cross-validation lies below it, as in
+        conformalised quantile regression (Romano et al. 2019, arXiv 1905.03222). This takes 10
+        more fits; after ``partial_fit`` alone nothing is moved. See :meth:`predict`.
     mixing_span : (float, float) or "auto", default="auto"
         Share of the training during which examples are mixed: start and end, with
         0 ≤ start < end ≤ 1. ``(0.1, 1)`` starts mixing after the first tenth of the epochs,

@@ -43,7 +43,7 @@ def fit_together(
     object, which is checked once; none may share a callback. Returns the error that ended
     the fit of each, if one did; that estimator stays as it was.
 
-    With rows ``held_out`` every net stops when it has not improved on these for its
+    With rows ``held_out`` every net stops when it has not improved on these for
     ``n_iter_no_change`` epochs, and keeps its best weights.
 
     ``on_epochs`` is called with the number of epochs that have been finished since the last

@@ -21,9 +21,9 @@ _OUTPUTS = {"quantile": 16, "target": 32, "periodic": 16}
 _MOST_OUTPUTS = 2048
 # Standard deviation of the frequencies of cosines, for scaled columns.
 _SIGMA = 0.1
-# Bins are read off at most so many values, but always a few thousand rows.
+# Bins are fitted to at most this many values, but always to a few thousand rows.
 _BIN_VALUES, _LEAST_BIN_ROWS = 1 << 22, 4096
-# Least standard deviation that an output is divided by, so that rare levels do not become loud.
+# Least standard deviation that an output is divided by, so that rare levels do not dominate.
 _LEAST_STD = 0.1
 # Widths are filled up to a multiple of this, so that nets on other rows of the same table
 # mostly have the same sizes and can be one stack.
@@ -75,7 +75,7 @@ class PiecewiseLinear(DoubleLayer):
         *,
         bins: int = 16,
     ) -> PiecewiseLinear:
-        """Read the edges off a table.
+        """Fit the edges to a table.
 
         They are quantiles, or all values where these are few. With a target they are the
         thresholds of a decision tree per column (section 3.2.2 of the paper). Columns of at
@@ -207,9 +207,9 @@ class Columns(DoubleLayer):
 
     Its outputs are the scaled numbers; their embedding, if any; a column of 0 and 1 for every
     level of a category; and zeros that fill up the width. All but the first are standardised:
-    less their mean, divided by their standard deviation, or by 0.1 if that is larger, so that
-    rare levels do not become loud. What is constant in the training rows stays 0. A category
-    that is −1, for a missing or unknown one, has none of its levels.
+    their mean is subtracted, and they are divided by their standard deviation, or by 0.1 if
+    that is larger, so that rare levels do not dominate. What is constant in the training rows
+    is 0. The code −1, for a missing or unknown category, has none of its levels.
 
     Parameters
     ----------
@@ -303,13 +303,13 @@ class Columns(DoubleLayer):
         seed : int, default=0
             Of the cosines.
         max_rows : int, default=65536
-            From more rows than this, evenly spaced ones are used.
+            Of more rows than this, evenly spaced ones are used.
 
         Returns
         -------
         Columns
         """
-        # Before all else, because the table may be larger than memory.
+        # First of all, because the table may be larger than memory.
         x = thinned(x, max_rows)
         y, weight = (None if part is None else thinned(part, max_rows) for part in (y, weight))
         codes = {column for column, _ in categories}
@@ -430,5 +430,5 @@ def _fit_encoding(
 
 
 def thinned(rows: Any, most: int) -> Any:
-    """Return evenly spaced rows if there are more than so many."""
+    """Return at most so many rows, evenly spaced."""
     return rows[:: -(-len(rows) // most)]

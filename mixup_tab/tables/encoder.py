@@ -18,19 +18,19 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from mixup_tab._extras import import_extra
 from mixup_tab.tables.columns import as_dtype, clean
 
-# Text of at most four different values is a category; of at most 10 too, if they have 50 rows
-# each on average. One-hot columns of more levels overfit where means of the target do not.
+# Text of at most 4 different values is a category; so is text of at most 10, if each has 50
+# rows on average. One-hot columns of more levels overfit where means of the target do not.
 _FEW_LEVELS, _MOST_LEVELS, _ROWS_PER_LEVEL = 4, 10, 50
 # Levels of fewer rows are merged, which may be this share of all rows at most.
 _ROWS_OF_LEVEL, _MOST_RARE = 3, 0.2
-# Columns that text becomes, and the rows that each of them takes.
+# Columns that text becomes at most, and the rows that each of them needs.
 _TEXT_COLUMNS, _ROWS_PER_TEXT_COLUMN = 30, 20
 # More words than this on average make text.
 _WORDS = 3
 # A target of more different numbers is a quantity; means are taken of so many classes at most.
 _MOST_CLASSES = 20
-# Means of the target are drawn towards that of all rows, as by so many rows more, and are taken
-# on folds for levels of fewer rows than the last number.
+# Means of the target are drawn towards that of all rows, as if by 10 more rows, and are taken
+# on 5 folds for levels of fewer than 100 rows.
 _SMOOTHING, _FOLDS, _COMMON = 10.0, 5, 100
 # No column can hold "NA", which is a word for a missing value.
 _RARE, _MISSING = "rare", "NA"
@@ -44,7 +44,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     - **Numbers** and truth values, also those written as text, stay in double precision.
       Missing and infinite ones become the median; where training rows have missing ones, a
-      column ``<name>_missing`` says which (one for all columns that miss the same rows).
+      column ``<name>_missing`` says which (one for all columns with gaps in the same rows).
     - **Dates and times**, also those written as text, become seconds since 1970, month,
       weekday and hour (in UTC where they have a zone). Durations become seconds.
     - **Categories**, text of up to 4 different values ("levels"), or of up to 10 with 50 rows
@@ -85,9 +85,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     Notes
     -----
     In ``fit_transform``, codes of fewer than 100 rows are encoded by the targets of other rows
-    only, on 5 folds: otherwise they would give their own targets away. So, only for codes,
-    ``fit(X, y).transform(X)`` is not the same as ``fit_transform(X, y)``; the second is for
-    training rows, and pipelines use it there. Without a target, codes are encoded as text.
+    only, on 5 folds: otherwise they would reveal their own targets. So for codes
+    ``fit(X, y).transform(X)`` is not the same as ``fit_transform(X, y)``, which is meant for
+    training rows; pipelines call it. Without a target, codes are encoded as text.
 
     Examples
     --------
@@ -269,8 +269,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                 values[rows] = _look_up(typed[name].iloc[rows], *means)
             if values.any():
                 self._means[name] = _fit_means(typed[name], targets)
-                # In a common level the five folds' means differ by chance alone, and against
-                # their rows' targets, which trees of an embedding find.
+                # For a common level the means of the folds differ only by chance, but in the
+                # opposite direction of their rows' targets, and an embedding's trees find that.
                 words = typed[name].fillna(_MISSING)
                 common = words.map(words.value_counts()) >= _COMMON
                 values[common] = _look_up(words[common], *self._means[name])
