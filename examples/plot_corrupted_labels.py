@@ -25,6 +25,7 @@ net = MixupClassifier(
     alpha=0,
     mixing="mixup",
     learning_rate_init=0.002,
+    embedding="none",
     weight_decay=0,
     batch_size=64,
     max_epochs=150,
