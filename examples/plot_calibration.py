@@ -86,6 +86,6 @@ plt.show()
 
 # %%
 # On these rows mixup alone did not improve calibration: it replaced too much confidence by
-# too little. A temperature corrects both nets, and mixup keeps its better log-loss. Rescaling
-# hardly changes anything at this small α. One table proves nothing:
+# too little. A temperature corrects both nets, and mixup then has the better log-loss.
+# Rescaling hardly changes anything at this small α. One table proves nothing:
 # :doc:`/results/calibration` compares them on the raw UCI tables.
