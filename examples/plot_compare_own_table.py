@@ -37,7 +37,7 @@ table.loc[::10, "age"] = np.nan
 # %%
 # Everything is learned inside the folds: scaling, encoding, α. ``id`` names the rows; it is not
 # a feature.
-answer = compare_table(table, "returns", id="customer", folds=3, repeats=1)
+answer = compare_table(table, "returns", id="customer", folds=5, repeats=1)
 print(answer)
 for note in answer.notes:
     print("Note:", note)

@@ -43,8 +43,8 @@ def fit_together(
     object, which is checked once; none may share a callback. Returns the error that ended
     the fit of each, if one did; that estimator stays as it was.
 
-    With rows ``held_out`` every net stops when it has not improved on these for
-    ``n_iter_no_change`` epochs, and keeps its best weights.
+    With rows ``held_out`` every net is trained in cycles and stops by its loss on these, as
+    with ``early_stopping``.
 
     ``on_epochs`` is called with the number of epochs that have been finished since the last
     call. A TrainingAborted or KeyboardInterrupt that it raises ends everything.
