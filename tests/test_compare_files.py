@@ -157,8 +157,8 @@ FILES = [
     ("a.json", b'[{"n": 1, "t": "x"}, {"n": 2, "t": "y"}]', NT),
     ("a.jsonl", b'{"n": 1}\n{"b": true, "n": null}\n', {"n": [1, "…"], "b": ["…", 1]}),
     ("a.jsonl", b'{"n": NaN}\n{"n": -Infinity}\n{"n": 1e999}\n{"n": 2}', {"n": LAST}),
-    ("a.jsonl", b'{"n": {"a": 1}}\n{"n": {"a": 2}}\n', "column 'n' holds .* --drop n"),
-    ("a.jsonl", b'{"n": [1, 2]}\n', "column 'n' holds .* --drop n"),
+    ("a.jsonl", b'{"n": {"a": 1}}\n{"n": {"a": 2}}\n', r"column 'n' holds .*\(--drop n "),
+    ("a.jsonl", b'{"n": [1, 2]}\n', r"column 'n' holds .*\(--drop n "),
     ("a.jsonl", b'{"n": 1, "n": 2}\n', "more than one column called 'n'"),
     ("a.jsonl", b"[1, 2]\n", "does not hold an object per row"),
     ("a.jsonl", b"1\n2\n", "does not hold an object per row"),
@@ -410,7 +410,7 @@ def test_types_of_arrow(values, options, expected, extension, tmp_path):
     write = {"parquet": parquet_of, "feather": feather_of}[extension]
     path.write_bytes(write(content))
     if isinstance(expected, str):
-        with pytest.raises(ValueError, match=f"column 'c' {expected}.* --drop c"):
+        with pytest.raises(ValueError, match=rf"column 'c' {expected}.*\(--drop c "):
             clean(read_table(path))
     else:
         assert same_values(clean(read_table(path)).frame) == {"c": expected}

@@ -222,7 +222,7 @@ def test_searches_folds_and_alpha_see_categories():
         net.set_params(**params)
         assert_allclose(scores, cross_val_score(net, X, y, cv=3))
     auto = MixupClassifier("auto", max_epochs=2, **SMALL).fit(X, y)
-    assert len(auto.alpha_scores_) == 4
+    assert len(auto.alpha_scores_) == 3
     two = [{"alpha": 0.2, "max_epochs": 2}, {"embedding": "target", "max_epochs": 2}]
     ensemble = MixupEnsembleClassifier(two, cv=3, random_state=0).fit(X, y)
     assert_allclose(ensemble.predict_proba(X).sum(1), 1)

@@ -251,7 +251,8 @@ def fitted(X, y, **params):
 def test_tables_are_moved_after_their_columns_were_scaled(three_classes, n_estimators):
     X, y = three_classes
     X = X * np.float32([1, 10, 100, 1000]) + 5
-    net = fitted(X, y, hidden_layer_sizes=(8,), n_estimators=n_estimators).net_
+    params = {"embedding": "none", "hidden_layer_sizes": (8,)}
+    net = fitted(X, y, **params, n_estimators=n_estimators).net_
     scaled = RobustScale.fit(torch.as_tensor(X))(torch.as_tensor(X)).double().numpy()
     mean = mean_prepared(net, X)
     assert_allclose(mean, scaled.mean(0), rtol=1e-5)

@@ -58,7 +58,7 @@ def greedy_by_loops(proba, weight, rounds):
 def test_selects_what_loops_over_the_definition_select(seed, rounds, weighted):
     rng = np.random.default_rng(seed)
     proba, weight = rng.random((5, 30)), rng.random(30) if weighted else None
-    ours = select_greedily(proba, weight, rounds=rounds)
+    ours = select_greedily(proba, weight=weight, rounds=rounds)
     assert_allclose(ours, greedy_by_loops(proba, weight, rounds))
 
 
@@ -74,7 +74,7 @@ def test_weights_are_a_mean_that_is_never_worse_than_the_best_model(proba):
 def test_rows_without_weight_have_no_say():
     proba = RNG.random((4, 20))
     weight = np.r_[np.ones(10), np.zeros(10)]
-    assert_array_equal(select_greedily(proba, weight), select_greedily(proba[:, :10]))
+    assert_array_equal(select_greedily(proba, weight=weight), select_greedily(proba[:, :10]))
 
 
 def test_a_perfect_model_is_chosen_alone():

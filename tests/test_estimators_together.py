@@ -242,7 +242,7 @@ def test_small_searches_keep_a_power_of_two_of_workers_busy():
 def test_count_weights_is_what_is_trained(kind, rows):
     sizes = [(), 5, np.array([7, 3])]
     for params in [{"n_estimators": 3}, *({"hidden_layer_sizes": size} for size in sizes)]:
-        fitted = small(kind, **params).fit(*rows)
+        fitted = small(kind, embedding="none", **params).fit(*rows)
         weights = sum(parameter.numel() for parameter in fitted.net_.module_.parameters())
         assert count_weights(fitted, 4, 3 if kind == "classes" else 1) == weights, params
 

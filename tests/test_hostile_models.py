@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import operator
 import os
 import pickle
@@ -300,7 +301,7 @@ def about(good, **change):
 CONTENTS = {
     "weights are NaN": lambda g: weights(g, lambda n, t: t * float("nan")),
     "one weight is infinite": lambda g: weights(
-        g, lambda n, t: t.index_fill(-1, torch.tensor([0]), float("inf"))
+        g, lambda n, t: t.index_fill(-1, torch.tensor([0]), math.inf) if n == "weight0" else t
     ),
     "weights are integers": lambda g: weights(g, lambda n, t: t.to(torch.int8)),
     "weights are of half precision": lambda g: weights(g, lambda n, t: t.half()),

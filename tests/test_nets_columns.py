@@ -324,6 +324,7 @@ def test_without_hidden_layers_it_follows_a_band_of_one_column(embedding):
     X = np.random.default_rng(1).uniform(size=(400, 2)).astype(np.float32)
     y = ((X[:, 0] > 0.3) & (X[:, 0] < 0.7)).astype(int)
     setting = {"hidden_layer_sizes": (), "learning_rate_init": 0.02, "random_state": 0}
+    setting["weight_decay"] = 0.1
     binned, scaled = (
         MixupClassifier(0.1, embedding=each, max_epochs=60, **setting)
         for each in (embedding, "none")

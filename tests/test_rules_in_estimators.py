@@ -163,7 +163,7 @@ def test_auto_is_both_for_tables_and_mixup_for_own_modules(two_classes, noisy_ne
     X, y = two_classes
     quick = {"max_epochs": 2, "random_state": 0}
     auto = MixupClassifier(**quick).fit(X, y)
-    named = MixupClassifier(mixing="mixup+cutmix", n_estimators=4, **quick).fit(X, y)
+    named = MixupClassifier(mixing="mixup+cutmix", **quick).fit(X, y)
     assert np.array_equal(auto.predict_proba(X), named.predict_proba(X))
     own = MixupClassifier(module=noisy_net, **quick).fit(X, y)
     named = MixupClassifier(module=noisy_net, mixing="mixup", n_estimators=1, **quick).fit(X, y)

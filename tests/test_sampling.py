@@ -397,7 +397,7 @@ CATEGORIES = pd.DataFrame({"c": pd.Categorical([1, 2]), "d": pd.to_datetime([0, 
     [
         (np.where(GOOD > 6, np.nan, GOOD), [0, 1, 0, 1], ValueError, "NaN(.|\n)*impute"),
         ([["a"], ["b"]], [0, 1], ValueError, "(.|\n)*Encode and impute"),
-        (pd.DataFrame({"c": ["a", "b"]}), [0, 1], ValueError, "(.|\n)*OneHotEncoder"),
+        (pd.DataFrame({"c": ["a", "b"]}), [0, 1], ValueError, "(.|\n)*TableEncoder"),
         (CATEGORIES, [0, 1], TypeError, r"\['c', 'd'\] of X hold categories or dates.*Encode"),
         (DATES, [0, 1], TypeError, r"Columns \['d'\] of X hold categories or dates.*Encode"),
         (GOOD, pd.array(["a", None, "b", "a"], "string"), TypeError, "NA(.|\n)*Drop rows"),

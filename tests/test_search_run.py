@@ -248,7 +248,7 @@ def test_ctrl_c_between_chunks_comes_without_advice_about_iterators(monkeypatch)
 def test_threads_stop_soon_after_ctrl_c(alpha):
     """In less than half of the epochs that they were to train."""
     Press.epochs.clear()
-    pressing = Press(rows=30 if alpha == 0.2 else 24)  # four fifths of a fold
+    pressing = Press(rows=30 if alpha == 0.2 else 20)  # two thirds of a fold
     estimator = net(alpha=alpha, max_epochs=200, callbacks=[pressing])
     before = set(threading.enumerate())
     with pytest.raises(KeyboardInterrupt):

@@ -16,7 +16,7 @@ from torch.utils.data import Subset
 
 from mixup_tab import MLP, CutMix, Mixup, MixupNet
 from mixup_tab.losses import MixedCrossEntropy, MixedSquaredError
-from mixup_tab.nets import PiecewiseLinear, RobustScale
+from mixup_tab.nets import Columns, RobustScale
 from mixup_tab.training import KeepBestWeights, LeanAdamW, LearningRate
 from mixup_tab.training.stack import NetFit, fit_stacked
 from mixup_tab.training.stopping import StopTraining, TrainingAborted
@@ -186,7 +186,7 @@ def test_nets_that_differ_equal_the_nets_alone(settings):
 
 
 def test_nets_on_bins_equal_the_nets_alone():
-    layer = PiecewiseLinear.fit(torch.from_numpy(table()[0]))
+    layer = Columns.fit(torch.from_numpy(table()[0]), embedding="quantile")
     bins = {"module__input_layer": layer, "module__in_features": layer.width}
     settings = [{**bins, "alpha": 0.3}, {**bins, "mixing": "cutmix", "alpha": 0.5}, {}]
     nets = assert_equal_alone(settings)

@@ -299,7 +299,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
                 f"y has {values.shape[1]} columns, but the net was fitted with "
                 f"{len(self.target_mean_)}."
             )
-        elif levels != self._fitted_quantiles():
+        elif hasattr(self, "net_") and levels != self._fitted_quantiles():
             raise ValueError(
                 f"quantiles={shown(self.quantiles)}, but the net was fitted for "
                 f"{shown(self._fitted_quantiles() or None)}. Give the same, or fit a new one."

@@ -16,7 +16,7 @@ from mixup_tab._plain import shown
 from mixup_tab.estimators.base import BaseMixup
 from mixup_tab.estimators.classifier import MixupClassifier
 from mixup_tab.estimators.data import TrainingData, check_X, input_types
-from mixup_tab.estimators.fitting import mixing_rule
+from mixup_tab.estimators.fitting import is_auto, mixing_rule
 from mixup_tab.estimators.labels import LabelsMixin
 from mixup_tab.estimators.regressor import MixupRegressor
 from mixup_tab.mixing import Mixup
@@ -116,7 +116,8 @@ class BaseRescaled(MetaEstimatorMixin, BaseEstimator):
                 f"estimator has quantiles={shown(estimator.quantiles)}, but only means can be "
                 "rescaled. Use quantiles=None."
             )
-        return clone(estimator)
+        whole = {"mixing_span": (0.0, 1.0)} if is_auto(estimator.mixing_span) else {}
+        return clone(estimator).set_params(**whole)  # the formula is for nets that always mix
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> Any:
         estimator = self._checked().fit(X, y, sample_weight)
