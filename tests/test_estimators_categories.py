@@ -224,7 +224,7 @@ def test_searches_folds_and_alpha_see_categories():
     auto = MixupClassifier("auto", max_epochs=2, **SMALL).fit(X, y)
     assert len(auto.alpha_scores_) == 3
     two = [{"alpha": 0.2, "max_epochs": 2}, {"embedding": "target", "max_epochs": 2}]
-    ensemble = MixupEnsembleClassifier(two, cv=3, random_state=0).fit(X, y)
+    ensemble = MixupEnsembleClassifier(candidates=two, cv=3, random_state=0).fit(X, y)
     assert_allclose(ensemble.predict_proba(X).sum(1), 1)
 
 

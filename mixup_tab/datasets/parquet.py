@@ -135,7 +135,11 @@ def _check_columns(
     names = [name for name in schema.names if name != target] if columns is None else [*columns]
     for name in (target, *names):
         if schema.names.count(name) != 1:
-            many = "is there more than once" if name in schema.names else "is not there"
+            many = (
+                "occurs more than once in the file"
+                if name in schema.names
+                else "is not in the file"
+            )
             raise ValueError(
                 f"The column {name!r} {many}; the columns are {shown(schema.names)}. Give "
                 "names that are there once as target and columns."

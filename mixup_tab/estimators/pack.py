@@ -238,7 +238,8 @@ class BasePack(PythonParams, BaseEstimator):
         if unknown:
             raise ValueError(
                 f"candidates has the parameter {unknown[0]!r}, which is not one of "
-                f"{sorted(known)}. {', '.join(self._shared)} are the same for all nets."
+                f"{sorted(known)}. {', '.join(self._shared)} cannot be set for single "
+                "candidates."
             )
         if is_auto(candidate.get("alpha")):
             raise ValueError(

@@ -292,7 +292,8 @@ class MixupRegressor(RegressorMixin, BaseMixup):
             if least == 1 and not np.ptp(values, axis=0).all():
                 raise ValueError(
                     "The first batch of partial_fit decides how targets are standardised, but "
-                    f"y (n_samples={len(y)}) holds a single value. Start with rows of several."
+                    f"y (n_samples={len(y)}) holds a single value. Start with a batch "
+                    "of different values."
                 )
         elif values.shape[1] != len(self.target_mean_):
             raise ValueError(

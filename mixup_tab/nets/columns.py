@@ -423,7 +423,7 @@ def _fit_encoding(
     target: list[Any] = [None, None]
     if embedding == "target":
         if y is None:
-            raise ValueError("embedding='target' reads its bins off y, which is None.")
+            raise ValueError("embedding='target' fits its bins to y, which is None. Give y.")
         target = [None if part is None else thinned(part, most) for part in (y, weight)]
     sample = scale.exact(thinned(numbers, most)).double()
     return PiecewiseLinear.fit(sample, *target, bins=count)

@@ -312,7 +312,7 @@ def _converted(
         return pd.to_timedelta(column)
     if dtype == "number":
         if found == "number" and (number_format or "").endswith("%"):
-            raise ValueError("it was in per cent in training, and these numbers have no sign")
+            raise ValueError("it was in per cent in training, and these numbers have no % sign")
         return _numbers(column, number_format)
     return _dates(column, date_format, zone=dtype == "date with zone")
 
