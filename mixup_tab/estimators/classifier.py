@@ -88,8 +88,7 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         Learning rate at the start, > 0.
     weight_decay : float or "auto", default="auto"
         Decoupled weight decay (AdamW), ≥ 0: a step shrinks weights by the learning rate
-        times this. "auto" is 1 below 2,000 rows and else 0.3; 0.1 for a ``module`` of your
-        own.
+        times this. "auto" is 0.3, and 0.1 for a ``module`` of your own.
     dropout : float or "auto", default="auto"
         Share of hidden units set to zero in training, in [0, 1). "auto" is 0 below 2,000
         rows and else 0.1; 0 for a ``module`` of your own.

@@ -110,7 +110,7 @@ def make_net(
         max_epochs=1 if partial else n_epochs(estimator, rows, rows_per_batch, stops),
         train_split=split if held_out is None else predefined_split(held_out.dataset()),
         lr=estimator.learning_rate_init,
-        optimizer__weight_decay=weight_decay(estimator, rows),
+        optimizer__weight_decay=weight_decay(estimator),
         batch_size=rows_per_batch,
         verbose=estimator.verbose,
         device=estimator.device,
@@ -137,7 +137,7 @@ def settle(estimator: MixupEstimator, rows: int) -> None:
         estimator.set_params(embedding=choose_embedding(estimator, rows))
     estimator.set_params(
         early_stopping=stops_early(estimator, rows),
-        weight_decay=weight_decay(estimator, rows),
+        weight_decay=weight_decay(estimator),
         dropout=dropout(estimator, rows),
     )
 
@@ -154,13 +154,11 @@ def choose_embedding(
     return "none" if partial or few else "target"
 
 
-def weight_decay(estimator: MixupEstimator, rows: int) -> float:
-    """Return the weight decay; "auto": strong where few rows are seen again and again."""
+def weight_decay(estimator: MixupEstimator) -> float:
+    """Return the weight decay; "auto": stronger for tables, whose columns became many."""
     if not is_auto(estimator.weight_decay):
         return float(estimator.weight_decay)
-    if takes_any_shape(estimator.module):
-        return 0.1
-    return 1.0 if rows < _LEAST_TO_STOP else 0.3
+    return 0.1 if takes_any_shape(estimator.module) else 0.3
 
 
 def dropout(estimator: MixupEstimator, rows: int) -> float:
