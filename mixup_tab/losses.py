@@ -90,7 +90,7 @@ class _MixedLoss(nn.Module):
     @property
     def key(self) -> Hashable:
         """Identifies the loss: two with equal keys compute the same."""
-        return type(self)
+        return (type(self),)
 
     def rows(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of every row, shape (..., batch)."""

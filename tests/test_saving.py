@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-from functools import partial
 
 import cloudpickle
 import joblib
@@ -188,12 +187,26 @@ def test_ctrl_c_keeps_the_net_and_a_second_fit_works(hook, epoch, complete, two_
 
 
 class CtrlCSoon(Callback):
-    """Presses Ctrl-C some time after the first epoch, wherever training is then."""
+    """Presses Ctrl-C some time after the first epoch, wherever training is then.
+
+    Python loses the one that comes while the garbage collector calls a library back, as dask's
+    does: it is pressed again then.
+    """
+
+    def on_train_begin(self, net, **kwargs):
+        self.over = threading.Event()
 
     def on_epoch_end(self, net, **kwargs):
         if len(net.history) == 1:
-            press = partial(signal.pthread_kill, threading.main_thread().ident, signal.SIGINT)
-            threading.Timer(0.1, press).start()
+            threading.Timer(0.1, self.press).start()
+
+    def press(self):
+        while not self.over.is_set():
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            self.over.wait(5)
+
+    def on_train_end(self, net, **kwargs):
+        self.over.set()
 
 
 @pytest.mark.parametrize("n_estimators", [1, 3])

@@ -112,7 +112,8 @@ class RobustScale(DoubleLayer):
         shifts = [None] * len(parts) if shift is None else shift.split(width)
         doubles = (in_double(*each).double() for each in zip(parts, shifts, strict=True))
         found = zip(*(_center_and_scale(double / 4) for double in doubles), strict=True)
-        return cls(*map(torch.cat, found), shift)
+        center, scale = map(torch.cat, found)
+        return cls(center, scale, shift)
 
     def follow(self, x: Tensor, *, first: bool = False, max_rows: int = 65536) -> None:
         """Read centre and scale off all rows of a stream, of which these are the next.
