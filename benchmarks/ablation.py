@@ -42,7 +42,7 @@ from mixup_tab.benchmark import markdown_table, score_classifier, write_text
 from mixup_tab.benchmark.report import failures
 from mixup_tab.benchmark.uci import load_uci, random_splits
 from mixup_tab.datasets import fetch_delgado, list_delgado, list_uci
-from mixup_tab.estimators.fitting import batch_size, n_epochs
+from mixup_tab.estimators.fitting import batch_size, n_epochs, stops_early
 from mixup_tab.metrics import resampled_interval
 from mixup_tab.nets import MLP, PiecewiseLinear
 
@@ -75,7 +75,8 @@ class HalfTheEpochs(MixupClassifier):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> HalfTheEpochs:
         """Fit for a part of the epochs that "auto" is on so many rows."""
-        auto = n_epochs(self, len(X), batch_size(self, len(X)))
+        stops = stops_early(self, len(X))
+        auto = n_epochs(self, len(X), batch_size(self, len(X)), stops)
         self.max_epochs = max(1, round(self.factor * auto))
         return super().fit(X, y, sample_weight)
 

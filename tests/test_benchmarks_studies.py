@@ -244,7 +244,7 @@ def test_variants_of_the_ablation_take_raw_tables(name, tmp_path):
 
 
 def test_a_rule_is_one_net_that_differs_in_mixing_alone():
-    ours = MixupClassifier(n_estimators=1, random_state=3, device="cpu").get_params(deep=False)
+    ours = MixupClassifier(0.2, random_state=3, device="cpu").get_params(deep=False)
     X, y = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2
     for name, params in rules.RULES.items():
         net = rules.net(3, **params)[-1]

@@ -58,8 +58,8 @@ def with_column(name, values):
 
 BAD = {
     "text": (table(), {"target": "small"}, "'kind' holds .*string, not numbers. Encode"),
-    "no target": (table(), {"target": "sort"}, "'sort' is not there; the columns are"),
-    "no column": (table(), {"target": "kind", "columns": ["x"]}, "'x' is not there"),
+    "no target": (table(), {"target": "sort"}, "'sort' is not in the file; the columns are"),
+    "no column": (table(), {"target": "kind", "columns": ["x"]}, "'x' is not in the file"),
     "none": (table()[["kind"]], {"target": "kind"}, "no columns"),
     "itself": (table(), {"target": "yes", "columns": ["yes"]}, "'yes' is the target"),
     "no rows": (table(0), {"target": "kind", "columns": ["small"]}, "n_samples=0"),

@@ -435,7 +435,7 @@ WRONG = [
     ({"candidates": [LinearRegression()]}, "classifier with predict_proba.*LinearReg"),
     ({"candidates": [LogisticRegression]}, "classifier with predict_proba.*LogisticReg"),
     ({"candidates": [{"alfa": 1}]}, "candidates.*'alfa'.*alpha"),
-    ({"candidates": [{"verbose": 1}]}, "'verbose'.*same for all"),
+    ({"candidates": [{"verbose": 1}]}, "'verbose'.*cannot be set for single"),
     ({"candidates": [{"alpha": "auto"}]}, "alpha='auto'.*numbers"),
     ({"candidates": [{"alpha": -1}]}, "'alpha'.*-1"),
     ({"candidates": [{"max_epochs": "short"}]}, "'max_epochs'.*'short'"),

@@ -364,7 +364,7 @@ def classifiers(noisy_net):
     two = [{"hidden_layer_sizes": (8,), "max_epochs": 4, "alpha": 0.2}]
     two.append({**two[0], "alpha": 0, "embedding": "quantile"})
     return {
-        "one net": MixupClassifier(n_estimators=1, **SMALL),
+        "one net": MixupClassifier(embedding="none", **SMALL),
         "ensemble": MixupClassifier(embedding="none", n_estimators=3, **SMALL),
         "bins": MixupClassifier(embedding="quantile", n_estimators=2, **SMALL),
         "own modules": MixupClassifier(module=noisy_net, n_estimators=2, **SMALL),

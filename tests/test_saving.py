@@ -209,6 +209,7 @@ class CtrlCSoon(Callback):
         self.over.set()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("n_estimators", [1, 3])
 def test_ctrl_c_at_any_moment(n_estimators, two_classes):
     X, y = two_classes
