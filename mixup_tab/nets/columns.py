@@ -19,6 +19,8 @@ EMBEDDINGS = ("none", "quantile", "target", "periodic")
 # Outputs per number, and in all: columns of a table with more than that many get fewer.
 _OUTPUTS = {"quantile": 16, "target": 32, "periodic": 16}
 _MOST_OUTPUTS = 2048
+# A tree gets a bin for so many rows, and at least a few: more follow noise.
+_ROWS_PER_BIN, _LEAST_BINS = 64, 4
 # Standard deviation of the frequencies of cosines, for scaled columns.
 _SIGMA = 0.1
 # Bins are fitted to at most this many values, but always to a few thousand rows.
@@ -296,8 +298,8 @@ class Columns(DoubleLayer):
             Weights of the rows, for ``embedding="target"``.
         embedding : {"none", "quantile", "target", "periodic"}, default="quantile"
             No embedding; :class:`PiecewiseLinear` with at most 16 quantile bins per column, or
-            with at most 32 from a decision tree; 16 cosines (:class:`Periodic`). Tables of many
-            columns get fewer, about 2048 in all.
+            with one for 64 rows, 4 to 32, from a decision tree; 16 cosines (:class:`Periodic`).
+            Tables of many columns get fewer, about 2048 in all.
         categories : sequence of (int, int), default=()
             Pairs of a column of codes and its number of levels.
         seed : int, default=0
@@ -422,6 +424,7 @@ def _fit_encoding(
     most = max(_BIN_VALUES // features, _LEAST_BIN_ROWS)
     target: list[Any] = [None, None]
     if embedding == "target":
+        count = min(count, max(len(numbers) // _ROWS_PER_BIN, _LEAST_BINS))
         if y is None:
             raise ValueError("embedding='target' fits its bins to y, which is None. Give y.")
         target = [None if part is None else thinned(part, most) for part in (y, weight)]

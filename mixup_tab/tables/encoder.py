@@ -79,7 +79,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         For each column of categories, which level each value of the training rows became.
     n_features_in_ : int
         Number of columns.
-    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+    feature_names_in_ : ndarray of str
         Their names, where all are text.
 
     Notes
