@@ -74,7 +74,7 @@ class HalfTheEpochs(MixupClassifier):
     factor = 0.5
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> HalfTheEpochs:
-        """Fit for a part of the epochs that "auto" is on so many rows."""
+        """Fit for a part of the epochs that "auto" would run."""
         stops = stops_early(self, len(X))
         auto = n_epochs(self, len(X), batch_size(self, len(X)), stops)
         self.max_epochs = max(1, round(self.factor * auto))

@@ -105,7 +105,7 @@ def make_net(
         mixing_span=(0.0, 1.0) if partial else mixing_span(estimator, stops),
         first_cycle=first_cycle(rows, rows_per_batch) if stops else None,
         n_outputs=data.n_outputs,
-        n_members=n_members(estimator),
+        n_members=int(estimator.n_estimators),
         random_state=seed,
         max_epochs=1 if partial else n_epochs(estimator, rows, rows_per_batch, stops),
         train_split=split if held_out is None else predefined_split(held_out.dataset()),
@@ -132,7 +132,7 @@ def is_auto(value: Any) -> bool:
 
 
 def settle(estimator: MixupEstimator, rows: int) -> None:
-    """Set the parameters that follow the size of a table to what they are for so many rows."""
+    """Replace parameters that are "auto" by their values for a table of ``rows`` rows."""
     if estimator.module is None:
         estimator.set_params(embedding=choose_embedding(estimator, rows))
     estimator.set_params(
@@ -167,11 +167,6 @@ def dropout(estimator: MixupEstimator, rows: int) -> float:
         return float(estimator.dropout)
     large = rows >= _LEAST_TO_STOP and not takes_any_shape(estimator.module)
     return 0.1 if large else 0.0
-
-
-def n_members(estimator: MixupEstimator) -> int:
-    """Return the number of nets that are trained side by side for one estimator."""
-    return int(estimator.n_estimators)
 
 
 def stops_early(estimator: MixupEstimator, rows: int) -> bool:
@@ -244,7 +239,7 @@ def n_epochs(estimator: MixupEstimator, rows: int, rows_per_batch: int, stops: b
 def count_weights(estimator: MixupEstimator, n_features: int, n_outputs: int) -> int:
     """Return the number of weights of an estimator's nets, roughly for other modules."""
     sizes = [n_features, *np.atleast_1d(estimator.hidden_layer_sizes).tolist(), n_outputs]
-    return sum((a + 1) * b for a, b in pairwise(sizes)) * n_members(estimator)
+    return sum((a + 1) * b for a, b in pairwise(sizes)) * int(estimator.n_estimators)
 
 
 def _validation_split(estimator: MixupEstimator, y: np.ndarray, seed: int) -> ValidSplit:

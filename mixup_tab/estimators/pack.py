@@ -47,7 +47,7 @@ LARGE_DISTRIBUTION: dict[str, Any] = {
     "learning_rate_init": loguniform(2e-3, 6e-3),
     "weight_decay": loguniform(0.1, 3.0),
 }
-# From so many rows on, a boosting model competes too: some tables suit trees better, and it
+# From this many rows on, a boosting model competes too: some tables suit trees better, and it
 # takes less time than a net.
 _BOOSTED = 2000
 # Drawn with n_candidates="auto" from fewer than TINY rows, fewer than LARGE, and more.

@@ -19,7 +19,7 @@ EMBEDDINGS = ("none", "quantile", "target", "periodic")
 # Outputs per number, and in all: columns of a table with more than that many get fewer.
 _OUTPUTS = {"quantile": 16, "target": 32, "periodic": 16}
 _MOST_OUTPUTS = 2048
-# A tree gets a bin for so many rows, and at least a few: more follow noise.
+# Rows per bin of a tree, and the fewest bins it may have: more bins would follow noise.
 _ROWS_PER_BIN, _LEAST_BINS = 64, 4
 # Standard deviation of the frequencies of cosines, for scaled columns.
 _SIGMA = 0.1
@@ -433,5 +433,5 @@ def _fit_encoding(
 
 
 def thinned(rows: Any, most: int) -> Any:
-    """Return at most so many rows, evenly spaced."""
+    """Return at most ``most`` rows, evenly spaced."""
     return rows[:: -(-len(rows) // most)]

@@ -14,7 +14,7 @@ from mixup_tab._extras import import_extra
 from mixup_tab.estimators.base import BaseMixup
 from mixup_tab.estimators.categories import MOST_LEVELS, levels_of
 from mixup_tab.estimators.data import TrainingData, takes_any_shape
-from mixup_tab.estimators.fitting import is_auto, make_net, module_params, n_members
+from mixup_tab.estimators.fitting import is_auto, make_net, module_params
 from mixup_tab.losses import check_quantiles
 from mixup_tab.nets import MLP, Columns, Periodic, PiecewiseLinear, RobustScale
 from mixup_tab.nets.columns import EMBEDDINGS
@@ -152,7 +152,7 @@ def _check_tensors(stored: dict[str, Tensor], estimator: BaseMixup, data: Traini
     values = sum(tensor.numel() for tensor in stored.values())
     if not takes_any_shape(estimator.module) and data.X.size > values:
         raise ValueError(f"n_features_in_={data.X.size} are more than its weights")
-    members = n_members(estimator)
+    members = int(estimator.n_estimators)
     if members > _MOST_MEMBERS:
         raise ValueError(f"n_estimators={members} are more than {_MOST_MEMBERS:,}")
     params = module_params(estimator, data)

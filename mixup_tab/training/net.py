@@ -745,7 +745,7 @@ class MixupNet(NeuralNet):
 
 
 def _joined(parts: Iterator[Tensor], rows: int | None) -> Tensor:
-    """Join chunks of outputs, of so many rows in all; None if that is not known."""
+    """Join chunks of outputs; ``rows`` is their total, None if it is not known."""
     first = next(parts)
     if len(first) == rows:
         return first
