@@ -35,6 +35,7 @@ from mixup_tab.compare.fitting import (
     search_alpha,
 )
 from mixup_tab.compare.folds import make_splits
+from mixup_tab.compare.predict import predict_file
 from mixup_tab.compare.reading import read_table
 from mixup_tab.compare.report import (
     difference_figure,
@@ -42,7 +43,7 @@ from mixup_tab.compare.report import (
     summary_table,
     write_report,
 )
-from mixup_tab.compare.saving import load_model, predict_file, save_model
+from mixup_tab.compare.saving import load_model, save_model
 from mixup_tab.compare.task import Task, prepare
 from mixup_tab.compare.verdict import differences, judge, signed, summarize
 from mixup_tab.metrics import calibration_bins, resampled_interval

@@ -40,7 +40,8 @@ from typer.testing import CliRunner
 from mixup_tab.cli.app import app
 from mixup_tab.compare.columns import Columns
 from mixup_tab.compare.fitting import Setting, make_net
-from mixup_tab.compare.saving import load_model, predict_file, save_model
+from mixup_tab.compare.predict import predict_file
+from mixup_tab.compare.saving import load_model, save_model
 from mixup_tab.compare.task import prepare
 from mixup_tab.persistence.schema import shrink
 from mixup_tab.persistence.trusted import FIXED, TRUSTED
@@ -344,7 +345,7 @@ def test_a_wrong_format_of_dates_is_one_line(date_format):
 
 LIMITED = """
 import resource, sys, warnings
-from mixup_tab.compare.saving import predict_file
+from mixup_tab.compare.predict import predict_file
 warnings.simplefilter("ignore")
 predict_file(sys.argv[1], sys.argv[2])
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

@@ -18,7 +18,8 @@ from sklearn.pipeline import Pipeline
 from mixup_tab import MLP, ManifoldMixup, MixupClassifier, MixupRegressor, TableEncoder
 from mixup_tab.compare.columns import Columns
 from mixup_tab.compare.fitting import Setting, make_net
-from mixup_tab.compare.saving import load_model, predict_file, save_model
+from mixup_tab.compare.predict import predict_file
+from mixup_tab.compare.saving import load_model, save_model
 from mixup_tab.compare.task import prepare
 from mixup_tab.persistence import is_model, read_model, write_model
 from mixup_tab.persistence.net_weights import load_net

@@ -5,9 +5,10 @@ from __future__ import annotations
 import typer
 
 from mixup_tab.cli.benchmark import benchmark
-from mixup_tab.cli.compare import compare, predict
+from mixup_tab.cli.compare import compare
 from mixup_tab.cli.playground import playground
 from mixup_tab.cli.speech import speech_app
+from mixup_tab.cli.tables import predict
 
 app = typer.Typer(
     help="Small nets trained with mixup: see on real data whether it helps.",
