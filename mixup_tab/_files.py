@@ -117,6 +117,30 @@ def check_writable(path: Path) -> None:
             probe.unlink()
 
 
+def check_new(path: Path, overwrite: bool) -> None:
+    """Find out whether a file can be written and replaces none, before there is anything to write.
+
+    Parameters
+    ----------
+    path : Path
+        Where.
+    overwrite : bool
+        Whether it may replace a file.
+
+    Raises
+    ------
+    ValueError
+        If it exists and may not be replaced.
+    OSError
+        If it cannot be written.
+    """
+    if path.is_file() and not overwrite:
+        raise ValueError(
+            f"{str(path)!r} exists. Give another place, or --force (overwrite=True) to replace it."
+        )
+    check_writable(path)
+
+
 @contextmanager
 def locked(path: Path, name: str) -> Iterator[None]:
     """Keep other runs from a file while the block runs; a killed process leaves no lock.

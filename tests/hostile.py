@@ -204,11 +204,11 @@ def sealed(parts: dict[str, bytes]) -> bytes:
 def with_schema(model: bytes, change) -> bytes:
     """Return a model file whose pipeline has another schema: ``change(schema)``."""
     parts = members(model)
-    pipeline = members(parts["pipeline.skops"])
+    pipeline = members(parts["model.skops"])
     schema = json.loads(pipeline["schema.json"])
     schema = change(schema) or schema
     pipeline["schema.json"] = json.dumps(schema).encode()
-    return sealed({**parts, "pipeline.skops": archive(*pipeline.items())})
+    return sealed({**parts, "model.skops": archive(*pipeline.items())})
 
 
 def nodes(schema) -> list[dict]:
@@ -258,7 +258,7 @@ def mutate_model(model: bytes, rng: random.Random) -> bytes:
         if isinstance(head.get("about"), dict) and rng.random() < 0.7:
             changed = {**head, "about": mutate_json(head["about"], rng)}
         parts[name] = json.dumps(changed).encode()
-    elif name == "net.safetensors":
+    elif name == "weights.safetensors":
         parts[name] = rng.choice([mutate_safetensors, mutate_bytes])(parts[name], rng)
     elif rng.random() < 0.8:
         return with_schema(model, lambda schema: mutate_schema(schema, rng))

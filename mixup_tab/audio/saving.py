@@ -6,20 +6,11 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from sklearn.pipeline import Pipeline
 
-from mixup_tab.audio.recipe import speech_classifier
+from mixup_tab import persistence
 from mixup_tab.audio.waveforms import samples_in
-from mixup_tab.persistence import (
-    SIZE_LIMIT,
-    ModelFile,
-    check_fields,
-    is_model,
-    read_model,
-    write_model,
-)
-from mixup_tab.training.device import pick_device
+from mixup_tab.persistence import SIZE_LIMIT, is_model, load_with_card, read_model
 
 # Samples per second, and of a clip, of any model; more would only take memory.
 _FASTEST, _LONGEST = 1_000_000, 20_000_000
@@ -51,36 +42,27 @@ class SpeechCard(NamedTuple):
 
 
 def save_speech_model(path: str | os.PathLike, pipeline: Pipeline, card: SpeechCard) -> None:
-    """Write a fitted pipeline to a file, which appears when it is complete.
+    """Write a fitted pipeline to a file, which appears or is replaced when it is complete.
 
     Parameters
     ----------
     path : str or path-like
         Where to write.
     pipeline : Pipeline
-        From :func:`~mixup_tab.audio.speech_classifier` with ``card.recipe``, its last step
-        fitted.
+        From :func:`~mixup_tab.audio.speech_classifier`, its last step fitted.
     card : SpeechCard
         What there is to know about it.
 
     Raises
     ------
     ValueError
-        If the model cannot be saved, or would not predict the same when it is read again.
+        If the model cannot be saved, or is not what the card describes.
     OSError
         If the file cannot be written.
     """
-    clip = np.random.default_rng(0).integers(-9000, 9000, (1, card.samples), dtype=np.int16)
-
-    def check(model: ModelFile) -> None:
-        again, _ = _assembled(model, pipeline[-1].device)
-        before, after = (known[-1].predict_proba(clip) for known in (pipeline, again))
-        if not np.allclose(before, after, atol=1e-4):  # a GPU may round in other ways
-            raise ValueError(
-                "this model cannot be saved: read again, it predicts other values."
-            )
-
-    write_model(path, "sound", card._asdict(), pipeline, store_pipeline=False, check=check)
+    _check(pipeline, card)
+    about = {"kind": "sound", **card._asdict()}
+    persistence.save_model(pipeline, path, about=about, overwrite=True)
 
 
 def load_speech_model(
@@ -112,35 +94,20 @@ def load_speech_model(
     ImportError
         If torchaudio is needed and cannot be imported.
     """
-    model = read_model(path, "sound", size_limit=size_limit)
-    pick_device(device)  # an error here is no fault of the model
-    return _assembled(model, device)
+    model = read_model(path, size_limit=size_limit)
+    return load_with_card(model, "sound", SpeechCard, _check, device=device)
 
 
-def _assembled(model: ModelFile, device: str) -> tuple[Pipeline, SpeechCard]:
-    with model.assembling():
-        card = SpeechCard(**model.about)
-        _check_card(card)
-        pipeline = speech_classifier(**{**card.recipe, "device": device})
-        net = pipeline[-1]
-        net.classes_ = np.array(card.words)
-        net.n_features_in_ = card.samples
-        net.alpha_ = float(net.alpha)
-        model.restore_net(net, np.int16)
-    return pipeline, card
-
-
-def _check_card(card: SpeechCard) -> None:
-    """Raise ValueError unless a card that was read holds what a written one may."""
-    check_fields(card)
-    recipe = {"seconds": 1.0, "sample_rate": 16_000, **card.recipe}
-    rate, seconds = recipe["sample_rate"], recipe["seconds"]
+def _check(pipeline: Pipeline, card: SpeechCard) -> None:
+    """Raise ValueError unless a model is what its card describes."""
+    reader, net = pipeline[0], pipeline[-1]
+    rate, samples = reader.sample_rate, card.samples
     fine = (
         type(rate) is int
         and 1 <= rate <= _FASTEST
-        and 1 <= card.samples <= _LONGEST
-        and card.samples == samples_in("seconds", seconds, rate)
-        and not {"module", "callbacks"} & {*card.recipe}  # a file does not choose what runs
+        and 1 <= samples <= _LONGEST
+        and samples == samples_in("seconds", reader.seconds, rate) == net.n_features_in_
+        and net.classes_.tolist() == card.words
     )
     if not fine:
         raise ValueError("its description is not one of a speech model")

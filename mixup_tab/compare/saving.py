@@ -5,17 +5,11 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-import numpy as np
 from sklearn.pipeline import Pipeline
 
+from mixup_tab import persistence
 from mixup_tab.compare.task import Task
-from mixup_tab.persistence import (
-    SIZE_LIMIT,
-    ModelFile,
-    check_fields,
-    read_model,
-    write_model,
-)
+from mixup_tab.persistence import SIZE_LIMIT, load_with_card, read_model
 
 
 class Card(NamedTuple):
@@ -45,30 +39,21 @@ class Card(NamedTuple):
 
 
 def save_model(path: str | os.PathLike, pipeline: Pipeline, task: Task, alpha: float) -> None:
-    """Write a pipeline fitted on a task; the file appears when it is complete and checked.
+    """Write a pipeline fitted on a task; the file appears or is replaced when it is complete.
 
     Raises
     ------
     ValueError
-        If the model cannot be saved, or would not predict the same when it is read again.
+        If the model cannot be saved.
     OSError
         If the file cannot be written.
     """
     names, classes = task.columns, list(task.classes)
     formats = task.dtypes, task.date_formats, task.number_formats
     card = Card(names.target, names.id, classes, *formats, alpha)
-    rows = task.X.iloc[:: max(len(task.X) // 20, 1)]
-
-    def check(model: ModelFile) -> None:
-        again, _ = _assembled(model)
-        method = "predict_proba" if classes else "predict"
-        before, after = (getattr(known, method)(rows) for known in (pipeline, again))
-        if not np.allclose(before, after, rtol=1e-5):  # a GPU may round in other ways
-            raise ValueError(
-                "this model cannot be saved: read again, it predicts other values."
-            )
-
-    write_model(path, "table", card._asdict(), pipeline, store_pipeline=True, check=check)
+    _check(pipeline, card)
+    about = {"kind": "table", **card._asdict()}
+    persistence.save_model(pipeline, path, about=about, overwrite=True)
 
 
 def load_model(
@@ -78,31 +63,11 @@ def load_model(
 
     Opening the file and predicting with it runs no code from it, whoever made it.
     """
-    return _assembled(read_model(path, "table", size_limit=size_limit))
+    return load_with_card(read_model(path, size_limit=size_limit), "table", Card, _check)
 
 
-def _assembled(model: ModelFile) -> tuple[Pipeline, Card]:
-    with model.assembling():
-        card = Card(**model.about)
-        pipeline = model.pipeline()
-        net = pipeline[-1]
-        _check_card(card)
-        if list(pipeline.feature_names_in_) != list(card.dtypes):
-            raise ValueError("its columns are not those that it describes")
-        if card.classes:
-            classes = net.classes_
-            same = classes.dtype.kind == "i" and classes.tolist() == [*range(len(card.classes))]
-        else:
-            same = len(net.target_mean_) == 1 and net._one_column
-        if not same:
-            raise ValueError("its target is not the one that it describes")
-        model.restore_net(net)
-    return pipeline, card
-
-
-def _check_card(card: Card) -> None:
-    """Raise ValueError unless a card that was read holds what a written one may."""
-    check_fields(card)
+def _check(pipeline: Pipeline, card: Card) -> None:
+    """Raise ValueError unless a model is what its card describes."""
     known = {"number", "date", "date with zone", "duration", "text"}
     formats = [part for part in card if isinstance(part, dict)]
     fine = (
@@ -113,3 +78,13 @@ def _check_card(card: Card) -> None:
     )
     if not fine:
         raise ValueError("its description is not one of a table")
+    if list(pipeline.feature_names_in_) != list(card.dtypes):
+        raise ValueError("its columns are not those that it describes")
+    net = pipeline[-1]
+    if card.classes:
+        classes = net.classes_
+        same = classes.dtype.kind == "i" and classes.tolist() == [*range(len(card.classes))]
+    else:
+        same = len(net.target_mean_) == 1 and net._one_column
+    if not same:
+        raise ValueError("its target is not the one that it describes")

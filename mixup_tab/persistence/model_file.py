@@ -1,18 +1,16 @@
-"""One file format for every saved model.
+"""One file format for every fitted estimator.
 
 A model file is a zip archive of
 
-- ``model.json``: format, kind ("table" or "sound"), versions of the packages that made it, and
-  whatever its kind needs to know, as plain JSON;
-- ``net.safetensors``: the weights of the net;
-- ``pipeline.skops``: the fitted pipeline without its net, where the kind stores one;
+- ``model.json``: the format, versions of the packages that made it, and whatever its maker
+  wants back, as plain JSON;
+- ``weights.safetensors``: the weights of all nets;
+- ``model.skops``: the fitted estimator without them;
 - ``sha256``: of all of these, by which damage is noticed.
 
 Opening a file and predicting with it runs no code from it, whoever made it: none of its parts
-is a pickle, and the types in its pipeline are those of ``trusted.py``. What a model predicts is
-up to its author. Sizes are checked before anything is read or made.
-
-What a kind stores is up to its room, which calls :func:`write_model` and :func:`read_model`.
+is a pickle, and the types in it are those of ``trusted.py``. What a model predicts is up to its
+author. Sizes are checked before anything is read or made.
 """
 
 from __future__ import annotations
@@ -20,97 +18,185 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
-from mixup_tab._extras import import_extra
-from mixup_tab._files import write_whole
-from mixup_tab.estimators.base import BaseMixup
+from mixup_tab._files import check_new, write_whole
+from mixup_tab._plain import shown
 from mixup_tab.persistence.archive import pack, unpack
-from mixup_tab.persistence.net_weights import load_net
-from mixup_tab.persistence.pipelines import JSON_SHARE, from_bytes, to_bytes
+from mixup_tab.persistence.pipelines import (
+    JSON_SHARE,
+    MissingModule,
+    from_bytes,
+    named,
+    to_bytes,
+)
 from mixup_tab.persistence.schema import Foreign
+from mixup_tab.training import MixupNet
+from mixup_tab.training.device import pick_device
 
-FORMAT = "mixup-tab model 2"
+_FORMAT, _VERSION = "mixup-tab model", 3
 # Bytes of a file, and of what is made from it; --size-limit raises it.
 SIZE_LIMIT = 1_000_000_000
-_ABOUT, _WEIGHTS, _PIPELINE, _HASH = "model.json", "net.safetensors", "pipeline.skops", "sha256"
+_ABOUT, _WEIGHTS, _MODEL, _HASH = "model.json", "weights.safetensors", "model.skops", "sha256"
 _PACKAGES = ("mixup-tab", "scikit-learn", "skrub", "torch", "torchaudio")
-
-
-class _Kind(NamedTuple):
-    """What a kind of model predicts for, and the commands that write and use it."""
-
-    subject: str
-    writer: str
-    user: str
-
-
-_KINDS = {
-    "table": _Kind("tables", "mixup-tab compare --save", "mixup-tab predict"),
-    "sound": _Kind("sounds", "mixup-tab speech train", "mixup-tab speech predict"),
+# How other files begin, that may be taken for a model.
+_PICKLE = "a pickle, which could run any code. Save the model with save_model"
+_OTHERS = {
+    b"\x80": _PICKLE,
+    b"\x08": "an ONNX file. Run it with onnxruntime",
 }
 
 
-def write_model(
+class _Unusable(ValueError):
+    """A file that is understood, and of no use here; says what to do."""
+
+
+def save_model(
+    model: Any,
     path: str | os.PathLike,
-    kind: str,
-    about: Mapping[str, Any],
-    pipeline: Pipeline,
     *,
-    store_pipeline: bool,
-    check: Callable[[ModelFile], None] = lambda model: None,
+    about: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> None:
-    """Write a fitted pipeline to a file, which appears when it is complete and checked.
+    """Write a fitted estimator to a file, which appears when it is complete and checked.
+
+    Unlike a pickle, the file can be opened safely whoever made it. It holds every estimator of
+    this package, alone or inside of a scikit-learn ``Pipeline``, a
+    :class:`~mixup_tab.MixupSearchCV`, a ``CalibratedClassifierCV`` or each other. A model that
+    was fitted on a GPU can be loaded where there is none.
+
+    Not stored is what only matters for training: callbacks, generators of random numbers given
+    as ``random_state``, ``n_jobs``, ``memory``, and the state of the optimizer. After loading
+    they have their defaults.
 
     Parameters
     ----------
+    model : estimator
+        A fitted estimator. A ``module`` of your own is stored by the name of its class or
+        function, with the arguments of a ``functools.partial``; give it again to
+        :func:`load_model`.
     path : str or path-like
         Where to write.
-    kind : {"table", "sound"}
-        What it predicts for.
-    about : mapping of str to plain JSON
-        What the kind needs in order to use the model again.
-    pipeline : Pipeline
-        Ends in a fitted :class:`~mixup_tab.MixupClassifier` or
-        :class:`~mixup_tab.MixupRegressor`.
-    store_pipeline : bool
-        If True, the pipeline and the parameters of its estimators are stored, all but the
-        net. If False, ``about`` must be enough to make the pipeline again.
-    check : callable, default=no check
-        Called with the model as it would be read, before there is a file. An error in it ends
-        the writing.
+    about : dict, default=None
+        Plain JSON of yours that :func:`read_model` gives back.
+    overwrite : bool, default=False
+        Whether to replace a file that exists.
 
     Raises
     ------
+    TypeError
+        If ``model`` is no estimator, or ``about`` is not plain JSON.
     ValueError
-        If the model would not be read again: its net is a module of the user's, its estimator
-        has callbacks, or its pipeline holds a type that no saved model may hold.
+        If the file exists, the model is not fitted, or it holds a type that no saved model may
+        hold.
     OSError
         If the file cannot be written.
+    ImportError
+        If safetensors is missing.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_iris
+    >>> from mixup_tab import MixupClassifier
+    >>> from mixup_tab.persistence import load_model, save_model
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = MixupClassifier(max_epochs=2, random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_model(clf, Path(folder) / "iris.mixup")
+    ...     again = load_model(Path(folder) / "iris.mixup")
+    >>> bool((again.predict_proba(X) == clf.predict_proba(X)).all())
+    True
     """
-    safetensors = import_extra("safetensors.torch", "models")
-    head = {"format": FORMAT, "kind": kind, "versions": _versions(), "about": dict(about)}
-    members = {_ABOUT: json.dumps(head, indent=1, ensure_ascii=False).encode()}
-    weights = pipeline[-1].net_.module_.state_dict()
-    members[_WEIGHTS] = safetensors.save({k: v.cpu().contiguous() for k, v in weights.items()})
+    path = Path(path)
+    check_new(path, overwrite)
+    if isinstance(model, (type, MixupNet)) or not hasattr(model, "fit"):
+        raise TypeError(
+            f"model must be a fitted estimator such as MixupClassifier, got {shown(model):.80}."
+        )
+    check_is_fitted(model)
+    about = dict(about or {})
     try:
-        if store_pipeline:
-            members[_PIPELINE] = to_bytes(pipeline)
-        content = pack({**members, _HASH: _hash(members)})
-        check(_parse(Path(path).name, content, float("inf"))[1])
+        content, modules = _to_bytes(model, about)
+        again = _parse(path.name, content, float("inf")).load(modules=[*modules.values()])
+        if _to_bytes(again, about)[0] != content:
+            raise ValueError("this model cannot be saved: read again, it is another one.")
     except Foreign as error:
         raise ValueError(
             f"this model cannot be saved: it holds {error}, which no saved model may hold."
         ) from error
-    write_whole(Path(path), content)
+    write_whole(path, content)
+
+
+def load_model(
+    path: str | os.PathLike,
+    *,
+    device: str = "cpu",
+    modules: Sequence[Callable[..., Any]] = (),
+    size_limit: float = SIZE_LIMIT,
+) -> Any:
+    """Return the estimator of a file that :func:`save_model` wrote.
+
+    Opening a file and predicting with it runs no code from it, whoever made it. What a model
+    predicts is up to its author.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    device : str, default="cpu"
+        Where it should predict, for all estimators in it.
+    modules : sequence of nn.Module classes and functions, default=()
+        The ``module`` of your own that the model was fitted with. Nothing is imported because a
+        file names it.
+    size_limit : float, default=1e9
+        Largest size in bytes of the file. What is made from it takes a few times as much
+        memory at most.
+
+    Returns
+    -------
+    estimator
+        Fitted. On the same device it predicts the same as the one that was saved, bit by bit.
+
+    Raises
+    ------
+    ValueError
+        If it is no model file, is damaged, too large, or made by other versions; if it needs a
+        module that is not in ``modules``; if the device cannot be used.
+    ImportError
+        If a package that the model needs cannot be imported.
+
+    Examples
+    --------
+    A model with a net of your own:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from torch import nn
+    >>> from mixup_tab import MixupClassifier
+    >>> from mixup_tab.persistence import load_model, save_model
+    >>> class Linear(nn.Linear):
+    ...     def __init__(self, in_features, out_features):
+    ...         super().__init__(in_features, out_features)
+    >>> X, y = np.eye(6), [0, 1, 0, 1, 0, 1]
+    >>> clf = MixupClassifier(module=Linear, max_epochs=2, random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_model(clf, Path(folder) / "linear.mixup")
+    ...     again = load_model(Path(folder) / "linear.mixup", modules=[Linear])
+    >>> again.predict(X).shape
+    (6,)
+    """
+    return read_model(path, size_limit=size_limit).load(device=device, modules=modules)
 
 
 @dataclass(frozen=True)
@@ -122,7 +208,7 @@ class ModelFile:
     name : str
         Name of the file.
     about : dict
-        What its kind stored.
+        What its maker stored with it.
     versions : dict of str to str
         Versions of the packages that made it.
     """
@@ -130,59 +216,78 @@ class ModelFile:
     name: str
     about: dict[str, Any]
     versions: dict[str, str]
+    _model: bytes
     _weights: bytes
-    _pipeline: bytes | None
     _size_limit: float
 
-    @contextmanager
-    def assembling(self) -> Iterator[None]:
-        """Turn whatever fails while the model is put together into one clear error."""
+    def load(
+        self,
+        *,
+        device: str = "cpu",
+        modules: Sequence[Callable[..., Any]] = (),
+        check: Callable[[Any], None] = lambda model: None,
+    ) -> Any:
+        """Return the fitted estimator; see :func:`load_model`.
+
+        Parameters
+        ----------
+        device : str, default="cpu"
+            Where it should predict.
+        modules : sequence of nn.Module classes and functions, default=()
+            The ``module`` of your own that it was fitted with.
+        check : callable, default=no check
+            Called with the estimator; raises ValueError if it is not what was expected.
+
+        Returns
+        -------
+        estimator
+
+        Raises
+        ------
+        ValueError
+            That says why the model cannot be used.
+        """
+        pick_device(device)  # an error here is no fault of the model
+        given = named(modules)
         try:
-            yield
+            model = from_bytes(self._model, self._weights, given, device, self._size_limit)
+            check(model)
         except ImportError:  # says itself what to install
             raise
+        except MissingModule as error:
+            raise _Unusable(
+                f"model {self.name!r} needs {str(error)!a:.80}, a module of the person who "
+                "made it. Import it, and use load_model(path, modules=[...])."
+            ) from error
         except Foreign as error:
-            raise ValueError(
+            raise _Unusable(
                 f"model {self.name!r} holds {str(error)!a:.200}, which no model of mixup-tab "
                 "does. It is not opened."
             ) from error
         except Exception as error:  # other versions fail in ways of their own
-            made, here = _listed(self.versions), _listed(_versions())
-            remedy = "Make the model again."
-            if made != here:
-                remedy = (
-                    f"It was saved with {made}; this is {here}. Install those versions, or "
-                    "make the model again."
-                )
-            raise ValueError(
-                f"model {self.name!r} cannot be put together here ({one_line(error)}). {remedy}"
+            raise _Unusable(
+                f"model {self.name!r} cannot be put together here ({one_line(error)}). "
+                f"{self._remedy()}"
             ) from error
+        return model
 
-    def pipeline(self) -> Pipeline:
-        """Return the stored pipeline, its net still missing."""
-        if self._pipeline is None:
-            raise ValueError("it holds no pipeline")
-        return from_bytes(self._pipeline, self._size_limit)
+    def _remedy(self) -> str:
+        made, here = _listed(self.versions), _listed(_versions())
+        if made == here:
+            return "Make the model again."
+        return (
+            f"It was saved with {made}; this is {here}. Install those versions, or make the "
+            "model again."
+        )
 
-    def restore_net(self, estimator: BaseMixup, dtype: type = np.float32) -> None:
-        """Give an estimator the net it had; ``dtype`` is that of its rows."""
-        load_net(estimator, self._weights, dtype)
 
-
-def read_model(
-    path: str | os.PathLike, kind: str, *, size_limit: float = SIZE_LIMIT
-) -> ModelFile:
-    """Read a model file that :func:`write_model` wrote.
-
-    Opening a file and predicting with it runs no code from it, whoever made it. What a model
-    predicts is up to its author.
+def read_model(path: str | os.PathLike, *, size_limit: float = SIZE_LIMIT) -> ModelFile:
+    """Read a model file that :func:`save_model` wrote, without making the model.
 
     Parameters
     ----------
     path : str or path-like
         The file.
-    kind : {"table", "sound"}
-        What the model should predict for.
     size_limit : float, default=1e9
         Largest size in bytes of the file. What is made from it takes a few times as much
         memory at most.
@@ -190,17 +295,28 @@ def read_model(
     Returns
     -------
     ModelFile
+        With ``about`` and ``versions``; its ``load`` makes the model.
 
     Raises
     ------
     ValueError
-        If it is no model file, is damaged, too large, or of another kind.
+        If it is no model file, is damaged, or too large.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from mixup_tab import MixupClassifier
+    >>> from mixup_tab.persistence import read_model, save_model
+    >>> clf = MixupClassifier(max_epochs=2).fit([[0], [1], [2], [3]], list("abab"))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_model(clf, Path(folder) / "m", about={"target": "letter"})
+    ...     read_model(Path(folder) / "m").about
+    {'target': 'letter'}
     """
-    path, expected = Path(path), _KINDS[kind]
+    path = Path(path)
     if not path.is_file():
-        raise ValueError(
-            f"model {str(path)!r} is not a file. Give a file that {expected.writer} wrote."
-        )
+        raise ValueError(f"model {str(path)!r} is not a file. Give a file of save_model's.")
     size = path.stat().st_size
     if size > size_limit:
         raise ValueError(
@@ -209,23 +325,18 @@ def read_model(
         )
     content = path.read_bytes()
     try:
-        found, model = _parse(path.name, content, size_limit)
+        return _parse(path.name, content, size_limit)
+    except _Unusable:
+        raise
     except Exception as error:  # whatever zipfile and json raise for bytes of all kinds
         raise ValueError(
             f"model {path.name!r} is not a model of mixup-tab, or is broken "
-            f"({one_line(error)}). Give a file that {expected.writer} wrote."
+            f"({one_line(error)}). Give a file of save_model's."
         ) from error
-    if found != kind:
-        other = _KINDS[found]
-        raise ValueError(
-            f"model {path.name!r} predicts for {other.subject}, not for {expected.subject}. "
-            f"Use {other.user}."
-        )
-    return model
 
 
 def is_model(path: str | os.PathLike) -> bool:
-    """Return whether a file is a whole model file of any kind."""
+    """Return whether a file is a whole model file."""
     try:
         _parse("", Path(path).read_bytes(), float("inf"))
     except Exception:  # as above
@@ -261,6 +372,18 @@ def one_line(error: Exception) -> str:
     return shown.rstrip(".")
 
 
+def _to_bytes(model: Any, about: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """Return a model file, and modules of the user's by name."""
+    head = {"format": f"{_FORMAT} {_VERSION}", "versions": _versions(), "about": about}
+    try:
+        text = json.dumps(head, indent=1, ensure_ascii=False)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"about must be plain JSON ({error}).") from error
+    packed, weights, modules = to_bytes(model)
+    members = {_ABOUT: text.encode(), _WEIGHTS: weights, _MODEL: packed}
+    return pack({**members, _HASH: _hash(members)}), modules
+
+
 def _hash(members: Mapping[str, bytes]) -> bytes:
     digest = hashlib.sha256()
     for name, part in members.items():
@@ -269,24 +392,43 @@ def _hash(members: Mapping[str, bytes]) -> bytes:
     return digest.hexdigest().encode()
 
 
-def _parse(name: str, content: bytes, size_limit: float) -> tuple[str, ModelFile]:
-    """Return the kind of a model, and the model."""
+def _parse(name: str, content: bytes, size_limit: float) -> ModelFile:
+    for beginning, what in _OTHERS.items():
+        if content.startswith(beginning):
+            raise _Unusable(f"model {name!r} is {what}.")
     members = unpack(content)
+    if any(member.endswith("/data.pkl") for member in members):
+        raise _Unusable(f"model {name!r} is {_PICKLE}.")
     stored = members.pop(_HASH, b"")
-    if members.keys() - {_PIPELINE} != {_ABOUT, _WEIGHTS}:
-        raise ValueError("it has other parts than a model")
     if _hash(members) != stored:
         raise ValueError("its content is not what was written")
     if len(members[_ABOUT]) * JSON_SHARE > size_limit:
         raise ValueError("its description is too long for size_limit")
     head = json.loads(members[_ABOUT])
-    if head["format"] != FORMAT or head["kind"] not in _KINDS:
-        raise ValueError(f"its format is {head['format']!r:.40}, not {FORMAT!r}")
+    _check_format(name, head["format"])
+    if members.keys() != {_ABOUT, _WEIGHTS, _MODEL}:
+        raise ValueError("it has other parts than a model")
     versions = {
         f"{package:.20}": f"{version:.20}" for package, version in head["versions"].items()
     }
-    parts = members[_WEIGHTS], members.get(_PIPELINE), size_limit
-    return head["kind"], ModelFile(name, dict(head["about"]), versions, *parts)
+    parts = members[_MODEL], members[_WEIGHTS], size_limit
+    return ModelFile(name, dict(head["about"]), versions, *parts)
+
+
+def _check_format(name: str, found: str) -> None:
+    kind, _, number = found.rpartition(" ")
+    if kind != _FORMAT:
+        raise ValueError(f"its format is {found!r:.40}")
+    if int(number) < _VERSION:
+        raise _Unusable(
+            f"model {name!r} was written by an older mixup-tab (format {int(number)}; this one "
+            f"reads format {_VERSION}). Make the model again."
+        )
+    if int(number) > _VERSION:
+        raise _Unusable(
+            f"model {name!r} was written by a newer mixup-tab (format {int(number)}; this one "
+            f"reads format {_VERSION}). Upgrade: python -m pip install -U mixup-tab."
+        )
 
 
 def _versions() -> dict[str, str]:

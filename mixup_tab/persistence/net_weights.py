@@ -1,8 +1,10 @@
-"""From stored weights to the net of an estimator, once they are known to fit each other."""
+"""Nets in a model file: their weights as safetensors, the little else that makes them as JSON."""
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,154 +15,187 @@ from torch import Tensor
 from mixup_tab._extras import import_extra
 from mixup_tab.estimators.base import BaseMixup
 from mixup_tab.estimators.categories import MOST_LEVELS, levels_of
-from mixup_tab.estimators.data import TrainingData, takes_any_shape
-from mixup_tab.estimators.fitting import is_auto, make_net, module_params
-from mixup_tab.losses import check_quantiles
+from mixup_tab.losses import MixedCrossEntropy, MixedPinballLoss, MixedSquaredError
 from mixup_tab.nets import MLP, Columns, Periodic, PiecewiseLinear, RobustScale
-from mixup_tab.nets.columns import EMBEDDINGS
+from mixup_tab.training import MixupNet
 
 # More nets than anybody trains; making them takes a second.
 _MOST_MEMBERS = 10_000
+# What the estimators offer a module; a file can set nothing else.
+_ARGUMENTS = {"in_features", "out_features", "input_shape", "hidden_layer_sizes", "dropout"}
+_LAYER = "input_layer."
+_SCALING = ("center", "scale", "shift", "seen", "n_seen")
+
+Weights = dict[str, Tensor]
 
 
-def load_net(estimator: BaseMixup, weights: bytes, dtype: type) -> None:
-    """Give an estimator that has been fitted, but lost its net, a net with these weights.
+def pack_weights(nets: Sequence[MixupNet]) -> bytes:
+    """Return the weights of nets as safetensors; those of net k are named ``k.name``.
 
-    Parameters
-    ----------
-    estimator : MixupClassifier or MixupRegressor
-        With all attributes of a fitted one but ``net_``.
-    weights : bytes
-        Of a safetensors file.
-    dtype : type
-        Of the rows that it was fitted on.
+    Raises
+    ------
+    ValueError
+        If a net keeps something else than tensors in its state.
+    """
+    tensors = {}
+    for number, net in enumerate(nets):
+        for name, tensor in net.module_.state_dict().items():
+            if not isinstance(tensor, Tensor):
+                raise ValueError(
+                    f"this model cannot be saved: the state {name!r} of module={net.module!r} "
+                    "is not a tensor."
+                )
+            # A copy, because safetensors refuses tensors that share memory.
+            tensors[f"{number}.{name}"] = tensor.detach().cpu().contiguous().clone()
+    return import_extra("safetensors.torch", "models").save(tensors)
+
+
+def unpack_weights(data: bytes) -> dict[int, Weights]:
+    """Return the weights of :func:`pack_weights`, all of them finite, by number of the net."""
+    nets: dict[int, Weights] = {}
+    for name, tensor in import_extra("safetensors.torch", "models").load(data).items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ValueError(f"weights {name!r:.80} hold NaN or infinity")
+        number, _, own = name.partition(".")
+        nets.setdefault(int(number), {})[own] = tensor
+    return nets
+
+
+def describe(net: MixupNet) -> dict[str, Any]:
+    """Return what :func:`make_net` needs beside the weights."""
+    arguments, layer = net.get_params_for("module"), input_layer(net)
+    arguments.pop("input_layer", None)
+    return {
+        "module": net.module,
+        "arguments": arguments,
+        "columns": None if layer is None else _n_columns(layer),
+        "categories": getattr(layer, "categories", None),
+        "classifies": isinstance(net.criterion_, MixedCrossEntropy),
+        "quantiles": getattr(net.criterion_, "quantiles", None),
+        "n_outputs": net.n_outputs,
+        "n_members": net.n_members,
+        "batch_size": net.batch_size,
+        "seeds": net.seeds_,
+    }
+
+
+def input_layer(net: MixupNet) -> RobustScale | Columns | None:
+    """Return the layer that takes the columns of a table; modules of the user's have none."""
+    has = "input_layer" in net.get_params_for("module")
+    return net.module_.input_layer if has else None
+
+
+def _n_columns(layer: RobustScale | Columns) -> int:
+    return layer.n_columns if isinstance(layer, Columns) else len(layer.center)
+
+
+def make_net(facts: dict[str, Any], stored: Weights, device: str) -> MixupNet:
+    """Return the net that :func:`describe` described, with these weights.
 
     Raises
     ------
     Exception
         Of any kind, if they do not fit, at once and without taking much memory.
     """
-    estimator._validate_params()
-    data = _one_row(estimator, dtype)
-    stored = import_extra("safetensors.torch", "models").load(weights)
-    data.kept_layer = _input_layer(stored, estimator, data)
-    _check_tensors(stored, estimator, data)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # batch_size is larger than one row
-        net = make_net(estimator, data, partial=True)
-    net.module_.load_state_dict(stored)
-    if not is_auto(estimator.batch_size):
-        net.batch_size = estimator.batch_size
-    estimator.net_ = net
-
-
-def _one_row(estimator: BaseMixup, dtype: type) -> TrainingData:
-    """Return enough of a table to make the net from, which takes no memory."""
-    features = estimator.n_features_in_
-    if type(features) is not int or features < 1:
-        raise ValueError(f"n_features_in_ is {features!r:.40}")
-    outputs = _n_classes(estimator) if is_classifier(estimator) else _n_values(estimator)
-    if not outputs:
-        raise ValueError("what it knows about the target is wrong")
-    X: np.ndarray = np.broadcast_to(np.zeros((), dtype), (1, features))
-    y = np.zeros((1, outputs), np.float32)
-    return TrainingData(X, y, None, outputs, _categories(estimator))
-
-
-def _categories(estimator: BaseMixup) -> tuple[tuple[int, int], ...]:
-    """Return columns and numbers of levels, once they are as ``fit`` leaves them."""
-    if takes_any_shape(estimator.module) or estimator.is_categorical_ is None:
-        return ()
-    mask, levels = estimator.is_categorical_, estimator.categories_
-    fine = mask.dtype == np.bool_ and mask.shape == (estimator.n_features_in_,)
-    fine = fine and len(levels) == mask.sum()
-    fine = fine and all(
-        part.ndim == 1 and len(part) <= MOST_LEVELS and pd.Index(part).is_unique
-        for part in levels
-    )
-    if not fine:
-        raise ValueError("what it knows about categories, or n_features_in_, is wrong")
-    return levels_of(estimator)
-
-
-def _input_layer(
-    stored: dict[str, Tensor], estimator: BaseMixup, data: TrainingData
-) -> Columns | None:
-    """Return an input layer for these tensors, None for plain scaling."""
-    if takes_any_shape(estimator.module):
-        estimator.embedding_ = None
-        return None
-    if estimator.embedding_ not in EMBEDDINGS:
-        raise ValueError(f"embedding_ is {estimator.embedding_!r:.40}")
-    if estimator.embedding_ == "none" and not data.categories:
-        return None
-    features = data.X.shape[1]
-    numbers = features - len(data.categories)
-    part = "input_layer.encoding."
-    found = {
-        name.removeprefix(part): tensor
-        for name, tensor in stored.items()
-        if name.startswith(part)
-    }
-    encoding: PiecewiseLinear | Periodic | None = None
-    if numbers and estimator.embedding_ == "periodic":
-        encoding = Periodic(**found)
-        fine = encoding.frequency.dim() == 2 and len(encoding.frequency) == numbers
-    elif numbers and estimator.embedding_ != "none":
-        encoding = PiecewiseLinear(**found)
-        column, step = encoding.column, encoding.step
-        fine = column.dtype == torch.int64 and column.dim() == 1 and (step > 0).all()
-        fine = fine and ((column >= 0) & (column < numbers)).all()
-        fine = fine and column.shape == step.shape == encoding.low.shape
-        fine = fine and step.dtype == encoding.low.dtype == torch.float64
-    else:
-        fine = not found
-    if not fine:
-        raise ValueError("the embedding of its columns is wrong")
-    scale = RobustScale(torch.zeros(numbers), torch.ones(numbers))
-    return Columns(scale, encoding, n_columns=features, categories=data.categories)
-
-
-def _n_classes(estimator: BaseMixup) -> int:
-    """Return the number of classes, 0 if they are not as ``fit`` leaves them."""
-    classes = estimator.classes_
-    fine = classes.ndim == 1 and np.array_equal(classes, np.unique(classes))
-    return len(classes) if fine else 0
-
-
-def _n_values(estimator: BaseMixup) -> int:
-    """Return the number of values that a net predicts, 0 if what scales them is not right."""
-    mean, scale, one = estimator.target_mean_, estimator.target_scale_, estimator._one_column
-    fine = mean.dtype == scale.dtype == np.float64 and mean.ndim == 1
-    fine = fine and mean.shape == scale.shape and np.isfinite([mean, scale]).all()
-    fine = fine and (scale > 0).all() and type(one) is bool and (len(mean) == 1 or not one)
-    levels = () if estimator.quantiles is None else check_quantiles(estimator.quantiles)
-    if not levels:
-        fine = fine and not hasattr(estimator, "quantile_shift_")
-    elif fine:
-        shift = estimator.quantile_shift_
-        fine = shift.dtype == np.float64 and shift.shape == (len(mean), len(levels))
-        fine = fine and np.isfinite(shift).all()
-    return len(mean) * max(len(levels), 1) if fine else 0
-
-
-def _check_tensors(stored: dict[str, Tensor], estimator: BaseMixup, data: TrainingData) -> None:
-    """Check that weights are finite and have the names, shapes and dtypes that the net has."""
-    for name, tensor in stored.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise ValueError(f"weights {name!r:.80} hold NaN or infinity")
-    values = sum(tensor.numel() for tensor in stored.values())
-    if not takes_any_shape(estimator.module) and data.X.size > values:
-        raise ValueError(f"n_features_in_={data.X.size} are more than its weights")
-    members = int(estimator.n_estimators)
+    members, module = facts["n_members"], facts["module"]
+    for name in ("n_members", "n_outputs", "batch_size"):
+        if type(facts[name]) is not int or facts[name] < 1:
+            raise ValueError(f"{name} of its net is {facts[name]!r:.40}")
     if members > _MOST_MEMBERS:
         raise ValueError(f"n_estimators={members} are more than {_MOST_MEMBERS:,}")
-    params = module_params(estimator, data)
-    module = params.pop("module")
-    own = {name.removeprefix("module__"): value for name, value in params.items()}
+    arguments = dict(facts["arguments"])
+    if not callable(module) or arguments.keys() - _ARGUMENTS:
+        raise ValueError("it has no net that is known")
+    if facts["columns"] is not None:
+        made = _make_layer(stored, facts["columns"], facts["categories"])
+        arguments["input_layer"] = made
+    _check_tensors(stored, module, arguments, members)
+    net = MixupNet(
+        module,
+        _criterion(facts["classifies"], facts["quantiles"]),
+        n_outputs=facts["n_outputs"],
+        n_members=members,
+        random_state=list(facts["seeds"]),
+        batch_size=facts["batch_size"],
+        device=device,
+        verbose=0,
+        callbacks__print_log=None,
+        **{f"module__{name}": value for name, value in arguments.items()},
+    ).initialize()
+    net.module_.load_state_dict(stored)
+    net.n_outputs_ = facts["n_outputs"]
+    return net
+
+
+def _criterion(classifies: bool, quantiles: Any) -> Any:
+    if classifies:
+        return MixedCrossEntropy
+    return (
+        MixedSquaredError
+        if quantiles is None
+        else partial(MixedPinballLoss, quantiles=quantiles)
+    )
+
+
+def _make_layer(stored: Weights, count: int, categories: Any) -> RobustScale | Columns:
+    """Return an input layer for these tensors; plain scaling has no categories, not even ()."""
+    if type(count) is not int or not 1 <= count <= sum(t.numel() for t in stored.values()):
+        raise ValueError(f"n_features_in_={count!r:.40} are more than its weights")
+    if categories is None:
+        return _scaling(stored, _LAYER, count)
+    pairs = [(column, levels) for column, levels in categories]
+    if not all(type(n) is int and n >= 0 for pair in pairs for n in pair):
+        raise ValueError("what it knows about categories is wrong")
+    codes = {column for column, levels in pairs if column < count and levels <= MOST_LEVELS}
+    if len(codes) < len(pairs):
+        raise ValueError("what it knows about categories is wrong")
+    numbers = count - len(pairs)
+    scale = _scaling(stored, f"{_LAYER}scale.", numbers)
+    encoding = _encoding(stored, numbers)
+    return Columns(scale, encoding, n_columns=count, categories=tuple(pairs))
+
+
+def _scaling(stored: Weights, prefix: str, numbers: int) -> RobustScale:
+    found = {name: stored.get(prefix + name) for name in _SCALING}
+    layer = RobustScale(torch.zeros(numbers), torch.ones(numbers), found["shift"])
+    layer.seen, layer.n_seen = found["seen"], found["n_seen"]
+    fine = all(
+        tensor is None or (tensor.dtype == torch.float64 and tensor.shape[-1:] == shape)
+        for name, tensor in found.items()
+        for shape in [() if name == "n_seen" else (numbers,)]
+    )
+    if not fine:
+        raise ValueError("the scaling of its columns is wrong")
+    return layer
+
+
+def _encoding(stored: Weights, numbers: int) -> PiecewiseLinear | Periodic | None:
+    part = f"{_LAYER}encoding."
+    found = {k.removeprefix(part): t for k, t in stored.items() if k.startswith(part)}
+    if not found:
+        return None
+    if "frequency" in found:
+        cosines = Periodic(**found)
+        if cosines.frequency.dim() != 2 or len(cosines.frequency) != numbers:
+            raise ValueError("the embedding of its columns is wrong")
+        return cosines
+    bins = PiecewiseLinear(**found)
+    column, step = bins.column, bins.step
+    fine = column.dtype == torch.int64 and column.dim() == 1 and bool((step > 0).all())
+    fine = fine and bool(((column >= 0) & (column < numbers)).all())
+    fine = fine and column.shape == step.shape == bins.low.shape
+    if not (fine and step.dtype == bins.low.dtype == torch.float64):
+        raise ValueError("the embedding of its columns is wrong")
+    return bins
+
+
+def _check_tensors(
+    stored: Weights, module: Any, arguments: Mapping[str, Any], members: int
+) -> None:
+    """Check that weights have the names, shapes and dtypes that the net has."""
     stacked = module is MLP
     with torch.device("meta"):  # shapes without memory
-        net = module(**own, **({"n_members": members} if stacked else {}))
+        net = module(**arguments, **({"n_members": members} if stacked else {}))
     expected = net.state_dict()
     if members > 1 and not stacked:
         expected = {
@@ -177,3 +212,69 @@ def _check_tensors(stored: dict[str, Tensor], estimator: BaseMixup, data: Traini
                 f"weights {name!r} are {tuple(found.shape)} {found.dtype}, and the net that it "
                 f"describes has {tuple(tensor.shape)} {tensor.dtype}"
             )
+
+
+# ------------------------------------------------------------------- a net and its estimator
+
+
+def check_estimator(estimator: BaseMixup) -> None:
+    """Raise ValueError or the like unless an estimator and its net belong together."""
+    estimator._validate_params()
+    net, features = estimator.net_, estimator.n_features_in_
+    if type(net) is not MixupNet or type(features) is not int:
+        raise ValueError(f"n_features_in_ is {features!r:.40}")
+    arguments, layer = net.get_params_for("module"), input_layer(net)
+    if (estimator.module is None) != (layer is not None):
+        raise ValueError("its net is not the one of its module")
+    shape = arguments.get("input_shape") or (arguments.get("in_features", features),)
+    if layer is not None:
+        shape = (_n_columns(layer),)
+    if shape[0] != features:
+        raise ValueError(f"n_features_in_={features} are not those of its weights")
+    outputs = _n_classes(estimator) if is_classifier(estimator) else _n_values(estimator)
+    if not outputs or outputs != net.n_outputs:
+        raise ValueError("what it knows about the target is wrong")
+    if layer is not None:
+        _check_categories(estimator, layer)
+
+
+def _check_categories(estimator: BaseMixup, layer: RobustScale | Columns) -> None:
+    """Check that columns and levels are as ``fit`` leaves them, and those of the net."""
+    mask, levels = estimator.is_categorical_, estimator.categories_
+    fine = mask is None or (
+        mask.dtype == np.bool_
+        and mask.shape == (estimator.n_features_in_,)
+        and len(levels) == mask.sum()
+        and all(part.ndim == 1 and pd.Index(part).is_unique for part in levels)
+    )
+    if not fine or levels_of(estimator) != getattr(layer, "categories", ()):
+        raise ValueError("what it knows about categories, or n_features_in_, is wrong")
+    kinds = {Periodic: ("periodic",), PiecewiseLinear: ("quantile", "target")}
+    encoding = getattr(layer, "encoding", None)
+    without_numbers = len(levels or ()) == estimator.n_features_in_
+    known = kinds.get(type(encoding), ("none",))
+    if estimator.embedding_ not in known and not (encoding is None and without_numbers):
+        raise ValueError(f"embedding_ is {estimator.embedding_!r:.40}")
+
+
+def _n_classes(estimator: BaseMixup) -> int:
+    """Return the number of classes, 0 if they are not as ``fit`` leaves them."""
+    classes = estimator.classes_
+    fine = classes.ndim == 1 and np.array_equal(classes, np.unique(classes))
+    return len(classes) if fine else 0
+
+
+def _n_values(estimator: BaseMixup) -> int:
+    """Return the number of values that a net predicts, 0 if what scales them is not right."""
+    mean, scale, one = estimator.target_mean_, estimator.target_scale_, estimator._one_column
+    fine = mean.dtype == scale.dtype == np.float64 and mean.ndim == 1
+    fine = fine and mean.shape == scale.shape and np.isfinite([mean, scale]).all()
+    fine = fine and (scale > 0).all() and type(one) is bool and (len(mean) == 1 or not one)
+    levels = getattr(estimator.net_.criterion_, "quantiles", ())
+    if not levels:
+        fine = fine and not hasattr(estimator, "quantile_shift_")
+    elif fine:
+        shift = estimator.quantile_shift_
+        fine = shift.dtype == np.float64 and shift.shape == (len(mean), len(levels))
+        fine = fine and np.isfinite(shift).all()
+    return len(mean) * max(len(levels), 1) if fine else 0

@@ -1,105 +1,485 @@
-"""Fitted pipelines as bytes without pickle: skops reads them once they are checked."""
+"""Fitted estimators as JSON and arrays, and back, without pickle.
+
+The JSON is in the layout of skops: a tree of nodes, described in ``schema.py``, which checks it
+before :class:`Reader` makes anything. Importing skops itself takes longer than importing torch,
+because it imports all of scikit-learn.
+
+What is no plain value, container, array or object of a trusted type is stored in a plain form,
+as the content of a :class:`Stored`.
+"""
 
 from __future__ import annotations
 
-import copy
+import dataclasses
+import functools
+import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from inspect import signature
+from types import FunctionType
 from typing import Any
 
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.pipeline import Pipeline
+import numpy as np
+from torch import nn
 
-from mixup_tab._extras import import_extra
+from mixup_tab import mixing
+from mixup_tab.estimators.base import BaseMixup
 from mixup_tab.persistence.archive import pack, unpack
-from mixup_tab.persistence.schema import check, shrink
-from mixup_tab.persistence.trusted import TRUSTED
+from mixup_tab.persistence.net_weights import (
+    Weights,
+    check_estimator,
+    describe,
+    make_net,
+    pack_weights,
+    unpack_weights,
+)
+from mixup_tab.persistence.schema import Foreign, check
+from mixup_tab.persistence.trusted import PROTOCOL, TRUSTED
+from mixup_tab.training import MixupNet
 
 _SCHEMA = "schema.json"
 # A schema takes about twenty times its length in memory.
 JSON_SHARE = 20
 
+_VALUES = (type(None), bool, int, float, str)
+# Attributes that only matter for training, or on the machine of the training, and what is
+# stored instead; None also stands for generators of random numbers.
+_INSTEAD = {"callbacks": None, "n_jobs": None, "memory": None, "device": "auto"}
+_LEFT_OUT = {"_skl_callbacks", "_metadata_request"}
+# Nets of ours, which a file may name.
+_NETS = {
+    "mixup_tab.nets.mlp.MLP",
+    "mixup_tab.nets.vgg.VGG11",
+    "mixup_tab.nets.lenet.LeNet",
+    "mixup_tab.nets.resnet.ResNet10",
+    "mixup_tab.nets.bcresnet.BCResNet",
+    "mixup_tab.nets.preact_resnet.PreActResNet18",
+    "mixup_tab.audio.from_waveform.FromWaveform",
+}
 
-def to_bytes(pipeline: Pipeline) -> bytes:
-    """Return a fitted pipeline without its net as bytes; the pipeline stays as it is.
+
+class Stored:
+    """Stands in a file for something in its plain form.
+
+    Parameters
+    ----------
+    kind : str
+        A name of ``_PLAIN_FORMS``, or of a method of :class:`Reader`.
+    content : plain
+        Its form.
+    """
+
+    def __init__(self, kind: str, content: Any) -> None:
+        self.kind, self.content = kind, content
+
+
+class MissingModule(ValueError):
+    """A file needs a module of the user's that was not given."""
+
+
+def to_bytes(model: Any) -> tuple[bytes, bytes, dict[str, Any]]:
+    """Return a fitted estimator as bytes; it stays as it is.
+
+    Returns
+    -------
+    model, weights : bytes
+        All but the weights of its nets, and these.
+    modules : dict of str to callable
+        Modules of the user's, by name.
 
     Raises
     ------
     ValueError
         If it holds something that :func:`from_bytes` would refuse.
     """
-    net = pipeline[-1]
-    for name in ("module", "callbacks"):
-        if getattr(net, name) is not None:
-            raise ValueError(
-                f"{name}={getattr(net, name)!r} cannot be saved without pickle. Use "
-                f"{name}=None."
-            )
-    *steps, (name, net) = pipeline.steps
-    bare = copy.copy(net)
-    del bare.net_
-    lean = copy.deepcopy(Pipeline([*steps, (name, bare)]))
-    for part in _parts(lean):
-        _make_plain(part)
-    members = unpack(import_extra("skops.io", "models").dumps(lean))
-    schema, files = shrink(json.loads(members[_SCHEMA]))
-    arrays = {files[name]: part for name, part in members.items() if name in files}
-    check(schema, arrays)
-    return pack({_SCHEMA: json.dumps(schema).encode(), **arrays})
+    writer = Writer()
+    schema = {"protocol": PROTOCOL, **writer.node(model)}
+    check(schema, writer.arrays)
+    packed = pack({_SCHEMA: json.dumps(schema).encode(), **writer.arrays})
+    return packed, pack_weights(writer.nets), writer.modules
 
 
-def from_bytes(data: bytes, size_limit: float) -> Pipeline:
-    """Return the pipeline of :func:`to_bytes`, running nothing that the bytes decide.
+def from_bytes(
+    data: bytes, weights: bytes, modules: Mapping[str, Any], device: str, size_limit: float
+) -> Any:
+    """Return the estimator of :func:`to_bytes`, running nothing that the bytes decide.
 
     Raises
     ------
+    MissingModule
+        If it needs a module of the user's that is not among ``modules``.
     Foreign
         If it holds a type or function that is not trusted.
     Exception
         Of any kind, if it is broken.
     """
     arrays = unpack(data)
-    schema = arrays.pop(_SCHEMA)
-    if len(schema) * JSON_SHARE > size_limit:
-        raise ValueError(f"its schema takes {len(schema):,} bytes, too many for size_limit")
-    check(json.loads(schema), arrays)
-    names = sorted(set.union(*TRUSTED.values()))
-    pipeline = import_extra("skops.io", "models").loads(data, trusted=names)
-    if type(pipeline) is not Pipeline:
-        raise ValueError("it holds no pipeline")
-    for part in _parts(pipeline):
-        _restore(part)
-    return pipeline
+    text = arrays.pop(_SCHEMA)
+    if len(text) * JSON_SHARE > size_limit:
+        raise ValueError(f"its schema takes {len(text):,} bytes, too many for size_limit")
+    schema = json.loads(text)
+    check(schema, arrays)
+    reader = Reader(arrays, unpack_weights(weights), modules, device)
+    model = reader.make(schema)
+    if reader.nets.keys() != reader.weights.keys():
+        raise ValueError("it holds weights of nets that it does not have")
+    for part in reader.objects:
+        if isinstance(part, BaseMixup) and hasattr(part, "net_"):
+            check_estimator(part)
+        if "device" in vars(part):
+            part.device = device
+    return model
 
 
-def _make_plain(part: Any) -> None:
-    """Shorten what skops writes at length: a hundred bytes for every word of a dict."""
-    if isinstance(part, CountVectorizer) and hasattr(part, "vocabulary_"):
-        words = part.vocabulary_
-        part.vocabulary_ = json.dumps(sorted(words, key=words.__getitem__))
+# ----------------------------------------------------------------------------------- writing
 
 
-def _restore(part: Any) -> None:
-    """Undo :func:`_make_plain`, and check what compiled code relies on."""
-    if isinstance(part, CountVectorizer) and hasattr(part, "vocabulary_"):
-        words = json.loads(part.vocabulary_)
-        part.vocabulary_ = {word: number for number, word in enumerate(words)}
-        if len(part.vocabulary_) != len(words):
-            raise ValueError("a vocabulary of it has a word twice")
+class Writer:
+    """Writes nodes, each thing once, with numbers from 1.
+
+    Attributes
+    ----------
+    arrays : dict of str to bytes
+        Files of numpy's, by name.
+    nets : list of MixupNet
+        Those that were found, in the order of their numbers.
+    modules : dict of str to callable
+        Modules of the user's, by name.
+    """
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, bytes] = {}
+        self.nets: list[MixupNet] = []
+        self.modules: dict[str, Any] = {}
+        self._numbers: dict[Any, int] = {}
+        self._kept: list[Any] = []  # so that nothing else gets the id of one that is gone
+
+    def node(self, thing: Any) -> dict[str, Any]:
+        """Return the node of a thing, or a reference if it has been written."""
+        key: Any = json.dumps(thing) if type(thing) in _VALUES else id(thing)
+        if key in self._numbers:
+            return {"__id__": self._numbers[key]}
+        number = self._numbers[key] = len(self._numbers) + 1
+        self._kept.append(thing)
+        return {**self._new(thing, number), "__id__": number}
+
+    def _new(self, thing: Any, number: int) -> dict[str, Any]:
+        name = _name(type(thing))
+        if isinstance(thing, (np.random.RandomState, np.random.Generator)):
+            thing = None
+        if type(thing) in _VALUES:
+            return _node("JsonNode", "builtins.str", content=json.dumps(thing))
+        if type(thing) is list and len(thing) > 8 and {*map(type, thing)} <= {*_VALUES}:
+            return self._stored("json", json.dumps(thing))  # a hundredth of so many nodes
+        if type(thing) in (list, tuple):
+            kind = "ListNode" if type(thing) is list else "TupleNode"
+            return _node(kind, name, content=[*map(self.node, thing)])
+        if type(thing) is dict:
+            return self._dict(thing)
+        if name in _PLAIN_FORMS:
+            return self._stored(name, _PLAIN_FORMS[name][0](thing))
+        if isinstance(thing, np.ma.MaskedArray):
+            return self._stored("masked array", _from_masked(thing))
+        if isinstance(thing, np.generic):
+            return self._stored("scalar", np.asarray(thing))
+        if isinstance(thing, np.ndarray):
+            return self._array(np.asarray(thing), number)
+        if isinstance(thing, np.dtype):
+            return _node("DTypeNode", "numpy.dtype", content=self.node(np.empty(0, thing)))
+        if isinstance(thing, MixupNet):
+            self.nets.append(thing)
+            return self._stored("net", {"number": len(self.nets) - 1, **describe(thing)})
+        if isinstance(thing, functools.partial):
+            parts = {"func": thing.func, "args": thing.args, "keywords": thing.keywords}
+            return self._stored("partial", parts)
+        if isinstance(thing, FunctionType) or _is_module(thing):
+            return self._stored("module", self._named(thing))
+        if isinstance(thing, type):
+            return _node("TypeNode", _name(thing))
+        return self._object(thing)
+
+    def _dict(self, thing: dict[Any, Any]) -> dict[str, Any]:
+        if {*map(type, thing)} - {str}:
+            return self._stored("dict", (list(thing), list(thing.values())))
+        types = self.node([str] * len(thing))
+        content = {key: self.node(value) for key, value in thing.items()}
+        return _node("DictNode", "builtins.dict", key_types=types, content=content)
+
+    def _array(self, array: np.ndarray, number: int) -> dict[str, Any]:
+        if array.dtype == object:
+            content = {"content": [*map(self.node, array.tolist())]}
+            content["shape"] = self.node(array.shape)
+            return _node("NdArrayNode", "numpy.ndarray", type="json", **content)
+        file = io.BytesIO()
+        np.save(file, array, allow_pickle=False)
+        self.arrays[f"{number}.npy"] = file.getvalue()
+        return _node("NdArrayNode", "numpy.ndarray", type="numpy", file=f"{number}.npy")
+
+    def _object(self, thing: Any) -> dict[str, Any]:
+        if _name(type(thing)) not in TRUSTED["ObjectNode"]:
+            raise Foreign(_name(type(thing)))
+        state = thing.__getstate__()
+        if state is not None:
+            state = {k: _INSTEAD.get(k, v) for k, v in state.items() if k not in _LEFT_OUT}
+            words = state.get("vocabulary_")
+            if words:  # of a text vectorizer, whose words have the numbers from 0
+                ordered = sorted(words, key=words.__getitem__)
+                state["vocabulary_"] = Stored("vocabulary", json.dumps(ordered))
+        return _node("ObjectNode", _name(type(thing)), content=self.node(state))
+
+    def _stored(self, kind: str, content: Any) -> dict[str, Any]:
+        return self._object(Stored(kind, content))
+
+    def _named(self, module: Any) -> str:
+        """Return the name under which a module is stored."""
+        name = _name(module)
+        if name not in _NETS:
+            name = module.__name__
+            if self.modules.setdefault(name, module) is not module:
+                raise ValueError(
+                    f"this model cannot be saved: it has two modules named {name!r}. Rename one."
+                )
+        return name
 
 
-def _parts(thing: Any, seen: dict[int, Any] | None = None) -> Iterator[Any]:
-    """Yield an estimator and all objects inside of it, each once."""
-    seen = {} if seen is None else seen
-    if id(thing) in seen:
-        return
-    seen[id(thing)] = thing  # which keeps it, so that no other object gets its id
-    if isinstance(thing, dict):
-        parts = list(thing.values())
-    elif isinstance(thing, (list, tuple)):
-        parts = list(thing)
-    else:
-        yield thing
-        parts = list(getattr(thing, "__dict__", {}).values())
-    for part in parts:
-        yield from _parts(part, seen)
+def _name(kind: Any) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _is_module(thing: Any) -> bool:
+    return isinstance(thing, type) and issubclass(thing, nn.Module)
+
+
+def _node(loader: str, name: str, **more: Any) -> dict[str, Any]:
+    module, _, own = name.rpartition(".")
+    return {"__loader__": loader, "__module__": module, "__class__": own, **more}
+
+
+# ----------------------------------------------------------------------------------- reading
+
+
+class Reader:
+    """Makes things from nodes that have been checked.
+
+    Attributes
+    ----------
+    objects : list
+        All objects of trusted types that were made.
+    nets : dict of int to MixupNet
+        All nets, by number.
+    """
+
+    def __init__(
+        self,
+        arrays: Mapping[str, bytes],
+        weights: dict[int, Weights],
+        modules: Mapping[str, Any],
+        device: str,
+    ) -> None:
+        self.objects: list[Any] = []
+        self.nets: dict[int, MixupNet] = {}
+        self.weights = weights
+        self._arrays, self._modules, self._device = arrays, modules, device
+        self._made: dict[int, Any] = {}
+
+    def make(self, node: dict[str, Any]) -> Any:
+        """Return the thing of a node, which is made once."""
+        number = node["__id__"]
+        if number not in self._made:
+            self._made[number] = getattr(self, f"_{node['__loader__']}")(node)
+        return self._made[number]
+
+    def _JsonNode(self, node: dict[str, Any]) -> Any:
+        return json.loads(node["content"])
+
+    def _ListNode(self, node: dict[str, Any]) -> list[Any]:
+        return [*map(self.make, node["content"])]
+
+    def _TupleNode(self, node: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(self._ListNode(node))
+
+    def _DictNode(self, node: dict[str, Any]) -> dict[str, Any]:
+        self.make(node["key_types"])  # others may refer to it
+        return {key: self.make(part) for key, part in node["content"].items()}
+
+    def _TypeNode(self, node: dict[str, Any]) -> Any:
+        return getattr(import_module(node["__module__"]), node["__class__"])
+
+    def _DTypeNode(self, node: dict[str, Any]) -> np.dtype:
+        return self.make(node["content"]).dtype
+
+    def _NdArrayNode(self, node: dict[str, Any]) -> np.ndarray:
+        if node["type"] == "numpy":
+            return np.load(io.BytesIO(self._arrays[node["file"]]), allow_pickle=False)
+        array = np.empty(self.make(node["shape"]), dtype=object)
+        array[:] = self._ListNode(node)
+        return array
+
+    def _ObjectNode(self, node: dict[str, Any]) -> Any:
+        state = self.make(node["content"])
+        made = object.__new__(self._TypeNode(node))
+        if state is not None:
+            getattr(made, "__setstate__", vars(made).update)(state)
+        if isinstance(made, Stored):
+            return self._restored(made.kind, made.content)
+        self.objects.append(made)
+        return made
+
+    def _restored(self, kind: str, content: Any) -> Any:
+        if kind in _PLAIN_FORMS:
+            return _PLAIN_FORMS[kind][1](content)
+        own = {
+            "net": self._net,
+            "module": self._module,
+            "partial": lambda parts: functools.partial(
+                parts["func"], *parts["args"], **parts["keywords"]
+            ),
+            "masked array": _to_masked,
+            "scalar": lambda array: array[()],
+            "json": json.loads,
+            "dict": lambda parts: dict(zip(*parts, strict=True)),
+            "vocabulary": _vocabulary,
+        }
+        return own[kind](content)
+
+    def _net(self, facts: dict[str, Any]) -> MixupNet:
+        number = facts["number"]
+        self.nets[number] = make_net(facts, self.weights[number], self._device)
+        return self.nets[number]
+
+    def _module(self, name: str) -> Any:
+        if name in self._modules:
+            return self._modules[name]
+        if name in _NETS:
+            return _ours(name)
+        raise MissingModule(name)
+
+
+def _vocabulary(text: str) -> dict[str, int]:
+    """Return words with the numbers from 0, which compiled code relies on."""
+    words = json.loads(text)
+    if len({*words}) != len(words):
+        raise ValueError("a vocabulary of it has a word twice")
+    return {word: number for number, word in enumerate(words)}
+
+
+# ------------------------------------------------------------------------------- plain forms
+
+
+def _from_masked(array: Any) -> dict[str, Any]:
+    objects = array.dtype == object
+    data = array.filled(None) if objects else array.data
+    return {"data": data.tolist() if objects else data, "mask": np.ma.getmaskarray(array)}
+
+
+def _to_masked(parts: dict[str, Any]) -> Any:
+    data, mask = parts["data"], parts["mask"]
+    if type(data) is list:
+        data, values = np.empty(len(data), dtype=object), data
+        data[:] = values
+    return np.ma.MaskedArray(data, mask)
+
+
+_SEARCHED = (
+    *("cv_results_", "best_estimator_", "best_params_", "best_score_", "best_index_"),
+    *("n_splits_", "multimetric_", "refit_time_", "feature_names_in_"),
+)
+_SEARCH = ("estimator", "param_grid", "scoring", "refit", "cv", "error_score")
+_SPLITTERS = "sklearn.model_selection._split."
+
+
+def _from_search(search: Any) -> dict[str, Any]:
+    """Return what a search found, and the parameters that describe it."""
+    scoring = search.scoring
+    scorers = scoring.values() if isinstance(scoring, dict) else (scoring,)
+    wrong = {
+        "scoring": not all(isinstance(s, (str, list, tuple, type(None))) for s in scorers),
+        "refit": callable(search.refit),
+        "cv": not (
+            isinstance(search.cv, (int, type(None)))
+            or _name(type(search.cv)) in TRUSTED["ObjectNode"]
+        ),
+    }
+    for name in (name for name, found in wrong.items() if found):
+        raise ValueError(
+            f"a search with {name}={getattr(search, name)!r} cannot be saved. Save the model "
+            "that it found: save_model(search.best_estimator_, ...)."
+        )
+    kept = {name: getattr(search, name) for name in (*_SEARCH, "return_train_score")}
+    found = {name: vars(search)[name] for name in _SEARCHED if name in vars(search)}
+    return {"parameters": kept, "found": found}
+
+
+def _to_search(parts: dict[str, Any]) -> Any:
+    from mixup_tab.search.cv import MixupSearchCV
+
+    kept, found = parts["parameters"], parts["found"]
+    if kept.keys() - {*_SEARCH, "return_train_score"} or found.keys() - {*_SEARCHED}:
+        raise ValueError("a search of it has other attributes than it should")
+    search = MixupSearchCV(**kept)
+    search.__dict__.update(found)
+    scorers, _ = search._get_scorers()
+    search.scorer_ = getattr(scorers, "_scorers", scorers)
+    return search
+
+
+def _from_rule(rule: Any) -> dict[str, Any]:
+    return {field.name: getattr(rule, field.name) for field in dataclasses.fields(rule)}
+
+
+def _from_layer(layer: nn.Module) -> dict[str, Any]:
+    """Return the parameters of a layer of ours; recordings of noise only matter for training."""
+    names = signature(type(layer)).parameters.keys() - {"noise"}
+    return {name: getattr(layer, name) for name in sorted(names)}
+
+
+def _to_layer(name: str, parts: dict[str, Any]) -> nn.Module:
+    window = parts.get("window_seconds", 0) * parts.get("sample_rate", 0)
+    if not (0 <= window * parts.get("n_mels", 1) <= _MOST_VALUES and window <= _MOST_VALUES):
+        raise ValueError("a spectrogram of it is too large")
+    return _ours(name)(**parts)
+
+
+def _ours(name: str) -> Any:
+    """Return what has a name; only called for those that this file lists."""
+    module, _, own = name.rpartition(".")
+    return getattr(import_module(module), own)
+
+
+# Samples of a window, and values of its mel bands.
+_MOST_VALUES = 20_000_000
+_LAYERS = (
+    "mixup_tab.audio.layers.SpectrogramLayer",
+    "mixup_tab.audio.augment.WaveAugment",
+    "mixup_tab.audio.augment.SpecAugment",
+)
+_RULES = [kind for kind in vars(mixing).values() if dataclasses.is_dataclass(kind)]
+# By type, how to turn an object into its plain form, and back. A plain form consists of values,
+# containers, arrays and trusted objects. The way back checks it.
+_PLAIN_FORMS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "mixup_tab.search.cv.MixupSearchCV": (_from_search, _to_search),
+    **{name: (_from_layer, functools.partial(_to_layer, name)) for name in _LAYERS},
+    **{_name(rule): (_from_rule, lambda parts, rule=rule: rule(**parts)) for rule in _RULES},
+}
+
+
+def named(modules: Sequence[Any]) -> dict[str, Any]:
+    """Return modules of the user's by name.
+
+    Raises
+    ------
+    TypeError
+        If one is neither a class nor a function, such as an instance.
+    ValueError
+        If two have one name.
+    """
+    found: dict[str, Any] = {}
+    for module in modules:
+        if not (isinstance(module, FunctionType) or _is_module(module)):
+            raise TypeError(
+                f"modules must hold nn.Module classes and functions, got {module!r}."
+            )
+        if found.setdefault(module.__name__, module) is not module:
+            raise ValueError(f"modules holds two that are named {module.__name__!r}.")
+    return found

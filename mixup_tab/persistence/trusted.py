@@ -20,17 +20,38 @@ _PLAIN = {
     "ListNode": {"builtins.list"},
     "TupleNode": {"builtins.tuple"},
     "DictNode": {"builtins.dict"},
-    # Arrays without pickle, scalars of TruncatedSVD and its kind, dtypes.
-    "NdArrayNode": {"numpy.ndarray", "numpy.float32", "numpy.float64"},
+    # Arrays without pickle, dtypes.
+    "NdArrayNode": {"numpy.ndarray"},
     "DTypeNode": {"numpy.dtype"},
     # Types of keys, and the dtype of a text vectorizer.
     "TypeNode": {"builtins.str", "numpy.float64"},
 }
 
 _OURS = {
+    "mixup_tab.persistence.pipelines.Stored",
     "mixup_tab.tables.encoder.TableEncoder",
     "mixup_tab.estimators.classifier.MixupClassifier",
     "mixup_tab.estimators.regressor.MixupRegressor",
+    "mixup_tab.estimators.ensemble_classifier.MixupEnsembleClassifier",
+    "mixup_tab.estimators.ensemble_regressor.MixupEnsembleRegressor",
+    "mixup_tab.estimators.rescaled.RescaledClassifier",
+    "mixup_tab.estimators.rescaled.RescaledRegressor",
+    "mixup_tab.audio.transformers.AudioReader",
+    "mixup_tab.audio.transformers.Spectrogram",
+    # What holds one of our estimators, or finds the best.
+    "sklearn.calibration.CalibratedClassifierCV",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.calibration._TemperatureScaling",
+    "sklearn.isotonic.IsotonicRegression",
+    "sklearn.frozen._frozen.FrozenEstimator",
+    "sklearn.model_selection._split.KFold",
+    "sklearn.model_selection._split.GroupKFold",
+    "sklearn.model_selection._split.StratifiedKFold",
+    "sklearn.model_selection._split.StratifiedGroupKFold",
+    "sklearn.model_selection._split.ShuffleSplit",
+    "sklearn.model_selection._split.StratifiedShuffleSplit",
+    "sklearn.model_selection._split.TimeSeriesSplit",
 }
 
 _SKLEARN = {
@@ -58,7 +79,6 @@ TRUSTED: dict[str, set[str]] = {
 # they may have.
 FIXED: dict[str, tuple[Any, ...]] = {
     "callbacks": (None,),
-    "module": (None,),
     "memory": (None,),  # joblib.Memory unpickles what it finds in a folder
     "n_jobs": (None,),  # starts processes
     "transform_input": (None,),
