@@ -1,4 +1,4 @@
-"""Nets in a model file: their weights as safetensors, the little else that makes them as JSON."""
+"""Nets in a model file: their weights, and the little else that makes them."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def describe(net: MixupNet) -> dict[str, Any]:
 def input_layer(net: MixupNet) -> RobustScale | Columns | None:
     """Return the layer that takes the columns of a table; modules of the user's have none."""
     has = "input_layer" in net.get_params_for("module")
-    return net.module_.input_layer if has else None
+    return net.module_.input_layer if has else None  # type: ignore[return-value]
 
 
 def _n_columns(layer: RobustScale | Columns) -> int:

@@ -157,6 +157,8 @@ class Writer:
 
     def node(self, thing: Any) -> dict[str, Any]:
         """Return the node of a thing, or a reference if it has been written."""
+        if isinstance(thing, (np.random.RandomState, np.random.Generator)):
+            thing = None
         key: Any = json.dumps(thing) if type(thing) in _VALUES else id(thing)
         if key in self._numbers:
             return {"__id__": self._numbers[key]}
@@ -166,8 +168,6 @@ class Writer:
 
     def _new(self, thing: Any, number: int) -> dict[str, Any]:
         name = _name(type(thing))
-        if isinstance(thing, (np.random.RandomState, np.random.Generator)):
-            thing = None
         if type(thing) in _VALUES:
             return _node("JsonNode", "builtins.str", content=json.dumps(thing))
         if type(thing) is list and len(thing) > 8 and {*map(type, thing)} <= {*_VALUES}:
@@ -208,9 +208,10 @@ class Writer:
 
     def _array(self, array: np.ndarray, number: int) -> dict[str, Any]:
         if array.dtype == object:
-            content = {"content": [*map(self.node, array.tolist())]}
-            content["shape"] = self.node(array.shape)
-            return _node("NdArrayNode", "numpy.ndarray", type="json", **content)
+            parts, shape = [*map(self.node, array.tolist())], self.node(array.shape)
+            return _node(
+                "NdArrayNode", "numpy.ndarray", type="json", content=parts, shape=shape
+            )
         file = io.BytesIO()
         np.save(file, array, allow_pickle=False)
         self.arrays[f"{number}.npy"] = file.getvalue()
@@ -238,7 +239,8 @@ class Writer:
             name = module.__name__
             if self.modules.setdefault(name, module) is not module:
                 raise ValueError(
-                    f"this model cannot be saved: it has two modules named {name!r}. Rename one."
+                    f"this model cannot be saved: it has two modules named {name!r}. Rename "
+                    "one."
                 )
         return name
 
@@ -329,7 +331,7 @@ class Reader:
     def _restored(self, kind: str, content: Any) -> Any:
         if kind in _PLAIN_FORMS:
             return _PLAIN_FORMS[kind][1](content)
-        own = {
+        own: dict[str, Callable[[Any], Any]] = {
             "net": self._net,
             "module": self._module,
             "partial": lambda parts: functools.partial(
@@ -428,8 +430,12 @@ def _from_rule(rule: Any) -> dict[str, Any]:
     return {field.name: getattr(rule, field.name) for field in dataclasses.fields(rule)}
 
 
+def _to_rule(rule: Any, parts: dict[str, Any]) -> Any:
+    return rule(**parts)
+
+
 def _from_layer(layer: nn.Module) -> dict[str, Any]:
-    """Return the parameters of a layer of ours; recordings of noise only matter for training."""
+    """Return the parameters of a layer; recordings of noise only matter in training."""
     names = signature(type(layer)).parameters.keys() - {"noise"}
     return {name: getattr(layer, name) for name in sorted(names)}
 
@@ -460,7 +466,7 @@ _RULES = [kind for kind in vars(mixing).values() if dataclasses.is_dataclass(kin
 _PLAIN_FORMS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "mixup_tab.search.cv.MixupSearchCV": (_from_search, _to_search),
     **{name: (_from_layer, functools.partial(_to_layer, name)) for name in _LAYERS},
-    **{_name(rule): (_from_rule, lambda parts, rule=rule: rule(**parts)) for rule in _RULES},
+    **{_name(rule): (_from_rule, functools.partial(_to_rule, rule)) for rule in _RULES},
 }
 
 
