@@ -189,13 +189,20 @@ def _encoding(stored: Weights, numbers: int) -> PiecewiseLinear | Periodic | Non
     return bins
 
 
+class _Sizes(MLP):
+    """An MLP without weights: to draw on the meta device, torch imports its compiler."""
+
+    def reset_parameters(self, generators: Any = None) -> None:
+        """Draw nothing."""
+
+
 def _check_tensors(
     stored: Weights, module: Any, arguments: Mapping[str, Any], members: int
 ) -> None:
     """Check that weights have the names, shapes and dtypes that the net has."""
     stacked = module is MLP
     with torch.device("meta"):  # shapes without memory
-        net = module(**arguments, **({"n_members": members} if stacked else {}))
+        net = _Sizes(**arguments, n_members=members) if stacked else module(**arguments)
     expected = net.state_dict()
     if members > 1 and not stacked:
         expected = {
