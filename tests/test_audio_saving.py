@@ -146,19 +146,26 @@ def test_any_pipeline_for_sounds_is_saved_from_python(options, augment, clips, t
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("sample_rate", 10**9), ("n_mels", 10**9), ("window_seconds", 1e300)]
+    ("name", "value"),
+    [
+        ("sample_rate", 10**9),
+        ("seconds", 1e9),
+        ("n_mels", 10**9),
+        ("window_seconds", 1e300),
+        ("hop_seconds", 1e-9),
+    ],
 )
-def test_a_spectrogram_of_any_size_takes_no_memory(name, value, saved, tmp_path):
+def test_sounds_of_any_size_take_no_memory(name, value, saved, tmp_path):
     def change(schema):
         contents = [n["content"] for n in nodes(schema) if n["__loader__"] == "DictNode"]
-        content = next(content for content in contents if "n_mels" in content)
+        content = next(content for content in contents if name in content)
         first = "__loader__" in content[name]  # others refer to it
         plain = {"__loader__": "JsonNode", "__module__": "builtins", "__class__": "str"}
         number = content[name]["__id__"] if first else 10**9
         content[name] = {**plain, "__id__": number, "content": json.dumps(value)}
 
     (tmp_path / "m").write_bytes(with_schema(saved[0].read_bytes(), change))
-    with pytest.raises(ValueError, match="a spectrogram of it is too large"):
+    with pytest.raises(ValueError, match="its sounds or spectrograms are too large"):
         load_speech_model(tmp_path / "m", device="cpu")
 
 

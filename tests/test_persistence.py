@@ -22,7 +22,7 @@ from sklearn.base import is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import LeaveOneOut, StratifiedKFold
+from sklearn.model_selection import GridSearchCV, LeaveOneOut, StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from torch import nn
 
@@ -291,6 +291,12 @@ def test_what_a_search_cannot_store_is_named(options, named, tmp_path):
         save_model(search, tmp_path / "m")
     assert named in str(error.value)
     saved_and_loaded(search.best_estimator_, X, tmp_path / "best")
+
+
+def test_a_search_of_scikit_learn_is_named(tmp_path):
+    search = GridSearchCV(classifier(), {"alpha": [0]}, cv=2).fit(X, LABELS)
+    with pytest.raises(ValueError, match="a GridSearchCV of scikit-learn cannot be saved"):
+        save_model(search, tmp_path / "m")
 
 
 # ---------------------------------------------------------------------- modules of the user's

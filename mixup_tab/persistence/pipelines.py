@@ -193,7 +193,7 @@ class Writer:
         if isinstance(thing, functools.partial):
             parts = {"func": thing.func, "args": thing.args, "keywords": thing.keywords}
             return self._stored("partial", parts)
-        if isinstance(thing, FunctionType) or _is_module(thing):
+        if _is_module(thing):
             return self._stored("module", self._named(thing))
         if isinstance(thing, type):
             return _node("TypeNode", _name(thing))
@@ -219,6 +219,8 @@ class Writer:
 
     def _object(self, thing: Any) -> dict[str, Any]:
         if _name(type(thing)) not in TRUSTED["ObjectNode"]:
+            if hasattr(thing, "best_estimator_"):
+                raise _no_search(f"{type(thing).__name__} of scikit-learn")
             raise Foreign(_name(type(thing)))
         state = thing.__getstate__()
         if state is not None:
@@ -250,7 +252,9 @@ def _name(kind: Any) -> str:
 
 
 def _is_module(thing: Any) -> bool:
-    return isinstance(thing, type) and issubclass(thing, nn.Module)
+    """Whether a thing makes nets: their class, or a function."""
+    is_net = isinstance(thing, type) and issubclass(thing, nn.Module)
+    return is_net or isinstance(thing, FunctionType)
 
 
 def _node(loader: str, name: str, **more: Any) -> dict[str, Any]:
@@ -325,6 +329,8 @@ class Reader:
             getattr(made, "__setstate__", vars(made).update)(state)
         if isinstance(made, Stored):
             return self._restored(made.kind, made.content)
+        if "sample_rate" in vars(made):
+            _check_sound(vars(made))
         self.objects.append(made)
         return made
 
@@ -334,9 +340,7 @@ class Reader:
         own: dict[str, Callable[[Any], Any]] = {
             "net": self._net,
             "module": self._module,
-            "partial": lambda parts: functools.partial(
-                parts["func"], *parts["args"], **parts["keywords"]
-            ),
+            "partial": self._partial,
             "masked array": _to_masked,
             "scalar": lambda array: array[()],
             "json": json.loads,
@@ -349,6 +353,11 @@ class Reader:
         number = facts["number"]
         self.nets[number] = make_net(facts, self.weights[number], self._device)
         return self.nets[number]
+
+    def _partial(self, parts: dict[str, Any]) -> functools.partial:
+        if not _is_module(parts["func"]):
+            raise ValueError("it has no net that is known")
+        return functools.partial(parts["func"], *parts["args"], **parts["keywords"])
 
     def _module(self, name: str) -> Any:
         if name in self._modules:
@@ -404,13 +413,17 @@ def _from_search(search: Any) -> dict[str, Any]:
         ),
     }
     for name in (name for name, found in wrong.items() if found):
-        raise ValueError(
-            f"a search with {name}={getattr(search, name)!r} cannot be saved. Save the model "
-            "that it found: save_model(search.best_estimator_, ...)."
-        )
+        raise _no_search(f"search with {name}={getattr(search, name)!r}")
     kept = {name: getattr(search, name) for name in (*_SEARCH, "return_train_score")}
     found = {name: vars(search)[name] for name in _SEARCHED if name in vars(search)}
     return {"parameters": kept, "found": found}
+
+
+def _no_search(what: str) -> ValueError:
+    return ValueError(
+        f"a {what} cannot be saved. Save the model that it found: "
+        "save_model(search.best_estimator_, ...)."
+    )
 
 
 def _to_search(parts: dict[str, Any]) -> Any:
@@ -436,15 +449,29 @@ def _to_rule(rule: Any, parts: dict[str, Any]) -> Any:
 
 def _from_layer(layer: nn.Module) -> dict[str, Any]:
     """Return the parameters of a layer; recordings of noise only matter in training."""
-    names = signature(type(layer)).parameters.keys() - {"noise"}
-    return {name: getattr(layer, name) for name in sorted(names)}
+    return {name: getattr(layer, name) for name in _parameters(type(layer))}
 
 
 def _to_layer(name: str, parts: dict[str, Any]) -> nn.Module:
-    window = parts.get("window_seconds", 0) * parts.get("sample_rate", 0)
-    if not (0 <= window * parts.get("n_mels", 1) <= _MOST_VALUES and window <= _MOST_VALUES):
-        raise ValueError("a spectrogram of it is too large")
-    return _ours(name)(**parts)
+    kind = _ours(name)
+    if [*parts] != _parameters(kind):
+        raise ValueError(f"a {kind.__name__} of it has other parameters than it should")
+    _check_sound(parts)
+    return kind(**parts)
+
+
+def _parameters(layer: type[nn.Module]) -> list[str]:
+    return sorted(signature(layer).parameters.keys() - {"noise"})
+
+
+def _check_sound(parts: Mapping[str, Any]) -> None:
+    """Check that sounds and spectrograms are of sizes that take little memory."""
+    rate, window = parts.get("sample_rate", 0), parts.get("window_seconds", 0)
+    samples = rate * max(window, parts.get("seconds", 0))
+    values = rate * window * parts.get("n_mels", 1)
+    overlap = window / parts.get("hop_seconds", 1)
+    if not (0 <= samples <= _MOST_VALUES and values <= _MOST_VALUES and overlap <= 100):
+        raise ValueError("its sounds or spectrograms are too large")
 
 
 def _ours(name: str) -> Any:
@@ -453,7 +480,7 @@ def _ours(name: str) -> Any:
     return getattr(import_module(module), own)
 
 
-# Samples of a window, and values of its mel bands.
+# Samples of a clip, and values that make mel bands of a window.
 _MOST_VALUES = 20_000_000
 _LAYERS = (
     "mixup_tab.audio.layers.SpectrogramLayer",
@@ -482,7 +509,7 @@ def named(modules: Sequence[Any]) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for module in modules:
-        if not (isinstance(module, FunctionType) or _is_module(module)):
+        if not _is_module(module):
             raise TypeError(
                 f"modules must hold nn.Module classes and functions, got {module!r}."
             )
