@@ -1,5 +1,6 @@
 """Model files of people who mean harm, and damaged ones: nothing runs, one line says why."""
 
+import contextlib
 import functools
 import json
 import math
@@ -12,13 +13,11 @@ import sys
 import warnings
 from importlib import import_module
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
 import safetensors.torch
 import sklearn
-import skops.io
 import skrub
 import torch
 from hostile import (
@@ -26,6 +25,7 @@ from hostile import (
     members,
     mutate_bytes,
     mutate_model,
+    mutate_schema,
     mutate_zip,
     nodes,
     number_of_cases,
@@ -33,17 +33,29 @@ from hostile import (
     watched,
     with_schema,
 )
+from sklearn.compose import make_column_transformer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.feature_selection import SelectKBest
+from sklearn.impute import KNNImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    SplineTransformer,
+    TargetEncoder,
+)
 from typer.testing import CliRunner
 
+from mixup_tab import MixupClassifier
+from mixup_tab import persistence as save_and_load
 from mixup_tab.cli.app import app
 from mixup_tab.compare.columns import Columns
 from mixup_tab.compare.fitting import Setting, make_net
 from mixup_tab.compare.predict import predict_file
 from mixup_tab.compare.saving import load_model, save_model
 from mixup_tab.compare.task import prepare
-from mixup_tab.persistence.schema import shrink
 from mixup_tab.persistence.trusted import FIXED, TRUSTED
 from mixup_tab.tables.columns import as_dtype
 
@@ -63,6 +75,32 @@ def table(kind):
     return frame.assign(day=zone, wait=wait, about=about, target=rng.normal(size=ROWS))
 
 
+def write_steps(folder):
+    """Write pipelines of the steps that rely most on what they hold."""
+    frame = table("regression").fillna({"size": 0})
+    net = MixupClassifier(hidden_layer_sizes=(4,), max_epochs=1, random_state=0)
+    y = (frame["target"] > 0).astype(int)
+    columns = make_column_transformer(
+        (OneHotEncoder(min_frequency=20, drop="if_binary"), ["color"]),
+        (make_pipeline(OrdinalEncoder(), KBinsDiscretizer(2)), ["color"]),
+        (TargetEncoder(cv=2), ["color"]),
+        (
+            make_pipeline(SplineTransformer(), SelectKBest(k=3), FunctionTransformer(np.log1p)),
+            ["size"],
+        ),
+        (KNNImputer(), ["size"]),
+        (CountVectorizer(), "about"),
+        sparse_threshold=0,
+    )
+    for kind, steps in (
+        ("steps", [columns]),
+        ("skrub", [skrub.tabular_pipeline(net)[:-1]]),
+    ):
+        pipeline = make_pipeline(*steps, net).fit(frame.drop(columns="target"), y)
+        save_and_load.save_model(pipeline, folder / kind)
+    return frame.drop(columns="target")
+
+
 def write_table_model(kind, path, layers=(4,)):
     task = prepare(table(kind), Columns("target"), kind)
     pipeline = make_net(task, Setting((0.3,)))
@@ -77,6 +115,7 @@ def folder(tmp_path_factory):
         write_table_model(kind, folder / kind)
         table(kind).head(8).to_parquet(folder / f"{kind}.parquet")
         predict_file(folder / kind, folder / f"{kind}.parquet")  # so that all imports are done
+    write_steps(folder)
     return folder
 
 
@@ -193,22 +232,21 @@ def test_a_node_that_could_run_code_is_refused(gadget, good, refusal):
 @pytest.mark.parametrize(
     ("evil", "name"),
     [
-        (FunctionTransformer(os.system), "posix.system"),
-        (FunctionTransformer(functools.partial(os.system)), "PartialNode"),
-        (FunctionTransformer(operator.methodcaller("system")), "OperatorFuncNode"),
-        (FunctionTransformer(skrub.datasets.fetch_bike_sharing), "FunctionTransformer"),
-        (make_pipeline("passthrough", memory=joblib.Memory("evil")), "joblib.memory"),
-        (skrub.TableVectorizer(n_jobs=2), "TableVectorizer"),
+        (FunctionTransformer(os.system), "func="),
+        (FunctionTransformer(functools.partial(os.system)), "func="),
+        (FunctionTransformer(inverse_func=operator.methodcaller("system")), "inverse_func="),
+        (FunctionTransformer(skrub.datasets.fetch_bike_sharing), "func="),
+        (SelectKBest(os.system), "score_func="),
+        (TfidfVectorizer(tokenizer=os.system), "builtin_function_or_method"),
         (skrub.LLMEncoder(), "LLMEncoder"),
+        (skrub.TableVectorizer(specific_transformers=[(skrub.GapEncoder(), ["x"])]), "GapEnc"),
     ],
 )
-def test_what_skops_writes_by_itself_is_refused_too(evil, name, good, refusal):
-    inner = members(skops.io.dumps(make_pipeline(evil)))
-    schema, files = shrink(json.loads(inner["schema.json"]))
-    arrays = {files[old]: part for old, part in inner.items() if old in files}
-    pipeline = archive(("schema.json", json.dumps(schema).encode()), *arrays.items())
-    line = refusal(sealed({**members(good), "model.skops": pipeline}))
-    assert "which no model of mixup-tab does" in line
+def test_code_is_not_written(evil, name, folder, tmp_path):
+    net = save_and_load.load_model(folder / "steps")[-1]
+    with pytest.raises(ValueError, match=f"this model cannot be saved: it holds .*{name}"):
+        save_and_load.save_model(make_pipeline(evil, net), tmp_path / "evil")
+    assert not os.listdir(tmp_path)
 
 
 def attribute(model, name, new, owner=""):
@@ -233,11 +271,84 @@ def attribute(model, name, new, owner=""):
         ("input", "filename"),
         ("token_pattern", "(a+)+$"),
         ("tokenizer", "x"),
+        ("encoding", "evil"),
     ],
 )
 def test_attributes_that_could_run_or_open_something_are_refused(name, new, folder, refusal):
     content = attribute((folder / "regression").read_bytes(), name, text(new))
     assert f"{name}=" in refusal(content, "regression")
+
+
+@pytest.fixture
+def step_refusal(folder, tmp_path):
+    """Return why a pipeline is not loaded in which an attribute of a step is another one."""
+
+    def step_refusal(kind, name, new, owner=""):
+        content = attribute((folder / kind).read_bytes(), name, new, owner)
+        (tmp_path / "evil").write_bytes(content)
+        with watched() as seen, pytest.raises(ValueError, match="'evil'") as error:
+            save_and_load.load_model(tmp_path / "evil")
+        assert seen == []
+        return str(error.value)
+
+    return step_refusal
+
+
+@pytest.mark.parametrize(
+    ("name", "new"),
+    [
+        ("func", "os.system"),
+        ("inverse_func", "exec"),
+        ("metric", "cosine"),
+        ("weights", "x"),
+        ("verbose_feature_names_out", "{feature_name:>1000000000}"),
+        ("n_jobs", 2),
+        ("memory", "evil"),
+    ],
+)
+def test_attributes_of_steps_that_could_run_something_are_refused(name, new, step_refusal):
+    assert f"{name}=" in step_refusal("steps", name, text(new))
+
+
+# What no model that can be saved has: its attributes do not agree with each other.
+STEPS = {
+    "a function that is not listed": ("score_func", text("exec"), "SelectKBest"),
+    "a function that is a type": (
+        "score_func",
+        node("TypeNode", "builtins", "str"),
+        "SelectKBest",
+    ),
+    "a place for a result": ("kw_args", attributes(out=text(0)), "FunctionTransformer"),
+    "columns that are not counted": ("_n_features_outs", several(), "OneHotEncoder"),
+    "words without a number": ("vocabulary_", attributes(x=text(10**6)), "CountVectorizer"),
+    "no words": ("vocabulary_", text("x"), "CountVectorizer"),
+    "splines that are none": ("bsplines_", several(text(0)), "SplineTransformer"),
+    "bins that are none": ("bin_edges_", text(3), "KBinsDiscretizer"),
+}
+
+
+@pytest.mark.parametrize(("name", "new", "owner"), STEPS.values(), ids=STEPS)
+def test_steps_that_do_not_agree_with_themselves_are_refused(name, new, owner, step_refusal):
+    assert "cannot be put together here (" in step_refusal("steps", name, new, owner)
+
+
+@pytest.mark.parametrize("method", ["transform", "_compute_n_features_outs", "__init__"])
+def test_attributes_that_stand_before_a_method_are_refused(method, folder, tmp_path):
+    def add(schema):
+        encoder = next(n for n in nodes(schema) if n["__class__"] == "OneHotEncoder")
+        attributes, kind = encoder["content"], node("TypeNode", "builtins", "str")
+        attributes["content"][method] = node("TypeNode", "builtins", "int", __id__=10**9 + 1)
+        attributes["key_types"]["content"].append(kind)
+
+    (tmp_path / "evil").write_bytes(with_schema((folder / "steps").read_bytes(), add))
+    with pytest.raises(ValueError, match=f"the method '{method}'|holds '{method}'"):
+        save_and_load.load_model(tmp_path / "evil")
+
+
+@pytest.mark.parametrize("zone", ["dateutil//etc/passwd", "../etc/passwd", "tzlocal()", 1])
+def test_time_zones_that_are_files_are_refused(zone, step_refusal):
+    line = step_refusal("skrub", "output_time_zone_", text(zone), "ToDatetime")
+    assert "cannot be put together here (" in line
 
 
 def test_every_trusted_name_is_defined_where_it_says_and_does_nothing_when_it_is_made():
@@ -250,6 +361,7 @@ def test_every_trusted_name_is_defined_where_it_says_and_does_nothing_when_it_is
     known = {"sklearn.base.BaseEstimator.__setstate__"}
     known |= {"sklearn.isotonic.IsotonicRegression.__setstate__"}  # interpolates between arrays
     known |= {"sklearn.frozen._frozen.FrozenEstimator.__getattr__"}  # asks what it holds
+    known |= {"skrub._apply_to_cols.ApplyToCols.__getattr__"}  # words an error
     state = {"path": "evil", "data_op": pickle.dumps(Command()), "x": "touch evil"}
     for name in TRUSTED["ObjectNode"]:
         module, _, own = name.rpartition(".")
@@ -358,8 +470,8 @@ for path in sys.argv[3:]:
 
 def large_models(good):
     """Files that would take much memory or time, had they their way."""
-    for change in ("n_estimators", "n_features_in_"):
-        yield attribute(good, change, text(10**9), "Mixup")
+    yield fact(good, "n_members", text(10**9))
+    yield attribute(good, "n_features_in_", text(10**9), "Mixup")
     wide = several(value(10**6, 10**9 + 7), value(10**6, 10**9 + 8))
     yield attribute(good, "hidden_layer_sizes", wide)
     parts = members(good)
@@ -545,3 +657,25 @@ def test_forged_files_are_refused_or_predict_numbers(kind, folder, tmp_path):
         result = outcome(tmp_path / "m", data)
         if not isinstance(result, str):
             assert np.isfinite(result.select_dtypes("number")).all(axis=None)
+
+
+@pytest.mark.parametrize("kind", ["steps", "skrub"])
+def test_forged_steps_are_refused_or_predict_numbers(kind, folder, tmp_path):
+    """Compiled code that read or wrote beyond an array would end this process, or more."""
+    frame = table("regression").drop(columns="target").fillna({"size": 0})
+    content, rng, predicted = (folder / kind).read_bytes(), random.Random(kind), 0
+    save_and_load.load_model(folder / kind).predict_proba(frame)
+    for _ in range(number_of_cases(300) // (8 if kind == "steps" else 25)):
+        forged = with_schema(content, lambda schema: mutate_schema(schema, rng))
+        (tmp_path / "m").write_bytes(forged)
+        with warnings.catch_warnings(), watched() as seen:
+            warnings.simplefilter("ignore")
+            try:
+                model = save_and_load.load_model(tmp_path / "m")
+            except ValueError:
+                continue
+            with contextlib.suppress(Exception):
+                assert np.isfinite(model.predict_proba(frame)).all()
+                predicted += 1
+        assert seen == []
+    assert predicted

@@ -69,13 +69,14 @@ def save_model(
     """Write a fitted estimator to a file, which appears when it is complete and checked.
 
     Unlike a pickle, the file can be opened safely whoever made it. It holds every estimator of
-    this package, alone or inside of a scikit-learn ``Pipeline``, a
-    :class:`~mixup_tab.MixupSearchCV`, a ``CalibratedClassifierCV`` or each other. A model that
-    was fitted on a GPU can be loaded where there is none.
+    this package, alone, behind the usual steps of scikit-learn and skrub in a ``Pipeline``, or
+    inside of a :class:`~mixup_tab.MixupSearchCV`, a ``CalibratedClassifierCV`` or each other. A
+    model that was fitted on a GPU can be loaded where there is none.
 
     Not stored is what only matters for training: callbacks, generators of random numbers given
     as ``random_state``, ``n_jobs``, ``memory``, and the state of the optimizer. After loading
-    they have their defaults.
+    they have their defaults. What chose columns in a fitted step, such as a
+    ``make_column_selector``, is stored as the columns that it chose.
 
     Parameters
     ----------
@@ -132,7 +133,8 @@ def save_model(
             raise ValueError("this model cannot be saved: read again, it is another one.")
     except Foreign as error:
         raise ValueError(
-            f"this model cannot be saved: it holds {error}, which no saved model may hold."
+            f"this model cannot be saved: it holds {error}, which no saved model may hold. "
+            "Leave it out, or use pickle for a file that only you will open."
         ) from error
     write_whole(path, content)
 

@@ -35,6 +35,7 @@ from mixup_tab.persistence.net_weights import (
     unpack_weights,
 )
 from mixup_tab.persistence.schema import Foreign, check
+from mixup_tab.persistence.steps import STEP_FORMS, check_read, written
 from mixup_tab.persistence.trusted import PROTOCOL, TRUSTED
 from mixup_tab.training import MixupNet
 
@@ -222,7 +223,7 @@ class Writer:
             if hasattr(thing, "best_estimator_"):
                 raise _no_search(f"{type(thing).__name__} of scikit-learn")
             raise Foreign(_name(type(thing)))
-        state = thing.__getstate__()
+        state = written(thing).__getstate__()
         if state is not None:
             state = {k: _INSTEAD.get(k, v) for k, v in state.items() if k not in _LEFT_OUT}
             words = state.get("vocabulary_")
@@ -331,6 +332,7 @@ class Reader:
             return self._restored(made.kind, made.content)
         if "sample_rate" in vars(made):
             _check_sound(vars(made))
+        check_read(made)
         self.objects.append(made)
         return made
 
@@ -492,6 +494,7 @@ _RULES = [kind for kind in vars(mixing).values() if dataclasses.is_dataclass(kin
 # containers, arrays and trusted objects. The way back checks it.
 _PLAIN_FORMS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "mixup_tab.search.cv.MixupSearchCV": (_from_search, _to_search),
+    **STEP_FORMS,
     **{name: (_from_layer, functools.partial(_to_layer, name)) for name in _LAYERS},
     **{_name(rule): (_from_rule, functools.partial(_to_rule, rule)) for rule in _RULES},
 }

@@ -1,9 +1,8 @@
-"""What skops writes about an object: made small, and checked before skops reads it.
+"""The description of an object in a model file, checked before anything is made from it.
 
-skops describes an object as a tree of nodes, in ``schema.json``. A node has a kind
-(``__loader__``), the name of a type or function (``__module__``, ``__class__``), a number
-(``__id__``) and perhaps a content. A node that is nothing but ``{"__id__": n}`` stands for the
-one with that number.
+It is a tree of nodes, laid out as skops does it. A node has a kind (``__loader__``), the name
+of a type (``__module__``, ``__class__``), a number (``__id__``) and perhaps a content. A node
+that is nothing but ``{"__id__": n}`` stands for the one with that number.
 """
 
 from __future__ import annotations
@@ -35,55 +34,10 @@ _DEEPEST = 100
 # A pipeline of two equal pipelines of two equal ones, and so on, would run for ever. Real
 # pipelines refer to each of their parts about forty times.
 _MOST_REPEATS = 1000
-_VERSIONS = {"protocol", "_skops_version"}
 
 
 class Foreign(ValueError):
     """A file names something that no model holds."""
-
-
-# ----------------------------------------------------------------------------------- writing
-
-
-def shrink(schema: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Write every node once, with numbers from 1, and name its array after it.
-
-    skops repeats an object wherever it is referred to, which makes its text fifty times as
-    long, and numbers objects by their place in memory.
-
-    Returns
-    -------
-    schema : dict
-    files : dict of str to str
-        New names of the arrays by their old ones.
-    """
-    numbers: dict[int, int] = {}
-    files: dict[str, str] = {}
-
-    def copy(thing: Any) -> Any:
-        if isinstance(thing, list):
-            return [copy(part) for part in thing]
-        if not isinstance(thing, dict):
-            return thing
-        if "__loader__" not in thing:
-            return {key: copy(part) for key, part in thing.items()}
-        if thing["__id__"] in numbers:
-            return {"__id__": numbers[thing["__id__"]]}
-        number = numbers[thing["__id__"]] = len(numbers) + 1
-        new = {**thing, "__id__": number}
-        new.pop("is_json", None)
-        if "file" in new:
-            new["file"] = files.setdefault(thing["file"], f"{number}.npy")
-        # In the order in which skops reads them, types of keys first.
-        for key in ("key_types", "content", "shape"):
-            if key in new and new["__loader__"] != "JsonNode":
-                new[key] = copy(new[key])
-        return new
-
-    return copy(schema), files
-
-
-# ---------------------------------------------------------------------------------- checking
 
 
 def check(schema: Any, arrays: Mapping[str, bytes]) -> None:
@@ -94,7 +48,7 @@ def check(schema: Any, arrays: Mapping[str, bytes]) -> None:
     Parameters
     ----------
     schema : JSON
-        Of :func:`shrink`.
+        What a file holds.
     arrays : mapping of str to bytes
         All other files.
 
@@ -107,12 +61,9 @@ def check(schema: Any, arrays: Mapping[str, bytes]) -> None:
     """
     protocol = schema["protocol"]
     if type(protocol) is not int or protocol != PROTOCOL:
-        raise ValueError(
-            f"skops wrote its format {protocol!r:.20}, but only {PROTOCOL} is known here; "
-            "install another version of skops"
-        )
+        raise ValueError(f"its layout is {protocol!r:.20}, but only {PROTOCOL} is known here")
     checker = _Checker(arrays)
-    checker.node({key: part for key, part in schema.items() if key not in _VERSIONS}, 0)
+    checker.node({key: part for key, part in schema.items() if key != "protocol"}, 0)
     if checker.count > _MOST_REPEATS * len(checker.begun):
         raise ValueError("its schema refers to its parts too often")
     if checker.read != set(arrays):
@@ -120,7 +71,7 @@ def check(schema: Any, arrays: Mapping[str, bytes]) -> None:
 
 
 class _Checker:
-    """Goes through the nodes in the order in which skops reads them."""
+    """Goes through the nodes in the order in which they are read."""
 
     def __init__(self, arrays: Mapping[str, bytes]) -> None:
         self.arrays = arrays

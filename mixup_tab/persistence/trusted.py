@@ -14,6 +14,9 @@ from typing import Any
 # Version of skops' format whose kinds of nodes ("loaders") were read through for the list.
 PROTOCOL = 2
 
+# Functions of NumPy that a FunctionTransformer may call; a file holds their names.
+FUNCTIONS = ("log", "log1p", "log2", "log10", "exp", "expm1", "sqrt", "cbrt", "square", "abs")
+
 _PLAIN = {
     # Values and containers. Keys of a dict are strings.
     "JsonNode": {"builtins.str"},
@@ -23,8 +26,10 @@ _PLAIN = {
     # Arrays without pickle, dtypes.
     "NdArrayNode": {"numpy.ndarray"},
     "DTypeNode": {"numpy.dtype"},
-    # Types of keys, and the dtype of a text vectorizer.
-    "TypeNode": {"builtins.str", "numpy.float64"},
+    # Types of keys, and dtypes of encoders and vectorizers. Called with anything, they make a
+    # number or a text of it.
+    "TypeNode": {"builtins.int", "builtins.str"}
+    | {"numpy.float32", "numpy.float64", "numpy.int32", "numpy.int64"},
 }
 
 _OURS = {
@@ -32,6 +37,7 @@ _OURS = {
     "mixup_tab.tables.encoder.TableEncoder",
     "mixup_tab.estimators.classifier.MixupClassifier",
     "mixup_tab.estimators.regressor.MixupRegressor",
+    "mixup_tab.sampling.sampler.VicinalSampler",
     "mixup_tab.estimators.ensemble_classifier.MixupEnsembleClassifier",
     "mixup_tab.estimators.ensemble_regressor.MixupEnsembleRegressor",
     "mixup_tab.estimators.rescaled.RescaledClassifier",
@@ -55,18 +61,71 @@ _OURS = {
 }
 
 _SKLEARN = {
+    "sklearn.compose._column_transformer.ColumnTransformer",
+    "sklearn.pipeline.FeatureUnion",
     "sklearn.pipeline.Pipeline",
+    "imblearn.pipeline.Pipeline",
+    # What "passthrough" becomes; its func is None.
+    "sklearn.preprocessing._function_transformer.FunctionTransformer",
     # Missing numbers.
+    "sklearn.impute._base.MissingIndicator",
     "sklearn.impute._base.SimpleImputer",
-    # Inside of skrub's encoder of text.
+    "sklearn.impute._knn.KNNImputer",
+    # Numbers.
+    "sklearn.preprocessing._data.Binarizer",
+    "sklearn.preprocessing._data.MaxAbsScaler",
+    "sklearn.preprocessing._data.MinMaxScaler",
+    "sklearn.preprocessing._data.Normalizer",
+    "sklearn.preprocessing._data.PowerTransformer",
+    "sklearn.preprocessing._data.QuantileTransformer",
+    "sklearn.preprocessing._data.RobustScaler",
+    "sklearn.preprocessing._data.StandardScaler",
+    "sklearn.preprocessing._discretization.KBinsDiscretizer",
+    "sklearn.preprocessing._polynomial.PolynomialFeatures",
+    "sklearn.preprocessing._polynomial.SplineTransformer",
+    "sklearn.decomposition._pca.PCA",
     "sklearn.decomposition._truncated_svd.TruncatedSVD",
+    "sklearn.feature_selection._univariate_selection.SelectKBest",
+    "sklearn.feature_selection._univariate_selection.SelectPercentile",
+    "sklearn.feature_selection._variance_threshold.VarianceThreshold",
+    # Categories.
+    "sklearn.preprocessing._encoders.OneHotEncoder",
+    "sklearn.preprocessing._encoders.OrdinalEncoder",
+    "sklearn.preprocessing._target_encoder.TargetEncoder",
+    # Text.
+    "sklearn.feature_extraction.text.CountVectorizer",
     "sklearn.feature_extraction.text.TfidfTransformer",
     "sklearn.feature_extraction.text.TfidfVectorizer",
 }
 
 _SKRUB = {
-    # Text.
+    # Tables.
+    "skrub._table_vectorizer.Cleaner",
+    "skrub._table_vectorizer.PassThrough",
+    "skrub._table_vectorizer.ShortReprDict",
+    "skrub._table_vectorizer.TableVectorizer",
+    "skrub._apply_to_cols.ApplyToCols",
+    "skrub._apply_to_each_col.ApplyToEachCol",
+    "skrub._apply_to_sub_frame.ApplyToSubFrame",
+    "skrub._check_input.CheckInputDataFrame",
+    "skrub._drop_uninformative.DropUninformative",
+    "skrub._select_cols.DropCols",
+    "skrub._select_cols.SelectCols",
+    # Dates and durations.
+    "skrub._datetime_encoder.DatetimeEncoder",
+    "skrub._datetime_encoder._CircularEncoder",
+    "skrub._datetime_encoder._SplineEncoder",
+    "skrub._duration_to_float.DurationToFloat",
+    "skrub._to_datetime.ToDatetime",
+    # Numbers.
+    "skrub._squashing_scaler.SquashingScaler",
+    "skrub._squashing_scaler._MinMaxScaler",
+    "skrub._to_float.ToFloat",
+    # Categories and text.
+    "skrub._clean_categories.CleanCategories",
+    "skrub._clean_null_strings.CleanNullStrings",
     "skrub._string_encoder.StringEncoder",
+    "skrub._to_categorical.ToCategorical",
     "skrub._to_str.ToStr",
 }
 
@@ -83,6 +142,12 @@ FIXED: dict[str, tuple[Any, ...]] = {
     "n_jobs": (None,),  # starts processes
     "transform_input": (None,),
     "input": ("content",),  # "filename" opens what the table names
+    "encoding": ("utf-8",),  # Python imports a codec of another name
+    "func": (None, *FUNCTIONS),
+    "inverse_func": (None, *FUNCTIONS),
+    "metric": ("nan_euclidean",),
+    "weights": ("uniform", "distance"),
+    "verbose_feature_names_out": (True, False),  # text is a format, of any width
     "preprocessor": (None,),
     "tokenizer": (None,),
     "token_pattern": (r"(?u)\b\w\w+\b",),  # another one may take for ever
