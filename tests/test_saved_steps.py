@@ -15,7 +15,12 @@ from hostile import members, nodes
 from imblearn.pipeline import make_pipeline as make_resampling_pipeline
 from sklearn import model_selection
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer, make_column_selector, make_column_transformer
+from sklearn.compose import (
+    ColumnTransformer,
+    TransformedTargetRegressor,
+    make_column_selector,
+    make_column_transformer,
+)
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.feature_selection import SelectKBest, SelectPercentile, VarianceThreshold, chi2
@@ -257,6 +262,19 @@ def test_a_pipeline_that_resamples_is_saved(tmp_path):
     assert np.array_equal(again, pipeline.predict_proba(NUMBERS))
 
 
+def of_logarithms():
+    net = MixupRegressor(hidden_layer_sizes=(2,), max_epochs=1, random_state=0)
+    model = TransformedTargetRegressor(net, func=np.log1p, inverse_func=np.expm1)
+    return model.fit(NUMBERS, NUMBERS["a"] ** 2)
+
+
+def test_a_net_of_logarithms_is_saved(tmp_path):
+    model = of_logarithms()
+    save_model(model, tmp_path / "m")
+    again = load_model(tmp_path / "m").predict(NUMBERS)
+    np.testing.assert_array_equal(again, model.predict(NUMBERS))
+
+
 @pytest.mark.parametrize(
     ("step", "data", "message"),
     [
@@ -391,7 +409,7 @@ def others():
 def test_every_trusted_type_is_held_by_a_model():
     """A line of the list that nobody needs is a risk without a use."""
     held = {}
-    for model in (*map(fitted, STEPS), resampled(), *others()):
+    for model in (*map(fitted, STEPS), resampled(), of_logarithms(), *others()):
         for node in nodes(json.loads(members(to_bytes(model)[0])["schema.json"])):
             name = f"{node['__module__']}.{node['__class__']}"
             held.setdefault(node["__loader__"], set()).add(name)

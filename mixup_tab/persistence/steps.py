@@ -189,7 +189,9 @@ def _find_functions(part: Any) -> None:
     for name in ("func", "inverse_func"):
         if getattr(part, name) is not None:
             setattr(part, name, _named(getattr(part, name), np, FUNCTIONS))
-            if part.kw_args:  # such as the array that a function of NumPy writes to
+            if getattr(
+                part, "kw_args", None
+            ):  # such as the array that a function of NumPy writes to
                 raise ValueError("a FunctionTransformer of it has kw_args")
 
 
@@ -271,6 +273,7 @@ def _to_boosting(kind: str, plain: dict[str, Any]) -> Any:
 _SELECTION = "sklearn.feature_selection._univariate_selection."
 _CHANGED = {
     "sklearn.compose._column_transformer.ColumnTransformer": _name_columns,
+    "sklearn.compose._target.TransformedTargetRegressor": _name_functions,
     "sklearn.preprocessing._discretization.KBinsDiscretizer": _list_bins,
     "sklearn.preprocessing._function_transformer.FunctionTransformer": _name_functions,
     f"{_SELECTION}SelectKBest": _name_score,
@@ -282,6 +285,7 @@ _CHANGED = {
     "skrub._select_cols.SelectCols": _name_selected,
 }
 _CHECKED = {
+    "sklearn.compose._target.TransformedTargetRegressor": _find_functions,
     "sklearn.feature_extraction.text.CountVectorizer": _check_words,
     "sklearn.feature_extraction.text.TfidfVectorizer": _check_words,
     "sklearn.preprocessing._discretization.KBinsDiscretizer": _join_bins,

@@ -14,7 +14,7 @@ from typing import Any
 # Version of skops' format whose kinds of nodes ("loaders") were read through for the list.
 PROTOCOL = 2
 
-# Functions of NumPy that a FunctionTransformer may call; a file holds their names.
+# Functions of NumPy for a FunctionTransformer or a target; a file holds their names.
 FUNCTIONS = ("log", "log1p", "log2", "log10", "exp", "expm1", "sqrt", "cbrt", "square", "abs")
 
 _PLAIN = {
@@ -62,10 +62,11 @@ _OURS = {
 
 _SKLEARN = {
     "sklearn.compose._column_transformer.ColumnTransformer",
+    "sklearn.compose._target.TransformedTargetRegressor",
     "sklearn.pipeline.FeatureUnion",
     "sklearn.pipeline.Pipeline",
     "imblearn.pipeline.Pipeline",
-    # What "passthrough" becomes; its func is None.
+    # Also what "passthrough" becomes.
     "sklearn.preprocessing._function_transformer.FunctionTransformer",
     # Missing numbers.
     "sklearn.impute._base.MissingIndicator",
