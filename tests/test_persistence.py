@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import safetensors.torch
+import sklearn
 import skrub
 import torch
 from hostile import archive, members, sealed
@@ -24,6 +25,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, LeaveOneOut, StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
+from skorch.callbacks import Callback
 from torch import nn
 
 from mixup_tab import (
@@ -238,6 +240,8 @@ def test_what_only_matters_for_training_is_not_stored(tmp_path):
     model = classifier(callbacks=[LearningRate("constant")], device="cpu")
     model = Pipeline([("net", model)], memory=str(tmp_path)).fit(X, LABELS)
     search = MixupSearchCV(model, {"net__alpha": [0.3]}, cv=2, n_jobs=2).fit(X, LABELS)
+    with sklearn.config_context(enable_metadata_routing=True):
+        search.best_estimator_[-1].set_fit_request(sample_weight=True)
     save_model(search, tmp_path / "m")
     again = load_model(tmp_path / "m")
     assert again.n_jobs is None
@@ -474,6 +478,26 @@ def test_what_is_no_fitted_estimator_is_refused(model, error, message, tmp_path)
     assert not os.listdir(tmp_path)
 
 
+class Save(Callback):
+    """Tries to save the model that is being trained."""
+
+    def __init__(self, path):
+        self.path, self.model, self.errors = path, None, []
+
+    def on_epoch_end(self, net, **kwargs):
+        for thing in (self.model, net):
+            with pytest.raises((NotFittedError, TypeError)) as error:
+                save_model(thing, self.path)
+            self.errors.append(error.type)
+
+
+def test_a_model_in_training_is_refused(tmp_path):
+    callback = Save(tmp_path / "m")
+    callback.model = classifier(max_epochs=1, callbacks=[callback])
+    callback.model.fit(X, LABELS)
+    assert callback.errors == [NotFittedError, TypeError]
+
+
 @pytest.mark.parametrize("about", [{"x": {1, 2}}, {"x": X}, {("a",): 1}])
 def test_about_is_plain_json(about, tmp_path):
     with pytest.raises(TypeError, match="about must be plain JSON"):
@@ -501,6 +525,21 @@ def test_files_that_are_no_model_are_one_clear_error(saved, tmp_path):
         with pytest.raises(ValueError, match="'bad' is not a model of mixup-tab, or is broken"):
             read_model(bad)
     assert not is_model(tmp_path / "head0")
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        ({"kind": "sound"}, r"for sounds, not for tables\. Use mixup-tab speech predict"),
+        ({"kind": "x"}, "was saved in Python, without a description of columns"),
+        ({}, "was saved in Python, without a description of columns"),
+        ({"kind": "table"}, r"cannot be put together here \(TypeError: .*target"),
+    ],
+)
+def test_a_model_that_is_not_for_files_of_tables_says_so(about, message, tmp_path):
+    save_model(classifier().fit(X, LABELS), tmp_path / "m", about=about)
+    with pytest.raises(ValueError, match=message):
+        load_table_model(tmp_path / "m")
 
 
 def write_pickle(path):
@@ -542,9 +581,10 @@ def test_files_of_other_formats_are_recognised(write, message, tmp_path):
 def test_other_versions_of_the_format_are_told_apart(number, message, saved, tmp_path):
     head = json.loads(members(saved[0].read_bytes())["model.json"])
     head["format"] = f"mixup-tab model {number}"
-    path = with_member(saved[0], "model.json", json.dumps(head).encode(), tmp_path / "m")
+    parts = {"model.json": json.dumps(head).encode(), "of another name": b"weights"}
+    (tmp_path / "m").write_bytes(sealed(parts))
     with pytest.raises(ValueError, match=f"'m' was written by {message}"):
-        load_model(path)
+        load_model(tmp_path / "m")
 
 
 @pytest.mark.parametrize("member", ["weights.safetensors", "model.skops"])

@@ -26,10 +26,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from mixup_tab._files import check_new, write_whole
 from mixup_tab._plain import shown
+from mixup_tab.estimators.base import BaseMixup
 from mixup_tab.persistence.archive import pack, unpack
 from mixup_tab.persistence.pipelines import (
     JSON_SHARE,
@@ -124,7 +127,7 @@ def save_model(
         raise TypeError(
             f"model must be a fitted estimator such as MixupClassifier, got {shown(model):.80}."
         )
-    check_is_fitted(model)
+    _check_fitted(model)
     about = dict(about or {})
     try:
         content, modules = _to_bytes(model, about)
@@ -372,6 +375,16 @@ def one_line(error: Exception) -> str:
         text = f"{type(error).__name__}: {text}"
     shown = "".join(letter if letter.isprintable() else "?" for letter in text[:300])
     return shown.rstrip(".")
+
+
+def _check_fitted(model: Any) -> None:
+    check_is_fitted(model)
+    net = model[-1] if isinstance(model, Pipeline) else model
+    if isinstance(net, BaseMixup) and not hasattr(net, "net_"):
+        raise NotFittedError(
+            f"this {type(net).__name__} is being fitted. Save it when fit has returned; "
+            "callbacks can save the weights by net.save_params."
+        )
 
 
 def _to_bytes(model: Any, about: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:

@@ -47,7 +47,8 @@ _VALUES = (type(None), bool, int, float, str)
 # Attributes that only matter for training, or on the machine of the training, and what is
 # stored instead; None also stands for generators of random numbers.
 _INSTEAD = {"callbacks": None, "n_jobs": None, "memory": None, "device": "auto"}
-_LEFT_OUT = {"_skl_callbacks", "_metadata_request"}
+_LEFT_OUT = {"_metadata_request", "_callback_fit_ctx", "_parent_callback_ctx"}
+_LEFT_OUT |= {"_skl_callbacks", "_skl_callbacks_to_teardown"}
 # Nets of ours, which a file may name.
 _NETS = {
     "mixup_tab.nets.mlp.MLP",
