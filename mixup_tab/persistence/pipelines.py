@@ -10,20 +10,17 @@ as the content of a :class:`Stored`.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from inspect import signature
 from types import FunctionType
 from typing import Any
 
 import numpy as np
 from torch import nn
 
-from mixup_tab import mixing
 from mixup_tab.estimators.base import BaseMixup
 from mixup_tab.persistence.archive import pack, unpack
 from mixup_tab.persistence.net_weights import (
@@ -34,8 +31,9 @@ from mixup_tab.persistence.net_weights import (
     pack_weights,
     unpack_weights,
 )
+from mixup_tab.persistence.plain_forms import PLAIN_FORMS, check_sound, name_of, no_search, ours
 from mixup_tab.persistence.schema import Foreign, check
-from mixup_tab.persistence.steps import STEP_FORMS, check_read, written
+from mixup_tab.persistence.steps import check_read, written
 from mixup_tab.persistence.trusted import PROTOCOL, TRUSTED
 from mixup_tab.training import MixupNet
 
@@ -67,7 +65,7 @@ class Stored:
     Parameters
     ----------
     kind : str
-        A name of ``_PLAIN_FORMS``, or of a method of :class:`Reader`.
+        A name of ``PLAIN_FORMS``, or of a method of :class:`Reader`.
     content : plain
         Its form.
     """
@@ -169,7 +167,7 @@ class Writer:
         return {**self._new(thing, number), "__id__": number}
 
     def _new(self, thing: Any, number: int) -> dict[str, Any]:
-        name = _name(type(thing))
+        name = name_of(type(thing))
         if type(thing) in _VALUES:
             return _node("JsonNode", "builtins.str", content=json.dumps(thing))
         if type(thing) is list and len(thing) > 8 and {*map(type, thing)} <= {*_VALUES}:
@@ -179,10 +177,8 @@ class Writer:
             return _node(kind, name, content=[*map(self.node, thing)])
         if type(thing) is dict:
             return self._dict(thing)
-        if name in _PLAIN_FORMS:
-            return self._stored(name, _PLAIN_FORMS[name][0](thing))
-        if isinstance(thing, np.ma.MaskedArray):
-            return self._stored("masked array", _from_masked(thing))
+        if name in PLAIN_FORMS:
+            return self._stored(name, PLAIN_FORMS[name][0](thing))
         if isinstance(thing, np.generic):
             return self._stored("scalar", np.asarray(thing))
         if isinstance(thing, np.ndarray):
@@ -198,7 +194,7 @@ class Writer:
         if _is_module(thing):
             return self._stored("module", self._named(thing))
         if isinstance(thing, type):
-            return _node("TypeNode", _name(thing))
+            return _node("TypeNode", name_of(thing))
         return self._object(thing)
 
     def _dict(self, thing: dict[Any, Any]) -> dict[str, Any]:
@@ -220,10 +216,10 @@ class Writer:
         return _node("NdArrayNode", "numpy.ndarray", type="numpy", file=f"{number}.npy")
 
     def _object(self, thing: Any) -> dict[str, Any]:
-        if _name(type(thing)) not in TRUSTED["ObjectNode"]:
+        if name_of(type(thing)) not in TRUSTED["ObjectNode"]:
             if hasattr(thing, "best_estimator_"):
-                raise _no_search(f"{type(thing).__name__} of scikit-learn")
-            raise Foreign(_name(type(thing)))
+                raise no_search(f"{type(thing).__name__} of scikit-learn")
+            raise Foreign(name_of(type(thing)))
         state = written(thing).__getstate__()
         if state is not None:
             state = {k: _INSTEAD.get(k, v) for k, v in state.items() if k not in _LEFT_OUT}
@@ -231,14 +227,14 @@ class Writer:
             if words:  # of a text vectorizer, whose words have the numbers from 0
                 ordered = sorted(words, key=words.__getitem__)
                 state["vocabulary_"] = Stored("vocabulary", json.dumps(ordered))
-        return _node("ObjectNode", _name(type(thing)), content=self.node(state))
+        return _node("ObjectNode", name_of(type(thing)), content=self.node(state))
 
     def _stored(self, kind: str, content: Any) -> dict[str, Any]:
         return self._object(Stored(kind, content))
 
     def _named(self, module: Any) -> str:
         """Return the name under which a module is stored."""
-        name = _name(module)
+        name = name_of(module)
         if name not in _NETS:
             name = module.__name__
             if self.modules.setdefault(name, module) is not module:
@@ -247,10 +243,6 @@ class Writer:
                     "one."
                 )
         return name
-
-
-def _name(kind: Any) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _is_module(thing: Any) -> bool:
@@ -332,19 +324,18 @@ class Reader:
         if isinstance(made, Stored):
             return self._restored(made.kind, made.content)
         if "sample_rate" in vars(made):
-            _check_sound(vars(made))
+            check_sound(vars(made))
         check_read(made)
         self.objects.append(made)
         return made
 
     def _restored(self, kind: str, content: Any) -> Any:
-        if kind in _PLAIN_FORMS:
-            return _PLAIN_FORMS[kind][1](content)
+        if kind in PLAIN_FORMS:
+            return PLAIN_FORMS[kind][1](content)
         own: dict[str, Callable[[Any], Any]] = {
             "net": self._net,
             "module": self._module,
             "partial": self._partial,
-            "masked array": _to_masked,
             "scalar": lambda array: array[()],
             "json": json.loads,
             "dict": lambda parts: dict(zip(*parts, strict=True)),
@@ -366,7 +357,7 @@ class Reader:
         if name in self._modules:
             return self._modules[name]
         if name in _NETS:
-            return _ours(name)
+            return ours(name)
         raise MissingModule(name)
 
 
@@ -376,129 +367,6 @@ def _vocabulary(text: str) -> dict[str, int]:
     if len({*words}) != len(words):
         raise ValueError("a vocabulary of it has a word twice")
     return {word: number for number, word in enumerate(words)}
-
-
-# ------------------------------------------------------------------------------- plain forms
-
-
-def _from_masked(array: Any) -> dict[str, Any]:
-    objects = array.dtype == object
-    data = array.filled(None) if objects else array.data
-    return {"data": data.tolist() if objects else data, "mask": np.ma.getmaskarray(array)}
-
-
-def _to_masked(parts: dict[str, Any]) -> Any:
-    data, mask = parts["data"], parts["mask"]
-    if type(data) is list:
-        data, values = np.empty(len(data), dtype=object), data
-        data[:] = values
-    return np.ma.MaskedArray(data, mask)
-
-
-_SEARCHED = (
-    *("cv_results_", "best_estimator_", "best_params_", "best_score_", "best_index_"),
-    *("n_splits_", "multimetric_", "refit_time_", "feature_names_in_"),
-)
-_SEARCH = ("estimator", "param_grid", "scoring", "refit", "cv", "error_score")
-_SPLITTERS = "sklearn.model_selection._split."
-
-
-def _from_search(search: Any) -> dict[str, Any]:
-    """Return what a search found, and the parameters that describe it."""
-    scoring = search.scoring
-    scorers = scoring.values() if isinstance(scoring, dict) else (scoring,)
-    wrong = {
-        "scoring": not all(isinstance(s, (str, list, tuple, type(None))) for s in scorers),
-        "refit": callable(search.refit),
-        "cv": not (
-            isinstance(search.cv, (int, type(None)))
-            or _name(type(search.cv)) in TRUSTED["ObjectNode"]
-        ),
-    }
-    for name in (name for name, found in wrong.items() if found):
-        raise _no_search(f"search with {name}={getattr(search, name)!r}")
-    kept = {name: getattr(search, name) for name in (*_SEARCH, "return_train_score")}
-    found = {name: vars(search)[name] for name in _SEARCHED if name in vars(search)}
-    return {"parameters": kept, "found": found}
-
-
-def _no_search(what: str) -> ValueError:
-    return ValueError(
-        f"a {what} cannot be saved. Save the model that it found: "
-        "save_model(search.best_estimator_, ...)."
-    )
-
-
-def _to_search(parts: dict[str, Any]) -> Any:
-    from mixup_tab.search.cv import MixupSearchCV
-
-    kept, found = parts["parameters"], parts["found"]
-    if kept.keys() - {*_SEARCH, "return_train_score"} or found.keys() - {*_SEARCHED}:
-        raise ValueError("a search of it has other attributes than it should")
-    search = MixupSearchCV(**kept)
-    search.__dict__.update(found)
-    scorers, _ = search._get_scorers()
-    search.scorer_ = getattr(scorers, "_scorers", scorers)
-    return search
-
-
-def _from_rule(rule: Any) -> dict[str, Any]:
-    return {field.name: getattr(rule, field.name) for field in dataclasses.fields(rule)}
-
-
-def _to_rule(rule: Any, parts: dict[str, Any]) -> Any:
-    return rule(**parts)
-
-
-def _from_layer(layer: nn.Module) -> dict[str, Any]:
-    """Return the parameters of a layer; recordings of noise only matter in training."""
-    return {name: getattr(layer, name) for name in _parameters(type(layer))}
-
-
-def _to_layer(name: str, parts: dict[str, Any]) -> nn.Module:
-    kind = _ours(name)
-    if [*parts] != _parameters(kind):
-        raise ValueError(f"a {kind.__name__} of it has other parameters than it should")
-    _check_sound(parts)
-    return kind(**parts)
-
-
-def _parameters(layer: type[nn.Module]) -> list[str]:
-    return sorted(signature(layer).parameters.keys() - {"noise"})
-
-
-def _check_sound(parts: Mapping[str, Any]) -> None:
-    """Check that sounds and spectrograms are of sizes that take little memory."""
-    rate, window = parts.get("sample_rate", 0), parts.get("window_seconds", 0)
-    samples = rate * max(window, parts.get("seconds", 0))
-    values = rate * window * parts.get("n_mels", 1)
-    overlap = window / parts.get("hop_seconds", 1)
-    if not (0 <= samples <= _MOST_VALUES and values <= _MOST_VALUES and overlap <= 100):
-        raise ValueError("its sounds or spectrograms are too large")
-
-
-def _ours(name: str) -> Any:
-    """Return what has a name; only called for those that this file lists."""
-    module, _, own = name.rpartition(".")
-    return getattr(import_module(module), own)
-
-
-# Samples of a clip, and values that make mel bands of a window.
-_MOST_VALUES = 20_000_000
-_LAYERS = (
-    "mixup_tab.audio.layers.SpectrogramLayer",
-    "mixup_tab.audio.augment.WaveAugment",
-    "mixup_tab.audio.augment.SpecAugment",
-)
-_RULES = [kind for kind in vars(mixing).values() if dataclasses.is_dataclass(kind)]
-# By type, how to turn an object into its plain form, and back. A plain form consists of values,
-# containers, arrays and trusted objects. The way back checks it.
-_PLAIN_FORMS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
-    "mixup_tab.search.cv.MixupSearchCV": (_from_search, _to_search),
-    **STEP_FORMS,
-    **{name: (_from_layer, functools.partial(_to_layer, name)) for name in _LAYERS},
-    **{_name(rule): (_from_rule, functools.partial(_to_rule, rule)) for rule in _RULES},
-}
 
 
 def named(modules: Sequence[Any]) -> dict[str, Any]:
