@@ -5,6 +5,7 @@ import functools
 import io
 import json
 import os
+import subprocess
 import sys
 import zipfile
 from datetime import timedelta, timezone
@@ -429,6 +430,20 @@ def test_the_file_says_what_it_is_and_holds_no_pickle(saved):
                 assert name.endswith((".json", ".npy"))
                 if name.endswith(".npy"):
                     np.load(io.BytesIO(inner.read(name)), allow_pickle=False)
+
+
+LOAD = """
+import sys
+from mixup_tab.persistence import load_model
+load_model(sys.argv[1]).predict([[0.0, 1, 2, 3]])
+print(*[name for name in ("skops", "skrub", "torch._dynamo") if name in sys.modules])
+"""
+
+
+def test_loading_imports_nothing_that_takes_as_long_as_torch(tmp_path):
+    save_model(classifier().fit(X, LABELS), tmp_path / "m")
+    call = [sys.executable, "-c", LOAD, tmp_path / "m"]
+    assert subprocess.run(call, capture_output=True, text=True, check=True).stdout == "\n"
 
 
 def test_the_same_model_gives_the_same_bytes(saved, tmp_path):
