@@ -115,6 +115,10 @@ STEPS = {
     "TruncatedSVD": (TruncatedSVD(2), NUMBERS),
     "SimpleImputer": (SimpleImputer(add_indicator=True), GAPS),
     "a constant": (SimpleImputer(strategy="constant", fill_value=0), GAPS),
+    "gaps of pandas": (
+        SimpleImputer(missing_values=pd.NA, strategy="most_frequent"),
+        pd.DataFrame({"a": pd.Series(Y, dtype="Int64").mask(Y == 0)}),
+    ),
     "KNNImputer": (KNNImputer(weights="distance"), GAPS),
     "MissingIndicator": (MissingIndicator(), GAPS),
     "OneHotEncoder": (OneHotEncoder(handle_unknown="ignore", drop="if_binary"), WORDS),
@@ -134,7 +138,10 @@ STEPS = {
     "TargetEncoder": (TargetEncoder(cv=2), WORDS),
     "ColumnTransformer": (
         ColumnTransformer(
-            [("one", StandardScaler(), ["b"]), ("two", OneHotEncoder(), ["color"])],
+            [
+                ("one", StandardScaler(), NUMBERS.columns[:2]),
+                ("two", OneHotEncoder(), ["color"]),
+            ],
             remainder="passthrough",
             n_jobs=1,
         ),

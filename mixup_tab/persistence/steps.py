@@ -19,6 +19,7 @@ import numpy as np
 from mixup_tab.persistence.trusted import FUNCTIONS
 
 _SCORES = ("f_classif", "f_regression", "chi2", "mutual_info_classif", "mutual_info_regression")
+_SPLINE = "scipy.interpolate._bsplines.BSpline"
 _OFFSET = re.compile(r"UTC([+-]\d\d:\d\d)?")
 
 
@@ -64,10 +65,19 @@ def _nothing(part: Any) -> None:
 
 
 def _name_columns(part: Any) -> None:
-    """Replace functions that choose columns of a ColumnTransformer by what they chose."""
-    if hasattr(part, "transformers_"):
-        chosen = zip(part.transformers, part._columns, strict=True)
-        part.transformers = [(name, step, columns) for (name, step, _), columns in chosen]
+    """Replace what chose the columns of a ColumnTransformer by lists of them."""
+    if not hasattr(part, "transformers_"):
+        return
+    lists: dict[int, Any] = {}  # what is one object stays one
+
+    def listed(columns: Any) -> Any:
+        plain = columns.tolist() if hasattr(columns, "tolist") else columns
+        return lists.setdefault(id(columns), plain)
+
+    steps = zip(part.transformers, part._columns, strict=True)
+    part.transformers = [(name, step, listed(columns)) for (name, step, _), columns in steps]
+    part.transformers_ = [(*step, listed(columns)) for *step, columns in part.transformers_]
+    part._columns = [*map(listed, part._columns)]
 
 
 def _name_selected(part: Any) -> None:
@@ -151,9 +161,10 @@ def _join_bins(part: Any) -> None:
 def _check_splines(part: Any) -> None:
     if not hasattr(part, "bsplines_"):
         return
+    kinds = {_name(spline) for spline in part.bsplines_}
     shapes = {spline.c.shape for spline in part.bsplines_}
     outputs = sum(spline.c.shape[1] - (not part.include_bias) for spline in part.bsplines_)
-    if len(shapes) != 1 or part.n_features_out_ != outputs:
+    if kinds != {_SPLINE} or len(shapes) != 1 or part.n_features_out_ != outputs:
         raise ValueError("the splines of a SplineTransformer do not agree")
 
 
@@ -189,9 +200,7 @@ def _find_functions(part: Any) -> None:
     for name in ("func", "inverse_func"):
         if getattr(part, name) is not None:
             setattr(part, name, _named(getattr(part, name), np, FUNCTIONS))
-            if getattr(
-                part, "kw_args", None
-            ):  # such as the array that a function of NumPy writes to
+            if getattr(part, "kw_args", None):  # such as an array that is written to
                 raise ValueError("a FunctionTransformer of it has kw_args")
 
 
@@ -254,6 +263,12 @@ def _to_polars_dtype(parts: list[Any]) -> Any:
     return pl.Date() if parts[0] is None else pl.Datetime(*parts)
 
 
+def _to_missing(_: Any) -> Any:
+    import pandas as pd
+
+    return pd.NA
+
+
 # ------------------------------------------------------------------------------ boosting
 
 
@@ -301,11 +316,13 @@ _CHECKED = {
 STEP_FORMS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "builtins.slice": (lambda part: [part.start, part.stop, part.step], lambda p: slice(*p)),
     "pandas.DatetimeTZDtype": (_from_pandas_dtype, _to_pandas_dtype),
-    # Its name before pandas 3.
+    "pandas.api.typing.NAType": (lambda missing: None, _to_missing),
+    # Their names before pandas 3.
     "pandas.core.dtypes.dtypes.DatetimeTZDtype": (_from_pandas_dtype, _to_pandas_dtype),
+    "pandas._libs.missing.NAType": (lambda missing: None, _to_missing),
     "polars.datatypes.classes.Date": (_from_polars_dtype, _to_polars_dtype),
     "polars.datatypes.classes.Datetime": (_from_polars_dtype, _to_polars_dtype),
-    "scipy.interpolate._bsplines.BSpline": (
+    _SPLINE: (
         lambda spline: [spline.t, spline.c, spline.k, spline.extrapolate],
         _to_spline,
     ),
