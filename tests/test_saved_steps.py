@@ -239,7 +239,7 @@ PIPELINES = {
     "numbers and words": (
         make_column_transformer(
             (make_pipeline(SimpleImputer(), QuantileTransformer(n_quantiles=20)), ["a", "b"]),
-            (OneHotEncoder(sparse_output=False), make_column_selector(dtype_include="str")),
+            (OneHotEncoder(sparse_output=False), make_column_selector("color")),
         ),
         StandardScaler(),
         MIXED,
@@ -254,6 +254,24 @@ def test_a_loaded_pipeline_predicts_the_same_bits(first, second, data, tmp_path)
     save_model(pipeline, tmp_path / "m")
     expected = pipeline.predict_proba(data)
     assert np.array_equal(load_model(tmp_path / "m").predict_proba(data), expected)
+
+
+def test_a_search_of_a_pipeline_that_chooses_columns_is_saved(tmp_path):
+    search = searched()
+    save_model(search, tmp_path / "m")
+    again = load_model(tmp_path / "m")
+    assert np.array_equal(again.predict_proba(MIXED), search.predict_proba(MIXED))
+    assert again.estimator.fit(MIXED, Y).n_features_in_ == 4  # the pipeline that was given
+
+
+def searched():
+    columns = make_column_transformer(
+        (StandardScaler(), make_column_selector(dtype_include=np.number)),
+        (OneHotEncoder(sparse_output=False), make_column_selector("color")),
+    )
+    net = MixupClassifier(hidden_layer_sizes=(2,), max_epochs=1, random_state=0)
+    pipeline = Pipeline([("columns", columns), ("net", net)])
+    return MixupSearchCV(pipeline, {"net__alpha": [0.3]}, cv=2).fit(MIXED, Y)
 
 
 def resampled():
@@ -409,6 +427,8 @@ def others():
     kinds = ("KFold", "ShuffleSplit", "StratifiedKFold", "StratifiedShuffleSplit")
     for kind in (*kinds, "GroupKFold", "StratifiedGroupKFold", "TimeSeriesSplit"):
         yield copy.copy(search).set_params(cv=getattr(model_selection, kind)())
+    of_text = make_column_selector(dtype_include=object)
+    yield make_pipeline(make_column_transformer((OneHotEncoder(), of_text)), NET)
     yield make_pipeline(TableEncoder().fit(TABLE, Y), AudioReader(), Spectrogram(), NET)
 
 
@@ -416,7 +436,7 @@ def others():
 def test_every_trusted_type_is_held_by_a_model():
     """A line of the list that nobody needs is a risk without a use."""
     held = {}
-    for model in (*map(fitted, STEPS), resampled(), of_logarithms(), *others()):
+    for model in (*map(fitted, STEPS), resampled(), searched(), of_logarithms(), *others()):
         for node in nodes(json.loads(members(to_bytes(model)[0])["schema.json"])):
             name = f"{node['__module__']}.{node['__class__']}"
             held.setdefault(node["__loader__"], set()).add(name)

@@ -26,10 +26,10 @@ _PLAIN = {
     # Arrays without pickle, dtypes.
     "NdArrayNode": {"numpy.ndarray"},
     "DTypeNode": {"numpy.dtype"},
-    # Types of keys, and dtypes of encoders and vectorizers. Called with anything, they make a
-    # number or a text of it.
-    "TypeNode": {"builtins.int", "builtins.str"}
-    | {"numpy.float32", "numpy.float64", "numpy.int32", "numpy.int64"},
+    # Types of keys, and dtypes of encoders, vectorizers and selectors. Called with anything,
+    # they make a number or a text of it, or fail.
+    "TypeNode": {"builtins.int", "builtins.object", "builtins.str"}
+    | {"numpy.float32", "numpy.float64", "numpy.int32", "numpy.int64", "numpy.number"},
 }
 
 _OURS = {
@@ -62,6 +62,8 @@ _OURS = {
 
 _SKLEARN = {
     "sklearn.compose._column_transformer.ColumnTransformer",
+    # In pipelines that are not fitted, inside of a search.
+    "sklearn.compose._column_transformer.make_column_selector",
     "sklearn.compose._target.TransformedTargetRegressor",
     "sklearn.pipeline.FeatureUnion",
     "sklearn.pipeline.Pipeline",
