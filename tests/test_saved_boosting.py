@@ -165,6 +165,13 @@ BROKEN = {
     "sizes that are no integers": entry("sizes", lambda a: a.astype(float)),
     "sizes that are too many": entry("bitset_sizes", lambda a: np.r_[a, 0]),
     "a tree too few": entry("sizes", lambda a: np.r_[a[:-2], a[-2] + a[-1]]),
+    "sizes that hide": entry(
+        "sizes", lambda a: np.ma.MaskedArray(np.r_[a, 7], np.r_[a < 0, True])
+    ),
+    "nodes that hide": field("left", lambda a: np.ma.MaskedArray(a + (a > 9), a > 9)),
+    "categories that hide": entry(
+        "categories", lambda c: [np.ma.MaskedArray(c[0], True), c[1]]
+    ),
     "bits of other widths": entry("bitsets", lambda a: a[:, :7]),
     "bits of another dtype": entry("bitsets", lambda a: a.astype(np.uint64)),
     "bits that are missing": entry("bitsets", lambda a: a[:-1]),

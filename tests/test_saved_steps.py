@@ -351,6 +351,11 @@ def last_of(arrays, change):
     return [*arrays[:-1], change(arrays[-1])]
 
 
+def hidden(array, last):
+    """Return a masked array whose last entry is another one, which comparisons pass over."""
+    return np.ma.MaskedArray(np.r_[array[:-1], last], np.arange(len(array)) == len(array) - 1)
+
+
 BROKEN = {
     "fewer columns than levels": on("OneHotEncoder", "_n_features_outs", lambda n: [1, 1]),
     "columns of one feature": on("OneHotEncoder", "_n_features_outs", lambda n: n[:1]),
@@ -379,6 +384,12 @@ BROKEN = {
         "_default_to_infrequent_mappings",
         lambda m: [m[0] + 10**6, *m[1:]],
     ),
+    "levels whose places hide": on(
+        "rare levels",
+        "_default_to_infrequent_mappings",
+        lambda m: [hidden(m[0], 10**6), *m[1:]],
+    ),
+    "levels that hide": on("given levels", "categories_", lambda c: [c[0], hidden(c[1], -1)]),
     "levels that become nothing": on(
         "rare levels", "_default_to_infrequent_mappings", lambda m: [None] * len(m)
     ),

@@ -69,6 +69,8 @@ def from_plain(kind: str, plain: dict[str, Any]) -> Any:
     Exception
         Of any kind, if something does not fit, before there is anything to predict with.
     """
+    if any(isinstance(part, np.ma.MaskedArray) for part in _parts(plain)):
+        raise ValueError("an array of a boosting model is masked")  # from the checks below
     params = json.loads(plain["params"])
     model = _KINDS[kind](**{name: params[name] for name in _DECIDING if name in params})
     if "nodes" in plain:
@@ -80,6 +82,11 @@ def from_plain(kind: str, plain: dict[str, Any]) -> Any:
         model._predictors = [trees[k : k + outputs] for k in range(0, len(trees), outputs)]
         model._baseline_prediction = plain["baseline"]
     return model.set_params(**params)
+
+
+def _parts(plain: dict[str, Any]) -> list[Any]:
+    nested = [*plain.get("categories", ()), *plain.get("nodes", {}).values()]
+    return [*plain.values(), *nested]
 
 
 def _params(model: Any) -> str:

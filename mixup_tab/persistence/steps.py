@@ -122,14 +122,14 @@ def _fits(levels: Any, rare: Any, places: Any, drop: Any) -> bool:
 
 
 def _within(numbers: np.ndarray, stop: int) -> bool:
-    fine = numbers.dtype.kind == "i" and numbers.ndim == 1
+    fine = type(numbers) is np.ndarray and numbers.dtype.kind == "i" and numbers.ndim == 1
     return bool(fine and ((numbers >= 0) & (numbers < stop)).all())
 
 
 def _in_order(levels: np.ndarray) -> bool:
     """Whether a binary search for any of these levels ends at one of them."""
-    if levels.ndim != 1 or not len(levels):
-        return False
+    if type(levels) is not np.ndarray or levels.ndim != 1 or not len(levels):
+        return False  # of a masked array, comparisons would pass over values
     if levels.dtype.kind == "O":  # of these, text is looked up in a dict
         numbers = [one for one in levels if type(one) in (int, float, bool) and one == one]
         return all(one < other for one, other in pairwise(numbers))
