@@ -157,6 +157,15 @@ MODELS = {
     "sigmoid": calibrated("sigmoid"),
     "isotonic": calibrated("isotonic"),
     "temperature": calibrated("temperature"),
+    "search in a pipeline": make_pipeline(
+        TableEncoder(), MixupSearchCV(classifier(), {"alpha": [0, 0.5]}, cv=2)
+    ),
+    "search of a meta-estimator, calibrated": CalibratedClassifierCV(
+        MixupSearchCV(
+            RescaledClassifier(MixupClassifier(**PLAIN)), {"estimator__alpha": [0.5]}, cv=2
+        ),
+        cv=2,
+    ),
     "ensemble in a pipeline, calibrated": CalibratedClassifierCV(
         make_pipeline(TableEncoder(), MixupEnsembleClassifier(2, cv=2, random_state=0)), cv=2
     ),

@@ -17,8 +17,9 @@ from mixup_tab import mixing
 from mixup_tab.persistence.steps import STEP_FORMS
 from mixup_tab.persistence.trusted import TRUSTED
 
-# Samples of a clip, and values that make mel bands of a window.
-_MOST_VALUES = 20_000_000
+# Samples per second; samples of a clip, and values that make mel bands of a window; windows that
+# a sample is in. More would only take memory.
+_FASTEST, _MOST_VALUES, _MOST_OVERLAP = 1_000_000, 20_000_000, 100
 
 
 def name_of(kind: Any) -> str:
@@ -118,7 +119,8 @@ def check_sound(parts: Mapping[str, Any]) -> None:
     samples = rate * max(window, parts.get("seconds", 0))
     values = rate * window * parts.get("n_mels", 1)
     overlap = window / parts.get("hop_seconds", 1)
-    if not (0 <= samples <= _MOST_VALUES and values <= _MOST_VALUES and overlap <= 100):
+    fine = 0 <= rate <= _FASTEST and 0 <= samples <= _MOST_VALUES
+    if not (fine and values <= _MOST_VALUES and overlap <= _MOST_OVERLAP):
         raise ValueError("its sounds or spectrograms are too large")
 
 
