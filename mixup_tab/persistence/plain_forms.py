@@ -17,8 +17,8 @@ from mixup_tab import mixing
 from mixup_tab.persistence.steps import STEP_FORMS
 from mixup_tab.persistence.trusted import TRUSTED
 
-# Samples per second; samples of a clip, and values that make mel bands of a window; windows that
-# a sample is in. More would only take memory.
+# Samples per second; samples of a clip, and values that make mel bands of a window; windows
+# that a sample is in. More would only take memory.
 _FASTEST, _MOST_VALUES, _MOST_OVERLAP = 1_000_000, 20_000_000, 100
 
 
