@@ -134,8 +134,9 @@ def _tree_edges(
     kind = DecisionTreeClassifier if y.ndim == 1 else DecisionTreeRegressor
     least = max(20, len(y) // 1000)
     tree = kind(max_leaf_nodes=bins, min_samples_leaf=least, random_state=0)
-    # Of ranks, because scikit-learn's trees would cast values to single precision.
-    tree = tree.fit(rank.unsqueeze(1).float().cpu().numpy(), y, weight).tree_
+    # Of ranks, because scikit-learn's trees would cast values to single precision. And by _fit,
+    # as forests do: MLflow's autologging would record every fit of a public one as a model.
+    tree = tree._fit(rank.unsqueeze(1).float().cpu().numpy(), y, weight).tree_
     splits = tree.threshold[tree.children_left != tree.children_right]  # ranks k + ½
     below = torch.as_tensor(np.sort(splits), device=rank.device).long()
     middle = distinct[below] / 2 + distinct[below + 1] / 2
