@@ -477,7 +477,9 @@ def test_what_cannot_be_differentiated(three_classes, line):
     mixed = MixupEnsembleClassifier(
         candidates=[{"max_epochs": 1}, linear], cv=2, random_state=0
     )
-    with pytest.raises(TypeError, match=r"ensemble with LogisticRegression.* in it.*n_candidates=6"):
+    with pytest.raises(
+        TypeError, match=r"ensemble with LogisticRegression.* in it.*n_candidates=6"
+    ):
         differentiable(mixed.fit(*three_classes))
     for other in (linear, MixupRegressor(**SMALL).fit(*line)):
         with pytest.raises(TypeError, match=f"estimator must .*got {type(other).__name__}"):
