@@ -2,8 +2,8 @@
 Explaining a net: which columns, in what direction
 ==================================================
 
-Two questions about a fitted net: which columns does it need, and how does its answer change with
-one of them? scikit-learn answers both by many predictions, which take a small net seconds.
+Two questions about a fitted net: which columns does it need, and how does its answer change
+with one of them? scikit-learn answers both by many predictions, which take a small net seconds.
 """
 
 # %%

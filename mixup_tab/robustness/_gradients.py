@@ -41,8 +41,8 @@ def differentiable(estimator: Any, argument: str = "estimator") -> Any:
     if others:
         raise TypeError(
             f"{argument} is an ensemble with {others[0]!r} in it, which has no gradients. Fit "
-            "one of nets alone: with n_candidates=6, which adds no boosting as 'auto' does from "
-            "2,000 rows on, and without classifiers in candidates."
+            "one of nets alone: n_candidates=6 adds no boosting, which 'auto' does from 2,000 "
+            "rows on; and leave classifiers out of candidates."
         )
     return estimator
 
