@@ -110,7 +110,6 @@ def test_mlflow_has_what_a_search_found(run):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # of pydantic's future
 def test_wandb_has_the_losses(run, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
