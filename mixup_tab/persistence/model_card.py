@@ -141,13 +141,13 @@ def _gaps(model: Any) -> Iterator[str]:
     encoder = next((part for part in parts if isinstance(part, TableEncoder)), None)
     last = getattr(model, "best_estimator_", model)
     if encoder is not None:
-        yield "A category that no training row had counts as missing."
+        yield "A category that no training row had counts as none of those known."
         if encoder.impute:
             yield "Missing and infinite numbers become the median of the training rows."
     elif hasattr(last, "is_categorical_"):
         yield "Missing numbers are refused."
         if last.is_categorical_ is not None:
-            yield "Missing categories, and any that no training row had, count as none at all."
+            yield "Missing categories, and any that no training row had, count as none of those known."
 
 
 def _use(name: str) -> str:
