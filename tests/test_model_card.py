@@ -126,7 +126,7 @@ def test_what_happens_to_gaps_is_what_the_model_does(tmp_path):
     search = MixupSearchCV(MixupRegressor(**PARAMS), {"alpha": [0, 1]}, cv=2)
     card = write(tmp_path, search.fit(X[["size"]], X["size"]))
     assert "Missing numbers are refused." in card
-    assert "Missing categories" not in card
+    assert "new categories" not in card
     assert "Predicts a number" in card
     with pytest.raises(ValueError, match="NaN"):
         search.predict(gaps[["size"]])

@@ -147,7 +147,7 @@ def _gaps(model: Any) -> Iterator[str]:
     elif hasattr(last, "is_categorical_"):
         yield "Missing numbers are refused."
         if last.is_categorical_ is not None:
-            yield "Missing categories, and any that no training row had, count as none of those known."
+            yield "Missing and new categories count as none of those known."
 
 
 def _use(name: str) -> str:
