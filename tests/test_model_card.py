@@ -57,6 +57,7 @@ def test_it_holds_what_was_given_and_what_the_model_knows(tmp_path, classifier):
     assert found.index("Not for loans above 1,000.") < found.index(
         "Missing numbers are refused."
     )
+    assert "Missing and new categories" in card
     assert "mixup-tab 0" in card
 
 
@@ -122,7 +123,8 @@ def test_what_happens_to_gaps_is_what_the_model_does(tmp_path):
     kept = make_pipeline(TableEncoder(impute=False), MixupClassifier(0.2, **PARAMS)).fit(X, Y)
     assert encoder not in write(tmp_path, kept)
     gaps = pd.DataFrame({"size": [np.nan], "color": pd.Categorical(["green"])})
-    assert len(pipeline.predict(gaps)) == 1
+    known = gaps.assign(color=pd.Categorical([None], ["red"]))
+    assert (pipeline.predict_proba(gaps) == pipeline.predict_proba(known)).all()
     search = MixupSearchCV(MixupRegressor(**PARAMS), {"alpha": [0, 1]}, cv=2)
     card = write(tmp_path, search.fit(X[["size"]], X["size"]))
     assert "Missing numbers are refused." in card
