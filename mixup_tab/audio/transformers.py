@@ -142,6 +142,12 @@ class AudioReader(TransformerMixin, BaseEstimator):
         count = samples_in("seconds", self.seconds, self.sample_rate)
         return np.array([f"sample{i}" for i in range(count)], dtype=object)
 
+    @property
+    def _waveforms(self) -> dict[str, Any]:
+        """What it makes of files, which an exported model takes in their place."""
+        samples = samples_in("seconds", self.seconds, self.sample_rate)
+        return {"samples": samples, "sample_rate": self.sample_rate, "dtype": self.dtype}
+
     def _check_params(self) -> None:
         check_reading_params(
             self.sample_rate, self.seconds, self.align, self.dtype, self.on_error

@@ -152,6 +152,8 @@ class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
         resume = hasattr(self, "net_") and (partial or self.warm_start)
         options["least"] = 1 if partial else 2
         data = self._check_training_data(X, y, sample_weight, resume=resume, **options)
+        if takes_any_shape(self.module):
+            self._blank_row = np.zeros_like(data.X[:1])  # shape and dtype, for export
         if not (resume and is_auto(self.alpha)):
             self._set_alpha(data, partial, on_epochs)
         self._learn_from_folds(data, partial, on_epochs)

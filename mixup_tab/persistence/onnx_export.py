@@ -1,0 +1,278 @@
+"""Fitted models as ONNX files, which predict without Python."""
+
+from __future__ import annotations
+
+import copy
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from mixup_tab._extras import import_extra
+from mixup_tab._files import check_writable, write_whole
+from mixup_tab.estimators import RescaledClassifier, RescaledRegressor
+from mixup_tab.nets import PreparedNet
+from mixup_tab.persistence.onnx_graph import Graph
+from mixup_tab.persistence.onnx_models import innermost, probabilities, quantiles, values
+from mixup_tab.persistence.onnx_rows import parts, rows_to_check
+from mixup_tab.persistence.onnx_tables import Raw
+from mixup_tab.training import MixupNet
+from mixup_tab.training.torch_state import with_torch_defaults
+
+# How far the file's predictions may be from those in Python: probabilities, and values in units
+# of their spread.
+_TOLERANCE = 1e-5
+
+
+@with_torch_defaults
+def export_onnx(
+    model: Any,
+    path: str | Path,
+    *,
+    labels: Sequence[Any] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a fitted model to an ONNX file, which predicts without Python and torch.
+
+    The file holds all that happens between raw rows and predictions: the steps of a pipeline,
+    scaling and embeddings of the columns, all members of an ensemble and their weights, and the
+    temperature of a calibrated classifier. Before it is written, it predicts some rows with
+    onnxruntime, which must agree with the model.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted classifier or regressor of mixup_tab; or one at the end of a ``Pipeline``, in a
+        search, or in a ``CalibratedClassifierCV``.
+    path : str or Path
+        Name of the file, such as ``"model.onnx"``.
+    labels : sequence of str, default=None
+        Names of the classes; None is ``classes_`` of the model.
+    overwrite : bool, default=False
+        Whether to replace a file that exists.
+
+    Raises
+    ------
+    ValueError
+        If the model is not fitted, the file exists, or a part of the model cannot be exported,
+        which the message names; or if the file would predict something else than the model.
+    TypeError
+        If it is no model of mixup_tab.
+    ImportError
+        If the extra ``onnx`` is not installed.
+    OSError
+        If the file cannot be written.
+
+    Notes
+    -----
+    **Inputs.** ``X``, float64, shape (rows, columns). Where the model starts with a
+    :class:`~mixup_tab.TableEncoder`, or has categories of text, one input for each column that
+    it uses, of the column's name and shape (rows, 1): float64 with NaN for a missing value
+    (dates in seconds since 1970, durations in seconds), or text with "" for one. A model of
+    sound takes waveforms, int16 or float32, shape (clips, samples), instead of files.
+
+    **Outputs.** ``probabilities``, float32, shape (rows, classes), and ``label``; or
+    ``values``, float64, or ``quantiles``, as ``predict`` returns them.
+
+    **Metadata**, each value as JSON: ``mixup_tab`` (version), ``output``, ``classes``,
+    ``features``, ``quantiles``, ``sample_rate`` and ``samples``, where there are such.
+
+    Examples
+    --------
+    >>> import os, tempfile, numpy as np, onnxruntime
+    >>> from sklearn.datasets import load_iris
+    >>> from mixup_tab import MixupClassifier
+    >>> from mixup_tab.persistence import export_onnx
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = MixupClassifier(max_epochs=5, random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "iris.onnx")
+    ...     export_onnx(clf, path)
+    ...     session = onnxruntime.InferenceSession(path)
+    >>> probabilities, label = session.run(None, {"X": X})
+    >>> bool(np.abs(probabilities - clf.predict_proba(X)).max() < 1e-5)
+    True
+    """
+    path = Path(path)
+    for name in ("onnx", "onnxruntime"):
+        import_extra(name, "onnx")
+    _check(model)
+    if path.exists() and not overwrite:
+        raise ValueError(f"{str(path)!r} exists. Give another path, or overwrite=True.")
+    check_writable(path)
+    model = _on_cpu(model)
+    graph = Graph()
+    raw = _inputs(graph, model)
+    names = _labels(model, labels)
+    made = graph.finished(_outputs(graph, model, raw, names))
+    for name, value in _metadata(model, raw, names).items():
+        entry = made.metadata_props.add()
+        entry.key, entry.value = name, json.dumps(value)
+    content = made.SerializeToString()
+    _check_predictions(model, content, raw)
+    write_whole(path, content)
+
+
+def _check(model: Any) -> None:
+    """Raise TypeError or ValueError unless it is a fitted model of ours."""
+    ours = any(type(part).__module__.startswith("mixup_tab.estimators") for part in parts(model))
+    if isinstance(model, type) or not ours:
+        raise TypeError(
+            f"model={model!r} holds no estimator of mixup_tab. skl2onnx exports models of "
+            "scikit-learn."
+        )
+    check_is_fitted(model)
+    if isinstance(model, BaseSearchCV) and not hasattr(model, "best_estimator_"):
+        raise ValueError("model is a search with refit=False, which has no fitted model.")
+
+
+def _on_cpu(model: Any) -> Any:
+    """Return a copy that predicts on the CPU, and takes waveforms in place of files."""
+    memo: dict[int, Any] = {}
+    for part in parts(model):
+        if isinstance(part, MixupNet):
+            net = object.__new__(type(part))  # copy would write weights to a buffer
+            vars(net).update(vars(part))
+            net.__dict__["module_"] = copy.deepcopy(part.module_).to("cpu").eval()
+            net.__dict__["device"] = "cpu"
+            memo[id(part)] = net
+        elif getattr(part, "callbacks", None) is not None:  # they may hold anything
+            memo[id(part.callbacks)] = None
+    copied = copy.deepcopy(model, memo)
+    return copied.best_estimator_ if isinstance(copied, BaseSearchCV) else copied
+
+
+# ------------------------------------------------------------------ what goes in and out
+
+
+def _inputs(graph: Graph, model: Any) -> Raw:
+    """Return the inputs of a model: rows of a table, images or waveforms."""
+    first = _first(model)
+    if hasattr(first, "_waveforms"):
+        facts = first._waveforms
+        return Raw(graph, (facts["samples"],), [], np.dtype(facts["dtype"]))
+    width = int(first.n_features_in_)
+    names = getattr(first, "feature_names_in_", None)
+    names = [f"x{k}" for k in range(width)] if names is None else [str(name) for name in names]
+    blank = getattr(first, "_blank_row", np.zeros((1, width)))
+    # Only nets of the user's own, and layers, take anything but rows of a table.
+    module = getattr(getattr(first, "net_", None), "module_", None)
+    table = blank.ndim == 2 and not isinstance(module, PreparedNet)
+    if table and not hasattr(first, "_make_layer"):
+        return Raw(graph, (width,), names)
+    dtype = blank.dtype if blank.dtype == np.int16 else np.dtype(np.float32)
+    return Raw(graph, blank.shape[1:], names, dtype)
+
+
+def _first(model: Any) -> Any:
+    """Return what gets the raw rows: the first step of a pipeline, or an estimator."""
+    while True:
+        if isinstance(model, Pipeline):
+            model = next(step for _, step in model.steps if step not in (None, "passthrough"))
+        elif isinstance(model, CalibratedClassifierCV):
+            model = model.calibrated_classifiers_[0].estimator
+        elif isinstance(model, FrozenEstimator):
+            model = model.estimator
+        elif hasattr(model, "best_estimator_"):
+            model = model.best_estimator_
+        elif isinstance(model, (RescaledClassifier, RescaledRegressor)):
+            model = model.estimator_
+        else:
+            return model
+
+
+def _outputs(graph: Graph, model: Any, raw: Raw, names: list[Any] | None) -> dict[str, Any]:
+    """Return values in the graph, with dtype and shape of a row, by the name of the output."""
+    if names is not None:
+        found = probabilities(graph, model, raw)
+        text = all(isinstance(name, str) for name in names)
+        known = np.array(names, dtype=object if text else None)
+        label = graph("Gather", known, graph("ArgMax", found, axis=1, keepdims=0))
+        return {
+            "probabilities": (found, np.float32, [len(names)]),
+            "label": (label, known.dtype, []),
+        }
+    name, shape = "values", []
+    inner = innermost(model)
+    inner = getattr(inner, "estimator_", inner)  # of a RescaledRegressor
+    shape = [] if inner._one_column else [len(inner.target_mean_)]
+    if levels := _quantiles(model):
+        name, found = "quantiles", quantiles(graph, model, raw)
+        shape = [*shape, len(levels)]
+    else:
+        found = values(graph, model, raw)
+    return {name: (graph("Reshape", found, np.array([-1, *shape])), np.float64, shape)}
+
+
+def _quantiles(model: Any) -> tuple[float, ...]:
+    """Return what quantiles a regressor was fitted for, if any."""
+    inner = innermost(model)
+    return inner._fitted_quantiles() if hasattr(inner, "quantile_shift_") else ()
+
+
+def _labels(model: Any, labels: Sequence[Any] | None) -> list[Any] | None:
+    """Return the names of the classes; None for a regressor."""
+    if not is_classifier(model):
+        if labels is not None:
+            raise ValueError("labels are for classifiers, but the model is a regressor.")
+        return None
+    names = np.asarray(model.classes_).tolist() if labels is None else list(labels)
+    if len(names) != len(model.classes_):
+        raise ValueError(f"labels has {len(names)} names for {len(model.classes_)} classes.")
+    plain = all(isinstance(name, (bool, int, float)) for name in names)
+    return names if plain else [str(name) for name in names]
+
+
+def _metadata(model: Any, raw: Raw, names: list[Any] | None) -> dict[str, Any]:
+    from mixup_tab import __version__
+
+    facts: dict[str, Any] = {"mixup_tab": __version__, "features": raw.names}
+    first, levels = _first(model), _quantiles(model)
+    layer = getattr(getattr(getattr(first, "net_", None), "module_", None), "spectrogram", None)
+    rate = getattr(first, "sample_rate", getattr(layer, "sample_rate", None))
+    if rate is not None:
+        facts |= {"sample_rate": rate, "samples": raw.width[0]}
+        del facts["features"]
+    if names is not None:
+        return {**facts, "output": "probabilities", "classes": names}
+    output = "quantiles" if levels else "values"
+    return {**facts, "output": output, **({"quantiles": levels} if levels else {})}
+
+
+# --------------------------------------------------------------------------- the check
+
+
+def _check_predictions(model: Any, content: bytes, raw: Raw) -> None:
+    """Raise ValueError unless onnxruntime predicts from the file what the model does."""
+    ort = import_extra("onnxruntime", "onnx")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 4
+    session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    X, feeds = rows_to_check(model, raw)
+    found = session.run(None, feeds)[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about names of columns
+        wanted = _predicted(model, X)
+    spread = 1 if is_classifier(model) else np.abs(wanted).max(0) + wanted.std(0) 
+    error = np.abs(found - wanted) / np.where(spread > 0, spread, 1)
+    if not error.max() <= _TOLERANCE:  # NaN as well
+        raise ValueError(
+            f"the ONNX file would not predict what the model does: they differ by {error.max():.1g}. "
+            "Nothing is written."
+        )
+
+
+def _predicted(model: Any, X: Any) -> np.ndarray:
+    if is_classifier(model):
+        return model.predict_proba(X)
+    levels = _quantiles(model)
+    return model.predict(X, quantiles=levels) if levels else model.predict(X)

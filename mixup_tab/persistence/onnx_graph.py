@@ -1,0 +1,189 @@
+"""An ONNX graph that is written node by node."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mixup_tab._extras import import_extra
+
+# What onnxruntime and onnxruntime-web have long known: of ONNX, and of its operators for trees
+# and text.
+OPSET, ML_OPSET, IR_VERSION = 18, 3, 10
+ML = "ai.onnx.ml"
+
+# What the exporter of torch writes to the terminal by itself.
+_TALKERS = ("torch", "torch.onnx", "torch.export", "onnxscript", "onnx_ir", "skl2onnx")
+
+
+class Graph:
+    """Nodes, each written once: what is computed twice in Python is shared here.
+
+    Values are named by strings; an array stands for a constant.
+    """
+
+    def __init__(self) -> None:
+        self._helper = import_extra("onnx.helper", "onnx")
+        self._compose = import_extra("onnx.compose", "onnx")
+        self._nodes: list[Any] = []
+        self._known: dict[bytes, str] = {}
+        self._constants: dict[tuple, Any] = {}
+        self._opsets = {"": OPSET, ML: ML_OPSET}
+        self._functions: list[Any] = []
+        self._parts = 0
+        self.inputs: dict[str, Any] = {}
+
+    def input(self, name: str, dtype: Any, shape: Sequence[int]) -> str:
+        """Return an input of rows of a shape, which may be asked for again.
+
+        Raises ValueError if it was asked for with another type.
+        """
+        kind = self._helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        value = self._helper.make_tensor_value_info(name, kind, ["rows", *shape])
+        if self.inputs.setdefault(name, value) != value:
+            raise ValueError(
+                f"column {name!r} is a number for one part of the model and text for another. "
+                "Fit one TableEncoder to all rows."
+            )
+        return name
+
+    def constant(self, array: Any) -> str:
+        """Return a constant; equal ones are written once."""
+        array = np.ascontiguousarray(array).reshape(np.shape(array))  # not of a 0-d array
+        content = array.tolist() if array.dtype == object else array.tobytes()
+        key = array.dtype.str, array.shape, str(content)
+        if key not in self._constants:
+            name = f"c{len(self._constants)}"
+            made = import_extra("onnx.numpy_helper", "onnx").from_array
+            self._constants[key] = made(array, name)
+        return self._constants[key].name
+
+    def __call__(
+        self, kind: str, *inputs: Any, domain: str = "", outputs: int = 1, **attributes: Any
+    ) -> str:
+        """Return the result of an operator, the first if it has several."""
+        names = [each if isinstance(each, str) else self.constant(each) for each in inputs]
+        node = self._helper.make_node(kind, names, [], domain=domain, **attributes)
+        key = node.SerializeToString(deterministic=True)
+        if key not in self._known:
+            self._known[key] = f"v{len(self._nodes)}"
+            node.output.extend(self._known[key] + "_" * k for k in range(outputs))
+            self._nodes.append(node)
+        return self._known[key]
+
+    def cast(self, x: str, dtype: Any) -> str:
+        """Return values in another type."""
+        return self("Cast", x, to=self._helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    def inline(self, model: Any, inputs: Sequence[str]) -> list[str]:
+        """Take in all of another model, and return its outputs."""
+        self._parts += 1
+        prefix = f"part{self._parts}_"
+        inner = self._compose.add_prefix(model, prefix)
+        names = [value.name for value in inner.graph.input]
+        for name, outer in zip(names, inputs, strict=True):
+            self._nodes.append(self._helper.make_node("Identity", [outer], [name]))
+        self._nodes += inner.graph.node
+        self._constants |= {(tensor.name,): tensor for tensor in inner.graph.initializer}
+        for opset in inner.opset_import:
+            self._opsets[opset.domain] = max(opset.version, self._opsets.get(opset.domain, 1))
+        self._functions += inner.functions
+        return [value.name for value in inner.graph.output]
+
+    def finished(self, outputs: dict[str, tuple[str, Any, Sequence[Any]]]) -> Any:
+        """Return the model of named outputs, each a value with its dtype and shape of a row."""
+        h = self._helper
+        made = []
+        for name, (value, dtype, shape) in outputs.items():
+            self._nodes.append(h.make_node("Identity", [value], [name]))
+            kind = h.np_dtype_to_tensor_dtype(np.dtype(dtype))
+            made.append(h.make_tensor_value_info(name, kind, ["rows", *shape]))
+        graph = h.make_graph(
+            self._nodes,
+            "mixup_tab",
+            list(self.inputs.values()),
+            made,
+            list(self._constants.values()),
+        )
+        opsets = [h.make_opsetid(domain, version) for domain, version in self._opsets.items()]
+        return h.make_model(
+            graph,
+            opset_imports=opsets,
+            ir_version=IR_VERSION,
+            functions=self._functions,
+            producer_name="mixup-tab",
+        )
+
+    def net(self, module: nn.Module, x: str, example: Tensor) -> str:
+        """Return the outputs of any torch module.
+
+        Parameters
+        ----------
+        module : nn.Module
+            The net, on the CPU.
+        x : str
+            Its inputs.
+        example : Tensor, shape (rows, ...)
+            Inputs of the same dtype.
+
+        Raises
+        ------
+        ValueError
+            If torch cannot export it; names the operations that are the reason.
+        """
+        import_extra("onnxscript", "onnx")
+        rows = torch.export.Dim("rows", min=1)
+        try:
+            with quiet(), torch.no_grad():
+                program = torch.onnx.export(
+                    module.eval(),
+                    (example,),
+                    dynamo=True,
+                    dynamic_shapes=({0: rows},),
+                    opset_version=OPSET,
+                    verbose=False,
+                )
+        except Exception as error:
+            raise ValueError(_why_not(module, error)) from error
+        return self.inline(program.model_proto, [x])[0]
+
+
+def _why_not(module: nn.Module, error: Exception) -> str:
+    chain, text = error, ""
+    while chain is not None:  # the exporter's message hides that of its cause
+        text, chain = f"{text} {chain}", chain.__cause__ or chain.__context__
+    name = type(module).__name__
+    missing = sorted(set(re.findall(r"function found for <OpOverload\(op='([\w.:]+)'", text)))
+    if missing:
+        return f"{name} cannot be exported, because ONNX lacks {', '.join(missing)}."
+    reason = text.strip().partition("\n")[0]
+    return f"{name} cannot be exported by torch.onnx.export: {reason}"
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what exporters print, log and warn about from the terminal."""
+    loggers = [logging.getLogger(name) for name in _TALKERS]
+    before = [logger.level for logger in loggers]
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL + 1)
+            yield
+        finally:
+            for logger, level in zip(loggers, before, strict=True):
+                logger.setLevel(level)

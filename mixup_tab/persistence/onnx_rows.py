@@ -1,0 +1,191 @@
+"""Rows on which an exported file must agree with its model: usual, far out, and odd ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
+
+from mixup_tab.nets import Columns
+from mixup_tab.persistence.onnx_tables import Raw
+from mixup_tab.tables import TableEncoder
+from mixup_tab.training import MixupNet
+
+# Distances from the centre of the training rows, in units of their spread.
+_FAR = np.repeat([1.0, 10.0, 1e6], [40, 8, 4])
+_UNKNOWN = "a word that no training row has"
+# Scales of constant columns are larger.
+_LARGEST_SCALE = 1e290
+# Pandas' dates are nanoseconds in 64 bits.
+_LAST_SECOND = 9e9
+
+
+def parts(thing: Any, seen: dict[int, Any] | None = None) -> Iterator[Any]:
+    """Yield an estimator and all that it holds, each once; of a fitted one, what was fitted."""
+    seen = {} if seen is None else seen
+    if id(thing) in seen:
+        return
+    seen[id(thing)] = thing
+    inside: Any = ()
+    if isinstance(thing, (list, tuple)):
+        inside = thing
+    elif isinstance(thing, dict):
+        inside = thing.values()
+    elif isinstance(thing, BaseEstimator) or type(thing).__name__ == "_CalibratedClassifier":
+        yield thing
+        fitted = [part for name, part in vars(thing).items() if name.endswith("_")]
+        inside = () if isinstance(thing, MixupNet) else fitted or vars(thing).values()
+    for part in list(inside):
+        yield from parts(part, seen)
+
+
+def rows_to_check(model: Any, raw: Raw) -> tuple[Any, dict[str, np.ndarray]]:
+    """Return rows for the model in Python, and the same for the inputs of its file.
+
+    The model is a copy that may be changed: it takes waveforms from here on, and numbers where
+    its encoder read numbers off text.
+    """
+    for part in parts(model):
+        if isinstance(part, Pipeline) and hasattr(part.steps[0][1], "_waveforms"):
+            part.steps[0] = (part.steps[0][0], "passthrough")
+        elif isinstance(part, TableEncoder):
+            part._formats = part._formats[0], {}
+    rng = np.random.default_rng(0)
+    if "X" not in raw.graph.inputs:
+        return _columns(model, raw, rng)
+    X = _matrix(model, raw, rng)
+    named = hasattr(model, "feature_names_in_") and X.ndim == 2
+    return (pd.DataFrame(X, columns=raw.names) if named else X), {"X": X}
+
+
+def _matrix(model: Any, raw: Raw, rng: np.random.Generator) -> np.ndarray:
+    if raw.dtype == np.int16:
+        loud = rng.normal(size=(4, *raw.width)) * np.array([[0], [30], [3_000], [20_000]])
+        return loud.clip(-32_768, 32_767).astype(np.int16)
+    if raw.dtype == np.float32:
+        return rng.normal(size=(4, *raw.width)).astype(np.float32)
+    X = _spread_out(model, rng)
+    for step in _steps(model)[::-1]:
+        try:
+            X = step.inverse_transform(X)
+        except Exception:  # it has none, or cannot: the rows stay, if there are as many columns
+            continue
+    if X.shape[1:] != raw.width:
+        X = rng.normal(size=(len(_FAR), *raw.width)) * _FAR[:, None].clip(max=10)
+    for column, levels in _categories(model).items():
+        X[:, column] = rng.choice([*levels, max(levels) + 1], len(X))
+    return X
+
+
+def _steps(model: Any) -> list[Any]:
+    pipelines = (part for part in parts(model) if isinstance(part, Pipeline))
+    steps = next(pipelines, Pipeline([("model", None)])).steps[:-1]
+    return [step for _, step in steps if hasattr(step, "transform")]
+
+
+def _spread_out(model: Any, rng: np.random.Generator) -> np.ndarray:
+    """Return rows around those that the first net of a model was fitted to."""
+    center, spread = _center_and_spread(model)
+    z = rng.normal(size=(len(_FAR), len(center))) * _FAR[:, None]
+    return (center + spread * z).clip(-1e300, 1e300)
+
+
+def _center_and_spread(model: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return both for the columns of the first net that scales them; 0 and 1 for codes."""
+    for net in parts(model):
+        layer = getattr(getattr(net, "module_", None), "input_layer", None)
+        if layer is None:
+            continue
+        scale = layer.scale if isinstance(layer, Columns) else layer
+        width = layer.n_columns if isinstance(layer, Columns) else layer.width
+        numbers = layer.numbers.numpy() if isinstance(layer, Columns) else np.arange(width)
+        shift = 0.0 if scale.shift is None else scale.shift.numpy()
+        center, spread = np.zeros(width), np.ones(width)
+        center[numbers] = scale.center.numpy() + shift
+        spread[numbers] = scale.scale.numpy()
+        return center, np.where(spread < _LARGEST_SCALE, spread, 1.0)
+    return np.zeros(0), np.ones(0)
+
+
+def _categories(model: Any) -> dict[int, np.ndarray]:
+    """Return the levels of categories by column, of the outermost estimator that has some."""
+    for part in parts(model):
+        if getattr(part, "categories_", None) is not None and hasattr(part, "is_categorical_"):
+            columns = np.flatnonzero(part.is_categorical_).tolist()
+            return dict(zip(columns, part.categories_, strict=True))
+    return {}
+
+
+def _columns(
+    model: Any, raw: Raw, rng: np.random.Generator
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Return a table with the columns of the model, and the inputs that the file has of it."""
+    encoders = [part for part in parts(model) if isinstance(part, TableEncoder)]
+    numbers = _numbers(model, raw, encoders, rng)
+    words = _words(model, raw, encoders)
+    frame, feeds = {}, {}
+    for name in raw.names:
+        dtype = encoders[0]._dtypes.get(name, "number") if encoders else "number"
+        used = raw.graph.inputs.get(name)
+        if name in words:
+            values = rng.choice([*sorted(words[name]), "", _UNKNOWN], len(_FAR)).astype(object)
+            frame[name] = pd.Series(values).replace("", None)
+        else:
+            values = numbers.get(name, np.zeros(len(_FAR)))
+            if dtype != "number":  # pandas' times have ends
+                values = np.where(np.abs(values) < _LAST_SECOND, values.round(), np.nan)
+            frame[name] = _as_written(values, dtype)
+        if used is not None:
+            feeds[name] = values[:, None]
+    return pd.DataFrame(frame), feeds
+
+
+def _words(model: Any, raw: Raw, encoders: list[TableEncoder]) -> dict[str, set[str]]:
+    """Return known words by column of text."""
+    found: dict[str, set[str]] = {}
+    for encoder in encoders:
+        means = {name: levels for name, (levels, _) in encoder._means.items()}
+        for name, levels in {**encoder.levels_, **means}.items():
+            found.setdefault(name, set()).update(levels)
+        for name, kind in encoder.kinds_.items():
+            if kind == "dropped" and encoder._dtypes.get(name) == "text":
+                found.setdefault(name, set())
+    if not encoders:
+        for column, levels in _categories(model).items():
+            if isinstance(levels[0], str):
+                found[raw.names[column]] = set(levels)
+    return found
+
+
+def _numbers(
+    model: Any, raw: Raw, encoders: list[TableEncoder], rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Return values by column of numbers or dates; with an encoder some are missing."""
+    rows = _spread_out(model, rng)
+    names = raw.names
+    if encoders:
+        names = [name.removesuffix("_seconds") for name in encoders[0]._kept]
+    found = dict(zip(names, rows.T, strict=False))
+    if not encoders:
+        for column, levels in _categories(model).items():
+            if not isinstance(levels[0], str):
+                found[names[column]] = rng.choice([*levels, max(levels) + 1], len(rows))
+        return found
+    for values in found.values():
+        values[rng.random(len(values)) < 0.1] = np.nan
+        values[rng.integers(len(values))] = np.inf
+    return found
+
+
+def _as_written(values: np.ndarray, dtype: str) -> pd.Series:
+    """Return numbers as the values of a raw column, of which they are seconds if it has dates."""
+    column = pd.Series(values)
+    if dtype == "duration":
+        return pd.to_timedelta(column, unit="s")
+    if dtype.startswith("date"):
+        return pd.to_datetime(column, unit="s", utc=dtype == "date with zone")
+    return column

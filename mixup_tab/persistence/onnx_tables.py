@@ -1,0 +1,250 @@
+"""Tables inside an ONNX graph: raw inputs, what TableEncoder makes of them, codes for nets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mixup_tab.persistence.onnx_graph import ML, Graph
+from mixup_tab.tables import TableEncoder
+from mixup_tab.tables.columns import MISSING_WORDS
+
+# The word that TableEncoder has for missing values.
+_MISSING = "NA"
+
+
+@dataclass
+class Words:
+    """A column of text, shape (rows, 1), and what each word means; None: what it says."""
+
+    name: str
+    meaning: Mapping[str, str] | None = None
+
+
+@dataclass
+class Mixed:
+    """Parts of a table side by side: numbers, with their count of columns, and words."""
+
+    parts: list[tuple[str, int] | Words]
+
+
+@dataclass
+class Raw:
+    """The inputs of the file: one matrix, or one input for each column, as a model asks.
+
+    Attributes
+    ----------
+    width : tuple of int
+        Shape of a row.
+    names : list of str
+        Names of the columns, x0, x1, … where there are none.
+    """
+
+    graph: Graph
+    width: tuple[int, ...]
+    names: list[str]
+    dtype: Any = np.float64
+
+    def matrix(self) -> str:
+        """Return the input of all columns."""
+        return self.graph.input("X", self.dtype, self.width)
+
+    def number(self, name: str) -> str:
+        """Return the input of a column of numbers."""
+        return self.graph.input(name, np.float64, [1])
+
+    def words(self, name: str) -> str:
+        """Return the input of a column of text."""
+        return self.graph.input(name, object, [1])
+
+
+# A string is a matrix of float64 in the graph.
+Table = Raw | Mixed | str
+
+
+def numbers_of(graph: Graph, table: Table, reader: Any) -> str:
+    """Return a table of numbers as one matrix; ``reader`` cannot take categories."""
+    if isinstance(table, Raw):
+        return table.matrix()
+    return table if isinstance(table, str) else _joined(graph, table, {}, reader)
+
+
+def coded(graph: Graph, table: Table, model: Any) -> str:
+    """Return the matrix that a model of ours takes, with codes in place of categories."""
+    if getattr(model, "is_categorical_", None) is None:
+        return numbers_of(graph, table, model)
+    columns = np.flatnonzero(model.is_categorical_).tolist()
+    levels = dict(zip(columns, model.categories_, strict=True))
+    if isinstance(table, Raw):
+        text = {column for column, each in levels.items() if _is_text(each)}
+        parts: list[Any] = [
+            Words(table.words(name)) if column in text else (table.number(name), 1)
+            for column, name in enumerate(table.names)
+        ] if text else []
+        table = Mixed(parts) if text else table.matrix()
+    if isinstance(table, str):
+        return _number_codes(graph, table, levels, len(model.is_categorical_))
+    return _joined(graph, table, levels, model)
+
+
+def _is_text(levels: np.ndarray) -> bool:
+    kinds = {isinstance(level, str) for level in levels.tolist()}
+    if len(kinds) > 1:
+        raise ValueError(
+            f"Levels of a category are of several kinds, {levels.tolist()[:5]}. An ONNX file "
+            "needs a column of text or of numbers: turn them all into text before fit."
+        )
+    return kinds == {True}
+
+
+def _joined(graph: Graph, table: Mixed, levels: dict[int, Any], reader: Any) -> str:
+    """Return all parts as one matrix; words become their codes."""
+    joined: list[str] = []
+    column = 0
+    rest = dict(levels)
+    for part in table.parts:
+        if isinstance(part, Words):
+            if column not in rest:
+                raise ValueError(
+                    f"{type(reader).__name__} is given column {column} as text, which an ONNX "
+                    "file can only hold for categories of a model of mixup_tab. Use "
+                    "TableEncoder(categories='one-hot')."
+                )
+            joined.append(_code(graph, part, rest.pop(column)))
+        else:
+            joined.append(part[0])
+        column += 1 if isinstance(part, Words) else part[1]
+    x = _concat(graph, joined)
+    return _number_codes(graph, x, rest, column) if rest else x
+
+
+def _number_codes(graph: Graph, x: str, levels: dict[int, Any], width: int) -> str:
+    """Return a matrix with codes where columns hold numbers as levels, −1 for others."""
+    places = [(c, k) for c, each in levels.items() for k in range(len(each))]
+    known = np.array([levels[c][k] for c, k in places], np.float64)
+    chosen = graph("Gather", x, np.array([c for c, _ in places]), axis=1)
+    found = graph.cast(graph("Equal", chosen, known), np.float64)
+    # One of the levels of a column is found or none, so a sum is its code.
+    sums = np.array([[(k + 1.0) * (c == column) for column in levels] for c, k in places])
+    codes = graph("Sub", graph("MatMul", found, sums), np.float64(1))
+    others = [column for column in range(width) if column not in levels]
+    order = np.argsort([*others, *levels])
+    numbers = graph("Gather", x, np.array(others, np.int64), axis=1)
+    return graph("Gather", graph("Concat", numbers, codes, axis=1), order, axis=1)
+
+
+def _code(graph: Graph, words: Words, levels: Sequence[str]) -> str:
+    """Return the position of each word's level as float64, −1 for other words."""
+    place = {level: float(k) for k, level in enumerate(levels)}
+    meaning = words.meaning
+    known = place if meaning is None else {w: place[m] for w, m in meaning.items() if m in place}
+    return graph.cast(_look_up(graph, words.name, known, -1.0), np.float64)
+
+
+def _look_up(graph: Graph, words: str, known: Mapping[str, float], other: float) -> str:
+    return graph(
+        "LabelEncoder",
+        words,
+        domain=ML,
+        keys_strings=list(known),
+        values_floats=list(known.values()),
+        default_float=other,
+    )
+
+
+def _concat(graph: Graph, parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else graph("Concat", *parts, axis=1)
+
+
+# ------------------------------------------------------------------------- TableEncoder
+
+
+def encoded(graph: Graph, encoder: TableEncoder, table: Raw) -> Mixed:
+    """Return what a fitted TableEncoder makes of raw columns."""
+    parts: list[Any] = []
+    numbers = _numbers(graph, encoder, table)
+    kept, gaps = encoder._kept, encoder._gaps
+    if kept:
+        x = _concat(graph, [numbers[name] for name in kept])
+        if encoder.impute:
+            medians = encoder._imputer.statistics_.astype(np.float64)
+            x = graph("Where", graph("IsNaN", x), medians, x)
+        parts.append((x, len(kept)))
+    if gaps and encoder.impute:
+        x = graph("IsNaN", _concat(graph, [numbers[name] for name in gaps]))
+        parts.append((graph.cast(x, np.float64), len(gaps)))
+    for name, (levels, means) in encoder._means.items():
+        place = _with_missing({level: float(k) for k, level in enumerate(levels)})
+        row = graph.cast(_look_up(graph, table.words(name), place, float(len(levels))), np.int64)
+        row = graph("Squeeze", row, np.array([1]))
+        parts.append((graph("Gather", means.astype(np.float64), row), means.shape[1]))
+    for name, levels in encoder.levels_.items():
+        words = Words(table.words(name), _with_missing(levels))
+        if encoder.categories == "category":
+            parts.append(words)
+        else:
+            names = list(dict.fromkeys(levels.values()))
+            codes, known = _code(graph, words, names), np.arange(float(len(names)))
+            parts.append((graph.cast(graph("Equal", codes, known), np.float64), len(names)))
+    return Mixed(parts)
+
+
+def _with_missing(known: Mapping[str, Any]) -> dict[str, Any]:
+    """Add every word for a missing value to those that mean something, if one of them does."""
+    words = MISSING_WORDS if _MISSING in known else ()
+    return {**known, **{word: known[_MISSING] for word in sorted(words)}}
+
+
+def _numbers(graph: Graph, encoder: TableEncoder, table: Raw) -> dict[str, str]:
+    """Return the columns of numbers that are needed, infinite ones as NaN."""
+    needed = {*encoder._kept, *encoder._gaps}
+    found = {}
+    for name, kind in encoder.kinds_.items():
+        if kind == "text":
+            raise ValueError(
+                f"column {name!r} is free text, which TableEncoder turns into numbers by "
+                "skrub.StringEncoder. ONNX has no such operation: drop the column, or turn it "
+                "into numbers before fit."
+            )
+        if kind == "date":
+            parts = {f"{name}_{part}" for part in ("seconds", "month", "weekday", "hour")}
+            if parts & needed:
+                found |= _date_parts(graph, name, table.number(name))
+        elif name in needed:
+            x = table.number(name)
+            found[name] = graph("Where", graph("IsInf", x), np.float64(np.nan), x)
+    return found
+
+
+def _date_parts(graph: Graph, name: str, seconds: str) -> dict[str, str]:
+    """Return what TableEncoder reads off dates, for seconds since 1970.
+
+    All is done in whole numbers of float64, which hold any date. The month is found in years
+    that begin in March and eras of 400 years, which have the same days (Hinnant 2021,
+    "chrono-Compatible Low-Level Date Algorithms").
+    """
+
+    def floor(x: str, divisor: float) -> str:
+        return graph("Floor", graph("Div", x, np.float64(divisor)))
+
+    def rest(x: str, divisor: float) -> str:
+        return graph("Sub", x, graph("Mul", floor(x, divisor), np.float64(divisor)))
+
+    day = floor(seconds, 86_400)
+    in_era = rest(graph("Add", day, np.float64(719_468)), 146_097)
+    leaps = graph("Sub", floor(in_era, 1460), floor(in_era, 36_524))
+    leaps = graph("Add", leaps, floor(in_era, 146_096))
+    year = floor(graph("Sub", in_era, leaps), 365)
+    before = graph("Add", graph("Mul", year, np.float64(365)), floor(year, 4))
+    in_year = graph("Sub", in_era, graph("Sub", before, floor(year, 100)))
+    month = graph("Add", graph("Mul", in_year, np.float64(5)), np.float64(2))
+    month = rest(graph("Add", floor(month, 153), np.float64(2)), 12)  # March is 2
+    return {
+        f"{name}_seconds": seconds,
+        f"{name}_month": graph("Add", month, np.float64(1)),
+        f"{name}_weekday": rest(graph("Add", day, np.float64(3)), 7),
+        f"{name}_hour": floor(rest(seconds, 86_400), 3600),
+    }
