@@ -10,15 +10,19 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.datasets import make_classification, make_regression
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import make_classification
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+)
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from mixup_tab import (
     MLP,
@@ -116,7 +120,9 @@ def test_classifiers(name, tmp_path):
     assert_same(CLASSIFIERS[name].fit(X, y), tmp_path, X)
 
 
-@pytest.mark.parametrize("name", ["default", "members", "rescaled", "ensemble", "temperature", "sigmoid"])
+@pytest.mark.parametrize(
+    "name", ["default", "members", "rescaled", "ensemble", "temperature", "sigmoid"]
+)
 def test_two_classes(name, tmp_path):
     assert_same(CLASSIFIERS[name].fit(X, y > 0), tmp_path, X)
 
@@ -125,7 +131,9 @@ REGRESSORS = {
     "default": Regressor(),
     "bins": Regressor(embedding="target", n_estimators=2),
     "rescaled": RescaledRegressor(Regressor(n_estimators=2)),
-    "ensemble": pack(MixupEnsembleRegressor, others=[HistGradientBoostingRegressor(max_iter=3)]),
+    "ensemble": pack(
+        MixupEnsembleRegressor, others=[HistGradientBoostingRegressor(max_iter=3)]
+    ),
     "pipeline": make_pipeline(StandardScaler(), Regressor()),
 }
 
@@ -195,7 +203,8 @@ def raw_table():
             "size": size,
             "share": [f"{v} %" for v in rng.integers(0, 99, rows)],
             "code": codes,
-            "day": pd.Timestamp("1960-02-28") + pd.to_timedelta(rng.integers(0, 9**9, rows) * 5, unit="s"),
+            "day": pd.Timestamp("1960-02-28")
+            + pd.to_timedelta(rng.integers(0, 9**9, rows) * 5, unit="s"),
             "color": color,
             "took": pd.to_timedelta(rng.integers(0, 9**5, rows), unit="s"),
             "id": [f"id{k}" for k in range(rows)],
@@ -249,9 +258,9 @@ kinds = np.arange(12) % 3
 NETS = {
     "LeNet": LeNet,
     "VGG11": partial(VGG11, width=0.05),
-    "ResNet10": partial(ResNet10, width=4),
+    "ResNet10": partial(ResNet10, width=0.05),
     "BCResNet": BCResNet,
-    "PreActResNet18": partial(PreActResNet18, width=4, channels=1),
+    "PreActResNet18": partial(PreActResNet18, width=4),
 }
 
 
@@ -303,3 +312,195 @@ def test_a_pipeline_of_sound_files(tmp_path):
     np.testing.assert_allclose(found, model.predict_proba(paths), atol=1e-5)
     facts = session.get_modelmeta().custom_metadata_map
     assert (facts["sample_rate"], facts["samples"]) == ("16000", "4000")
+
+
+# -------------------------------------------------------------- pipelines of scikit-learn
+
+
+def test_missing_numbers_are_imputed(tmp_path):
+    gaps = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)
+    model = make_pipeline(SimpleImputer(add_indicator=True), Classifier()).fit(gaps, y)
+    assert_same(model, tmp_path, gaps)
+
+
+def test_columns_of_text_go_through_encoders_of_scikit_learn(tmp_path):
+    frame, y = with_categories("text")
+    columns = make_column_transformer(
+        (OneHotEncoder(), ["b"]),
+        (StandardScaler(), ["c", "a"]),
+        verbose_feature_names_out=False,
+    )
+    frame = frame.astype({"b": str})
+    assert_same(make_pipeline(columns, Classifier()).fit(frame, y), tmp_path, frame)
+
+
+def test_a_forest_beside_nets(tmp_path):
+    model = pack(MixupEnsembleClassifier, others=[RandomForestClassifier(5, random_state=0)])
+    assert_same(model.fit(X, y), tmp_path, X)
+
+
+def test_a_table_with_names(tmp_path):
+    frame = pd.DataFrame(X, columns=list("abcde"))
+    session = assert_same(
+        make_pipeline(StandardScaler(), Classifier()).fit(frame, y), tmp_path, frame
+    )
+    facts = session.get_modelmeta().custom_metadata_map
+    assert json.loads(facts["features"]) == list("abcde")
+
+
+def test_a_step_that_cannot_be_converted_is_named(tmp_path):
+    model = make_pipeline(FunctionTransformer(np.abs), Classifier()).fit(X, y)
+    with pytest.raises(ValueError, match="step 'functiontransformer' of the pipeline"):
+        export_onnx(model, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_free_text_is_named(tmp_path):
+    rng = np.random.default_rng(0)
+    words = [" ".join(rng.choice(list("abcdefghij"), 6)) for _ in y]
+    frame = pd.DataFrame({"size": X[:, 0], "remark": words})
+    model = make_pipeline(TableEncoder(random_state=0), Classifier()).fit(frame, y)
+    with pytest.raises(ValueError, match="column 'remark' is free text"):
+        export_onnx(model, tmp_path / "model.onnx")
+
+
+# ------------------------------------------------------------------------- the file
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return Classifier().fit(X, np.array(["a", "b", "c"])[y])
+
+
+def test_the_file_says_what_it_is(fitted, tmp_path):
+    session = session_of(fitted, tmp_path)
+    facts = session.get_modelmeta().custom_metadata_map
+    assert json.loads(facts["classes"]) == ["a", "b", "c"]
+    assert json.loads(facts["features"]) == ["x0", "x1", "x2", "x3", "x4"]
+    assert json.loads(facts["output"]) == "probabilities"
+    assert "mixup_tab" in facts
+
+
+def test_classes_can_have_other_names(fitted, tmp_path):
+    session = session_of(fitted, tmp_path, labels=["ant", "bee", "cat"])
+    probabilities, label = session.run(None, {"X": X})
+    assert label.tolist() == np.array(["ant", "bee", "cat"])[probabilities.argmax(1)].tolist()
+    with pytest.raises(ValueError, match="labels has 2 names for 3 classes"):
+        export_onnx(fitted, tmp_path / "other.onnx", labels=["ant", "bee"])
+
+
+def test_it_predicts_in_a_process_without_torch(fitted, tmp_path):
+    model = pack(MixupEnsembleClassifier).fit(X, y)
+    export_onnx(model, tmp_path / "model.onnx")
+    np.save(tmp_path / "X.npy", X)
+    code = """
+import sys
+for name in ("torch", "sklearn", "mixup_tab"):
+    sys.modules[name] = None
+import numpy, onnxruntime
+session = onnxruntime.InferenceSession("model.onnx")
+numpy.save("found.npy", session.run(["probabilities"], {"X": numpy.load("X.npy")})[0])
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=60)
+    found = np.load(tmp_path / "found.npy")
+    np.testing.assert_allclose(found, model.predict_proba(X), atol=1e-5)
+
+
+def test_it_is_not_much_larger_than_the_weights(tmp_path):
+    model = MixupClassifier(max_epochs=1, random_state=0).fit(X, y)
+    export_onnx(model, tmp_path / "model.onnx")
+    weights = sum(4 * weight.numel() for weight in model.net_.module_.parameters())
+    assert (tmp_path / "model.onnx").stat().st_size < 1.1 * weights
+
+
+def test_nothing_is_said_and_the_model_stays(noisy_net, tmp_path, capfd):
+    model = MixupClassifier(module=noisy_net, max_epochs=1, random_state=0).fit(X, y)
+    model.net_.module_.train()
+    before = {name: part.clone() for name, part in model.net_.module_.state_dict().items()}
+    capfd.readouterr()
+    export_onnx(model, tmp_path / "model.onnx")
+    assert capfd.readouterr() == ("", "")
+    assert model.net_.module_.training
+    for name, part in model.net_.module_.state_dict().items():
+        assert torch.equal(part, before[name])
+
+
+def test_settings_of_torch_do_not_matter(fitted, tmp_path):
+    export_onnx(fitted, tmp_path / "plain.onnx")
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.autocast("cpu"):
+            export_onnx(fitted, tmp_path / "other.onnx")
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert (tmp_path / "plain.onnx").read_bytes() == (tmp_path / "other.onnx").read_bytes()
+
+
+# ---------------------------------------------------------------------------- bad input
+
+
+def test_models_that_cannot_be_exported(tmp_path):
+    path = tmp_path / "model.onnx"
+    with pytest.raises(NotFittedError):
+        export_onnx(Classifier(), path)
+    with pytest.raises(TypeError, match="holds no estimator of mixup_tab"):
+        export_onnx(LogisticRegression().fit(y[:, None], y), path)
+    isotonic = CalibratedClassifierCV(Classifier(), method="isotonic", cv=2).fit(X, y)
+    with pytest.raises(ValueError, match="method='isotonic'"):
+        export_onnx(isotonic, path)
+    with pytest.raises(ValueError, match="labels are for classifiers"):
+        export_onnx(Regressor().fit(X, values), path, labels=["a"])
+    assert list(tmp_path.iterdir()) == []
+
+
+class Bessel(torch.nn.Module):
+    """A net with an operation that ONNX lacks."""
+
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.layer = torch.nn.Linear(in_features, out_features)
+
+    def forward(self, x):
+        return self.layer(torch.special.bessel_j0(x))
+
+
+class OwnWay(Bessel):
+    """A net that does something else with many rows, which torch cannot see."""
+
+    def forward(self, x):
+        return self.layer(x if len(x) < 10 else -x)
+
+
+def test_operations_that_onnx_lacks_are_named(tmp_path):
+    model = MixupClassifier(module=Bessel, max_epochs=1, random_state=0).fit(X[:, ::2], y)
+    with pytest.raises(ValueError, match=r"Bessel cannot be exported.*lacks prims\.bessel_j0"):
+        export_onnx(model, tmp_path / "model.onnx")
+
+
+def test_a_file_that_would_predict_something_else_is_not_written(tmp_path):
+    model = MixupClassifier(module=OwnWay, max_epochs=1, random_state=0).fit(X[:, ::2], y)
+    with pytest.raises(ValueError, match="they differ by"):
+        export_onnx(model, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_file_stays(fitted, tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"mine")
+    with pytest.raises(ValueError, match=r"exists\. Give another path, or overwrite=True"):
+        export_onnx(fitted, path)
+    assert path.read_bytes() == b"mine"
+    export_onnx(fitted, path, overwrite=True)
+    assert path.read_bytes() != b"mine"
+
+
+def test_a_folder_that_cannot_be_written_is_found_first(fitted, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="cannot be written"):
+        export_onnx(fitted, tmp_path / "file" / "model.onnx")
+
+
+def test_a_missing_extra_is_named(fitted, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ImportError, match=r"mixup-tab\[onnx\]"):
+        export_onnx(fitted, tmp_path / "model.onnx")

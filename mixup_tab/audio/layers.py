@@ -182,7 +182,9 @@ class SpectrogramLayer(nn.Module):
         x = as_waveforms(x)
         half = self.n_window // 2
         if torch.compiler.is_exporting():
-            s = functional.conv1d(x.unsqueeze(1), self._waves(), stride=self.n_hop, padding=half)
+            s = functional.conv1d(
+                x.unsqueeze(1), self._waves(), stride=self.n_hop, padding=half
+            )
             re, im = s.square().mT.chunk(2, -1)
             return re + im
         frames = functional.pad(x, (half, half)).unfold(-1, self.n_window, self.n_hop)

@@ -154,18 +154,21 @@ class Graph:
                 )
         except Exception as error:
             raise ValueError(_why_not(module, error)) from error
+        assert program is not None  # only without dynamo=True
         return self.inline(program.model_proto, [x])[0]
 
 
 def _why_not(module: nn.Module, error: Exception) -> str:
-    chain, text = error, ""
-    while chain is not None:  # the exporter's message hides that of its cause
-        text, chain = f"{text} {chain}", chain.__cause__ or chain.__context__
-    name = type(module).__name__
+    """Return why torch does not export a net, which is in the causes of its error."""
+    causes: list[BaseException] = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
+        causes.append(cause)
+    name = type(getattr(module, "module", module)).__name__
+    text = " ".join(map(str, causes))
     missing = sorted(set(re.findall(r"function found for <OpOverload\(op='([\w.:]+)'", text)))
     if missing:
         return f"{name} cannot be exported, because ONNX lacks {', '.join(missing)}."
-    reason = text.strip().partition("\n")[0]
+    reason = str(causes[-1]).strip().partition("\n")[0]
     return f"{name} cannot be exported by torch.onnx.export: {reason}"
 
 

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from mixup_tab.nets import Columns
-from mixup_tab.persistence.onnx_tables import Raw
+from mixup_tab.persistence.onnx_tables import Raw, is_text, levels_read
 from mixup_tab.tables import TableEncoder
 from mixup_tab.training import MixupNet
 
@@ -76,8 +76,11 @@ def _matrix(model: Any, raw: Raw, rng: np.random.Generator) -> np.ndarray:
             continue
     if X.shape[1:] != raw.width:
         X = rng.normal(size=(len(_FAR), *raw.width)) * _FAR[:, None].clip(max=10)
+    X = X[np.isfinite(X).all(1)]  # the way back may leave the range of a step
     for column, levels in _categories(model).items():
-        X[:, column] = rng.choice([*levels, max(levels) + 1], len(X))
+        X[:, column] = rng.choice(levels, len(X))
+    if any("Imputer" in type(part).__name__ for part in parts(model)):
+        X[rng.random(X.shape) < 0.1] = np.nan
     return X
 
 
@@ -111,13 +114,23 @@ def _center_and_spread(model: Any) -> tuple[np.ndarray, np.ndarray]:
     return np.zeros(0), np.ones(0)
 
 
-def _categories(model: Any) -> dict[int, np.ndarray]:
-    """Return the levels of categories by column, of the outermost estimator that has some."""
+def _categories(model: Any) -> dict[int, list[Any]]:
+    """Return what columns of categories may hold, for the outermost part that has some.
+
+    Only our estimators take any value.
+    """
     for part in parts(model):
-        if getattr(part, "categories_", None) is not None and hasattr(part, "is_categorical_"):
+        if getattr(part, "is_categorical_", None) is not None and hasattr(part, "categories_"):
             columns = np.flatnonzero(part.is_categorical_).tolist()
-            return dict(zip(columns, part.categories_, strict=True))
+            levels = [[*each, _unlike(each)] for each in part.categories_]
+            return dict(zip(columns, levels, strict=True))
+        if found := levels_read(part):
+            return {column: list(levels) for column, levels in found.items()}
     return {}
+
+
+def _unlike(levels: np.ndarray) -> Any:
+    return _UNKNOWN if is_text(levels) else max(levels) + 1
 
 
 def _columns(
@@ -132,7 +145,7 @@ def _columns(
         dtype = encoders[0]._dtypes.get(name, "number") if encoders else "number"
         used = raw.graph.inputs.get(name)
         if name in words:
-            values = rng.choice([*sorted(words[name]), "", _UNKNOWN], len(_FAR)).astype(object)
+            values = rng.choice(sorted(words[name]), len(_FAR)).astype(object)
             frame[name] = pd.Series(values).replace("", None)
         else:
             values = numbers.get(name, np.zeros(len(_FAR)))
@@ -154,11 +167,13 @@ def _words(model: Any, raw: Raw, encoders: list[TableEncoder]) -> dict[str, set[
         for name, kind in encoder.kinds_.items():
             if kind == "dropped" and encoder._dtypes.get(name) == "text":
                 found.setdefault(name, set())
-    if not encoders:
-        for column, levels in _categories(model).items():
-            if isinstance(levels[0], str):
-                found[raw.names[column]] = set(levels)
-    return found
+    if encoders:
+        return {name: {*words, "", _UNKNOWN} for name, words in found.items()}
+    return {
+        raw.names[column]: set(levels)
+        for column, levels in _categories(model).items()
+        if isinstance(levels[0], str)
+    }
 
 
 def _numbers(
@@ -166,6 +181,8 @@ def _numbers(
 ) -> dict[str, np.ndarray]:
     """Return values by column of numbers or dates; with an encoder some are missing."""
     rows = _spread_out(model, rng)
+    if not encoders and rows.shape[1] != len(raw.names):  # other steps come before the net
+        rows = rng.normal(size=(len(_FAR), len(raw.names))) * _FAR[:, None].clip(max=10)
     names = raw.names
     if encoders:
         names = [name.removesuffix("_seconds") for name in encoders[0]._kept]
@@ -173,7 +190,7 @@ def _numbers(
     if not encoders:
         for column, levels in _categories(model).items():
             if not isinstance(levels[0], str):
-                found[names[column]] = rng.choice([*levels, max(levels) + 1], len(rows))
+                found[names[column]] = rng.choice(levels, len(rows))
         return found
     for values in found.values():
         values[rng.random(len(values)) < 0.1] = np.nan
@@ -182,7 +199,7 @@ def _numbers(
 
 
 def _as_written(values: np.ndarray, dtype: str) -> pd.Series:
-    """Return numbers as the values of a raw column, of which they are seconds if it has dates."""
+    """Return numbers, or seconds, as the values of a raw column."""
     column = pd.Series(values)
     if dtype == "duration":
         return pd.to_timedelta(column, unit="s")

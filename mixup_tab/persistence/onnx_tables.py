@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from mixup_tab.persistence.onnx_graph import ML, Graph
 from mixup_tab.tables import TableEncoder
@@ -79,18 +82,37 @@ def coded(graph: Graph, table: Table, model: Any) -> str:
     columns = np.flatnonzero(model.is_categorical_).tolist()
     levels = dict(zip(columns, model.categories_, strict=True))
     if isinstance(table, Raw):
-        text = {column for column, each in levels.items() if _is_text(each)}
-        parts: list[Any] = [
-            Words(table.words(name)) if column in text else (table.number(name), 1)
-            for column, name in enumerate(table.names)
-        ] if text else []
+        text = {column for column, each in levels.items() if is_text(each)}
+        parts: list[Any] = (
+            [
+                Words(table.words(name)) if column in text else (table.number(name), 1)
+                for column, name in enumerate(table.names)
+            ]
+            if text
+            else []
+        )
         table = Mixed(parts) if text else table.matrix()
     if isinstance(table, str):
         return _number_codes(graph, table, levels, len(model.is_categorical_))
     return _joined(graph, table, levels, model)
 
 
-def _is_text(levels: np.ndarray) -> bool:
+def levels_read(step: Any) -> dict[int, np.ndarray]:
+    """Return the levels of the columns that a step of scikit-learn reads as categories."""
+    if isinstance(step, (OneHotEncoder, OrdinalEncoder)):
+        return dict(enumerate(step.categories_))
+    if isinstance(step, Pipeline):
+        return next((read for _, each in step.steps if (read := levels_read(each))), {})
+    found: dict[int, np.ndarray] = {}
+    if isinstance(step, ColumnTransformer):
+        for name, columns in step._transformer_to_input_indices.items():
+            inner = levels_read(step.named_transformers_.get(name))
+            found |= {int(columns[k]): levels for k, levels in inner.items()}
+    return found
+
+
+def is_text(levels: np.ndarray) -> bool:
+    """Whether the levels of a column are text; raises ValueError if only some are."""
     kinds = {isinstance(level, str) for level in levels.tolist()}
     if len(kinds) > 1:
         raise ValueError(
@@ -140,7 +162,9 @@ def _code(graph: Graph, words: Words, levels: Sequence[str]) -> str:
     """Return the position of each word's level as float64, −1 for other words."""
     place = {level: float(k) for k, level in enumerate(levels)}
     meaning = words.meaning
-    known = place if meaning is None else {w: place[m] for w, m in meaning.items() if m in place}
+    known = (
+        place if meaning is None else {w: place[m] for w, m in meaning.items() if m in place}
+    )
     return graph.cast(_look_up(graph, words.name, known, -1.0), np.float64)
 
 
@@ -178,15 +202,17 @@ def encoded(graph: Graph, encoder: TableEncoder, table: Raw) -> Mixed:
         parts.append((graph.cast(x, np.float64), len(gaps)))
     for name, (levels, means) in encoder._means.items():
         place = _with_missing({level: float(k) for k, level in enumerate(levels)})
-        row = graph.cast(_look_up(graph, table.words(name), place, float(len(levels))), np.int64)
+        row = graph.cast(
+            _look_up(graph, table.words(name), place, float(len(levels))), np.int64
+        )
         row = graph("Squeeze", row, np.array([1]))
         parts.append((graph("Gather", means.astype(np.float64), row), means.shape[1]))
-    for name, levels in encoder.levels_.items():
-        words = Words(table.words(name), _with_missing(levels))
+    for name, known_words in encoder.levels_.items():
+        words = Words(table.words(name), _with_missing(known_words))
         if encoder.categories == "category":
             parts.append(words)
         else:
-            names = list(dict.fromkeys(levels.values()))
+            names = list(dict.fromkeys(known_words.values()))
             codes, known = _code(graph, words, names), np.arange(float(len(names)))
             parts.append((graph.cast(graph("Equal", codes, known), np.float64), len(names)))
     return Mixed(parts)
@@ -194,14 +220,15 @@ def encoded(graph: Graph, encoder: TableEncoder, table: Raw) -> Mixed:
 
 def _with_missing(known: Mapping[str, Any]) -> dict[str, Any]:
     """Add every word for a missing value to those that mean something, if one of them does."""
-    words = MISSING_WORDS if _MISSING in known else ()
-    return {**known, **{word: known[_MISSING] for word in sorted(words)}}
+    if _MISSING not in known:
+        return dict(known)
+    return {**known, **dict.fromkeys(sorted(MISSING_WORDS), known[_MISSING])}
 
 
 def _numbers(graph: Graph, encoder: TableEncoder, table: Raw) -> dict[str, str]:
     """Return the columns of numbers that are needed, infinite ones as NaN."""
     needed = {*encoder._kept, *encoder._gaps}
-    found = {}
+    found: dict[str, str] = {}
     for name, kind in encoder.kinds_.items():
         if kind == "text":
             raise ValueError(

@@ -20,7 +20,7 @@ def boosted(graph: Graph, model: Any, x: str) -> str:
     """
     order, encoder = _columns(model)
     splits: list[np.ndarray] = []
-    attributes: dict[str, list] = {}
+    attributes: dict[str, Any] = {}
     for round_ in model._predictors:
         for target, tree in enumerate(round_):
             _write_tree(attributes, splits, tree, target, order, model.n_features_in_)
@@ -72,7 +72,7 @@ def _columns(model: Any) -> tuple[np.ndarray, dict[int, np.ndarray]]:
 
 
 def _write_tree(
-    attributes: dict[str, list],
+    attributes: dict[str, Any],
     splits: list[Any],
     tree: Any,
     target: int,
