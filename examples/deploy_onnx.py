@@ -22,13 +22,13 @@ def predict_file(model: str | Path, table: str | Path) -> Iterator[tuple[str, np
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # enough for small nets
     session = onnxruntime.InferenceSession(model, options)
-    facts = session.get_modelmeta().custom_metadata_map
+    columns = json.loads(session.get_modelmeta().custom_metadata_map["features"])
     with open(table, newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         while chunk := list(itertools.islice(rows, 1000)):
             feeds = {}
             for value in session.get_inputs():  # one of all columns, or one for each
-                names = json.loads(facts["features"]) if value.name == "X" else [value.name]
+                names = columns if value.shape[1] == len(columns) else [value.name]
                 cells = [[row[name] for name in names] for row in chunk]
                 if value.type != "tensor(string)":  # an empty cell is a missing number
                     cells = [[float(cell or "nan") for cell in row] for row in cells]

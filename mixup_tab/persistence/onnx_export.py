@@ -22,9 +22,16 @@ from mixup_tab._files import check_writable, write_whole
 from mixup_tab.estimators import RescaledClassifier, RescaledRegressor
 from mixup_tab.nets import PreparedNet
 from mixup_tab.persistence.onnx_graph import Graph
-from mixup_tab.persistence.onnx_models import innermost, probabilities, quantiles, values
+from mixup_tab.persistence.onnx_models import (
+    innermost,
+    probabilities,
+    quantiles,
+    skips,
+    values,
+)
 from mixup_tab.persistence.onnx_rows import parts, rows_to_check
 from mixup_tab.persistence.onnx_tables import Raw
+from mixup_tab.tables import TableEncoder
 from mixup_tab.training import MixupNet
 from mixup_tab.training.torch_state import with_torch_defaults
 
@@ -129,8 +136,8 @@ def _check(model: Any) -> None:
     )
     if isinstance(model, type) or not ours:
         raise TypeError(
-            f"model={model!r} holds no estimator of mixup_tab. skl2onnx exports models of "
-            "scikit-learn."
+            f"model={model!r} holds no estimator of mixup_tab. Give a MixupClassifier, "
+            "MixupRegressor or ensemble, or what has one at its end."
         )
     check_is_fitted(model)
     if isinstance(model, BaseSearchCV) and not hasattr(model, "best_estimator_"):
@@ -163,28 +170,33 @@ def _inputs(graph: Graph, model: Any) -> Raw:
         facts = first._waveforms
         return Raw(graph, (facts["samples"],), [], np.dtype(facts["dtype"]))
     width = int(first.n_features_in_)
-    names = getattr(first, "feature_names_in_", None)
-    names = [f"x{k}" for k in range(width)] if names is None else [str(name) for name in names]
     blank = getattr(first, "_blank_row", np.zeros((1, width)))
     # Only nets of the user's own, and layers, take anything but rows of a table.
     module = getattr(getattr(first, "net_", None), "module_", None)
-    table = blank.ndim == 2 and not isinstance(module, PreparedNet)
-    if table and not hasattr(first, "_make_layer"):
-        return Raw(graph, (width,), names)
+    is_table = blank.ndim == 2 and not isinstance(module, PreparedNet)
+    if is_table and not hasattr(first, "_make_layer"):
+        return Raw(graph, (width,), _column_names(first, width))
     dtype = blank.dtype if blank.dtype == np.int16 else np.dtype(np.float32)
-    return Raw(graph, blank.shape[1:], names, dtype)
+    return Raw(graph, blank.shape[1:], [], dtype)
+
+
+def _column_names(first: Any, width: int) -> list[str]:
+    if isinstance(first, TableEncoder):  # which names columns that have no names
+        return list(first.kinds_)
+    numbered = [f"x{k}" for k in range(width)]
+    return [str(name) for name in getattr(first, "feature_names_in_", numbered)]
 
 
 def _first(model: Any) -> Any:
     """Return what gets the raw rows: the first step of a pipeline, or an estimator."""
     while True:
         if isinstance(model, Pipeline):
-            model = next(step for _, step in model.steps if step not in (None, "passthrough"))
+            model = next(step for _, step in model.steps if not skips(step))
         elif isinstance(model, CalibratedClassifierCV):
             model = model.calibrated_classifiers_[0].estimator
         elif isinstance(model, FrozenEstimator):
             model = model.estimator
-        elif hasattr(model, "best_estimator_"):
+        elif isinstance(model, BaseSearchCV):
             model = model.best_estimator_
         elif isinstance(model, (RescaledClassifier, RescaledRegressor)):
             model = model.estimator_
@@ -203,7 +215,7 @@ def _outputs(graph: Graph, model: Any, raw: Raw, names: list[Any] | None) -> dic
             "probabilities": (found, np.float32, [len(names)]),
             "label": (label, known.dtype, []),
         }
-    name, shape = "values", []
+    name = "values"
     inner = innermost(model)
     inner = getattr(inner, "estimator_", inner)  # of a RescaledRegressor
     shape = [] if inner._one_column else [len(inner.target_mean_)]
@@ -235,19 +247,23 @@ def _labels(model: Any, labels: Sequence[Any] | None) -> list[Any] | None:
 
 
 def _metadata(model: Any, raw: Raw, names: list[Any] | None) -> dict[str, Any]:
+    """Return what a user of the file should know."""
     from mixup_tab import __version__
 
-    facts: dict[str, Any] = {"mixup_tab": __version__, "features": raw.names}
     first, levels = _first(model), _quantiles(model)
+    output = "probabilities" if names else "quantiles" if levels else "values"
     layer = getattr(getattr(getattr(first, "net_", None), "module_", None), "spectrogram", None)
     rate = getattr(first, "sample_rate", getattr(layer, "sample_rate", None))
-    if rate is not None:
-        facts |= {"sample_rate": rate, "samples": raw.width[0]}
-        del facts["features"]
-    if names is not None:
-        return {**facts, "output": "probabilities", "classes": names}
-    output = "quantiles" if levels else "values"
-    return {**facts, "output": output, **({"quantiles": levels} if levels else {})}
+    facts = {
+        "mixup_tab": __version__,
+        "output": output,
+        "classes": names,
+        "quantiles": levels,
+        "features": raw.names,
+        "sample_rate": rate,
+        "samples": rate and raw.width[0],
+    }
+    return {name: value for name, value in facts.items() if value}
 
 
 # --------------------------------------------------------------------------- the check

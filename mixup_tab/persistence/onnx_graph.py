@@ -28,7 +28,8 @@ _TALKERS = ("torch", "torch.onnx", "torch.export", "onnxscript", "onnx_ir", "skl
 class Graph:
     """Nodes, each written once: what is computed twice in Python is shared here.
 
-    Values are named by strings; an array stands for a constant.
+    Values are named by strings, all but inputs and outputs with a "/" in front, which no column
+    of a table should have; an array stands for a constant.
     """
 
     def __init__(self) -> None:
@@ -62,7 +63,7 @@ class Graph:
         content = array.tolist() if array.dtype == object else array.tobytes()
         key = array.dtype.str, array.shape, str(content)
         if key not in self._constants:
-            name = f"c{len(self._constants)}"
+            name = f"/c{len(self._constants)}"
             made = import_extra("onnx.numpy_helper", "onnx").from_array
             self._constants[key] = made(array, name)
         return self._constants[key].name
@@ -75,7 +76,7 @@ class Graph:
         node = self._helper.make_node(kind, names, [], domain=domain, **attributes)
         key = node.SerializeToString(deterministic=True)
         if key not in self._known:
-            self._known[key] = f"v{len(self._nodes)}"
+            self._known[key] = f"/v{len(self._nodes)}"
             node.output.extend(self._known[key] + "_" * k for k in range(outputs))
             self._nodes.append(node)
         return self._known[key]
@@ -87,7 +88,7 @@ class Graph:
     def inline(self, model: Any, inputs: Sequence[str]) -> list[str]:
         """Take in all of another model, and return its outputs."""
         self._parts += 1
-        prefix = f"part{self._parts}_"
+        prefix = f"/part{self._parts}/"
         inner = self._compose.add_prefix(model, prefix)
         names = [value.name for value in inner.graph.input]
         for name, outer in zip(names, inputs, strict=True):
@@ -100,7 +101,12 @@ class Graph:
         return [value.name for value in inner.graph.output]
 
     def finished(self, outputs: dict[str, tuple[str, Any, Sequence[Any]]]) -> Any:
-        """Return the model of named outputs, each a value with its dtype and shape of a row."""
+        """Return the model of named outputs, each a value with its dtype and shape of a row.
+
+        Raises ValueError if an input has the name of an output.
+        """
+        if taken := sorted(set(self.inputs) & set(outputs)):
+            raise ValueError(f"a column has the name of an output, {taken[0]!r}. Rename it.")
         h = self._helper
         made = []
         for name, (value, dtype, shape) in outputs.items():

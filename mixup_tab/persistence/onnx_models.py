@@ -197,11 +197,16 @@ def _mean_outputs(graph: Graph, model: Any, table: Table) -> str:
 # --------------------------------------------------------------------------- pipelines
 
 
+def skips(step: Any) -> bool:
+    """Whether a step of a pipeline does nothing to rows that are predicted."""
+    return step is None or step == "passthrough" or hasattr(step, "fit_resample")
+
+
 def _transformed(graph: Graph, name: str, step: Any, table: Table) -> Table:
     """Return what a step of a pipeline makes of a table."""
-    if step is None or step == "passthrough" or hasattr(step, "fit_resample"):
-        return table
-    if hasattr(step, "_waveforms"):  # a reader of files, whose result is what the file takes
+    if skips(step) or hasattr(
+        step, "_waveforms"
+    ):  # the file takes what a reader makes of files
         return table
     if isinstance(step, TableEncoder):
         if not isinstance(table, Raw):

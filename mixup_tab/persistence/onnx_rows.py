@@ -55,7 +55,7 @@ def rows_to_check(model: Any, raw: Raw) -> tuple[Any, dict[str, np.ndarray]]:
         elif isinstance(part, TableEncoder):
             part._formats = part._formats[0], {}
     rng = np.random.default_rng(0)
-    if "X" not in raw.graph.inputs:
+    if not raw.is_matrix:
         return _columns(model, raw, rng)
     X = _matrix(model, raw, rng)
     named = hasattr(model, "feature_names_in_") and X.ndim == 2

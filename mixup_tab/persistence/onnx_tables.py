@@ -44,15 +44,21 @@ class Raw:
         Shape of a row.
     names : list of str
         Names of the columns, x0, x1, … where there are none.
+    dtype : dtype
+        Of the matrix.
+    is_matrix : bool
+        Whether a model has asked for the matrix.
     """
 
     graph: Graph
     width: tuple[int, ...]
     names: list[str]
     dtype: Any = np.float64
+    is_matrix: bool = False
 
     def matrix(self) -> str:
         """Return the input of all columns."""
+        self.is_matrix = True
         return self.graph.input("X", self.dtype, self.width)
 
     def number(self, name: str) -> str:
