@@ -30,9 +30,15 @@ class Graph:
 
     Values are named by strings, all but inputs and outputs with a "/" in front, which no column
     of a table should have; an array stands for a constant.
+
+    Parameters
+    ----------
+    in_double : bool, default=False
+        Whether MLPs are computed in double precision, which takes twice the time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, in_double: bool = False) -> None:
+        self.in_double = in_double
         self._helper = import_extra("onnx.helper", "onnx")
         self._compose = import_extra("onnx.compose", "onnx")
         self._nodes: list[Any] = []

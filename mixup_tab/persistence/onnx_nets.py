@@ -95,9 +95,10 @@ def _mlp(graph: Graph, net: MLP, x: str, shrunk: _Shrunk | None) -> str:
         layers[0] = theta * weight, bias + (1 - theta) * (weight @ x_mean)[:, None]
         weight, bias = layers[-1]
         layers[-1] = weight / theta, bias / theta + (1 - 1 / theta) * y_mean
-    dtype = np.dtype(np.float64)  # without an input layer numbers may be large
+    # Without an input layer numbers may be large.
+    in_double = graph.in_double or net.input_layer is None
+    dtype = np.dtype(np.float64) if in_double else _numpy(net.weight0).dtype
     if net.input_layer is not None:
-        dtype = _numpy(net.weight0).dtype
         x, gain, offset = _input_layer(graph, net.input_layer, x)
         weight, bias = layers[0]
         bias = bias + (weight[:, :, : len(offset)] @ offset)[:, None]
@@ -120,7 +121,7 @@ def _input_layer(graph: Graph, layer: Any, x: str) -> tuple[str, np.ndarray, np.
     """
     if isinstance(layer, RobustScale):
         x, _ = _scaled(graph, layer, x)
-        return x, np.full(layer.width, layer.limit), np.zeros(layer.width)
+        return x, np.ones(layer.width), np.zeros(layer.width)
     if not isinstance(layer, Columns):
         raise ValueError(f"an input layer of type {type(layer).__name__} cannot be exported.")
     numbers = _numpy(layer.numbers)
@@ -136,20 +137,19 @@ def _input_layer(graph: Graph, layer: Any, x: str) -> tuple[str, np.ndarray, np.
         found = graph("Equal", level, _numpy(layer.level).astype(np.float64))
         parts.append(graph.cast(found, np.float32))
     joined = parts[0] if len(parts) == 1 else graph("Concat", *parts, axis=1)
-    first = np.full(len(numbers), layer.scale.limit)
+    first = np.ones(len(numbers))
     gain = np.concatenate([first, _numpy(layer.gain).astype(np.float64)])
     offset = np.concatenate([0 * first, _numpy(layer.offset).astype(np.float64)])
     return joined, gain, offset
 
 
 def _scaled(graph: Graph, layer: RobustScale, x: str) -> tuple[str, str]:
-    """Return numbers scaled and clipped to (−1, 1), in float32, and as they are before that."""
+    """Return numbers scaled and clipped, in float32, and as they are before that."""
     exact = x if layer.shift is None else graph("Sub", x, _numpy(layer.shift))
     z = graph("Div", graph("Sub", exact, _numpy(layer.center)), _numpy(layer.scale))
     z = graph.cast(graph("Clip", z, np.float64(-_FAR), np.float64(_FAR)), np.float32)
-    # z / √(limit² + z²); the factor that is missing is one of the weights.
-    square = graph("Add", graph("Mul", z, z), np.float32(layer.limit**2))
-    return graph("Div", z, graph("Sqrt", square)), exact
+    square = graph("Mul", graph("Mul", z, z), np.float32(1 / layer.limit**2))
+    return graph("Div", z, graph("Sqrt", graph("Add", square, np.float32(1)))), exact
 
 
 def _embedded(graph: Graph, layer: Columns, scaled: str, exact: str) -> list[str]:
@@ -158,14 +158,16 @@ def _embedded(graph: Graph, layer: Columns, scaled: str, exact: str) -> list[str
         return []
     column = _numpy(encoding.column)
     if isinstance(encoding, Periodic):
-        turns = 2 * math.pi * _numpy(encoding.frequency).astype(np.float64).ravel()
-        start = 2 * math.pi * _numpy(encoding.phase).astype(np.float64).ravel()
-        z = graph("Gather", scaled, column, axis=1)
-        z = graph("Mul", z, (turns * layer.scale.limit).astype(np.float32))
-        return [graph("Cos", graph("Add", z, start.astype(np.float32)))]
+        turns = graph("Mul", graph("Gather", scaled, column, axis=1), _flat(encoding.frequency))
+        turns = graph("Add", turns, _flat(encoding.phase))
+        return [graph("Cos", graph("Mul", turns, np.float32(2 * math.pi)))]
     spread = graph("Sub", graph("Gather", exact, column, axis=1), _numpy(encoding.low))
     spread = graph("Div", spread, _numpy(encoding.step))
     return [graph.cast(graph("Clip", spread, np.float64(0), np.float64(1)), np.float32)]
+
+
+def _flat(tensor: Tensor) -> np.ndarray:
+    return _numpy(tensor).ravel()
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

@@ -44,21 +44,12 @@ def parts(thing: Any, seen: dict[int, Any] | None = None) -> Iterator[Any]:
 
 
 def rows_to_check(model: Any, raw: Raw) -> tuple[Any, dict[str, np.ndarray]]:
-    """Return rows for the model in Python, and the same for the inputs of its file.
-
-    The model is a copy that may be changed: it takes waveforms from here on, and numbers where
-    its encoder read numbers off text.
-    """
-    for part in parts(model):
-        if isinstance(part, Pipeline) and hasattr(part.steps[0][1], "_waveforms"):
-            part.steps[0] = (part.steps[0][0], "passthrough")
-        elif isinstance(part, TableEncoder):
-            part._formats = part._formats[0], {}
+    """Return rows for the model in Python, and the same for the inputs of its file."""
     rng = np.random.default_rng(0)
     if not raw.is_matrix:
         return _columns(model, raw, rng)
     X = _matrix(model, raw, rng)
-    named = hasattr(model, "feature_names_in_") and X.ndim == 2
+    named = bool(raw.names) and hasattr(model, "feature_names_in_")
     return (pd.DataFrame(X, columns=raw.names) if named else X), {"X": X}
 
 
