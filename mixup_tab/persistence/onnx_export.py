@@ -20,6 +20,8 @@ from sklearn.utils.validation import check_is_fitted
 from mixup_tab._extras import import_extra
 from mixup_tab._files import check_writable, write_whole
 from mixup_tab.estimators import RescaledClassifier, RescaledRegressor
+from mixup_tab.estimators.base import BaseMixup
+from mixup_tab.estimators.pack import BasePack
 from mixup_tab.nets import PreparedNet
 from mixup_tab.persistence.onnx_graph import Graph
 from mixup_tab.persistence.onnx_models import (
@@ -82,10 +84,10 @@ def export_onnx(
     Notes
     -----
     **Inputs.** ``X``, float64, shape (rows, columns). Where the model starts with a
-    :class:`~mixup_tab.TableEncoder`, or has categories of text, one input for each column that
+    :class:`~mixup_tab.TableEncoder`, or with categories of text, one input for each column that
     it uses, of the column's name and shape (rows, 1): float64 with NaN for a missing value
     (dates in seconds since 1970, durations in seconds), or text with "" for one. A model of
-    sound takes waveforms, int16 or float32, shape (clips, samples), instead of files.
+    sounds takes waveforms, int16 or float32, shape (clips, samples), instead of files.
 
     **Outputs.** ``probabilities``, float32, shape (rows, classes), and ``label``; or
     ``values``, float64, or ``quantiles``, as ``predict`` returns them.
@@ -98,7 +100,7 @@ def export_onnx(
     >>> import os, tempfile, numpy as np, onnxruntime
     >>> from sklearn.datasets import load_iris
     >>> from mixup_tab import MixupClassifier
-    >>> from mixup_tab.persistence import export_onnx
+    >>> from mixup_tab.persistence.onnx_export import export_onnx
     >>> X, y = load_iris(return_X_y=True)
     >>> clf = MixupClassifier(max_epochs=5, random_state=0).fit(X, y)
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -141,10 +143,7 @@ def _content(model: Any, names: list[Any] | None) -> bytes:
 
 def _check(model: Any) -> None:
     """Raise TypeError or ValueError unless it is a fitted model of ours."""
-    ours = any(
-        type(part).__module__.startswith("mixup_tab.estimators") for part in parts(model)
-    )
-    if isinstance(model, type) or not ours:
+    if not any(isinstance(part, (BaseMixup, BasePack)) for part in parts(model)):
         raise TypeError(
             f"model={model!r} holds no estimator of mixup_tab. Give a MixupClassifier, "
             "MixupRegressor or ensemble, or what has one at its end."
