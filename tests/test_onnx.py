@@ -1,9 +1,11 @@
 """Exported files predict what the model does, also in a process without torch."""
 
+import importlib.util
 import json
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -520,3 +522,25 @@ def test_a_missing_extra_is_named(fitted, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ImportError, match=r"mixup-tab\[onnx\]"):
         export_onnx(fitted, tmp_path / "model.onnx")
+
+
+# -------------------------------------------------------------------------- the example
+
+
+def test_the_loop_of_the_example_reads_numbers_and_words(tmp_path):
+    path = Path(__file__).parents[1] / "examples" / "deploy_onnx.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    frame, y = with_categories("text")
+    frame.loc[::9, "a"] = np.nan
+    for number, (table, model) in enumerate(
+        [(frame, make_pipeline(TableEncoder(), Classifier())), (frame[["c"]], Classifier())]
+    ):
+        model.fit(table, y)
+        export_onnx(model, tmp_path / f"{number}.onnx", labels=["no", "yes"])
+        table.to_csv(tmp_path / "table.csv", index=False)
+        found = example.predict_file(tmp_path / f"{number}.onnx", tmp_path / "table.csv")
+        labels, probabilities = zip(*found, strict=True)
+        np.testing.assert_allclose(probabilities, model.predict_proba(table), atol=1e-5)
+        assert list(labels) == np.where(model.predict(table), "yes", "no").tolist()
