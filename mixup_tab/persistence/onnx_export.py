@@ -12,25 +12,16 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from mixup_tab._extras import import_extra
 from mixup_tab._files import check_writable, write_whole
-from mixup_tab.estimators import RescaledClassifier, RescaledRegressor
 from mixup_tab.estimators.base import BaseMixup
 from mixup_tab.estimators.pack import BasePack
 from mixup_tab.nets import PreparedNet
 from mixup_tab.persistence.onnx_graph import Graph
-from mixup_tab.persistence.onnx_models import (
-    innermost,
-    probabilities,
-    quantiles,
-    skips,
-    values,
-)
+from mixup_tab.persistence.onnx_models import probabilities, quantiles, taken_apart, values
 from mixup_tab.persistence.onnx_rows import parts, rows_to_check
 from mixup_tab.persistence.onnx_tables import Raw
 from mixup_tab.tables import TableEncoder
@@ -219,19 +210,12 @@ def _column_names(first: Any, width: int) -> list[str]:
 
 def _first(model: Any) -> Any:
     """Return what gets the raw rows: the first step of a pipeline, or an estimator."""
-    while True:
-        if isinstance(model, Pipeline):
-            model = next(step for _, step in model.steps if not skips(step))
-        elif isinstance(model, CalibratedClassifierCV):
-            model = model.calibrated_classifiers_[0].estimator
-        elif isinstance(model, FrozenEstimator):
-            model = model.estimator
-        elif isinstance(model, BaseSearchCV):
-            model = model.best_estimator_
-        elif isinstance(model, (RescaledClassifier, RescaledRegressor)):
-            model = model.estimator_
-        else:
-            return model
+    steps, inner = taken_apart(model)
+    if steps:
+        return steps[0][1]
+    if isinstance(inner, CalibratedClassifierCV):
+        return _first(inner.calibrated_classifiers_[0].estimator)
+    return getattr(inner, "estimator_", inner)  # of a RescaledClassifier
 
 
 def _outputs(graph: Graph, model: Any, raw: Raw, names: list[Any] | None) -> dict[str, Any]:
@@ -246,7 +230,7 @@ def _outputs(graph: Graph, model: Any, raw: Raw, names: list[Any] | None) -> dic
             "label": (label, known.dtype, []),
         }
     name = "values"
-    inner = innermost(model)
+    _, inner = taken_apart(model)
     inner = getattr(inner, "estimator_", inner)  # of a RescaledRegressor
     shape = [] if inner._one_column else [len(inner.target_mean_)]
     if levels := _quantiles(model):
@@ -259,7 +243,7 @@ def _outputs(graph: Graph, model: Any, raw: Raw, names: list[Any] | None) -> dic
 
 def _quantiles(model: Any) -> tuple[float, ...]:
     """Return what quantiles a regressor was fitted for, if any."""
-    inner = innermost(model)
+    _, inner = taken_apart(model)
     return inner._fitted_quantiles() if hasattr(inner, "quantile_shift_") else ()
 
 

@@ -44,37 +44,37 @@ _LEAST = 1e-7
 # ------------------------------------------------------------------- whole estimators
 
 
-def innermost(model: Any) -> Any:
-    """Return the model at the end of pipelines and searches."""
+def taken_apart(model: Any) -> tuple[list[tuple[str, Any]], Any]:
+    """Return the steps of pipelines before the innermost model, by name, and that model."""
+    steps: list[tuple[str, Any]] = []
     while True:
         if isinstance(model, BaseSearchCV):
             model = model.best_estimator_
         elif isinstance(model, FrozenEstimator):
             model = model.estimator
         elif isinstance(model, Pipeline):
+            steps += [pair for pair in model.steps[:-1] if not _does_nothing(pair[1])]
             model = model.steps[-1][1]
         else:
-            return model
+            return steps, model
 
 
-def unwrapped(graph: Graph, model: Any, table: Table) -> tuple[Any, Table]:
+def _does_nothing(step: Any) -> bool:
+    """Whether a step of a pipeline does nothing to rows that are predicted."""
+    return step is None or step == "passthrough" or hasattr(step, "fit_resample")
+
+
+def _unwrapped(graph: Graph, model: Any, table: Table) -> tuple[Any, Table]:
     """Return the innermost model, and the inputs that it gets from the steps before it."""
-    while True:
-        if isinstance(model, BaseSearchCV):
-            model = model.best_estimator_
-        elif isinstance(model, FrozenEstimator):
-            model = model.estimator
-        elif isinstance(model, Pipeline):
-            for name, step in model.steps[:-1]:
-                table = _transformed(graph, name, step, table)
-            model = model.steps[-1][1]
-        else:
-            return model, table
+    steps, model = taken_apart(model)
+    for name, step in steps:
+        table = _transformed(graph, name, step, table)
+    return model, table
 
 
 def probabilities(graph: Graph, model: Any, table: Table) -> str:
     """Return the probabilities of a classifier, shape (rows, classes), in float32."""
-    model, table = unwrapped(graph, model, table)
+    model, table = _unwrapped(graph, model, table)
     if isinstance(model, CalibratedClassifierCV):
         found = [_calibrated(graph, each, table) for each in model.calibrated_classifiers_]
         return _weighted(graph, found, [1 / len(found)] * len(found))
@@ -87,7 +87,7 @@ def probabilities(graph: Graph, model: Any, table: Table) -> str:
 
 def logits(graph: Graph, model: Any, table: Table) -> str:
     """Return what the probabilities of a classifier of ours are the softmax of, in float32."""
-    model, table = unwrapped(graph, model, table)
+    model, table = _unwrapped(graph, model, table)
     if isinstance(model, MixupEnsembleClassifier):
         mean = _ensemble_mean(graph, model, table, probabilities)
         least, most = np.float32(_LEAST), np.float32(1)
@@ -107,7 +107,7 @@ def logits(graph: Graph, model: Any, table: Table) -> str:
 
 def values(graph: Graph, model: Any, table: Table) -> str:
     """Return the values of a regressor, shape (rows, targets), in float64."""
-    model, table = unwrapped(graph, model, table)
+    model, table = _unwrapped(graph, model, table)
     if isinstance(model, MixupRegressor) and hasattr(model, "quantile_shift_"):
         middle = int(np.abs(np.subtract(model._fitted_quantiles(), 0.5)).argmin())
         return graph("Gather", quantiles(graph, model, table), np.array(middle), axis=2)
@@ -197,16 +197,9 @@ def _mean_outputs(graph: Graph, model: Any, table: Table) -> str:
 # --------------------------------------------------------------------------- pipelines
 
 
-def skips(step: Any) -> bool:
-    """Whether a step of a pipeline does nothing to rows that are predicted."""
-    return step is None or step == "passthrough" or hasattr(step, "fit_resample")
-
-
 def _transformed(graph: Graph, name: str, step: Any, table: Table) -> Table:
     """Return what a step of a pipeline makes of a table."""
-    if skips(step) or hasattr(
-        step, "_waveforms"
-    ):  # the file takes what a reader makes of files
+    if hasattr(step, "_waveforms"):  # the file takes what a reader makes of files
         return table
     if isinstance(step, TableEncoder):
         if not isinstance(table, Raw):
