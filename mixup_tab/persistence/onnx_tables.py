@@ -89,18 +89,19 @@ def coded(graph: Graph, table: Table, model: Any) -> str:
     levels = dict(zip(columns, model.categories_, strict=True))
     if isinstance(table, Raw):
         text = {column for column, each in levels.items() if is_text(each)}
-        parts: list[Any] = (
-            [
-                Words(table.words(name)) if column in text else (table.number(name), 1)
-                for column, name in enumerate(table.names)
-            ]
-            if text
-            else []
-        )
-        table = Mixed(parts) if text else table.matrix()
+        table = _side_by_side(table, text) if text else table.matrix()
     if isinstance(table, str):
         return _number_codes(graph, table, levels, len(model.is_categorical_))
     return _joined(graph, table, levels, model)
+
+
+def _side_by_side(table: Raw, text: set[int]) -> Mixed:
+    return Mixed(
+        [
+            Words(table.words(name)) if column in text else (table.number(name), 1)
+            for column, name in enumerate(table.names)
+        ]
+    )
 
 
 def levels_read(step: Any) -> dict[int, np.ndarray]:
