@@ -28,8 +28,8 @@ _TALKERS = ("torch", "torch.onnx", "torch.export", "onnxscript", "onnx_ir", "skl
 class Graph:
     """Nodes, each written once: what is computed twice in Python is shared here.
 
-    Values are named by strings, all but inputs and outputs with a "/" in front, which no column
-    of a table should have; an array stands for a constant.
+    Values are named by strings. All but inputs and outputs begin with "/", as no column of a
+    table should. An array stands for a constant.
 
     Parameters
     ----------

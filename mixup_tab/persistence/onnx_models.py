@@ -34,7 +34,7 @@ from mixup_tab.persistence.onnx_tables import (
     levels_read,
     numbers_of,
 )
-from mixup_tab.persistence.onnx_trees import boosted_probabilities, boosted_values
+from mixup_tab.persistence.onnx_trees import boosted, boosted_probabilities
 from mixup_tab.tables import TableEncoder
 
 # Probabilities of an ensemble are not taken for smaller than this before they are tempered.
@@ -118,8 +118,9 @@ def values(graph: Graph, model: Any, table: Table) -> str:
     if isinstance(model, MixupEnsembleRegressor):
         mean = _ensemble_mean(graph, model, table, values)
         return _unscaled(graph, mean, model.target_scale_, model.target_mean_)
+    # Fitted to standardised targets, for which losses with another link have no meaning.
     if isinstance(model, HistGradientBoostingRegressor):
-        return boosted_values(graph, model, numbers_of(graph, table, model))
+        return boosted(graph, model, numbers_of(graph, table, model))
     found = _by_skl2onnx(graph, model, table)
     return graph("Reshape", graph.cast(found, np.float64), np.array([0, -1]))
 

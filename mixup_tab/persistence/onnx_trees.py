@@ -9,8 +9,6 @@ import numpy as np
 from mixup_tab._extras import import_extra
 from mixup_tab.persistence.onnx_graph import ML, Graph
 
-_INVERSE_LINKS = {"IdentityLink": "Identity", "LogLink": "Exp"}
-
 
 def boosted(graph: Graph, model: Any, x: str) -> str:
     """Return the raw predictions of HistGradientBoosting, shape (rows, trees per round).
@@ -19,7 +17,7 @@ def boosted(graph: Graph, model: Any, x: str) -> str:
     the left, or 1 for those that go to the right where missing values go left.
     """
     order, encoder = _columns(model)
-    splits: list[np.ndarray] = []
+    splits: list[Any] = []
     attributes: dict[str, Any] = {}
     for round_ in model._predictors:
         for target, tree in enumerate(round_):
@@ -49,15 +47,6 @@ def boosted_probabilities(graph: Graph, model: Any, x: str) -> str:
     if len(model.classes_) == 2:  # as softmax of (0, raw)
         raw = graph("MatMul", raw, np.array([[0.0, 1.0]]))
     return graph.cast(graph("Softmax", raw, axis=1), np.float32)
-
-
-def boosted_values(graph: Graph, model: Any, x: str) -> str:
-    """Return the values of HistGradientBoostingRegressor, shape (rows, 1)."""
-    raw = boosted(graph, model, x)
-    link = type(model._loss.link).__name__
-    if link not in _INVERSE_LINKS:
-        raise ValueError(f"loss={model.loss!r} of {type(model).__name__} cannot be exported.")
-    return graph(_INVERSE_LINKS[link], raw)
 
 
 def _columns(model: Any) -> tuple[np.ndarray, dict[int, np.ndarray]]:
