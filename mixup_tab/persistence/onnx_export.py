@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils.validation import check_is_fitted
 
 from mixup_tab._extras import import_extra
-from mixup_tab._files import check_writable, write_whole
+from mixup_tab._files import check_new, write_whole
 from mixup_tab.estimators.base import BaseMixup
 from mixup_tab.estimators.pack import BasePack
 from mixup_tab.nets import PreparedNet
@@ -106,9 +107,7 @@ def export_onnx(
     for name in ("onnx", "onnxruntime"):
         import_extra(name, "onnx")
     _check(model)
-    if path.exists() and not overwrite:
-        raise ValueError(f"{str(path)!r} exists. Give another path, or overwrite=True.")
-    check_writable(path)
+    check_new(path, overwrite)
     model = _on_cpu(model)
     write_whole(path, _content(model, _labels(model, labels)))
 
@@ -142,6 +141,11 @@ def _check(model: Any) -> None:
     check_is_fitted(model)
     if isinstance(model, BaseSearchCV) and not hasattr(model, "best_estimator_"):
         raise ValueError("model is a search with refit=False, which has no fitted model.")
+    _, inner = taken_apart(model)
+    if isinstance(inner, BaseMixup) and not hasattr(inner, "net_"):
+        raise NotFittedError(
+            f"this {type(inner).__name__} is being fitted. Export it when fit has returned."
+        )
 
 
 class _Waveforms(BaseEstimator):
