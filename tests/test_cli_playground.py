@@ -33,7 +33,6 @@ def test_a_page_of_a_table_is_written_and_named(table, tmp_path):
     ("arguments", "message"),
     [
         (("--x", "height"), "x='height' is a column, but no table is given."),
-        (("--seed", "-1"), "random_state must be an integer from 0"),
         (("--alpha", "1e999"), "alpha must be a finite number of at least 0"),
         (("--output", "."), "output must be a file that ends in .html, got '.'"),
         (("--output", "page.csv"), "output must be a file that ends in .html, got 'page.csv'"),

@@ -51,20 +51,21 @@ _Verbose = Annotated[
 
 def as_command(function: Callable[..., None], example: str) -> Callable[..., None]:
     """Return a function with -q, -v and an example, whose errors are one line."""
+    own = inspect.signature(function).parameters
 
     @wraps(function)
-    def command(*, quiet: bool, verbose: bool, **options: Any) -> None:
-        VERBOSITY.set(verbose - quiet)
+    def command(**given: Any) -> None:
+        VERBOSITY.set(given["verbose"] - given["quiet"])
         with errors_in_plain_words():
-            function(**options)
+            function(**{name: value for name, value in given.items() if name in own})
 
     # What typer reads instead of the wrapper's own.
     hints = get_type_hints(function, include_extras=True)
-    own = inspect.signature(function).parameters.items()
-    parameters = [each.replace(annotation=hints[name]) for name, each in own]
+    parameters = [each.replace(annotation=hints[name]) for name, each in own.items()]
     for name, hint in {"quiet": _Quiet, "verbose": _Verbose}.items():
-        kind = inspect.Parameter.KEYWORD_ONLY
-        parameters.append(inspect.Parameter(name, kind, default=False, annotation=hint))
+        if name not in own:
+            kind = inspect.Parameter.KEYWORD_ONLY
+            parameters.append(inspect.Parameter(name, kind, default=False, annotation=hint))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__doc__ = f"{inspect.getdoc(function)}\n\nExample: mixup-tab {example}"
     command.__annotations__ = {each.name: each.annotation for each in parameters}
