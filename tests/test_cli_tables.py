@@ -88,6 +88,7 @@ def test_training_says_what_was_fitted_and_how_good_it_is(folder):
     assert (pipeline[-1].alpha, about.number_formats) == (0.3, {"price": ",€"})
 
 
+@pytest.mark.slow
 def test_alpha_is_chosen_and_rows_are_left_out_by_groups_or_time(folder, tmp_path):
     common = (
         "train",
@@ -332,6 +333,7 @@ REFUSED = [
     (("predict", "MODEL", "one.csv"), "has no column 'size', 'color', 'price', 'day', 'shop'"),
     (("predict", "MODEL", "changes.csv"), "row 81 has 9 fields, and the header 7"),
     (("predict", "MODEL", "twice.csv"), "'size', which is no number"),
+    (("predict", "MODEL", "sales.csv", "--device", "x"), "device='x' cannot be used here"),
     (("predict", "sales.csv", "sales.csv"), "is not a model of mixup-tab"),
     (("predict", "gone", "sales.csv"), "'gone' is not a file"),
     (("evaluate", "MODEL", "no-target.csv"), "has no column 'bought'"),

@@ -85,6 +85,7 @@ def predict(
         typer.Option(help="CSV to write; - is standard output [FILE-predictions.csv]."),
     ] = None,
     on_error: options.OnError = "raise",
+    device: options.Device = "cpu",
     force: options.Force = False,
     size_limit: options.ModelSize = "1GB",
 ) -> None:
@@ -100,6 +101,7 @@ def predict(
         output,
         overwrite=force,
         on_error=on_error,
+        device=device,
         size_limit=size(size_limit),
     )
 
@@ -114,6 +116,7 @@ def evaluate(
     ] = None,
     decimal: options.Decimal = None,
     on_error: options.OnError = "raise",
+    device: options.Device = "cpu",
     force: options.Force = False,
     size_limit: options.ModelSize = "1GB",
 ) -> None:
@@ -127,6 +130,7 @@ def evaluate(
         overwrite=force,
         decimal=decimal,
         on_error=on_error,
+        device=device,
         size_limit=size(size_limit),
     )
 

@@ -149,6 +149,7 @@ def evaluate_file(
     *,
     decimal: str | None = None,
     on_error: str = "raise",
+    device: str = "cpu",
     size_limit: float = SIZE_LIMIT,
 ) -> Evaluation:
     """Score a saved model's predictions for a table that has the target.
@@ -162,7 +163,7 @@ def evaluate_file(
         As in :func:`~.predict.predict_file`.
     decimal : {".", ","}, default=None
         Decimal mark of a target whose values leave it open.
-    on_error : {"raise", "skip"}, default="raise"
+    on_error, device
         As in :func:`~.predict.predict_to`.
 
     Raises
@@ -172,7 +173,7 @@ def evaluate_file(
         every row.
     """
     skip = Skipped() if on_error == "skip" else None
-    reader = ModelOnFile(*load_model(model, size_limit=size_limit), skip)
+    reader = ModelOnFile(*load_model(model, device=device, size_limit=size_limit), skip)
     card, targets, outputs = reader.card, [], []
     with ProgressBar("row") as bar:
         for frame, values in reader.predict(Path(file), (card.target,), size_limit=size_limit):

@@ -74,6 +74,7 @@ def predict_to(
     *,
     overwrite: bool = False,
     on_error: str = "raise",
+    device: str = "cpu",
     size_limit: float = SIZE_LIMIT,
 ) -> None:
     """Write predictions for a file as CSV, chunk by chunk.
@@ -93,6 +94,8 @@ def predict_to(
     on_error : {"raise", "skip"}, default="raise"
         "skip" lists cells and rows that cannot be read on standard error, takes such cells as
         empty, and leaves such rows out.
+    device : str, default="cpu"
+        Where the model predicts.
     size_limit : float, default=1e9
         As in :func:`predict_file`.
 
@@ -106,9 +109,8 @@ def predict_to(
     place = _place(file, output)
     if place is not None:
         check_output(place, overwrite, model, file)
-    reader = ModelOnFile(
-        *load_model(model, size_limit=size_limit), Skipped() if on_error == "skip" else None
-    )
+    loaded = load_model(model, device=device, size_limit=size_limit)
+    reader = ModelOnFile(*loaded, Skipped() if on_error == "skip" else None)
     messages, rows = sys.stderr if place is None else sys.stdout, 0
     with _opened(place) as target, ProgressBar("row") as bar:
         for chunk in reader.predict(Path(file), size_limit=size_limit):
@@ -168,7 +170,8 @@ class ModelOnFile:
         self.pipeline, self.card = pipeline, card
         self._skip = skip
         formats = card.dtypes, card.date_formats, card.number_formats
-        self._cells = CellReader(*formats, _levels(pipeline), skip)
+        with predicting("the model"):
+            self._cells = CellReader(*formats, _levels(pipeline), skip)
         self._warned: set[str] = set()
         self._names: list[str] = []
         quantiles = getattr(pipeline[-1], "quantiles", None)
@@ -282,6 +285,6 @@ class ModelOnFile:
 
 def _levels(pipeline: Pipeline) -> dict[str, Any]:
     """Return the values that an encoder of tables knows, by column of categories or codes."""
-    encoder = pipeline[0]
-    codes = {name: known for name, (known, _) in encoder._means.items()}
-    return {**encoder.levels_, **codes}
+    means = getattr(pipeline[0], "_means", {})
+    codes = {name: known for name, (known, _) in means.items()}
+    return {**getattr(pipeline[0], "levels_", {}), **codes}

@@ -57,13 +57,15 @@ def save_model(path: str | os.PathLike, pipeline: Pipeline, task: Task, alpha: f
 
 
 def load_model(
-    path: str | os.PathLike, *, size_limit: float = SIZE_LIMIT
+    path: str | os.PathLike, *, device: str = "cpu", size_limit: float = SIZE_LIMIT
 ) -> tuple[Pipeline, Card]:
     """Read a pipeline that :func:`save_model` wrote, ready to predict, and its card.
 
     Opening the file and predicting with it runs no code from it, whoever made it.
     """
-    return load_with_card(read_model(path, size_limit=size_limit), "table", Card, _check)
+    return load_with_card(
+        read_model(path, size_limit=size_limit), "table", Card, _check, device=device
+    )
 
 
 def _check(pipeline: Pipeline, card: Card) -> None:
