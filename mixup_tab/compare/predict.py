@@ -204,13 +204,13 @@ class ModelOnFile:
             Columns as they are in the file.
         values : ndarray of shape (rows, classes), (rows, quantiles) or (rows,)
         """
-        standard = str(path) == STANDARD
+        stdin = sys.stdin.buffer if str(path) == STANDARD else None
+        path = path if stdin is None else Path("standard input")
         needed = [*self.card.dtypes, *also]
-        wanted = {*needed, *([self.card.id] if self.card.id else ())}
         frames = read_chunks(
-            Path("standard input") if standard else path,
-            wanted,
-            stdin=sys.stdin.buffer if standard else None,
+            path,
+            {*needed, *([self.card.id] if self.card.id else ())},
+            stdin=stdin,
             rows=rows,
             size_limit=max(size_limit, TABLE_LIMIT),
             skip=self._skip and self._skip_row,

@@ -17,7 +17,7 @@ from mixup_tab._files import check_new, locked
 from mixup_tab._terminal import ProgressBar, make_console, print_note
 from mixup_tab.compare.columns import Columns
 from mixup_tab.compare.evaluate import Evaluation, score_classes, score_numbers
-from mixup_tab.compare.fitting import best_alpha, probabilities, search_alpha
+from mixup_tab.compare.fitting import best_alpha, probabilities, search_alpha, unexpected
 from mixup_tab.compare.folds import splitter
 from mixup_tab.compare.reading import SIZE_LIMIT, read_table
 from mixup_tab.compare.saving import save_model
@@ -167,11 +167,11 @@ def _fit(
     found, part = None, whole
     with (
         propagate_interrupt(),
-        warnings.catch_warnings(),
+        warnings.catch_warnings(record=True) as caught,
         ProgressBar("epoch") as bar,
         each_epoch(lambda net: bar.advance()),
     ):
-        warnings.simplefilter("ignore")  # of folds that lack a class
+        warnings.simplefilter("always")
         if fraction:
             rows, left_out = hold_out(whole, fraction, seed)
             part = whole.take(rows)
@@ -184,7 +184,10 @@ def _fit(
             measured = clone(model).fit(part.X, part.y)
             found = _measure(measured, part, whole.take(left_out))
         bar.update(0, remark=f"fitting on all {len(whole.y):,} rows")
-        return model.fit(whole.X, whole.y), found
+        model.fit(whole.X, whole.y)
+    for text in sorted(unexpected(caught)):
+        print_note(f"Note: {text}")
+    return model, found
 
 
 def hold_out(task: Task, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
