@@ -46,8 +46,8 @@ def write(path: Path, rows: int) -> None:
     for done in range(0, rows, PART):
         frame = part(min(PART, rows - done), done)
         if "json" in path.suffix:
-            options = {"orient": "records", "lines": True, "date_format": "iso"}
-            frame.to_json(path, mode="a" if done else "w", **options)
+            frame["day"] = frame["day"].dt.strftime("%Y-%m-%d")  # as CSV has it
+            frame.to_json(path, orient="records", lines=True, mode="a" if done else "w")
         else:
             frame.to_csv(path, index=False, mode="a" if done else "w", header=not done)
 
