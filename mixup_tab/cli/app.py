@@ -30,7 +30,7 @@ for function, summary, example in (
         "compare bought.csv --target bought",
     ),
     (export, None, "export bought.mixup bought.onnx"),
-    (benchmark, None, "benchmark --datasets iris,wine --alpha 0,0.2"),
+    (benchmark, None, "benchmark --datasets iris,wine --alpha 0.2,1"),
     (playground, None, "playground --output page.html"),
 ):
     app.command(short_help=summary)(as_command(function, example))
