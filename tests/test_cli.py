@@ -32,6 +32,7 @@ def test_help_fits_80_columns(command):
     assert max(map(len, result.stdout.splitlines())) <= 80
     cut = result.stdout.partition("Commands:")[2].replace("...", "…") + result.stdout
     assert "…" not in cut
+    assert "\\[" not in result.stdout  # would be needed where rich reads the help
     if command not in ([], ["speech"]):
         example = " ".join(["Example: mixup-tab", *command, ""])
         assert example in result.stdout
