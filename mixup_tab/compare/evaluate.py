@@ -181,8 +181,8 @@ def evaluate_file(
             outputs.append(values)
             bar.advance(len(frame))
     values, target = np.concatenate(outputs), pd.concat(targets)
-    read = _known_classes(card.classes) if card.classes else _numbers(decimal)
-    y, known, notes = read(target)
+    found = _codes(target, card.classes) if card.classes else _numbers(target, decimal)
+    y, known, notes = found
     if not known.any():
         raise ValueError(
             f"file {Path(file).name!r} has no row whose {card.target!r} the model knows. "
@@ -198,39 +198,35 @@ def evaluate_file(
     return evaluation
 
 
-def _known_classes(classes: list[str]) -> Any:
-    def read(target: pd.Series) -> tuple[np.ndarray, np.ndarray, list[str]]:
-        words = as_written(target)
-        codes = {name: code for code, name in enumerate(classes)}
-        y = words.map(codes).fillna(-1).to_numpy(np.int64)
-        counts = words[(y < 0) & words.notna()].value_counts()
-        notes = _without_target(words)
-        if len(counts):
-            shown = [f"{word!r} ({count:,})" for word, count in counts.head(5).items()]
-            shown += [f"{len(counts) - 5:,} more"] * (len(counts) > 5)
-            notes.append(
-                f"Rows of classes that the model has never seen are left out: "
-                f"{', '.join(shown)}."
-            )
-        return y, y >= 0, notes
-
-    return read
+# Targets as they are scored, which rows have one that can be, and what to know about it.
+_Targets = tuple[np.ndarray, np.ndarray, list[str]]
 
 
-def _numbers(decimal: str | None) -> Any:
-    def read(target: pd.Series) -> tuple[np.ndarray, np.ndarray, list[str]]:
-        typed = clean(target.to_frame(), decimal)
-        name = str(target.name)
-        if typed.dtypes[name] != "number" and target.notna().any():
-            raise ValueError(
-                f"target {name!r} should hold numbers, but holds values such as "
-                f"{target.dropna().iloc[0]!r}. Give the column of the training table; "
-                "--decimal says what 1,234 means."
-            )
-        y = typed.frame[name].to_numpy()
-        return y, np.isfinite(y), _without_target(typed.frame[name])
+def _codes(target: pd.Series, classes: list[str]) -> _Targets:
+    words = as_written(target)
+    codes = {name: code for code, name in enumerate(classes)}
+    y = words.map(codes).fillna(-1).to_numpy(np.int64)
+    counts = words[(y < 0) & words.notna()].value_counts()
+    notes = _without_target(words)
+    if len(counts):
+        shown = [f"{word!r} ({count:,})" for word, count in counts.head(5).items()]
+        shown += [f"{len(counts) - 5:,} more"] * (len(counts) > 5)
+        notes.append(
+            f"Rows of classes that the model has never seen are left out: {', '.join(shown)}."
+        )
+    return y, y >= 0, notes
 
-    return read
+
+def _numbers(target: pd.Series, decimal: str | None) -> _Targets:
+    typed, name = clean(target.to_frame(), decimal), str(target.name)
+    if typed.dtypes[name] != "number" and target.notna().any():
+        raise ValueError(
+            f"target {name!r} should hold numbers, but holds values such as "
+            f"{target.dropna().iloc[0]!r}. Give the column of the training table; --decimal "
+            "says what 1,234 means."
+        )
+    y = typed.frame[name].to_numpy()
+    return y, np.isfinite(y), _without_target(typed.frame[name])
 
 
 def _without_target(target: pd.Series) -> list[str]:
