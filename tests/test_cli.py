@@ -1,5 +1,6 @@
 """What all commands have in common: help, version, choices, -q and -v."""
 
+import os
 import re
 import subprocess
 import sys
@@ -90,3 +91,14 @@ def test_help_needs_no_torch():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_help_is_written_in_the_encoding_of_the_output(encoding):
+    code = "from mixup_tab.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "train", "--help"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+    )
+    assert f"{'α' if encoding == 'utf-8' else 'alpha'} of mixup" in done.stdout.decode(encoding)

@@ -11,13 +11,18 @@ from mixup_tab._extras import import_extra
 _ASCII = {"α": "alpha", "−": "-", "–": "-", "≈": "~", "±": "+/-", "Δ": "difference", "²": "2"}
 _ASCII |= {"…": "...", "“": '"', "”": '"', "×": "x", "λ": "lambda"}
 
+# typer takes the name "ascii" for a mistake of the system, and writes UTF-8 there.
+_ASCII_NAME = "mixup_tab_ascii"
+
 
 def main() -> None:
     """Run ``mixup-tab``, or say what to install."""
     codecs.register_error("spell", _in_ascii)
+    codecs.register(_plain_ascii)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a redirect on Windows is not UTF-8
-            stream.reconfigure(errors="spell")
+            ascii_only = codecs.lookup(stream.encoding).name == "ascii"
+            stream.reconfigure(encoding=_ASCII_NAME if ascii_only else None, errors="spell")
     try:
         for library in ("typer", "rich"):
             import_extra(library, "cli")
@@ -26,6 +31,13 @@ def main() -> None:
     from mixup_tab.cli.app import app
 
     app()
+
+
+def _plain_ascii(name: str) -> codecs.CodecInfo | None:
+    """Return ASCII under another name."""
+    found = codecs.lookup("ascii")
+    more = found.incrementalencoder, found.incrementaldecoder, name
+    return codecs.CodecInfo(*found, *more) if name == _ASCII_NAME else None
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
