@@ -293,7 +293,6 @@ def test_labels_that_the_model_has_never_seen_are_named(folder, tmp_path):
 
 
 def test_a_model_is_exported(folder, tmp_path):
-    pytest.importorskip("mixup_tab.persistence.onnx_export")
     onnx = pytest.importorskip("onnx")
     path = tmp_path / "m.onnx"
     result = call("export", folder / "m", path)
