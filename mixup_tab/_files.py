@@ -118,7 +118,7 @@ def check_writable(path: Path) -> None:
 
 
 def check_new(path: Path, overwrite: bool) -> None:
-    """Find out whether a file can be written and replaces none, before there is anything to write.
+    """Find out, before any work, whether a file can be written and replaces none.
 
     Parameters
     ----------
@@ -136,7 +136,8 @@ def check_new(path: Path, overwrite: bool) -> None:
     """
     if path.is_file() and not overwrite:
         raise ValueError(
-            f"{str(path)!r} exists. Give another place, or --force (overwrite=True) to replace it."
+            f"{str(path)!r} exists. Give another place, or replace it with --force "
+            "(overwrite=True)."
         )
     check_writable(path)
 

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from functools import partial
 from types import TracebackType
 from typing import Any, TextIO
@@ -17,6 +18,8 @@ from mixup_tab._extras import import_extra
 
 # Where there is no terminal, steps without a remark are a line at most every so many seconds.
 _PAUSE = 30.0
+# -1 shows results only, 1 also where errors come from.
+VERBOSITY: ContextVar[int] = ContextVar("verbosity", default=0)
 
 
 def make_console(file: TextIO | None = None) -> Any:
@@ -72,6 +75,7 @@ class ProgressBar:
         self._start = self._shown = time.monotonic()
         self._counting = threading.Lock()
         try:
+            show = show and VERBOSITY.get() >= 0
             progress = import_extra("rich.progress", "cli") if show else None
         except ImportError:
             return
@@ -149,6 +153,12 @@ def _duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def print_note(text: str, file: TextIO | None = None) -> None:
+    """Print a line that is not a result, unless the user wants results only."""
+    if VERBOSITY.get() >= 0:
+        print(text, file=file)
 
 
 def list_skipped(skipped: Sequence[tuple[str, str]]) -> None:

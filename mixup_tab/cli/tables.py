@@ -3,40 +3,51 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from mixup_tab.cli.plain_errors import errors_in_plain_words
 from mixup_tab.cli.values import size
 
+OnError = Annotated[
+    Literal["raise", "skip"],
+    typer.Option(
+        help="Cells and rows that cannot be read: end with an error, or list them, take "
+        "such cells as empty and leave such rows out."
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
+SizeLimit = Annotated[
+    str, typer.Option(help="Largest size of the model's file, such as 500MB or 2GB.")
+]
+
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="A file that compare --save wrote.")],
+    model: Annotated[Path, typer.Argument(help="A file that train or compare --save wrote.")],
     file: Annotated[
-        Path, typer.Argument(help="A table with the columns that the model was fitted on.")
+        str, typer.Argument(help="A table with the model's columns; - reads CSV from a pipe.")
     ],
     output: Annotated[
-        Path | None, typer.Option(help="CSV to write [<FILE>-predictions.csv, here].")
+        str | None,
+        typer.Option(help="CSV to write; - is standard output \\[FILE-predictions.csv]."),
     ] = None,
-    size_limit: Annotated[
-        str,
-        typer.Option(help="Largest size of the model's file; above 4 GB also of the table."),
-    ] = "1GB",
+    on_error: OnError = "raise",
+    force: Force = False,
+    size_limit: SizeLimit = "1GB",
 ) -> None:
-    """Write a saved model's predictions for a table, with probabilities."""
-    with errors_in_plain_words():
-        from mixup_tab._files import check_writable, write_whole
-        from mixup_tab.compare.predict import predict_file
+    """Write a saved model's predictions for a table, with probabilities.
 
-        output = output or Path(f"{file.name.partition('.')[0]}-predictions.csv")
-        for given in (model, file):
-            if given.exists() and output.exists() and output.samefile(given):
-                raise ValueError(f"output={str(output)!r} would replace what is read.")
-        check_writable(output)
-        predictions = predict_file(model, file, size_limit=size(size_limit))
-        text = predictions.frame.to_csv(index=False)
-        write_whole(output, text.encode(errors="backslashreplace"))
-    for note in predictions.notes:
-        typer.echo(f"Note: {note}")
-    typer.echo(f"{len(predictions.frame):,} predictions: {output}")
+    Files may be larger than memory.
+    """
+    with errors_in_plain_words():
+        from mixup_tab.compare.predict import predict_to
+
+        predict_to(
+            model,
+            file,
+            output,
+            overwrite=force,
+            on_error=on_error,
+            size_limit=size(size_limit),
+        )

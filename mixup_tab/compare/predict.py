@@ -1,27 +1,28 @@
-"""Predictions of a saved model for a file."""
+"""Predictions of a saved model for a file, chunk by chunk."""
 
 from __future__ import annotations
 
 import os
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from mixup_tab.compare.fitting import probabilities, unexpected
+from mixup_tab._files import check_new, locked, open_whole
+from mixup_tab._terminal import ProgressBar, print_note
+from mixup_tab.compare.cells import CellReader, Problem, Skipped
+from mixup_tab.compare.chunks import ROWS, read_chunks
 from mixup_tab.compare.reading import SIZE_LIMIT as TABLE_LIMIT
-from mixup_tab.compare.reading import read_table
 from mixup_tab.compare.saving import Card, load_model
 from mixup_tab.persistence import SIZE_LIMIT, finite, predicting
-from mixup_tab.tables import TableEncoder
-from mixup_tab.tables.columns import as_dtype
 
-# Rows that are predicted at once, to limit memory.
-_CHUNK = 50_000
+STANDARD = "-"  # standard input or output
 
 
 class Predictions(NamedTuple):
@@ -30,8 +31,8 @@ class Predictions(NamedTuple):
     Attributes
     ----------
     frame : DataFrame
-        The column that names the rows, if there is one, the prediction, and for classifiers
-        a probability per class.
+        The column that names the rows, if there is one; the prediction; for classifiers a
+        probability per class, and a column for each quantile.
     notes : list of str
     """
 
@@ -47,77 +48,240 @@ def predict_file(
     Parameters
     ----------
     model : str or path-like
-        A file that ``mixup-tab compare --save`` wrote.
+        A file that ``mixup-tab train`` or ``mixup-tab compare --save`` wrote.
     file : str or path-like
         A table with the columns that the model was fitted on, of any format that
         :func:`~.reading.read_table` reads.
     size_limit : float, default=1e9
         Largest size of the model's file in bytes; where it is above that of tables, also of
-        the table.
+        a chunk of the table.
 
     Raises
     ------
     ValueError
         If the model cannot be used, or a column is missing or holds something else.
     """
-    pipeline, card = load_model(model, size_limit=size_limit)
-    text = [name for name, dtype in card.dtypes.items() if dtype == "text"]
-    text += [*card.number_formats, *([] if card.id is None else [card.id])]
-    frame = read_table(file, text=text, size_limit=max(size_limit, TABLE_LIMIT))
-    frame = frame.rename(columns=str)
-    missing = [name for name in card.dtypes if name not in frame]
-    if missing:
-        raise ValueError(
-            f"file {Path(file).name!r} has no column {', '.join(map(repr, missing))}, which "
-            "the model needs. Add it, empty where it is not known."
-        )
-    if frame.empty:
-        raise ValueError(f"file {Path(file).name!r} has no rows to predict for.")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        typed = _typed(card, frame)
-        predicted = _predict(pipeline, card, typed)
-    if card.id is not None and card.id in frame:
-        predicted.insert(0, card.id, frame[card.id], allow_duplicates=True)
-    notes = [*_notes(card, frame), *_unknown(pipeline[0], typed), *sorted(unexpected(caught))]
-    return Predictions(predicted, notes)
+    reader = ModelOnFile(*load_model(model, size_limit=size_limit))
+    chunks = reader.predict(Path(file), size_limit=size_limit)
+    parts = [reader.columns(*chunk) for chunk in chunks]
+    return Predictions(pd.concat(parts, ignore_index=True), [*reader.notes()])
 
 
-def _notes(card: Card, frame: pd.DataFrame) -> Iterator[str]:
-    known = {*card.dtypes, card.target, card.id}
-    extra = [name for name in frame if name not in known]
-    if extra:
-        shown = ", ".join(extra[:10]) + (" …" if len(extra) > 10 else "")
-        yield f"Columns that the model does not know are ignored: {shown}."
-    if card.id is not None and card.id not in frame:
-        yield f"The file has no column {card.id!r}; rows are in the file's order."
+def predict_to(
+    model: str | os.PathLike,
+    file: str,
+    output: str | None = None,
+    *,
+    overwrite: bool = False,
+    on_error: str = "raise",
+    size_limit: float = SIZE_LIMIT,
+) -> None:
+    """Write predictions for a file as CSV, chunk by chunk.
 
+    Parameters
+    ----------
+    model : str or path-like
+        As in :func:`predict_file`.
+    file : str
+        The table; "-" is standard input, which holds CSV.
+    output : str, default=None
+        A file, which appears when it is complete; "-" is standard output, where every chunk
+        is written at once. None is ``<file>-predictions.csv`` in the current folder, and
+        standard output for standard input.
+    overwrite : bool, default=False
+        Whether to replace a file.
+    on_error : {"raise", "skip"}, default="raise"
+        "skip" lists cells and rows that cannot be read on standard error, takes such cells as
+        empty, and leaves such rows out.
+    size_limit : float, default=1e9
+        As in :func:`predict_file`.
 
-def _unknown(encoder: TableEncoder, typed: pd.DataFrame) -> Iterator[str]:
-    found = [n for n, known in encoder.levels_.items() if {*typed[n].dropna()} - {*known}]
-    if found:
-        names = ", ".join(map(repr, found))
-        yield f"Categories that were not in the training table are ignored: columns {names}."
-
-
-def _typed(card: Card, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns that the model needs, read as those of its training were."""
-    dates, numbers = card.date_formats.get, card.number_formats.get
-    return pd.DataFrame(
-        {n: as_dtype(frame[n], d, dates(n), numbers(n)) for n, d in card.dtypes.items()}
+    Raises
+    ------
+    ValueError
+        As in :func:`predict_file`; and if ``output`` exists, is in use, or is what is read.
+    OSError
+        If it cannot be written.
+    """
+    place = _place(file, output)
+    if place is not None:
+        check_output(place, overwrite, model, file)
+    reader = ModelOnFile(
+        *load_model(model, size_limit=size_limit), Skipped() if on_error == "skip" else None
     )
+    messages, rows = sys.stderr if place is None else sys.stdout, 0
+    with _opened(place) as target, ProgressBar("row") as bar:
+        for chunk in reader.predict(Path(file), size_limit=size_limit):
+            columns = reader.columns(*chunk)
+            text = columns.to_csv(index=False, header=not rows, lineterminator="\n")
+            target.write(text.encode(errors="backslashreplace"))
+            target.flush()
+            rows += len(columns)
+            bar.advance(len(columns))
+    for note in reader.notes():
+        print_note(f"Note: {note}", messages)
+    if place is not None:
+        print_note(f"{rows:,} predictions: {place}", messages)
 
 
-def _predict(pipeline: Pipeline, card: Card, X: pd.DataFrame) -> pd.DataFrame:
-    parts = [X.iloc[start : start + _CHUNK] for start in range(0, len(X), _CHUNK)]
-    with predicting("the model"):
-        if card.classes:
-            outputs = [probabilities(pipeline, part, len(card.classes)) for part in parts]
+def _place(file: str, output: str | None) -> Path | None:
+    """Return the file to write, or None for standard output."""
+    if output is None:
+        name = f"{Path(file).name.partition('.')[0]}-predictions.csv"
+        return None if file == STANDARD else Path(name)
+    return None if output == STANDARD else Path(output)
+
+
+def check_output(place: Path, overwrite: bool, *given: str | os.PathLike) -> None:
+    """Check that a file can be written and is none of those given, before any work."""
+    for path in map(Path, given):
+        if path.exists() and place.exists() and place.samefile(path):
+            raise ValueError(f"output={str(place)!r} would replace what is read.")
+    check_new(place, overwrite)
+
+
+@contextmanager
+def _opened(path: Path | None) -> Iterator[BinaryIO]:
+    """Yield standard output, or a file that appears when the block ends."""
+    if path is None:
+        yield sys.stdout.buffer
+        return
+    with locked(path, f"output={str(path)!r}"), open_whole(path) as file:
+        yield file
+
+
+class ModelOnFile:
+    """A saved model of tables and what it meets in a file.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Fitted; see :func:`~.saving.load_model`.
+    card : Card
+    skip : callable, default=None
+        Called for a cell or row that cannot be read. None raises ValueError.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, card: Card, skip: Callable[[Problem], Any] | None = None
+    ) -> None:
+        self.pipeline, self.card = pipeline, card
+        self._skip = skip
+        formats = card.dtypes, card.date_formats, card.number_formats
+        self._cells = CellReader(*formats, _levels(pipeline), skip)
+        self._warned: set[str] = set()
+        self._names: list[str] = []
+        quantiles = getattr(pipeline[-1], "quantiles", None)
+        self._quantiles = () if quantiles is None else tuple(quantiles)
+
+    def predict(
+        self,
+        path: Path,
+        also: tuple[str, ...] = (),
+        *,
+        rows: int = ROWS,
+        size_limit: float = SIZE_LIMIT,
+    ) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
+        """Yield chunks of a file and their predictions.
+
+        Parameters
+        ----------
+        path : Path
+            The file; "-" is standard input.
+        also : tuple of str, default=()
+            Columns that the file must have beside those of the model.
+        rows : int, default=20,000
+            Rows of a chunk at most.
+        size_limit : float, default=1e9
+            Bytes of a chunk, if it is above that of tables.
+
+        Yields
+        ------
+        frame : DataFrame
+            Columns as they are in the file.
+        values : ndarray of shape (rows, classes), (rows, quantiles) or (rows,)
+        """
+        standard = str(path) == STANDARD
+        needed = [*self.card.dtypes, *also]
+        wanted = {*needed, self.card.id}
+        frames = read_chunks(
+            Path("standard input") if standard else path,
+            wanted,
+            stdin=sys.stdin.buffer if standard else None,
+            rows=rows,
+            size_limit=max(size_limit, TABLE_LIMIT),
+            skip=self._skip and self._skip_row,
+        )
+        self._names = [*next(frames)]
+        missing = [name for name in needed if name not in self._names]
+        if missing:
+            raise ValueError(
+                f"file {path.name!r} has no column {', '.join(map(repr, missing))}, which "
+                "the model needs. Add it, empty where it is not known."
+            )
+        none = True
+        for frame in frames:
+            none = False
+            yield frame, self._values(frame)
+        if none:
+            raise ValueError(f"file {path.name!r} has no rows to predict for.")
+
+    def _skip_row(self, row: int, reason: str) -> None:
+        assert self._skip is not None
+        self._skip(Problem(row, reason))
+
+    def _values(self, frame: pd.DataFrame) -> np.ndarray:
+        more = {"quantiles": self._quantiles} if self._quantiles else {}
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            typed = self._cells.read(frame)
+            with predicting("the model"):
+                if self.card.classes:
+                    values = finite(self.pipeline.predict_proba(typed))
+                else:
+                    values = finite(self.pipeline.predict(typed, **more))
+        self._warned |= {str(each.message).partition("\n")[0] for each in caught}
+        return values
+
+    def columns(self, frame: pd.DataFrame, values: np.ndarray) -> pd.DataFrame:
+        """Return predictions of a chunk as they are written."""
+        if self.card.classes:
+            best = np.array(self.card.classes, dtype=object)[values.argmax(axis=1)]
+            names = [f"probability_{name}" for name in self.card.classes]
+        elif self._quantiles:
+            best = values[:, np.abs(np.array(self._quantiles) - 0.5).argmin()]
+            names = [f"quantile_{level:g}" for level in self._quantiles]
         else:
-            outputs = [pipeline.predict(part) for part in parts]
-        values = finite(np.concatenate(outputs))
-    if not card.classes:
-        return pd.DataFrame({"prediction": values})
-    best = np.array(card.classes, dtype=object)[values.argmax(axis=1)]
-    columns = {f"probability_{name}": values[:, k] for k, name in enumerate(card.classes)}
-    return pd.DataFrame({"prediction": best, **columns})
+            best, names, values = values, [], values[:, None][:, :0]
+        predicted = pd.DataFrame(values, columns=names)
+        predicted.insert(0, "prediction", best, allow_duplicates=True)
+        if self.card.id in frame:
+            ids = frame[self.card.id].to_numpy()
+            predicted.insert(0, self.card.id, ids, allow_duplicates=True)
+        return predicted
+
+    def notes(self) -> Iterator[str]:
+        """Yield what the user should know about a file that has been read."""
+        card = self.card
+        extra = [
+            name for name in self._names if name not in {*card.dtypes, card.target, card.id}
+        ]
+        # What ends every line with a separator has a column without a name.
+        extra = [name for name in extra if not name.startswith("Unnamed: ")]
+        if extra:
+            shown = ", ".join(extra[:10]) + (" …" if len(extra) > 10 else "")
+            yield f"Columns that the model does not know are ignored: {shown}."
+        if card.id is not None and card.id not in self._names:
+            yield f"The file has no column {card.id!r}; rows are in the file's order."
+        if unseen := self._cells.unseen():
+            yield f"Categories that were not in the training table are ignored: {unseen}."
+        if isinstance(self._skip, Skipped):
+            yield from self._skip.notes()
+        yield from sorted(self._warned)
+
+
+def _levels(pipeline: Pipeline) -> dict[str, Any]:
+    """Return the values that an encoder of tables knows, by column of categories or codes."""
+    encoder = pipeline[0]
+    codes = {name: known for name, (known, _) in encoder._means.items()}
+    return {**encoder.levels_, **codes}

@@ -63,25 +63,25 @@ def read_table(
         columns have the same name.
     """
     path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"file {str(path)!r} is a folder. Give the path of a table.")
-    reader = _reader_for(path)
-    if not path.is_file():
-        raise ValueError(f"file {str(path)!r} does not exist. Give the path of a table.")
-    with _clear_errors(path), warnings.catch_warnings():
+    extension = format_of(path)
+    reader = _READERS[extension]
+    with clear_errors(path), warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # pandas would drop fields
         return reader(path, text, size_limit)
 
 
-def _reader_for(path: Path) -> Callable[[Path, Collection[str], float], pd.DataFrame]:
+def format_of(path: Path) -> str:
+    """Return the extension that says the format of a file, or raise ValueError for others."""
+    if path.is_dir():
+        raise ValueError(f"file {str(path)!r} is a folder. Give the path of a table.")
     *_, extension = ["", *path.suffixes[-2:]]
     packed = extension.lower() in _OPEN
     extension = (Path(path.stem).suffix if packed else extension).lower()
-    if extension in _WHOLE and not packed:
-        return _WHOLE[extension]
-    if extension in _OF_TEXT:
-        return _OF_TEXT[extension]
-    known = ", ".join((*_OF_TEXT, *_WHOLE))
+    if extension in (_OF_TEXT if packed else _READERS):
+        if path.is_file():
+            return extension
+        raise ValueError(f"file {str(path)!r} does not exist. Give the path of a table.")
+    known = ", ".join(_READERS)
     raise ValueError(
         f"file {path.name!r} has an unknown extension. Known are: {known}; text formats also "
         f"compressed ({', '.join(_OPEN)}). Rename the file or save it as one of these."
@@ -89,10 +89,11 @@ def _reader_for(path: Path) -> Callable[[Path, Collection[str], float], pd.DataF
 
 
 @contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
+def clear_errors(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong with a file into a ValueError that names it."""
     try:
         yield
-    except _Refused as error:
+    except Refused as error:
         raise ValueError(f"file {path.name!r} {error}") from error.__cause__
     except ImportError as error:
         raise ValueError(
@@ -120,22 +121,30 @@ def _clear_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """What is wrong with a file, in words that follow its name."""
 
 
-def _refuse_duplicates(names: Iterable[str]) -> None:
+NOT_TEXT = (
+    "is not text: it holds zero bytes. Check that its extension is right; if it is UTF-16, "
+    "save it as UTF-8."
+)
+
+
+def refuse_duplicates(names: Iterable[str]) -> None:
+    """Refuse a file in which two columns have one name."""
     names = list(names)
     if len(set(names)) < len(names):
         twice = next(name for place, name in enumerate(names) if name in names[:place])
-        raise _Refused(
+        raise Refused(
             f"has more than one column called {twice!r}. Give every column its own name."
         )
 
 
-def _refuse_size(size: int, size_limit: float) -> None:
+def refuse_size(size: int, size_limit: float) -> None:
+    """Refuse a file that takes more bytes than it may."""
     if size > size_limit:
-        raise _Refused(
+        raise Refused(
             f"holds more than {size_limit:,.0f} bytes when it is unpacked. If it is meant to, "
             "raise size_limit (--size-limit)."
         )
@@ -144,17 +153,19 @@ def _refuse_size(size: int, size_limit: float) -> None:
 # ---------------------------------------------------------------------------- text formats
 
 
+def open_text(path: Path) -> BinaryIO:
+    """Open a file of text, unpacked if its name says that it is packed."""
+    return _OPEN.get(path.suffix.lower(), open)(path, "rb")
+
+
 def _read_text(path: Path, size_limit: float) -> bytes:
     """Unpack a file of text and return it in UTF-8 without a byte order mark."""
-    opener = _OPEN.get(path.suffix.lower())
-    data = _unpack(opener(path, "rb"), size_limit) if opener else path.read_bytes()
+    packed = path.suffix.lower() in _OPEN
+    data = _unpack(open_text(path), size_limit) if packed else path.read_bytes()
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         data = data.decode("utf-16").encode()
     if b"\0" in data:
-        raise _Refused(
-            "is not text: it holds zero bytes. Check that its extension is right; if it is "
-            "UTF-16, save it as UTF-8."
-        )
+        raise Refused(NOT_TEXT)
     return data.removeprefix(codecs.BOM_UTF8)
 
 
@@ -163,7 +174,7 @@ def _unpack(file: BinaryIO, size_limit: float) -> bytes:
     with file:
         while chunk := file.read(2**20):
             data += chunk
-            _refuse_size(len(data), size_limit)
+            refuse_size(len(data), size_limit)
     return bytes(data)
 
 
@@ -181,16 +192,16 @@ def _read_csv(
 
 def _parse_csv(data: bytes, text: Collection[str], separator: str) -> pd.DataFrame:
     first, _, rest = data.partition(b"\n")
-    if declared := re.fullmatch(rb'"?sep=(.)"?\r?', first):  # what Excel writes
-        separator, data = declared[1].decode(), rest
-    separator = separator or _separator(first)
+    if declared := declared_separator(first):
+        separator, data = declared, rest
+    separator = separator or separator_of(first)
     options: dict[str, Any] = {
         "sep": separator,
         "skipinitialspace": True,
         "keep_default_na": False,
     }
     header = pd.read_csv(io.BytesIO(data), header=None, nrows=1, dtype=str, **options).iloc[0]
-    _refuse_duplicates(name for name in header if name)
+    refuse_duplicates(name for name in header if name)
     names = [name or f"Unnamed: {place}" for place, name in enumerate(header)]
     words = {True: [""], False: list(MISSING_WORDS)}
     as_written = set(names if text == _ALL else text).intersection(names)
@@ -210,7 +221,13 @@ def _parse_csv(data: bytes, text: Collection[str], separator: str) -> pd.DataFra
     return frame.drop(columns=[name for name in nameless if frame[name].isna().all()])
 
 
-def _separator(first: bytes) -> str:
+def declared_separator(first: bytes) -> str:
+    """Return what a first line such as "sep=;" declares, which Excel writes; else nothing."""
+    declared = re.fullmatch(rb'"?sep=(.)"?\r?\n?', first)
+    return declared[1].decode() if declared else ""
+
+
+def separator_of(first: bytes) -> str:
     """Return what stands most often in the first line, outside of quotes."""
     bare = re.sub(rb'"[^"]*"', b"", first)
     return max(",;\t|", key=lambda mark: bare.count(mark.encode()))
@@ -227,48 +244,73 @@ def _read_json(path: Path, text: Collection[str], size_limit: float) -> pd.DataF
     data = _read_text(path, size_limit).decode().strip()
     if not data:
         raise pd.errors.EmptyDataError
-    parse = json.JSONDecoder(
-        object_pairs_hook=_json_row, parse_int=str, parse_float=str, parse_constant=str
-    ).decode
+    parse = json_decoder().decode
     rows = parse(data) if data[0] == "[" else [parse(x) for x in data.split("\n") if x.strip()]
     if not all(isinstance(row, dict) for row in rows):
-        raise _Refused('does not hold an object per row, such as {"size": 1.5}.')
+        raise Refused('does not hold an object per row, such as {"size": 1.5}.')
     return pd.DataFrame(rows)
 
 
+def json_decoder() -> json.JSONDecoder:
+    """Return a decoder that leaves numbers and constants as they are written."""
+    return json.JSONDecoder(
+        object_pairs_hook=_json_row, parse_int=str, parse_float=str, parse_constant=str
+    )
+
+
 def _json_row(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    _refuse_duplicates(name for name, _ in pairs)
+    refuse_duplicates(name for name, _ in pairs)
     return {k: str(v).lower() if isinstance(v, bool) else v for k, v in pairs}
 
 
 # -------------------------------------------------------------------------- binary formats
 
 
-def _read_arrow(
-    path: Path, text: Collection[str], size_limit: float, open_batches: Callable
-) -> pd.DataFrame:
-    import pyarrow  # which pandas needs for it
-
-    schema, size, batches = open_batches(path)
-    saved = schema.pandas_metadata or {"columns": [], "index_columns": []}
-    _refuse_duplicates(each["name"] or each["field_name"] for each in saved["columns"])
-    _refuse_duplicates(schema.names)
-    _refuse_size(size, size_limit)
+def _read_arrow(path: Path, text: Collection[str], size_limit: float) -> pd.DataFrame:
+    schema, sizes, batches = open_arrow(path)
+    refuse_size(sum(sizes), size_limit)
     kept, size = [], 0
     for batch in batches:
-        batch.validate(full=True)  # text that is not UTF-8, offsets beyond the end
         kept.append(batch)
-        size += sum(map(_size, batch.columns))
-        _refuse_size(size, size_limit)
+        size += checked_size(batch)
+        refuse_size(size, size_limit)
+    return arrow_frame(schema, kept)
+
+
+def open_arrow(path: Path) -> tuple[Any, list[int], Iterator[Any]]:
+    """Open Parquet or Feather: schema, sizes of its parts as declared, and batches of rows."""
+    opened = _feather(path) if path.suffix.lower() == ".feather" else _parquet(path)
+    names = opened[0].names
+    saved = (opened[0].pandas_metadata or {"columns": []})["columns"]
+    refuse_duplicates(each["name"] or each["field_name"] for each in saved)
+    refuse_duplicates([*names, *_ranges(opened[0])])
+    return opened
+
+
+def checked_size(batch: Any) -> int:
+    """Return the bytes of a batch in pandas, roughly; raise what Arrow does if it is broken."""
+    batch.validate(full=True)  # text that is not UTF-8, offsets beyond the end
+    return sum(map(_size, batch.columns))
+
+
+def arrow_frame(schema: Any, batches: list[Any], first: int = 0) -> pd.DataFrame:
+    """Return batches as a DataFrame; ``first`` is the place of their first row in the file."""
+    import pyarrow  # which pandas needs for it
+
     # Without pandas' metadata, an index is a column; integers beside missing values stay exact.
-    frame = pyarrow.Table.from_batches(kept, schema).to_pandas(
+    frame = pyarrow.Table.from_batches(batches, schema).to_pandas(
         ignore_metadata=True, integer_object_nulls=True
     )
-    for index in saved["index_columns"]:  # a range is stored by its ends
-        if isinstance(index, dict) and index["name"] is not None:
-            _refuse_duplicates([*frame, index["name"]])
-            frame[index["name"]] = np.arange(len(frame)) * index["step"] + index["start"]
+    for name, index in _ranges(schema).items():
+        frame[name] = (first + np.arange(len(frame))) * index["step"] + index["start"]
     return frame
+
+
+def _ranges(schema: Any) -> dict[str, dict[str, Any]]:
+    """Return the index of a DataFrame that is a range with a name, stored by its ends."""
+    saved = (schema.pandas_metadata or {"index_columns": []})["index_columns"]
+    ranges = [each for each in saved if isinstance(each, dict)]
+    return {each["name"]: each for each in ranges if each["name"] is not None}
 
 
 def _size(column: Any) -> int:
@@ -277,26 +319,25 @@ def _size(column: Any) -> int:
     return max((decode() if decode else column).nbytes, _BYTES_PER_VALUE * len(column))
 
 
-def _parquet(path: Path) -> tuple[Any, int, Iterator[Any]]:
-    """Return schema, declared size, and batches."""
+def _parquet(path: Path) -> tuple[Any, list[int], Iterator[Any]]:
     from pyarrow import parquet, types
 
     file = parquet.ParquetFile(path)
     schema = file.schema_arrow
     # Small batches, because long text that repeats is stored once and grows when it is read.
     rows = 50_000 if all(map(types.is_primitive, schema.types)) else 1_000
-    size = _BYTES_PER_VALUE * file.metadata.num_rows * len(schema.names)
-    return schema, size, file.iter_batches(rows)
+    groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
+    sizes = [_BYTES_PER_VALUE * group.num_rows * len(schema.names) for group in groups]
+    return schema, sizes, file.iter_batches(rows)
 
 
-def _feather(path: Path) -> tuple[Any, int, Iterator[Any]]:
-    """Return schema, declared size, and batches."""
+def _feather(path: Path) -> tuple[Any, list[int], Iterator[Any]]:
     from pyarrow import BufferReader, ipc, memory_map
 
     file = ipc.open_file(str(path))
     stream = memory_map(str(path)).read_buffer().slice(8)
-    size = sum(map(_declared_size, ipc.MessageReader.open_stream(BufferReader(stream))))
-    return file.schema, size, map(file.get_batch, range(file.num_record_batches))
+    sizes = [*map(_declared_size, ipc.MessageReader.open_stream(BufferReader(stream)))]
+    return file.schema, sizes, map(file.get_batch, range(file.num_record_batches))
 
 
 def _declared_size(message: Any) -> int:
@@ -335,7 +376,8 @@ _OPEN: dict[str, Callable[[Path, str], Any]] = {
     ".xz": lzma.open,
     ".zst": _open_zst,
 }
-_OF_TEXT: dict[str, Callable[[Path, Collection[str], float], pd.DataFrame]] = {
+_Reader = Callable[[Path, Collection[str], float], pd.DataFrame]
+_OF_TEXT: dict[str, _Reader] = {
     ".csv": _read_csv,
     ".tsv": partial(_read_csv, separator="\t"),
     ".tab": partial(_read_csv, separator="\t"),
@@ -343,7 +385,4 @@ _OF_TEXT: dict[str, Callable[[Path, Collection[str], float], pd.DataFrame]] = {
     ".ndjson": _read_json,
     ".json": _read_json,
 }
-_WHOLE: dict[str, Callable[[Path, Collection[str], float], pd.DataFrame]] = {
-    ".parquet": partial(_read_arrow, open_batches=_parquet),
-    ".feather": partial(_read_arrow, open_batches=_feather),
-}
+_READERS = {**_OF_TEXT, ".parquet": _read_arrow, ".feather": _read_arrow}

@@ -1,0 +1,272 @@
+"""A file in chunks: tables larger than memory, with every cell as it is written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import pandas as pd
+
+from mixup_tab.compare.reading import (
+    NOT_TEXT,
+    SIZE_LIMIT,
+    Refused,
+    arrow_frame,
+    checked_size,
+    clear_errors,
+    declared_separator,
+    format_of,
+    json_decoder,
+    open_arrow,
+    open_text,
+    read_table,
+    refuse_duplicates,
+    refuse_size,
+    separator_of,
+)
+
+ROWS = 20_000
+# Letters of a cell, and of a chunk, which then ends before it has all of its rows.
+_LETTERS = 2**26
+_END = "\0"  # no text holds it
+# Called with the number of a row that cannot be read, and why.
+_Skip = Callable[[int, str], None]
+
+
+def read_chunks(
+    path: Path,
+    wanted: Collection[str],
+    *,
+    stdin: BinaryIO | None = None,
+    rows: int = ROWS,
+    size_limit: float = SIZE_LIMIT,
+    skip: _Skip | None = None,
+) -> Iterator[pd.DataFrame]:
+    """Read a table chunk by chunk, with one chunk in memory at a time.
+
+    How a cell is read does not depend on its chunk: text formats give words, in which an empty
+    cell is missing; Parquet and Feather give values of their own types. A JSON file of one
+    array is read at once, and one of lines twice, because any line may bring a new column.
+
+    Parameters
+    ----------
+    path : Path
+        As in :func:`~.reading.read_table`.
+    wanted : collection of str
+        Columns to read, where the file has them.
+    stdin : binary file, default=None
+        Holds CSV and is read instead; ``path`` is what messages call it.
+    rows : int, default=20,000
+        Rows of a chunk at most.
+    size_limit : float, default=4e9
+        Bytes that a chunk, or a row of text, may take.
+    skip : callable, default=None
+        Called for a row that cannot be read, which is left out. None raises ValueError.
+
+    Yields
+    ------
+    DataFrame
+        First one without rows, but with all columns of the file; then the wanted columns of
+        each chunk. The index holds numbers of rows, from 1 for the first below a header.
+
+    Raises
+    ------
+    ValueError
+        As :func:`~.reading.read_table` does.
+    """
+    extension = ".csv" if stdin is not None else format_of(path)
+    skip = skip or _refuse_row
+    with clear_errors(path):
+        if extension in (".parquet", ".feather"):
+            yield from _arrow_chunks(path, wanted, rows, size_limit)
+        elif extension not in (".csv", ".tsv", ".tab"):
+            yield from _json_chunks(path, wanted, rows, size_limit, skip)
+        else:
+            with _Lines(stdin or open_text(path), size_limit) as lines:
+                separator = "" if extension == ".csv" else "\t"
+                yield from _csv_chunks(lines, separator, wanted, rows, skip)
+
+
+def _refuse_row(row: int, reason: str) -> None:
+    raise Refused(
+        f"cannot be read: row {row:,} {reason}. Correct it, or leave such rows out "
+        "(--on-error skip)."
+    )
+
+
+# ---------------------------------------------------------------------------------- text
+
+
+class _Lines:
+    """Lines of text, of which a row may take so many letters."""
+
+    def __init__(self, file: BinaryIO, limit: float) -> None:
+        buffered = io.BufferedReader(file)  # type: ignore[type-var]
+        wide = buffered.peek(2)[:2] in (BOM_UTF16_LE, BOM_UTF16_BE)
+        encoding = "utf-16" if wide else "utf-8-sig"
+        self._text = io.TextIOWrapper(buffered, encoding, newline="")
+        self._limit, self._taken = int(limit), 0
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._text.close()
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self._text.readline(self._limit + 1):
+            self._taken += len(line)
+            refuse_size(self._taken, self._limit)
+            if "\0" in line:
+                raise Refused(NOT_TEXT)
+            yield line
+
+    def end_row(self) -> int:
+        """Return the letters of a row, and begin a new one."""
+        taken, self._taken = self._taken, 0
+        return taken
+
+
+class _Row(NamedTuple):
+    number: int
+    cells: list[Any]
+    letters: int
+
+
+def _frames(found: Iterable[_Row], names: list[str], rows: int) -> Iterator[pd.DataFrame]:
+    kept: list[_Row] = []
+    letters = 0
+    for row in found:
+        kept.append(row)
+        letters += row.letters
+        if len(kept) == rows or letters > _LETTERS:
+            yield _frame(kept, names)
+            kept, letters = [], 0
+    if kept:
+        yield _frame(kept, names)
+
+
+def _frame(rows: list[_Row], names: list[str]) -> pd.DataFrame:
+    numbers, cells = [row.number for row in rows], [row.cells for row in rows]
+    return pd.DataFrame(cells, index=numbers, columns=names, dtype=object)
+
+
+def _csv_chunks(
+    lines: _Lines, separator: str, wanted: Collection[str], rows: int, skip: _Skip
+) -> Iterator[pd.DataFrame]:
+    rest = iter(lines)
+    first = next((line for line in rest if line.strip()), None)
+    if first is None:
+        raise pd.errors.EmptyDataError
+    if declared := declared_separator(first.encode()):
+        separator, first = declared, next(rest, "")
+    separator = separator or separator_of(first.encode())
+    csv.field_size_limit(max(csv.field_size_limit(), _LETTERS))
+    # A last line that is a row of its own shows that no quotation mark is still open.
+    everything = chain([first], rest, [_END])
+    reader = csv.reader(everything, delimiter=separator, skipinitialspace=True)
+    header = next(reader)
+    refuse_duplicates(name for name in header if name)
+    names = [name or f"Unnamed: {place}" for place, name in enumerate(header)]
+    # A separator at the end of every line makes a column without a name.
+    real = [name for name, given in zip(names, header, strict=True) if given or name in wanted]
+    yield pd.DataFrame(columns=real, dtype=object)
+    chosen = [name for name in names if name in wanted]
+    places = [names.index(name) for name in chosen]
+    yield from _frames(_csv_rows(lines, reader, len(names), places, skip), chosen, rows)
+
+
+def _csv_rows(
+    lines: _Lines, reader: Iterable[list[str]], width: int, places: list[int], skip: _Skip
+) -> Iterator[_Row]:
+    number, lacking = 0, [""] * width
+    for cells in reader:
+        if cells == [_END]:
+            return
+        letters = lines.end_row()
+        if not cells or (width > 1 and cells == [""]):  # a blank line
+            continue
+        number += 1
+        if any(cells[width:]):  # a separator at the end of a row makes no column
+            skip(number, f"has {len(cells)} fields, and the header {width}")
+            continue
+        cells += lacking[len(cells) :]
+        yield _Row(number, [cells[place] or None for place in places], letters)
+    raise Refused("cannot be read: a quotation mark is opened and never closed.")
+
+
+def _json_chunks(
+    path: Path, wanted: Collection[str], rows: int, limit: float, skip: _Skip
+) -> Iterator[pd.DataFrame]:
+    with _Lines(open_text(path), limit) as lines:
+        first = next((line.strip() for line in lines if line.strip()), None)
+    if first is None:
+        raise pd.errors.EmptyDataError
+    if first.startswith("["):
+        everything = read_table(path, size_limit=limit)
+        names = list(everything)
+        found = (dict(zip(names, row, strict=True)) for row in everything.to_numpy(object))
+        numbered = ((number, cells, 0) for number, cells in enumerate(found, 1))
+    else:
+        keys: dict[str, None] = {}
+        for _, cells, _ in _json_lines(path, limit, skip):
+            keys |= dict.fromkeys(cells)
+        names, numbered = list(keys), _json_lines(path, limit, lambda row, reason: None)
+    yield pd.DataFrame(columns=names, dtype=object)
+    chosen = [name for name in names if name in wanted]
+    found_rows = (
+        _Row(number, [_word(cells.get(name)) for name in chosen], letters)
+        for number, cells, letters in numbered
+    )
+    yield from _frames(found_rows, chosen, rows)
+
+
+def _json_lines(
+    path: Path, limit: float, skip: _Skip
+) -> Iterator[tuple[int, dict[str, Any], int]]:
+    """Yield the number of each row, its cells, and the letters that it takes."""
+    parse, number = json_decoder().decode, 0
+    with _Lines(open_text(path), limit) as lines:
+        for line in lines:
+            letters = lines.end_row()
+            if not line.strip():
+                continue
+            number += 1
+            try:
+                cells = parse(line.strip())
+            except (json.JSONDecodeError, RecursionError):
+                cells = None
+            if isinstance(cells, dict):
+                yield number, cells, letters
+            else:
+                skip(number, 'is no object such as {"size": 1.5}')
+
+
+def _word(value: Any) -> Any:
+    """Return lists and objects as they are written, roughly; they are no cells of any type."""
+    return json.dumps(value) if isinstance(value, (list, dict)) else value
+
+
+# -------------------------------------------------------------------------- binary formats
+
+
+def _arrow_chunks(
+    path: Path, wanted: Collection[str], rows: int, limit: float
+) -> Iterator[pd.DataFrame]:
+    schema, sizes, batches = open_arrow(path)
+    refuse_size(max(sizes, default=0), limit)
+    yield arrow_frame(schema, []).astype(object)
+    done = 0
+    for batch in batches:
+        refuse_size(checked_size(batch), limit)
+        for start in range(0, batch.num_rows, rows):
+            frame = arrow_frame(schema, [batch.slice(start, rows)], done)
+            frame.index = pd.RangeIndex(done + 1, done + len(frame) + 1)
+            done += len(frame)
+            yield frame[[name for name in frame if name in wanted]]
