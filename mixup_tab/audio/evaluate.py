@@ -17,6 +17,7 @@ from mixup_tab._terminal import ProgressBar, make_console
 from mixup_tab.audio.folders import load_audio_folder
 from mixup_tab.audio.predict import predict_files
 from mixup_tab.audio.saving import load_speech_model
+from mixup_tab.persistence import SIZE_LIMIT
 
 PARTS = ("auto", "all", "train", "validation", "test")
 
@@ -88,6 +89,7 @@ def evaluate_model(
     on_error: str = "raise",
     device: str = "auto",
     n_jobs: int | None = None,
+    size_limit: float = SIZE_LIMIT,
     console: Console | None = None,
     rescue: Callable[[pd.DataFrame], None] | None = None,
 ) -> tuple[Evaluation, list[str]]:
@@ -95,10 +97,11 @@ def evaluate_model(
 
     ``part`` chooses clips by the folder's own lists; "auto" is "test" for a folder with lists
     and "all" otherwise. ``rescue`` gets the predictions so far if an unreadable file or Ctrl-C
-    ends the evaluation. Raises ValueError if the model is unusable, there are no clips of its
-    words, or files cannot be read.
+    ends the evaluation. ``size_limit`` is the largest size of the model's file in bytes. Raises
+    ValueError if the model is unusable, there are no clips of its words, or files cannot be
+    read.
     """
-    pipeline, card = load_speech_model(model, device=device)
+    pipeline, card = load_speech_model(model, device=device, size_limit=size_limit)
     folder = load_audio_folder(root, on_error=on_error)
     rows, notes = choose_clips(folder, part, card.words)
     skipped, done = list(folder.skipped), []

@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from mixup_tab.cli.benchmark import benchmark
 from mixup_tab.cli.compare import compare
+from mixup_tab.cli.options import as_command
 from mixup_tab.cli.playground import playground
 from mixup_tab.cli.speech import speech_app
-from mixup_tab.cli.tables import predict
+from mixup_tab.cli.tables import evaluate, export, predict, train
 
 app = typer.Typer(
-    help="Small nets trained with mixup: see on real data whether it helps.",
+    help="Small nets trained with mixup, for tables and short sounds.",
     no_args_is_help=True,
-    add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+for function, summary, example in (
+    (train, None, "train bought.csv --target bought --output bought.mixup"),
+    (predict, None, "predict bought.mixup new.csv --output predicted.csv"),
+    (evaluate, None, "evaluate bought.mixup last-month.csv"),
+    (
+        compare,
+        "Say whether mixup helps on your own table.",
+        "compare bought.csv --target bought",
+    ),
+    (export, None, "export bought.mixup bought.onnx"),
+    (benchmark, None, "benchmark --datasets iris,wine --alpha 0,0.2"),
+    (playground, None, "playground --output page.html"),
+):
+    app.command(short_help=summary)(as_command(function, example))
 app.add_typer(speech_app, name="speech")
-for command in (benchmark, compare, predict, playground):
-    app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from mixup_tab import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
 
 
 @app.callback()
-def main() -> None:
-    """Small nets trained with mixup: see on real data whether it helps."""
-
-
-@app.command()
-def version() -> None:
-    """Print the version."""
-    from mixup_tab import __version__
-
-    typer.echo(__version__)
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Small nets trained with mixup, for tables and short sounds."""

@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from mixup_tab.cli.plain_errors import errors_in_plain_words
-from mixup_tab.cli.values import listed, number
+from mixup_tab.cli import options
+from mixup_tab.cli.values import alphas, listed
 
 
 def benchmark(
     datasets: Annotated[
         list[str] | None,
         typer.Option(
-            help="UCI tables by name, with commas between \\[iris,wine,breast-cancer,digits]."
+            help="UCI tables by name, with commas between [iris,wine,breast-cancer,digits]."
         ),
     ] = None,
     data_home: Annotated[
@@ -26,41 +26,43 @@ def benchmark(
         list[str] | None,
         typer.Option(
             help="With commas between; also MixupEnsembleClassifier, RandomForestClassifier, "
-            "HistGradientBoostingClassifier \\[plain training,mixup,MLPClassifier]."
+            "HistGradientBoostingClassifier [plain training,mixup,MLPClassifier]."
         ),
     ] = None,
     alpha: Annotated[
-        list[str] | None, typer.Option(help="α of mixup, one or more with commas \\[0.2].")
+        list[str] | None, typer.Option(help="α of mixup, one or more with commas [0.2].")
     ] = None,
     repeats: Annotated[int, typer.Option(help="Random splits of each table.")] = 3,
-    jobs: Annotated[int, typer.Option(help="Processes; -1 is one per core.")] = 1,
-    seed: Annotated[int, typer.Option(help="Seed of splits and methods.")] = 0,
+    jobs: options.Jobs = 1,
+    seed: options.Seed = 0,
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of results \\[named after the options]; an unfinished run in it is "
+            help="Folder of results [named after the options]; an unfinished run in it is "
             "resumed."
         ),
     ] = None,
 ) -> None:
-    """See whether mixup helps: plain training, mixup and MLPClassifier on UCI tables."""
-    with errors_in_plain_words():
-        alphas = [number(text) for text in listed(alpha) or ["0.2"]]
-        from mixup_tab._resumable import digest
-        from mixup_tab.benchmark import report, run_benchmark, uci, write_report
+    """See whether mixup helps on UCI tables.
 
-        given = [listed(datasets), str(data_home), listed(methods), alphas, repeats, seed]
-        folder = output or Path(f"mixup-tab-benchmark-{digest(given)[:8]}")
-        results = run_benchmark(
-            uci.choose_methods(listed(methods) or uci.DEFAULT_METHODS, alphas),
-            uci.choose_tables(listed(datasets) or None, data_home),
-            uci.random_splits(repeats, seed),
-            version="1",
-            output=folder,
-            n_jobs=jobs,
-            report=write_report,
-            random_state=seed,
-        )
-        report.show(results, folder)
+    Plain training, mixup and MLPClassifier are compared.
+    """
+    values = alphas(alpha) or [0.2]
+    from mixup_tab._resumable import digest
+    from mixup_tab.benchmark import report, run_benchmark, uci, write_report
+
+    given = [listed(datasets), str(data_home), listed(methods), values, repeats, seed]
+    folder = output or Path(f"mixup-tab-benchmark-{digest(given)[:8]}")
+    results = run_benchmark(
+        uci.choose_methods(listed(methods) or uci.DEFAULT_METHODS, values),
+        uci.choose_tables(listed(datasets) or None, data_home),
+        uci.random_splits(repeats, seed),
+        version="1",
+        output=folder,
+        n_jobs=jobs,
+        report=write_report,
+        random_state=seed,
+    )
+    report.show(results, folder)
     if not results.attrs["finished"]:
         raise typer.Exit(130)

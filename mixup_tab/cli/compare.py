@@ -56,7 +56,7 @@ def compare(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for report.html and results.csv \\[named after the table]; an "
+            help="Folder for report.html and results.csv [named after the table]; an "
             "unfinished run in it is resumed."
         ),
     ] = None,

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import traceback
+from importlib import metadata
+from types import TracebackType
+
 import typer
+
+from mixup_tab._terminal import VERBOSITY
+
+_PACKAGES = ("mixup-tab", "torch", "scikit-learn", "skorch", "skrub", "pandas", "numpy")
 
 
 class errors_in_plain_words:
@@ -11,9 +19,19 @@ class errors_in_plain_words:
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if isinstance(error, BrokenPipeError):
             return  # the reader of a pipe has gone, which is no error of ours
+        if isinstance(error, typer.Exit):
+            return
+        if VERBOSITY.get() > 0 and isinstance(error, Exception):
+            traceback.print_exception(error)
+            typer.echo(", ".join(f"{name} {_version(name)}" for name in _PACKAGES), err=True)
         if isinstance(error, MemoryError) or _of_memory(error):
             error = MemoryError(f"not enough memory. {error}")
         if isinstance(error, (ValueError, TypeError, OSError, ImportError, MemoryError)):
@@ -23,6 +41,13 @@ class errors_in_plain_words:
         if isinstance(error, KeyboardInterrupt):
             typer.secho("Stopped.", err=True)
             raise typer.Exit(130) from error
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "missing"
 
 
 def _of_memory(error: BaseException | None) -> bool:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mixup_tab.cli.plain_errors import errors_in_plain_words
-from mixup_tab.cli.values import listed, number
+from mixup_tab.cli import options
+from mixup_tab.cli.values import alphas
 
 
 def playground(
@@ -16,7 +16,7 @@ def playground(
     table: Annotated[
         Path | None,
         typer.Option(
-            help="A table: CSV, TSV, Parquet, Feather or JSON lines \\[two moons and circles]."
+            help="A table: CSV, TSV, Parquet, Feather or JSON lines [two moons and circles]."
         ),
     ] = None,
     x: Annotated[str | None, typer.Option(help="Column of numbers, horizontal.")] = None,
@@ -24,24 +24,26 @@ def playground(
     target: Annotated[
         str | None, typer.Option(help="Column of classes, 2 to 10 of them.")
     ] = None,
-    alphas: Annotated[
+    alpha: Annotated[
         list[str] | None,
-        typer.Option(help="Values of α on the slider, separated by commas \\[15, up to 32]."),
+        typer.Option(help="α on the slider, one or more with commas [15, up to 32]."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of data, nets and mixed examples.")] = 0,
+    seed: options.Seed = 0,
 ) -> None:
-    """Write a page with a slider for α that shows boundary, mixed examples and calibration."""
-    with errors_in_plain_words():
-        values = [number(text) for text in listed(alphas)]
-        from mixup_tab.playground import write_playground
+    """Write a page that shows what mixup does.
 
-        page = write_playground(
-            output,
-            table=table,
-            x=x,
-            y=y,
-            target=target,
-            **({"alphas": values} if values else {}),
-            random_state=seed,
-        )
+    It has a slider for α, and shows boundary, mixed examples and calibration.
+    """
+    values = alphas(alpha)
+    from mixup_tab.playground import write_playground
+
+    page = write_playground(
+        output,
+        table=table,
+        x=x,
+        y=y,
+        target=target,
+        **({"alphas": values} if values else {}),
+        random_state=seed,
+    )
     typer.echo(f"Written: {page}. Open it in a browser; it works offline.")

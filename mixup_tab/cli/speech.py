@@ -3,45 +3,42 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from mixup_tab.cli.plain_errors import errors_in_plain_words
+from mixup_tab.cli import options
 from mixup_tab.cli.values import size
 
 speech_app = typer.Typer(
-    help="Recognise short spoken words, with nets trained with mixup.", no_args_is_help=True
+    help="Recognise short spoken words, with nets trained with mixup.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 Model = Annotated[Path, typer.Argument(help="Model file from speech train.")]
 Directory = Annotated[
     Path, typer.Argument(metavar="DIR", help="Folder of clips, <word>/*.wav.")
 ]
-Device = Annotated[str, typer.Option(help="'cpu', 'cuda', 'mps' or 'auto'.")]
-OnError = Annotated[
-    str, typer.Option(help="Unreadable files: 'raise' an error, or 'skip' and list them.")
-]
 Jobs = Annotated[int, typer.Option(help="Threads that read files; -1 is one per core.")]
 
 
-@speech_app.command()
 def train(
     directory: Directory,
     output: Annotated[Path, typer.Option(help="Where to save the model.")],
     model: Annotated[
-        str, typer.Option(help="'resnet', 'bcresnet', 'vgg11' or 'lenet'.")
+        Literal["resnet", "bcresnet", "vgg11", "lenet"], typer.Option(help="Net.")
     ] = "resnet",
     alpha: Annotated[
-        float | None, typer.Option(help="α of mixup; 0 is plain training \\[as recommended].")
+        float | None, typer.Option(help="α of mixup; 0 is plain training [as recommended].")
     ] = None,
     mixing: Annotated[
-        str | None,
-        typer.Option(help="'mixup', 'cutmix', 'mixup+cutmix' or 'cutout' \\[as recommended]."),
+        Literal["mixup", "cutmix", "mixup+cutmix", "cutout"] | None,
+        typer.Option(help="How clips are mixed [as recommended]."),
     ] = None,
     level: Annotated[
-        str | None,
-        typer.Option(help="What is mixed: 'spectrogram' or 'waveform' \\[as recommended]."),
+        Literal["spectrogram", "waveform"] | None,
+        typer.Option(help="What is mixed [as recommended]."),
     ] = None,
     augment: Annotated[
         bool, typer.Option(help="Shift, stretch, filter, mask and add noise in training.")
@@ -49,20 +46,20 @@ def train(
     epochs: Annotated[
         int | None,
         typer.Option(
-            min=1, max=100_000, help="Passes over the clips \\[depends on their number]."
+            min=1, max=100_000, help="Passes over the clips [depends on their number]."
         ),
     ] = None,
     mixing_span: Annotated[
         tuple[float, float] | None,
         typer.Option(
             help="Share of the training during which clips are mixed: 0.1 1 starts after the "
-            "first tenth \\[as recommended]."
+            "first tenth [as recommended]."
         ),
     ] = None,
     members: Annotated[
         int | None,
         typer.Option(
-            min=1, max=1000, help="Nets whose probabilities are averaged \\[as recommended]."
+            min=1, max=1000, help="Nets whose probabilities are averaged [as recommended]."
         ),
     ] = None,
     seconds: Annotated[float, typer.Option(help="Length of a clip.")] = 1.0,
@@ -73,12 +70,15 @@ def train(
             help="Share held out, by other speakers if known; the folder's lists go first."
         ),
     ] = 0.1,
-    on_error: OnError = "raise",
-    device: Device = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    on_error: options.OnError = "raise",
+    device: options.Device = "auto",
+    seed: options.Seed = 0,
     jobs: Jobs = -1,
 ) -> None:
-    """Train on a folder of clips; if stopped or killed, the same command resumes."""
+    """Train on a folder of clips.
+
+    If stopped or killed, the same command resumes.
+    """
     chosen: dict[str, Any] = {
         "alpha": alpha,
         "mixing": mixing,
@@ -87,62 +87,59 @@ def train(
         "mixing_span": mixing_span,
         "n_estimators": members,
     }
-    with errors_in_plain_words():
-        from mixup_tab.audio.train import train
+    from mixup_tab.audio.train import train
 
-        finished = train(
-            directory,
-            output,
-            validation_fraction=validation_fraction,
-            on_error=on_error,
-            n_jobs=jobs,
-            model=model,
-            augment=augment,
-            seconds=seconds,
-            sample_rate=sample_rate,
-            device=device,
-            random_state=seed,
-            **{name: value for name, value in chosen.items() if value is not None},
-        )
+    finished = train(
+        directory,
+        output,
+        validation_fraction=validation_fraction,
+        on_error=on_error,
+        n_jobs=jobs,
+        model=model,
+        augment=augment,
+        seconds=seconds,
+        sample_rate=sample_rate,
+        device=device,
+        random_state=seed,
+        **{name: value for name, value in chosen.items() if value is not None},
+    )
     if not finished:
         raise typer.Exit(130)
 
 
-@speech_app.command()
 def evaluate(
     model: Model,
     directory: Directory,
     part: Annotated[
-        str,
+        Literal["auto", "all", "train", "validation", "test"],
         typer.Option(
-            help="'train', 'validation' or 'test' of the folder's lists, 'all', or 'auto': "
-            "'test' if there are lists, else 'all'."
+            help="Clips of the folder's lists; auto is test if there are lists, else all."
         ),
     ] = "auto",
     output: Annotated[
         Path | None,
-        typer.Option(help="Folder for the report and predictions.csv \\[a new one]."),
+        typer.Option(help="Folder for the report and predictions.csv [a new one]."),
     ] = None,
-    on_error: OnError = "raise",
-    device: Device = "auto",
+    on_error: options.OnError = "raise",
+    device: options.Device = "auto",
     jobs: Jobs = -1,
+    size_limit: options.ModelSize = "1GB",
 ) -> None:
-    """Print accuracy, a table word by word and the confusion matrix; save a report page."""
-    with errors_in_plain_words():
-        from mixup_tab.audio.evaluation_report import evaluate
+    """Print accuracy and a table word by word; save a report page."""
+    from mixup_tab.audio.evaluation_report import evaluate
 
-        evaluate(
-            model,
-            directory,
-            part=part,
-            output=output,
-            on_error=on_error,
-            device=device,
-            n_jobs=jobs,
-        )
+    evaluate(
+        model,
+        directory,
+        part=part,
+        output=output,
+        on_error=on_error,
+        device=device,
+        n_jobs=jobs,
+        size_limit=size(size_limit),
+    )
 
 
-@speech_app.command()
 def predict(
     model: Model,
     files: Annotated[
@@ -152,28 +149,33 @@ def predict(
             "zero bytes, or one clip."
         ),
     ],
-    output: Annotated[Path | None, typer.Option(help="CSV file \\[standard output].")] = None,
+    output: Annotated[Path | None, typer.Option(help="CSV file [standard output].")] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Add the probabilities of all words.")
     ] = False,
-    on_error: OnError = "raise",
-    device: Device = "auto",
+    on_error: options.OnError = "raise",
+    device: options.Device = "auto",
     jobs: Jobs = -1,
-    size_limit: Annotated[
-        str, typer.Option(help="Largest size of the model's file, such as 500MB or 2GB.")
-    ] = "1GB",
+    size_limit: options.ModelSize = "1GB",
 ) -> None:
     """Write label and probability of every clip as CSV, batch by batch."""
-    with errors_in_plain_words():
-        from mixup_tab.audio.predict import predict_to
+    from mixup_tab.audio.predict import predict_to
 
-        predict_to(
-            model,
-            files,
-            output=output,
-            every=every,
-            on_error=on_error,
-            device=device,
-            n_jobs=jobs,
-            size_limit=size(size_limit),
-        )
+    predict_to(
+        model,
+        files,
+        output=output,
+        every=every,
+        on_error=on_error,
+        device=device,
+        n_jobs=jobs,
+        size_limit=size(size_limit),
+    )
+
+
+for function, example in {
+    train: "train clips --output words.mixup",
+    predict: "predict words.mixup *.wav",
+    evaluate: "evaluate words.mixup clips",
+}.items():
+    speech_app.command()(options.as_command(function, f"speech {example}"))

@@ -1,53 +1,153 @@
-"""``mixup-tab predict``: a saved model on a file."""
+"""``mixup-tab train``, ``predict``, ``evaluate`` and ``export``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from mixup_tab.cli.plain_errors import errors_in_plain_words
-from mixup_tab.cli.values import size
+from mixup_tab.cli import options
+from mixup_tab.cli.values import alphas, listed, number, size
 
-OnError = Annotated[
-    Literal["raise", "skip"],
-    typer.Option(
-        help="Cells and rows that cannot be read: end with an error, or list them, take "
-        "such cells as empty and leave such rows out."
-    ),
-]
-Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
-SizeLimit = Annotated[
-    str, typer.Option(help="Largest size of the model's file, such as 500MB or 2GB.")
-]
+ModelFile = Annotated[Path, typer.Argument(help="A model from train or compare --save.")]
+
+
+def train(
+    file: options.TableFile,
+    target: options.Target,
+    output: Annotated[Path, typer.Option(help="Where to save the model; beside it its card.")],
+    id: options.Id = None,
+    drop: options.Drop = None,
+    groups: Annotated[
+        str | None, typer.Option(help="Column whose equal values are left out together.")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(help="Column of dates: the last rows are left out.")
+    ] = None,
+    task: options.Task = "auto",
+    decimal: options.Decimal = None,
+    alpha: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="α of mixup, 0 is plain training; several with commas, or auto, are chosen "
+            "from [the default of MixupClassifier and MixupRegressor]."
+        ),
+    ] = None,
+    best: Annotated[
+        bool, typer.Option("--best", help="Fit an ensemble: better, and slower.")
+    ] = False,
+    quantiles: Annotated[
+        list[str] | None,
+        typer.Option(help="Quantiles of a quantity to predict, with commas: 0.1,0.5,0.9."),
+    ] = None,
+    validation_fraction: Annotated[
+        float, typer.Option(help="Rows left out to measure how good it is; 0 skips that.")
+    ] = 0.2,
+    device: options.Device = "cpu",
+    seed: options.Seed = 0,
+    jobs: options.Jobs = 1,
+    force: options.Force = False,
+    size_limit: options.TableSize = "4GB",
+) -> None:
+    """Fit a model on a table, say how good it is, and save it.
+
+    It is measured on rows left out, then fitted on all of them.
+    """
+    from mixup_tab.compare.columns import Columns
+    from mixup_tab.compare.train import train
+
+    train(
+        file,
+        Columns(target, id, tuple(drop or ()), groups, time),
+        output,
+        task=task,
+        decimal=decimal,
+        alpha=alphas(alpha, auto=True),
+        best=best,
+        quantiles=[number(text, "quantiles") for text in listed(quantiles)],
+        validation_fraction=validation_fraction,
+        device=device,
+        seed=seed,
+        n_jobs=jobs,
+        overwrite=force,
+        size_limit=size(size_limit),
+    )
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="A file that train or compare --save wrote.")],
+    model: ModelFile,
     file: Annotated[
         str, typer.Argument(help="A table with the model's columns; - reads CSV from a pipe.")
     ],
     output: Annotated[
         str | None,
-        typer.Option(help="CSV to write; - is standard output \\[FILE-predictions.csv]."),
+        typer.Option(help="CSV to write; - is standard output [FILE-predictions.csv]."),
     ] = None,
-    on_error: OnError = "raise",
-    force: Force = False,
-    size_limit: SizeLimit = "1GB",
+    on_error: options.OnError = "raise",
+    force: options.Force = False,
+    size_limit: options.ModelSize = "1GB",
 ) -> None:
-    """Write a saved model's predictions for a table, with probabilities.
+    """Write a model's predictions for a table, with probabilities.
 
-    Files may be larger than memory.
+    The table may be larger than memory.
     """
-    with errors_in_plain_words():
-        from mixup_tab.compare.predict import predict_to
+    from mixup_tab.compare.predict import predict_to
 
-        predict_to(
-            model,
-            file,
-            output,
-            overwrite=force,
-            on_error=on_error,
-            size_limit=size(size_limit),
-        )
+    predict_to(
+        model,
+        file,
+        output,
+        overwrite=force,
+        on_error=on_error,
+        size_limit=size(size_limit),
+    )
+
+
+def evaluate(
+    model: ModelFile,
+    file: Annotated[
+        str, typer.Argument(help="A table with the target; - reads CSV from a pipe.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="Write the scores to this .csv or .json file.")
+    ] = None,
+    decimal: options.Decimal = None,
+    on_error: options.OnError = "raise",
+    force: options.Force = False,
+    size_limit: options.ModelSize = "1GB",
+) -> None:
+    """Say how good a model is on a table that has the target."""
+    from mixup_tab.compare.evaluate import evaluate
+
+    evaluate(
+        model,
+        file,
+        output=output,
+        overwrite=force,
+        decimal=decimal,
+        on_error=on_error,
+        size_limit=size(size_limit),
+    )
+
+
+def export(
+    model: Annotated[
+        Path, typer.Argument(help="A model from train, compare --save or speech train.")
+    ],
+    file: Annotated[Path, typer.Argument(help="ONNX file to write.")],
+    force: options.Force = False,
+    size_limit: options.ModelSize = "1GB",
+) -> None:
+    """Write a model as ONNX, which runs without Python."""
+    from mixup_tab._files import check_new
+    from mixup_tab._terminal import print_note
+    from mixup_tab.persistence import read_model
+    from mixup_tab.persistence.onnx_export import export_onnx
+
+    check_new(file, force)
+    stored = read_model(model, size_limit=size(size_limit))
+    export_onnx(
+        stored.load(), file, labels=stored.about.get("classes") or None, overwrite=force
+    )
+    print_note(f"Written: {file}")

@@ -13,12 +13,18 @@ def listed(values: list[str] | None) -> list[str]:
     return list(dict.fromkeys(part for part in parts if part))
 
 
-def number(text: str) -> float:
-    """Return a value of α, or raise a ValueError that says that it is none."""
+def number(text: str, name: str = "alpha") -> float:
+    """Return a value of an option, or raise a ValueError that says that it is no number."""
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"alpha must be a number, got {text!r}.") from None
+        raise ValueError(f"{name} must be a number, got {text!r}.") from None
+
+
+def alphas(values: list[str] | None, *, auto: bool = False) -> list[float] | str:
+    """Return the values of α, or "auto" where that is one."""
+    texts = listed(values)
+    return "auto" if auto and texts == ["auto"] else [number(text) for text in texts]
 
 
 def size(text: str) -> float:

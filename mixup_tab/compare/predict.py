@@ -172,7 +172,7 @@ class ModelOnFile:
         self._warned: set[str] = set()
         self._names: list[str] = []
         quantiles = getattr(pipeline[-1], "quantiles", None)
-        self._quantiles = () if quantiles is None else tuple(quantiles)
+        self.quantiles = () if quantiles is None else tuple(quantiles)
 
     def predict(
         self,
@@ -231,7 +231,7 @@ class ModelOnFile:
         self._skip(Problem(row, reason))
 
     def _values(self, frame: pd.DataFrame) -> np.ndarray:
-        more = {"quantiles": self._quantiles} if self._quantiles else {}
+        more = {"quantiles": self.quantiles} if self.quantiles else {}
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             typed = self._cells.read(frame)
@@ -248,9 +248,9 @@ class ModelOnFile:
         if self.card.classes:
             best = np.array(self.card.classes, dtype=object)[values.argmax(axis=1)]
             names = [f"probability_{name}" for name in self.card.classes]
-        elif self._quantiles:
-            best = values[:, np.abs(np.array(self._quantiles) - 0.5).argmin()]
-            names = [f"quantile_{level:g}" for level in self._quantiles]
+        elif self.quantiles:
+            best = values[:, np.abs(np.array(self.quantiles) - 0.5).argmin()]
+            names = [f"quantile_{level:g}" for level in self.quantiles]
         else:
             best, names, values = values, [], values[:, None][:, :0]
         predicted = pd.DataFrame(values, columns=names)

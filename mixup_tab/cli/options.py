@@ -1,0 +1,71 @@
+"""Options that several commands have, and what every command has: -q, -v, plain errors."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import typer
+
+from mixup_tab._terminal import VERBOSITY
+from mixup_tab.cli.plain_errors import errors_in_plain_words
+
+TableFile = Annotated[
+    Path, typer.Argument(help="A table: CSV, TSV, Parquet, Feather or JSON lines.")
+]
+Target = Annotated[str, typer.Option(help="Column to predict.")]
+Id = Annotated[str | None, typer.Option(help="Column that names the rows; not a feature.")]
+Drop = Annotated[
+    list[str] | None, typer.Option(help="Column to leave out; give it once for each.")
+]
+Task = Annotated[
+    Literal["auto", "classification", "regression"],
+    typer.Option(help="What the target is; auto looks at it."),
+]
+Decimal = Annotated[
+    Literal[".", ","] | None,
+    typer.Option(help="Decimal mark where numbers like 1,234 leave it open."),
+]
+OnError = Annotated[
+    Literal["raise", "skip"],
+    typer.Option(help="What cannot be read: end with an error, or list it and leave it out."),
+]
+Device = Annotated[str, typer.Option(help="Where nets run: cpu, cuda, mps or auto.")]
+Jobs = Annotated[int, typer.Option(help="Processes; -1 is one per core.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
+ModelSize = Annotated[
+    str, typer.Option(help="Largest size of the model's file, such as 500MB or 2GB.")
+]
+TableSize = Annotated[
+    str, typer.Option(help="What a packed file may unpack to, such as 500MB or 2GB.")
+]
+_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only.")]
+_Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="For errors: where they come from, versions.")
+]
+
+
+def as_command(function: Callable[..., None], example: str) -> Callable[..., None]:
+    """Return a function with the options -q and -v and an example, whose errors are one line."""
+
+    @wraps(function)
+    def command(*, quiet: bool, verbose: bool, **options: Any) -> None:
+        VERBOSITY.set(verbose - quiet)
+        with errors_in_plain_words():
+            function(**options)
+
+    # What typer reads instead of the wrapper's own.
+    hints = get_type_hints(function, include_extras=True)
+    own = inspect.signature(function).parameters.items()
+    parameters = [each.replace(annotation=hints[name]) for name, each in own]
+    for name, hint in {"quiet": _Quiet, "verbose": _Verbose}.items():
+        kind = inspect.Parameter.KEYWORD_ONLY
+        parameters.append(inspect.Parameter(name, kind, default=False, annotation=hint))
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__doc__ = f"{inspect.getdoc(function)}\n\nExample: mixup-tab {example}"
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command

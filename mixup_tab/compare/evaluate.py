@@ -1,0 +1,275 @@
+"""``mixup-tab evaluate``: how good a saved model is on a table with its target."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mixup_tab._files import write_whole
+from mixup_tab._terminal import ProgressBar, make_console, print_note, terminal_table
+from mixup_tab.compare.cells import Skipped
+from mixup_tab.compare.predict import ModelOnFile, check_output
+from mixup_tab.compare.saving import load_model
+from mixup_tab.metrics import classification_scores
+from mixup_tab.persistence import SIZE_LIMIT
+from mixup_tab.tables.columns import as_written, clean
+
+# A confusion matrix of more classes fits no terminal.
+_MOST_CLASSES = 12
+_WRITERS = {".csv": pd.DataFrame.to_csv, ".json": pd.DataFrame.to_json}
+
+
+@dataclass
+class Evaluation:
+    """How good predictions are.
+
+    Attributes
+    ----------
+    scores : DataFrame
+        One row per score: its value for the model, and for always predicting the same.
+    baseline : str
+        What that is, such as "always predicting 'no'".
+    rows : int
+        How many there are.
+    confusion : DataFrame or None
+        Counts of rows: true classes as rows, predicted classes as columns.
+    notes : list of str
+        What the user should know about the file.
+    """
+
+    scores: pd.DataFrame
+    baseline: str
+    rows: int
+    confusion: pd.DataFrame | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def sentence(self) -> str:
+        """Return the two scores that matter most, with those of the baseline."""
+        first, second = (
+            ", ".join(f"{score} {value:.3g}" for score, value in list(column.items())[:2])
+            for _, column in self.scores.items()
+        )
+        return f"On {self.rows:,} rows: {first}; {self.baseline}: {second}."
+
+
+def score_classes(
+    y: np.ndarray, proba: np.ndarray, shares: np.ndarray, classes: tuple[str, ...]
+) -> Evaluation:
+    """Score probabilities.
+
+    Parameters
+    ----------
+    y : ndarray of int64 of shape (n_rows,)
+        Codes of the true classes.
+    proba : ndarray of shape (n_rows, n_classes)
+        Predicted probabilities.
+    shares : ndarray of shape (n_classes,)
+        Shares of the classes, which the baseline predicts for every row.
+    classes : tuple of str
+        Names of the classes.
+    """
+    same = np.tile(shares, (len(y), 1))
+    scores = pd.DataFrame(
+        {"model": _of_classes(y, proba), "baseline": _of_classes(y, same)}
+    ).rename_axis("score")
+    predicted = pd.Categorical.from_codes(proba.argmax(axis=1), list(classes))
+    true = pd.Categorical.from_codes(y, list(classes))
+    counts = pd.crosstab(true, predicted, dropna=False).rename_axis(index="true", columns=None)
+    baseline = f"always predicting {classes[shares.argmax()]!r}"
+    return Evaluation(scores, baseline, len(y), counts)
+
+
+def _of_classes(y: np.ndarray, proba: np.ndarray) -> dict[str, float]:
+    scores, right = classification_scores(y, proba), proba.argmax(axis=1) == y
+    recalls = [right[y == code].mean() for code in np.unique(y)]
+    return {
+        "error %": 100 * scores["error"],
+        "log-loss": scores["log_loss"],
+        "balanced accuracy %": 100 * float(np.mean(recalls)),
+        "Brier": scores["brier"],
+        "ECE": scores["ece"],
+    }
+
+
+def score_numbers(
+    y: np.ndarray, values: np.ndarray, mean: float, quantiles: tuple[float, ...] = ()
+) -> Evaluation:
+    """Score predicted numbers.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows,)
+        True values.
+    values : ndarray of shape (n_rows,) or (n_rows, n_quantiles)
+        Predictions.
+    mean : float
+        What the baseline predicts for every row.
+    quantiles : tuple of float, default=()
+        Levels of the predictions.
+    """
+    own, inside = values, {}
+    if quantiles:
+        own = values[:, np.abs(np.array(quantiles) - 0.5).argmin()]
+        share = np.mean((values.min(axis=1) <= y) & (y <= values.max(axis=1)))
+        wanted = 100 * (max(quantiles) - min(quantiles))
+        inside = {f"inside the interval % (wanted: {wanted:g})": 100 * float(share)}
+    scores = {
+        "model": _of_numbers(y, own) | inside,
+        "baseline": _of_numbers(y, np.full(len(y), mean)),
+    }
+    frame = pd.DataFrame(scores).rename_axis("score")
+    return Evaluation(frame, f"always predicting the mean, {mean:.4g}", len(y))
+
+
+def _of_numbers(y: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    errors, spread = y - predicted, y - y.mean()
+    total = float(spread @ spread)
+    r2 = 1 - float(errors @ errors) / total if total else float("nan")
+    return {
+        "RMSE": float(np.sqrt(np.mean(errors**2))),
+        "R²": r2,
+        "MAE": float(np.abs(errors).mean()),
+    }
+
+
+def evaluate_file(
+    model: str | os.PathLike,
+    file: str | os.PathLike,
+    *,
+    decimal: str | None = None,
+    on_error: str = "raise",
+    size_limit: float = SIZE_LIMIT,
+) -> Evaluation:
+    """Score a saved model's predictions for a table that has the target.
+
+    Rows without a target, and of classes that the model does not know, are left out. What is
+    always predicted, to compare with, is this table's most frequent class or mean.
+
+    Parameters
+    ----------
+    model, file, size_limit
+        As in :func:`~.predict.predict_file`.
+    decimal : {".", ","}, default=None
+        Decimal mark of a target whose values leave it open.
+    on_error : {"raise", "skip"}, default="raise"
+        As in :func:`~.predict.predict_to`.
+
+    Raises
+    ------
+    ValueError
+        As in :func:`~.predict.predict_file`; or if the target is missing, in the file or in
+        every row.
+    """
+    skip = Skipped() if on_error == "skip" else None
+    reader = ModelOnFile(*load_model(model, size_limit=size_limit), skip)
+    card, targets, outputs = reader.card, [], []
+    with ProgressBar("row") as bar:
+        for frame, values in reader.predict(Path(file), (card.target,), size_limit=size_limit):
+            targets.append(frame[card.target])
+            outputs.append(values)
+            bar.advance(len(frame))
+    values, target = np.concatenate(outputs), pd.concat(targets)
+    read = _known_classes(card.classes) if card.classes else _numbers(decimal)
+    y, known, notes = read(target)
+    if not known.any():
+        raise ValueError(
+            f"file {Path(file).name!r} has no row whose {card.target!r} the model knows. "
+            f"{' '.join(notes)}"
+        )
+    y, values = y[known], values[known]
+    if card.classes:
+        shares = np.bincount(y, minlength=len(card.classes)) / len(y)
+        evaluation = score_classes(y, values, shares, tuple(card.classes))
+    else:
+        evaluation = score_numbers(y, values, float(y.mean()), reader.quantiles)
+    evaluation.notes = [*notes, *reader.notes()]
+    return evaluation
+
+
+def _known_classes(classes: list[str]) -> Any:
+    def read(target: pd.Series) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        words = as_written(target)
+        y = pd.Categorical(words, classes).codes.astype(np.int64)
+        counts = words[(y < 0) & words.notna()].value_counts()
+        notes = _without_target(words)
+        if len(counts):
+            shown = [f"{word!r} ({count:,})" for word, count in counts.head(5).items()]
+            shown += [f"{len(counts) - 5:,} more"] * (len(counts) > 5)
+            notes.append(
+                f"Rows of classes that the model has never seen are left out: "
+                f"{', '.join(shown)}."
+            )
+        return y, y >= 0, notes
+
+    return read
+
+
+def _numbers(decimal: str | None) -> Any:
+    def read(target: pd.Series) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        typed = clean(target.to_frame(), decimal)
+        name = str(target.name)
+        if typed.dtypes[name] != "number" and target.notna().any():
+            raise ValueError(
+                f"target {name!r} should hold numbers, but holds values such as "
+                f"{target.dropna().iloc[0]!r}. Give the column of the training table; "
+                "--decimal says what 1,234 means."
+            )
+        y = typed.frame[name].to_numpy()
+        return y, np.isfinite(y), _without_target(typed.frame[name])
+
+    return read
+
+
+def _without_target(target: pd.Series) -> list[str]:
+    count = int(target.isna().sum())
+    return [f"Rows without a value of {target.name!r} are left out: {count:,}."] * bool(count)
+
+
+def evaluate(
+    model: str | os.PathLike,
+    file: str,
+    *,
+    output: Path | None = None,
+    overwrite: bool = False,
+    **settings: Any,
+) -> Evaluation:
+    """Evaluate, print the scores, and write them to a file.
+
+    Parameters
+    ----------
+    model, file
+        As in :func:`evaluate_file`.
+    output : Path, default=None
+        Where to write the scores, as ``.csv`` or ``.json``.
+    overwrite : bool, default=False
+        Whether to replace a file.
+    **settings
+        As in :func:`evaluate_file`.
+
+    Raises
+    ------
+    ValueError, OSError
+        As in :func:`evaluate_file`; or if the file exists or cannot be written.
+    """
+    if output is not None:
+        if output.suffix.lower() not in _WRITERS:
+            raise ValueError(f"output={str(output)!r} must end in {' or '.join(_WRITERS)}.")
+        check_output(output, overwrite, model, file)
+    console = make_console()
+    found = evaluate_file(model, file, **settings)
+    console.print(found.sentence(), style="bold")
+    for note in found.notes:
+        print_note(f"Note: {note}")
+    console.print(terminal_table(found.scores, {}))
+    if found.confusion is not None and len(found.confusion) <= _MOST_CLASSES:
+        console.print(terminal_table(found.confusion, {}, "Rows: true, columns: predicted"))
+    if output is not None:
+        text = _WRITERS[output.suffix.lower()](found.scores)
+        write_whole(output, text.encode())
+        print_note(f"Scores: {output}")
+    return found
