@@ -1,0 +1,177 @@
+"""A page of Markdown beside a saved model: what it predicts, from what, and how well."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sklearn import config_context
+from sklearn.base import is_classifier
+
+from mixup_tab._extras import import_extra
+from mixup_tab._files import write_whole
+from mixup_tab.tables import TableEncoder
+
+# Longer tables are folded.
+_FOLDED = 30
+_PACKAGES = ("mixup-tab", "torch", "scikit-learn", "skorch", "numpy", "pandas")
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>|#~$&])")
+_LIMITS = (
+    "It has not been tested on other data than those above.",
+    "Probabilities and errors hold for rows like the training rows. Where classes are more or "
+    "less frequent, or columns have other ranges, measure them again on rows of that kind.",
+    "Opening the file with load_model runs no code from it. What the model predicts is up to "
+    "whoever made it.",
+)
+
+
+def write_model_card(
+    path: str | os.PathLike,
+    model: Any,
+    *,
+    title: str,
+    data: Mapping[str, str],
+    columns: pd.DataFrame,
+    scores: pd.DataFrame,
+    limits: Iterable[str] = (),
+) -> None:
+    """Write a model card: Markdown that says what a saved model is, and what it is not.
+
+    It has what is given here, and what the model itself knows: its task, parameters that are
+    not the defaults, versions, how to load it, and what it does with missing values and unseen
+    categories. All texts are escaped, so that no name of a column is read as Markdown or HTML.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Name of the model's file followed by ``.md``, such as ``churn.model.md``: the card says
+        how to load ``churn.model``. A card that is there is replaced.
+    model : estimator
+        Fitted.
+    title : str
+        First line.
+    data : mapping of str to str
+        Facts about the training data, such as rows, target and name of the file. "Classes"
+        replaces the labels of ``classes_``.
+    columns : DataFrame
+        The columns that it needs, one a row, such as their names and types.
+    scores : DataFrame
+        How good it is, one score a row, with a column that says how it was measured. May be
+        empty, as may ``columns``.
+    limits : iterable of str, default=()
+        Sentences about what it must not be used for, which are listed first.
+
+    Raises
+    ------
+    ImportError
+        If skops is not installed.
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import pandas as pd
+    >>> from sklearn.datasets import load_iris
+    >>> from mixup_tab import MixupClassifier
+    >>> from mixup_tab.persistence.model_card import write_model_card
+    >>> X, y = load_iris(as_frame=True, return_X_y=True)
+    >>> clf = MixupClassifier(alpha=0.2, max_epochs=5, random_state=0).fit(X, y)
+    >>> path = Path(tempfile.mkdtemp(), "iris.model.md")
+    >>> write_model_card(
+    ...     path,
+    ...     clf,
+    ...     title="Species of iris",
+    ...     data={"Rows": "150", "Target": "species"},
+    ...     columns=pd.DataFrame({"column": X.columns, "type": "number"}),
+    ...     scores=pd.DataFrame({"score": ["error"], "value": [0.05], "on": ["5 folds"]}),
+    ... )
+    >>> print(path.read_text(encoding="utf-8")[:61])
+    # Species of iris
+    <BLANKLINE>
+    Predicts which of 3 classes a row belongs to
+    """
+    card = import_extra("skops.card", "models").Card(None, model_diagram=False, template=None)
+    top = _plain(title).replace("/", "\\/")  # skops makes sections of what "/" separates
+    labels = {"Classes": ", ".join(map(str, model.classes_))} if is_classifier(model) else {}
+    card.add(**{top: _task(model)})
+    for name, table in {
+        "Data": pd.DataFrame((labels | dict(data)).items(), columns=["fact", "value"]),
+        "Columns": columns,
+        "Scores": scores,
+    }.items():
+        if table.empty:
+            card.add(**{f"{top}/{name}": "None given."})
+            continue
+        card.add_table(folded=len(table) > _FOLDED, **{f"{top}/{name}": _escaped(table)})
+        card.select(f"{top}/{name}").title = name  # skops would show the whole path
+    with config_context(print_changed_only=True):
+        changed = model.__repr__(N_CHAR_MAX=10_000)
+    versions = {"Python": platform.python_version()}
+    versions |= {name: metadata.version(name) for name in _PACKAGES}
+    sentences = (*limits, *_gaps(model), *_LIMITS)
+    sections = {
+        "Parameters": "All others have their defaults.\n\n" + _fenced(changed, "python"),
+        "Versions": ", ".join(f"{name} {v}" for name, v in versions.items()),
+        "How to use it": _use(Path(path).stem),
+        "Limits": "\n".join(f"- {_plain(sentence)}" for sentence in sentences),
+    }
+    card.add(**{f"{top}/{name}": text for name, text in sections.items()})
+    write_whole(Path(path), card.render().lstrip().encode())
+
+
+def _task(model: Any) -> str:
+    if not is_classifier(model):
+        return "Predicts a number for every row."
+    count = len(model.classes_)
+    return f"Predicts which of {count} classes a row belongs to, with a probability for each."
+
+
+def _gaps(model: Any) -> Iterator[str]:
+    """Yield what it does with missing values and unseen categories, where that is known."""
+    parts = [model, *model.get_params().values()]
+    encoder = next((part for part in parts if isinstance(part, TableEncoder)), None)
+    last = getattr(model, "best_estimator_", model)
+    if encoder is not None:
+        yield "A category that no training row had counts as missing."
+        if encoder.impute:
+            yield "Missing and infinite numbers become the median of the training rows."
+    elif hasattr(last, "is_categorical_"):
+        yield "Missing numbers are refused."
+        if last.is_categorical_ is not None:
+            yield "Missing categories, and any that no training row had, count as none at all."
+
+
+def _use(name: str) -> str:
+    code = f"""from mixup_tab.persistence import load_model
+
+model = load_model({name!r})
+model.predict(X)  # a table with the columns above"""
+    command = f"mixup-tab predict {shlex.quote(name)} FILE"
+    blocks = _fenced(code, "python"), _fenced(command, "console")
+    return "In Python:\n\n{}\n\nIf mixup-tab train wrote it, for a file:\n\n{}".format(*blocks)
+
+
+def _plain(value: Any) -> str:
+    """Return a value as one line in which Markdown and HTML mean nothing."""
+    text = f"{value:.5g}" if isinstance(value, float) else str(value)
+    line = "".join(letter if letter.isprintable() else " " for letter in text)
+    return _MARKUP.sub(r"\\\1", line)
+
+
+def _escaped(table: pd.DataFrame) -> pd.DataFrame:
+    return table.astype(object).map(_plain).rename(columns=_plain)
+
+
+def _fenced(code: str, language: str) -> str:
+    """Return a block of code, its fence longer than any that the code holds."""
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", code)), 0)
+    return f"{fence}{language}\n{code}\n{fence}"
