@@ -94,7 +94,7 @@ def write_model_card(
     ...     columns=pd.DataFrame({"column": X.columns, "type": "number"}),
     ...     scores=pd.DataFrame({"score": ["error"], "value": [0.05], "on": ["5 folds"]}),
     ... )
-    >>> print(path.read_text(encoding="utf-8")[:61])
+    >>> print(path.read_text(encoding="utf-8")[:63])
     # Species of iris
     <BLANKLINE>
     Predicts which of 3 classes a row belongs to
