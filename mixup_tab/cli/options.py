@@ -50,7 +50,7 @@ _Verbose = Annotated[
 
 
 def as_command(function: Callable[..., None], example: str) -> Callable[..., None]:
-    """Return a function with the options -q and -v and an example, whose errors are one line."""
+    """Return a function with -q, -v and an example, whose errors are one line."""
 
     @wraps(function)
     def command(*, quiet: bool, verbose: bool, **options: Any) -> None:

@@ -158,7 +158,10 @@ def predict(
     jobs: Jobs = -1,
     size_limit: options.ModelSize = "1GB",
 ) -> None:
-    """Write label and probability of every clip as CSV, batch by batch."""
+    """Write label and probability of every clip as CSV.
+
+    Lines are written batch by batch.
+    """
     from mixup_tab.audio.predict import predict_to
 
     predict_to(

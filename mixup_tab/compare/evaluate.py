@@ -50,11 +50,16 @@ class Evaluation:
 
     def sentence(self) -> str:
         """Return the two scores that matter most, with those of the baseline."""
-        first, second = (
-            ", ".join(f"{score} {value:.3g}" for score, value in list(column.items())[:2])
+        own, same = (
+            " and ".join(_named(str(name), value) for name, value in list(column.items())[:2])
             for _, column in self.scores.items()
         )
-        return f"On {self.rows:,} rows: {first}; {self.baseline}: {second}."
+        return f"On {self.rows:,} rows: {own}; {self.baseline}: {same}."
+
+
+def _named(score: str, value: float) -> str:
+    name, percent, _ = score.partition(" %")
+    return f"{name} {value:.3g}{percent}"
 
 
 def score_classes(
@@ -87,13 +92,14 @@ def score_classes(
 def _of_classes(y: np.ndarray, proba: np.ndarray) -> dict[str, float]:
     scores, right = classification_scores(y, proba), proba.argmax(axis=1) == y
     recalls = [right[y == code].mean() for code in np.unique(y)]
-    return {
+    found = {
         "error %": 100 * scores["error"],
         "log-loss": scores["log_loss"],
         "balanced accuracy %": 100 * float(np.mean(recalls)),
         "Brier": scores["brier"],
         "ECE": scores["ece"],
     }
+    return {name: round(value, 12) for name, value in found.items()}  # 0 is 0
 
 
 def score_numbers(
@@ -265,9 +271,10 @@ def evaluate(
     console.print(found.sentence(), style="bold")
     for note in found.notes:
         print_note(f"Note: {note}")
-    console.print(terminal_table(found.scores, {}))
+    console.print(terminal_table(found.scores, dict.fromkeys(found.scores, "{:.4g}")))
     if found.confusion is not None and len(found.confusion) <= _MOST_CLASSES:
-        console.print(terminal_table(found.confusion, {}, "Rows: true, columns: predicted"))
+        console.print("Counts of rows; down are the true classes, across the predicted ones:")
+        console.print(terminal_table(found.confusion, {}))
     if output is not None:
         text = _WRITERS[output.suffix.lower()](found.scores)
         write_whole(output, text.encode())
