@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
 from types import TracebackType
-from typing import Any, TextIO
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, TextIO
 
 from mixup_tab._extras import import_extra
+
+if TYPE_CHECKING:  # the help of a command should not wait for it
+    import pandas as pd
 
 # Where there is no terminal, steps without a remark are a line at most every so many seconds.
 _PAUSE = 30.0
@@ -189,6 +190,8 @@ def terminal_table(
     -------
     rich Table
     """
+    import pandas as pd
+
     box = import_extra("rich.box", "cli")
     table = import_extra("rich.table", "cli").Table(
         title=title or None,
@@ -209,4 +212,5 @@ def terminal_table(
 
 
 def _cell(value: Any, form: str) -> str:
-    return "–" if pd.isna(value) else form.format(value)
+    missing = value is None or value != value  # NaN and NaT are not equal to themselves
+    return "–" if missing else form.format(value)

@@ -21,7 +21,7 @@ def table(tmp_path):
 def test_a_page_of_a_table_is_written_and_named(table, tmp_path):
     output = tmp_path / "page.html"
     columns = ("--x", "height", "--y", "weight", "--target", "ill")
-    result = call("--output", output, "--table", table, *columns, "--alphas", "0.2,1")
+    result = call("--output", output, "--table", table, *columns, "--alpha", "0.2,1")
     assert result.exit_code == 0, result.output
     assert str(output) in result.stdout.replace("\n", "")
     page = output.read_text("utf-8")
@@ -34,7 +34,7 @@ def test_a_page_of_a_table_is_written_and_named(table, tmp_path):
     [
         (("--x", "height"), "x='height' is a column, but no table is given."),
         (("--seed", "-1"), "random_state must be an integer from 0"),
-        (("--alphas", "1e999"), "alpha must be a finite number of at least 0"),
+        (("--alpha", "1e999"), "alpha must be a finite number of at least 0"),
         (("--output", "."), "output must be a file that ends in .html, got '.'"),
         (("--output", "page.csv"), "output must be a file that ends in .html, got 'page.csv'"),
         (("--table", "gone.csv", *COLUMNS), "'gone.csv' does not"),

@@ -143,10 +143,11 @@ def export(
     from mixup_tab._files import check_new
     from mixup_tab._terminal import print_note
     from mixup_tab.persistence import read_model
-    from mixup_tab.persistence.onnx_export import export_onnx
 
     check_new(file, force)
     stored = read_model(model, size_limit=size(size_limit))
+    from mixup_tab.persistence.onnx_export import export_onnx
+
     export_onnx(
         stored.load(), file, labels=stored.about.get("classes") or None, overwrite=force
     )

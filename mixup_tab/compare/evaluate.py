@@ -200,7 +200,8 @@ def evaluate_file(
 def _known_classes(classes: list[str]) -> Any:
     def read(target: pd.Series) -> tuple[np.ndarray, np.ndarray, list[str]]:
         words = as_written(target)
-        y = pd.Categorical(words, classes).codes.astype(np.int64)
+        codes = {name: code for code, name in enumerate(classes)}
+        y = words.map(codes).fillna(-1).to_numpy(np.int64)
         counts = words[(y < 0) & words.notna()].value_counts()
         notes = _without_target(words)
         if len(counts):
