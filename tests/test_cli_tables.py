@@ -238,12 +238,11 @@ def test_a_large_table_goes_through_a_pipe(folder, tmp_path):
 
 def test_an_evaluation_scores_what_predict_writes(folder, tmp_path):
     new = sales(60, seed=1)
-    new.to_csv(tmp_path / "new.csv", index=False)
-    result = call(
-        "evaluate", folder / "m", tmp_path / "new.csv", "--output", tmp_path / "s.json"
-    )
+    table, output = tmp_path / "new.csv", tmp_path / "s.json"
+    new.to_csv(table, index=False)
+    result = call("evaluate", folder / "m", table, "--output", output)
     assert result.exit_code == 0, result.output
-    call("predict", folder / "m", tmp_path / "new.csv", "--output", tmp_path / "p.csv")
+    call("predict", folder / "m", table, "--output", tmp_path / "p.csv")
     proba = pd.read_csv(tmp_path / "p.csv").iloc[:, 2:].to_numpy()
     y = (new["bought"] == "yes").to_numpy().astype(int)
     expected = classification_scores(y, proba)
@@ -261,11 +260,10 @@ def test_an_evaluation_scores_what_predict_writes(folder, tmp_path):
 
 
 def test_an_evaluation_of_quantiles_counts_what_is_inside(folder, tmp_path):
-    result = call(
-        "evaluate", folder / "q", folder / "sales.csv", "--output", tmp_path / "s.csv"
-    )
+    given, output = (folder / "q", folder / "sales.csv"), tmp_path / "s.csv"
+    result = call("evaluate", *given, "--output", output)
     assert result.exit_code == 0, result.output
-    predicted = call("predict", folder / "q", folder / "sales.csv", "--output", "-").stdout
+    predicted = call("predict", *given, "--output", "-").stdout
     low, _, high = pd.read_csv(io.StringIO(predicted)).iloc[:, 2:].to_numpy().T
     y = sales()["size"].to_numpy()
     scores = pd.read_csv(output, index_col="score")
