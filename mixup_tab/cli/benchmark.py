@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mixup_tab.cli import options
+import mixup_tab.cli.options as options
 from mixup_tab.cli.values import alphas, listed
 
 
