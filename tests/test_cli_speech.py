@@ -29,7 +29,7 @@ def call(*arguments, stdin=None):
 
 def numbers(model):
     with zipfile.ZipFile(model) as archive:
-        return archive.read("net.safetensors")
+        return archive.read("weights.safetensors")
 
 
 def rows(text):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import mixup_tab.cli.options as options
-from mixup_tab.cli.values import alphas, listed
+from mixup_tab.cli.values import listed, number
 
 
 def benchmark(
@@ -47,7 +47,7 @@ def benchmark(
 
     Plain training, mixup and MLPClassifier are compared.
     """
-    values = alphas(alpha) or [0.2]
+    values = [*map(number, listed(alpha) or ["0.2"])]
     from mixup_tab._resumable import digest
     from mixup_tab.benchmark import report, run_benchmark, uci, write_report
 

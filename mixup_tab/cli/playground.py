@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import mixup_tab.cli.options as options
-from mixup_tab.cli.values import alphas
+from mixup_tab.cli.values import listed, number
 
 
 def playground(
@@ -34,7 +34,7 @@ def playground(
 
     It has a slider for α, and shows boundary, mixed examples and calibration.
     """
-    values = alphas(alpha)
+    values = [*map(number, listed(alpha))]
     from mixup_tab.playground import write_playground
 
     page = write_playground(

@@ -176,9 +176,9 @@ def predict(
     )
 
 
-for function, example in {
-    train: "train clips --output words.mixup",
-    predict: "predict words.mixup *.wav",
-    evaluate: "evaluate words.mixup clips",
-}.items():
+for function, example in (
+    (train, "train clips --output words.mixup"),
+    (predict, "predict words.mixup *.wav"),
+    (evaluate, "evaluate words.mixup clips"),
+):
     speech_app.command()(options.as_command(function, f"speech {example}"))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import mixup_tab.cli.options as options
-from mixup_tab.cli.values import alphas, listed, number, size
+from mixup_tab.cli.values import listed, number, size
 
 ModelFile = Annotated[Path, typer.Argument(help="A model from train or compare --save.")]
 
@@ -30,8 +30,8 @@ def train(
     alpha: Annotated[
         list[str] | None,
         typer.Option(
-            help="α of mixup, 0 is plain training; several with commas, or auto, are chosen "
-            "from [the default of MixupClassifier and MixupRegressor]."
+            help="α of mixup, 0 is plain training; auto, or several with commas, choose by "
+            "cross-validation [the estimator's default]."
         ),
     ] = None,
     best: Annotated[
@@ -63,7 +63,7 @@ def train(
         output,
         task=task,
         decimal=decimal,
-        alpha=alphas(alpha, auto=True),
+        alpha="auto" if listed(alpha) == ["auto"] else [*map(number, listed(alpha))],
         best=best,
         quantiles=[number(text, "quantiles") for text in listed(quantiles)],
         validation_fraction=validation_fraction,

@@ -21,12 +21,6 @@ def number(text: str, name: str = "alpha") -> float:
         raise ValueError(f"{name} must be a number, got {text!r}.") from None
 
 
-def alphas(values: list[str] | None, *, auto: bool = False) -> list[float] | str:
-    """Return the values of α, or "auto" where that is one."""
-    texts = listed(values)
-    return "auto" if auto and texts == ["auto"] else [number(text) for text in texts]
-
-
 def size(text: str) -> float:
     """Return a number of bytes, given as such or as in "500MB" or "2 GB"."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)B?", text.strip().upper())

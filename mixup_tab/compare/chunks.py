@@ -212,7 +212,7 @@ def _json_chunks(
         everything = read_table(path, size_limit=limit)
         names = list(everything)
         found = (dict(zip(names, row, strict=True)) for row in everything.to_numpy(object))
-        numbered = ((number, cells, 0) for number, cells in enumerate(found, 1))
+        numbered: Iterator[_Cells] = ((k, cells, 0) for k, cells in enumerate(found, 1))
     else:
         keys: dict[str, None] = {}
         for _, cells, _ in _json_lines(path, limit, skip):
@@ -227,10 +227,11 @@ def _json_chunks(
     yield from _frames(found_rows, chosen, rows)
 
 
-def _json_lines(
-    path: Path, limit: float, skip: _Skip
-) -> Iterator[tuple[int, dict[str, Any], int]]:
-    """Yield the number of each row, its cells, and the letters that it takes."""
+# Number of a row, its cells, and the letters that it takes.
+_Cells = tuple[int, dict[str, Any], int]
+
+
+def _json_lines(path: Path, limit: float, skip: _Skip) -> Iterator[_Cells]:
     parse, number = json_decoder().decode, 0
     with _Lines(open_text(path), limit) as lines:
         for line in lines:

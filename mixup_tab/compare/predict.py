@@ -203,7 +203,7 @@ class ModelOnFile:
         """
         standard = str(path) == STANDARD
         needed = [*self.card.dtypes, *also]
-        wanted = {*needed, self.card.id}
+        wanted = {*needed, *([self.card.id] if self.card.id else ())}
         frames = read_chunks(
             Path("standard input") if standard else path,
             wanted,
