@@ -131,7 +131,7 @@ def results(folder: Path) -> bytes:
 def weights(folder: Path) -> bytes:
     """Return the weights of a saved model."""
     with zipfile.ZipFile(folder / "model.speech") as archive:
-        return archive.read("net.safetensors")
+        return archive.read("weights.safetensors")
 
 
 class Row(NamedTuple):
