@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -23,11 +23,12 @@ def compare(
         list[str] | None, typer.Option(help="Column to leave out; give it once for each.")
     ] = None,
     task: Annotated[
-        str, typer.Option(help="'classification' or 'regression'; 'auto' looks at the target.")
+        Literal["auto", "classification", "regression"],
+        typer.Option(help="What the target is; 'auto' looks at it."),
     ] = "auto",
     decimal: Annotated[
-        str | None,
-        typer.Option(help="Decimal mark, '.' or ',', where numbers like 1,234 leave it open."),
+        Literal[".", ","] | None,
+        typer.Option(help="Decimal mark where numbers like 1,234 leave it open."),
     ] = None,
     groups: Annotated[
         str | None, typer.Option(help="Column whose equal values stay together in a fold.")
@@ -40,10 +41,14 @@ def compare(
         int | None,
         typer.Option(help="Times that the folds are drawn anew [2; 1 beyond 10,000 rows]."),
     ] = None,
-    alphas: Annotated[
+    alpha: Annotated[
         list[str] | None,
-        typer.Option(help="Values of α to choose from, separated by commas [0.3,1]."),
+        typer.Option(help="α to choose from, one or more with commas \\[0.3,1]."),
     ] = None,
+    best: Annotated[
+        bool,
+        typer.Option("--best", help="Compare the ensemble too, and save it with --save."),
+    ] = False,
     max_rows: Annotated[
         int,
         typer.Option(help="Larger tables are sampled down to this number of rows."),
@@ -51,6 +56,7 @@ def compare(
     save: Annotated[
         Path | None, typer.Option(help="File for the model, fitted on all rows.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Let --save replace a model.")] = False,
     device: Annotated[str, typer.Option(help="Where the nets run.")] = "cpu",
     seed: Annotated[int, typer.Option(help="Seed of folds and nets.")] = 0,
     output: Annotated[
@@ -64,13 +70,16 @@ def compare(
     size_limit: Annotated[
         str, typer.Option(help="What a packed file may unpack to, such as 500MB or 2GB.")
     ] = "4GB",
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print only the answer and the places.")
+    ] = False,
 ) -> None:
-    """Say in a sentence whether mixup helps on your own table, and write a report page.
+    """Does mixup help on your table, and is boosting better? In words, and as a report page.
 
     If stopped or killed, the same command resumes.
     """
     with errors_in_plain_words():
-        values = [number(text) for text in listed(alphas)]
+        values = [number(text) for text in listed(alpha)]
         chosen: dict[str, Any] = {"alphas": values} if values else {}
         from mixup_tab.compare.columns import Columns
         from mixup_tab.compare.run import run
@@ -86,10 +95,13 @@ def compare(
             max_rows=max_rows,
             seed=seed,
             device=device,
+            best=best,
             output=output,
             save=save,
+            overwrite=force,
             n_jobs=jobs,
             size_limit=size(size_limit),
+            quiet=quiet,
         )
     if not finished:
         raise typer.Exit(130)
