@@ -30,7 +30,7 @@ from mixup_tab.compare.fitting import (
 )
 from mixup_tab.compare.folds import Split, check_folds, make_splits, sample_rows
 from mixup_tab.compare.task import Task, prepare
-from mixup_tab.compare.verdict import Verdict, describe, judge, summarize
+from mixup_tab.compare.verdict import Verdict, describe, judge, most_chosen, summarize
 from mixup_tab.estimators.cross_fit import ALPHAS
 from mixup_tab.mixing._draw import check_alpha
 from mixup_tab.training.device import pick_device
@@ -118,7 +118,7 @@ class Experiment:
         share = float(np.mean([split.test_share for split in self.splits]))
         results = pd.DataFrame([row for part in parts for row in part.rows])
         bins = {name: pd.concat([part.bins[name] for part in parts]) for name in parts[0].bins}
-        alpha = float(results.loc[results["method"] == MIXUP, "alpha"].mode().min())
+        alpha = most_chosen(results)
         by_pair = {pair: judge(results, share, *pair) for pair in self._pairs()}
         return Comparison(
             [

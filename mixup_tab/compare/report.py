@@ -33,10 +33,11 @@ _CAPTION = (
     "(Nadeau and Bengio 2003); no ± where all splits are alike. Plain training is α = 0; "
     "{boosting} has its default settings."
 )
-_LOSS = " Log-loss: how far the probabilities can be trusted; less is better. "
+_LOSS = " Log-loss says how far the probabilities can be trusted; less is better."
 _ECE = (
-    "ECE: mean distance between confidence and accuracy in 15 bins of equal width, over the "
-    "test rows of all splits."
+    "ECE, the expected calibration error, is the mean distance between confidence (the largest "
+    "probability of a row) and accuracy in 15 bins of equal width, weighted by their rows, for "
+    "the test rows of all splits together."
 )
 _SECONDS = " Seconds are for one fit; those of mixup include the choice of α."
 _METHOD = (
@@ -53,14 +54,12 @@ _PROBABILITIES = (
     "The log-loss is the mean of −log(probability of the true class). One prediction that is "
     "sure and wrong can cost as much as a hundred good ones; where few rows decide, the "
     "interval is wide.",
-    "ECE, the expected calibration error, is the mean distance between confidence (the largest "
-    "probability of a row) and accuracy in 15 bins of equal width, weighted by their rows. The "
-    "table and the last picture take the test rows of all splits together; under “Every split” "
-    "it is over the rows of one split, where it is larger by chance.",
+    f"{_ECE} Under “Every split” it is for the rows of one split, where it is larger by "
+    "chance.",
 )
 _ENSEMBLE = (
-    "The ensemble is a random pack of mixup nets, which are weighted on 5 folds of the "
-    "training rows, drawn at random."
+    "The ensemble is a random pack of mixup nets, weighted by how well they predict training "
+    "rows that they left out; these are drawn at random, row by row."
 )
 
 
@@ -80,12 +79,13 @@ def shown_summary(comparison: Comparison, *, short: bool = False) -> pd.DataFram
     if "ece" in summary:
         columns["ECE %"] = [f"{100 * ece:.1f}" for ece in summary["ece"]]
     columns["seconds"] = [f"{seconds:.1f}" for seconds in summary["fit_seconds"]]
-    return pd.DataFrame(columns).rename(columns=_in_two_lines if short else str)
+    return pd.DataFrame(columns).rename(columns=_narrow if short else str)
 
 
-def _in_two_lines(name: str) -> str:
-    broken = name.replace(" ", "\n", 1)
-    return broken if " " in name else name.replace("-", "-\n")
+def _narrow(name: str) -> str:
+    """Return a header of lines that are no wider than its column needs."""
+    name = name.replace("seconds", "time s")
+    return name.replace(" ", "\n") if " " in name else name.replace("-", "-\n")
 
 
 def _with_half(
@@ -102,8 +102,9 @@ def _with_half(
 
 def summary_table(comparison: Comparison) -> Any:
     """Return the table of methods for the terminal, as a rich Table."""
-    note = _caption(comparison)
+    note = f"{_caption(comparison)} {_ECE}" if comparison.bins else _caption(comparison)
     table = terminal_table(shown_summary(comparison, short=True), {}, note=note)
+    table.columns[0].overflow = "fold"  # where numbers are long, rather than cut
     for column in table.columns[1:]:
         column.justify, column.no_wrap = "right", True
     return table
@@ -112,7 +113,7 @@ def summary_table(comparison: Comparison) -> Any:
 def _caption(comparison: Comparison) -> str:
     splits = len(differences(comparison.results, "fit_seconds"))
     text = _CAPTION.format(splits=splits, boosting=_boosting(comparison))
-    return text + _LOSS + _ECE if comparison.bins else text
+    return text + _LOSS * bool(comparison.bins)
 
 
 def _boosting(comparison: Comparison) -> str:

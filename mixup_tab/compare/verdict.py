@@ -83,6 +83,11 @@ def differences(
     return (wide[method] - wide[other]).to_numpy()
 
 
+def most_chosen(results: pd.DataFrame) -> float:
+    """Return the α that was chosen on most splits, the least of several."""
+    return float(results.loc[results["method"] == MIXUP, "alpha"].mode().min())
+
+
 def judge(
     results: pd.DataFrame, test_share: float, method: str = MIXUP, other: str = PLAIN
 ) -> list[Verdict]:
@@ -231,7 +236,7 @@ def _capital(text: str) -> str:
 def _formatted(verdict: Verdict) -> tuple[str, str, str]:
     """Return the score of both methods, and their difference with its interval."""
     mean, low, high = verdict.difference
-    ends = [low, high] if verdict.shown else []
+    ends = [low / 2, high / 2] if verdict.shown else []
     if verdict.score == "log_loss":
         digits = _digits([*(value / 10 for value in verdict.means), *ends], 2)
         texts = [f"{value:.{digits}f}" for value in verdict.means]
