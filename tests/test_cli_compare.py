@@ -157,13 +157,15 @@ def test_the_ensemble_is_compared_and_another_run_does_not_resume_it(table, tmp_
     common = ("compare", table, "--target", "bought", *SMALL, "--output", tmp_path / "out")
     result = call(*common, "--best", "-q")
     assert result.exit_code == 0, result.output
-    lines = result.stdout.splitlines()
-    boosting = fitting.installed_boosting()
-    assert "plain training" in lines[0]
-    assert boosting in lines[1]
-    assert boosting in lines[2]
-    assert "ensemble" in lines[2]
-    assert lines[3:] == [f"Report: {tmp_path / 'out' / 'report.html'}"]
+    boosting, answer = fitting.installed_boosting(), words(result)
+    for pair in (
+        "mixup at α ≈ 0.3 from plain training",
+        f"mixup from {boosting}",
+        f"the ensemble from {boosting}",
+    ):
+        assert f"Too little to tell {pair}: log-loss" in answer
+    assert result.stdout.splitlines()[-1] == f"Report: {tmp_path / 'out' / 'report.html'}"
+    assert "split 1 of 2" not in answer
     results = pd.read_csv(tmp_path / "out" / "results.csv")
     assert list(results["method"].unique()) == ["plain training", "mixup", "ensemble", boosting]
     assert list(results) == [
