@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy.stats import entropy
 
 from mixup_tab._page import Picture, Table, decimals, write_page
 from mixup_tab._terminal import terminal_table
@@ -33,7 +34,10 @@ _CAPTION = (
     "(Nadeau and Bengio 2003); no ± where all splits are alike. Plain training is α = 0; "
     "{boosting} has its default settings."
 )
-_LOSS = " Log-loss says how far the probabilities can be trusted; less is better."
+_LOSS = (
+    " Log-loss says how far the probabilities can be trusted; less is better. To predict the "
+    "shares of the classes for every row has {shares:.3f}."
+)
 _ECE = (
     "ECE, the expected calibration error, is the mean distance between confidence (the largest "
     "probability of a row) and accuracy in 15 bins of equal width, weighted by their rows, for "
@@ -113,7 +117,9 @@ def summary_table(comparison: Comparison) -> Any:
 def _caption(comparison: Comparison) -> str:
     splits = len(differences(comparison.results, "fit_seconds"))
     text = _CAPTION.format(splits=splits, boosting=_boosting(comparison))
-    return text + _LOSS * bool(comparison.bins)
+    if not comparison.bins:
+        return text
+    return text + _LOSS.format(shares=entropy(np.bincount(comparison.task.y)))
 
 
 def _boosting(comparison: Comparison) -> str:

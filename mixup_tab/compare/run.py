@@ -211,7 +211,7 @@ def _save(experiment: Experiment, path: Path, n_jobs: int, console: Console) -> 
     try:
         with console.status(f"Fitting on all {len(whole.y):,} rows …"):
             pipeline, alpha = experiment.refit(n_jobs)
-            save_model(path, pipeline, whole, alpha)
+            save_model(path, pipeline, whole, alpha or 0.0)
     except KeyboardInterrupt:
         console.print(f"Stopped; {path} was not written.", soft_wrap=True)
         return False

@@ -288,7 +288,7 @@ def summarize(
     """
     rows = {}
     for method, part in results.groupby("method", sort=False):
-        row = {}
+        row: dict[str, float] = {}
         for score in [score for score in SCORES if score in results]:
             values = {score: part[score].to_numpy()}
             values[f"{score}_diff"] = differences(results, score, str(method))
