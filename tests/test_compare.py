@@ -605,7 +605,7 @@ def test_the_report_holds_the_answer_and_its_parts(kind, tmp_path):
     assert "A note about &lt;script&gt;" in html
     assert NASTY not in html
     assert "ensemble is a random pack" in html
-    assert ("every row has 0.693" in html) == (kind == "classification")  # two rows
+    assert ("every row gives 0.693" in html) == (kind == "classification")  # two rows
     assert html.count("15 bins of equal width") == (kind == "classification")
     pictures = {path.stem for path in (tmp_path / "pictures").glob("*.png")}
     expected = {"differences", "alpha"}

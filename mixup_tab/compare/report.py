@@ -35,8 +35,8 @@ _CAPTION = (
     "{boosting} has its default settings."
 )
 _LOSS = (
-    " Log-loss says how far the probabilities can be trusted; less is better. To predict the "
-    "shares of the classes for every row has {shares:.3f}."
+    " Log-loss says how far the probabilities can be trusted; less is better. Predicting the "
+    "shares of the classes for every row gives {shares:.3f}."
 )
 _ECE = (
     "ECE, the expected calibration error, is the mean distance between confidence (the largest "
