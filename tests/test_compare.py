@@ -60,6 +60,7 @@ from mixup_tab.compare.saving import load_model, predict_file, save_model
 from mixup_tab.compare.task import Task, prepare
 from mixup_tab.compare.verdict import (
     describe,
+    describe_all,
     differences,
     judge,
     most_chosen,
@@ -456,6 +457,10 @@ def test_too_little_is_said_once_and_hides_nothing_that_is_shown():
     few = two_scores("better", "better").query("repeat < 2")
     sentence = describe(judge(few, 0.2), 0.3)
     assert sentence.count("A verdict takes 5 splits") == 1
+    first, second = describe_all([judge(few, 0.2)] * 2, 0.3)
+    assert first == sentence
+    assert second.startswith("Too little to tell mixup from plain training: log-loss 0.5")
+    assert "A verdict takes 5 splits" not in second
     assert "log-loss 0.5" in sentence
     assert "error 11." in sentence
     rows = two_scores("better", "better").assign(n_test=100)

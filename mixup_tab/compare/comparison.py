@@ -30,7 +30,7 @@ from mixup_tab.compare.fitting import (
 )
 from mixup_tab.compare.folds import Split, check_folds, make_splits, sample_rows
 from mixup_tab.compare.task import Task, prepare
-from mixup_tab.compare.verdict import Verdict, describe, judge, most_chosen, summarize
+from mixup_tab.compare.verdict import Verdict, describe_all, judge, most_chosen, summarize
 from mixup_tab.estimators.cross_fit import ALPHAS
 from mixup_tab.mixing._draw import check_alpha
 from mixup_tab.training.device import pick_device
@@ -119,13 +119,10 @@ class Experiment:
         results = pd.DataFrame([row for part in parts for row in part.rows])
         bins = {name: pd.concat([part.bins[name] for part in parts]) for name in parts[0].bins}
         alpha = most_chosen(results)
-        by_pair = {pair: judge(results, share, *pair) for pair in self._pairs()}
+        pairs = [judge(results, share, *pair) for pair in self._pairs()]
         return Comparison(
-            [
-                describe(verdicts, alpha if pair == (MIXUP, PLAIN) else None)
-                for pair, verdicts in by_pair.items()
-            ],
-            [verdict for verdicts in by_pair.values() for verdict in verdicts],
+            describe_all(pairs, alpha),
+            [verdict for verdicts in pairs for verdict in verdicts],
             alpha,
             results,
             summarize(results, share, bins),

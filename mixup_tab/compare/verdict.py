@@ -150,6 +150,20 @@ def _lacking(results: pd.DataFrame, values: np.ndarray, score: str, word: str) -
 # ----------------------------------------------------------------------------- in words
 
 
+def describe_all(pairs: Sequence[Sequence[Verdict]], alpha: float) -> list[str]:
+    """Describe the verdicts about each pair of methods, and say once what they lack.
+
+    The first pair is mixup at ``alpha`` and plain training.
+    """
+    said: set[str] = set()
+    sentences = []
+    for number, verdicts in enumerate(pairs):
+        new = [one._replace(lacking="") if one.lacking in said else one for one in verdicts]
+        sentences.append(describe(new, None if number else alpha))
+        said |= {one.lacking for one in verdicts}
+    return sentences
+
+
 def describe(verdicts: Sequence[Verdict], alpha: float | None = None) -> str:
     """Say what verdicts about the same two methods show, what is shown first.
 
@@ -170,7 +184,7 @@ def describe(verdicts: Sequence[Verdict], alpha: float | None = None) -> str:
 
 def _nothing_shown(verdicts: Sequence[Verdict], alpha: float | None) -> str:
     first = verdicts[0]
-    few = all(verdict.lacking for verdict in verdicts)
+    few = all(verdict.word == "too few" for verdict in verdicts)
     lead = "Too little to tell {} from {}"
     lead = lead if few else "No difference can be shown between {} and {}"
     at = "" if alpha is None else f" at α ≈ {alpha:g}"
@@ -219,7 +233,8 @@ def _wins(shown: Sequence[Verdict]) -> list[str]:
 
 def _left_open(verdict: Verdict) -> str:
     value, other, difference = _formatted(verdict)
-    lead = "there is too little to tell" if verdict.lacking else "no difference can be shown"
+    few = verdict.word == "too few"
+    lead = "there is too little to tell" if few else "no difference can be shown"
     values = f"{_the(verdict.method)} {value}, {_the(verdict.other)} {other}"
     sentence = f"By {_JUDGED[verdict.score]} {lead}: {values} ({difference})."
     return f"{sentence} {verdict.lacking}".rstrip()
