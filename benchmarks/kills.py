@@ -99,7 +99,7 @@ def command(*arguments: str) -> None:
 
 def compare() -> None:
     """Compare mixup with plain training on a file."""
-    options = "--target target --output out --folds 3 --repeats 1 --alphas 0.3 --jobs 1"
+    options = "--target target --output out --folds 3 --repeats 1 --alpha 0.3 --jobs 1"
     command("compare", "table.csv", *options.split())
 
 

@@ -86,7 +86,7 @@ def write_page(
     title : str
         Heading of the page.
     summary : str
-        The sentence that a hurried reader should take away.
+        What a hurried reader should take away: a sentence, or several, each on a line.
     sections : mapping of str to sequence of str, Table or Picture
         Headings, and what is below each; a str is a paragraph.
     details : mapping like ``sections``, default=None

@@ -1,6 +1,8 @@
 """From a task to an answer: fits, verdict, report, saved models."""
 
+import io
 import os
+import sys
 from functools import partial
 from typing import ClassVar
 
@@ -18,23 +20,35 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import make_pipeline
 
-from mixup_tab import MixupClassifier, MixupRegressor, TableEncoder
+from mixup_tab import (
+    MixupClassifier,
+    MixupEnsembleClassifier,
+    MixupEnsembleRegressor,
+    MixupRegressor,
+    TableEncoder,
+)
+from mixup_tab._terminal import make_console
 from mixup_tab.compare import fitting
 from mixup_tab.compare.columns import Columns
-from mixup_tab.compare.comparison import Comparison, compare_table, set_up
+from mixup_tab.compare.comparison import Experiment, compare_table, set_up
 from mixup_tab.compare.fitting import (
+    ENSEMBLE,
+    HISTOGRAM,
+    LIGHTGBM,
     MIXUP,
     PLAIN,
-    REFERENCE,
     Setting,
+    SplitResult,
     best_alpha,
     fit_split,
     fit_splits,
+    installed_boosting,
+    make_boosting,
     make_net,
     probabilities,
     search_alpha,
 )
-from mixup_tab.compare.folds import make_splits
+from mixup_tab.compare.folds import Split, make_splits
 from mixup_tab.compare.predict import predict_file
 from mixup_tab.compare.reading import read_table
 from mixup_tab.compare.report import (
@@ -45,13 +59,27 @@ from mixup_tab.compare.report import (
 )
 from mixup_tab.compare.saving import load_model, save_model
 from mixup_tab.compare.task import Task, prepare
-from mixup_tab.compare.verdict import differences, judge, signed, summarize
-from mixup_tab.metrics import calibration_bins, resampled_interval
+from mixup_tab.compare.verdict import (
+    describe,
+    describe_all,
+    differences,
+    judge,
+    most_chosen,
+    signed,
+    summarize,
+)
+from mixup_tab.displays import ReliabilityDisplay
+from mixup_tab.metrics import (
+    calibration_bins,
+    expected_calibration_error,
+    pool_bins,
+    resampled_interval,
+)
 
 # What every net of this file is, to be quick.
 SMALL = {"hidden_layer_sizes": (8,), "max_epochs": 4, "n_estimators": 1}
 Classifier, Regressor = partial(MixupClassifier, **SMALL), partial(MixupRegressor, **SMALL)
-METHODS = [PLAIN, MIXUP, REFERENCE]
+METHODS = [PLAIN, MIXUP, HISTOGRAM]
 SCORES = {"classification": ("error", "log_loss", "brier", "ece"), "regression": ("rmse", "r2")}
 
 
@@ -60,6 +88,9 @@ def small_nets():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fitting, "MixupClassifier", Classifier)
         patch.setattr(fitting, "MixupRegressor", Regressor)
+        for kind in (MixupEnsembleClassifier, MixupEnsembleRegressor):
+            few = [{"hidden_layer_sizes": (4,), "max_epochs": 2}] * 2
+            patch.setattr(fitting, kind.__name__, partial(kind, candidates=few, cv=2))
         yield
 
 
@@ -147,6 +178,47 @@ def test_regression():
     assert_allclose(rows.loc[PLAIN, "rmse"], expected, rtol=1e-4)
     assert (rows["r2"] < 1).all()
     assert not result.bins
+
+
+def test_an_ensemble_is_scored_on_the_same_rows(classes, split, result):
+    rows = fit_split(classes, split, SETTING._replace(best=True)).rows
+    frame = pd.DataFrame(rows).set_index("method")
+    assert list(frame.index) == [PLAIN, MIXUP, ENSEMBLE, HISTOGRAM]
+    ensemble = fitting.MixupEnsembleClassifier(device="cpu", random_state=5)
+    fitted = by_hand(classes, split, ensemble)
+    proba = fitted.predict_proba(classes.X.iloc[split.test])
+    assert_allclose(
+        frame.loc[ENSEMBLE, "log_loss"], log_loss(classes.y[split.test], proba), rtol=1e-4
+    )
+    # The columns of results.csv are always the same, and so are the other rows.
+    others = frame.drop(ENSEMBLE).drop(columns="fit_seconds")
+    before = pd.DataFrame(result.rows).set_index("method").drop(columns="fit_seconds")
+    pd.testing.assert_frame_equal(others, before)
+
+
+def test_the_boosting_that_is_there(monkeypatch):
+    monkeypatch.setitem(sys.modules, "lightgbm", None)  # so importing it fails
+    assert installed_boosting() == HISTOGRAM
+    assert set_up(frame(), Columns("y")).setting.boosting == HISTOGRAM
+
+
+@pytest.mark.parametrize("target", ["bought", "price"])
+def test_lightgbm_has_its_defaults_and_takes_any_names(target):
+    lightgbm = pytest.importorskip("lightgbm")
+    assert installed_boosting() == LIGHTGBM
+    others = tuple({"bought", "price"} - {target})
+    frame = table().rename(columns={"size": "size [cm]: {a,b}", "color": "size_[cm]: {a,b}"})
+    task = prepare(frame, Columns(target, drop=others))
+    boosting = make_boosting(task, SETTING._replace(boosting=LIGHTGBM))
+    boosting.fit(task.X, task.y)
+    model = boosting[-1]
+    assert model.booster_.pandas_categorical  # categories are seen as such
+    own = {"deterministic", "force_row_wise", "n_jobs", "random_state", "verbose"}
+    known = {k: v for k, v in model.get_params().items() if k not in own}
+    assert known == {k: v for k, v in type(model)().get_params().items() if k in known}
+    assert isinstance(model, lightgbm.LGBMModel)
+    again = make_boosting(task, SETTING._replace(boosting=LIGHTGBM)).fit(task.X, task.y)
+    assert (again.predict(task.X) == boosting.predict(task.X)).all()
 
 
 @pytest.mark.slow
@@ -240,47 +312,124 @@ def test_a_class_that_training_did_not_see_has_probability_0():
 # -------------------------------------------------------------------------------- verdict
 
 
-def results(plain, mixup, score="error", alphas=None, n_test=500):
-    """Scores of splits, in two folds per repeat."""
-    rows = []
-    for split, pair in enumerate(zip(plain, mixup, strict=True)):
-        chosen = (0.0, (alphas or [0.3] * len(plain))[split])
-        for method, value, alpha in zip((PLAIN, MIXUP), pair, chosen, strict=True):
-            row = {"repeat": split // 2, "fold": split % 2, "method": method, "alpha": alpha}
-            rows.append({**row, score: value, "n_test": n_test, "fit_seconds": 1.0})
+def results(alphas=None, n_test=500, methods=(PLAIN, MIXUP), **scores):
+    """Scores of splits, in two folds per repeat: ``score=(of the first method, ...)``."""
+    rows, count = [], len(next(iter(scores.values()))[0])
+    for split in range(count):
+        for number, method in enumerate(methods):
+            row = {"repeat": split // 2, "fold": split % 2, "method": method, "n_test": n_test}
+            row["alpha"] = (alphas or [0.3] * count)[split] if method == MIXUP else 0.0
+            values = {score: pair[number][split] for score, pair in scores.items()}
+            rows.append({**row, **values, "fit_seconds": 1.0})
     return pd.DataFrame(rows)
 
 
-ERRORS = [0.12, 0.13, 0.12, 0.126, 0.122, 0.126]
-
-
-SENTENCES = [
-    (
-        [0.109, 0.116, 0.108, 0.113, 0.111, 0.112],
-        "mixup at α ≈ 0.3 lowers the error from 12.4 % to 11.2 %; difference −1.2 points, "
-        "95 % interval −1.5 to −1.0: it helps.",
+ERRORS = np.array([0.12, 0.13, 0.12, 0.126, 0.122, 0.126])
+LOSSES = np.array([1.1, 1.3, 1.15, 1.2, 1.18, 1.15])
+# What mixup adds to these, by the word that it should get.
+ADDED = {
+    "better": np.array([-11, -14, -12, -13, -11, -14]) / 1000,
+    "worse": np.array([11, 14, 12, 13, 11, 14]) / 1000,
+    "unclear": np.array([10, -10, 6, -6, 4, -4]) / 1000,
+}
+SENTENCES = {
+    ("better", "better"): (
+        "Mixup helps: at α ≈ 0.3 it lowers the log-loss from 1.18 to 0.56 (difference −0.62, "
+        "95 % interval −0.74 to −0.51), so its probabilities can be trusted more. It also "
+        "lowers the error from 12.4 % to 11.2 % (difference −1.2 points, 95 % interval −1.5 to "
+        "−1.0)."
     ),
-    (
-        [0.131, 0.144, 0.132, 0.139, 0.134, 0.139],
-        "mixup at α ≈ 0.3 raises the error from 12.4 % to 13.7 %; difference 1.3 points, "
-        "95 % interval 1.1 to 1.4: it harms.",
+    ("better", "unclear"): (
+        "Mixup helps: at α ≈ 0.3 it lowers the log-loss from 1.18 to 0.56 (difference −0.62, "
+        "95 % interval −0.74 to −0.51), so its probabilities can be trusted more. By error no "
+        "difference can be shown: mixup 12.4 %, plain training 12.4 % (difference 0.0 points, "
+        "95 % interval −1.3 to 1.3)."
     ),
-    (
-        [0.13, 0.12, 0.126, 0.12, 0.126, 0.122],
-        "No difference can be shown: mixup at α ≈ 0.3 has an error of 12.4 %, plain training "
-        "12.4 %; difference 0.0 points, 95 % interval −1.3 to 1.3.",
+    ("unclear", "worse"): (
+        "Mixup harms: at α ≈ 0.3 it raises the error from 12.4 % to 13.7 % (difference 1.3 "
+        "points, 95 % interval 1.0 to 1.5). By log-loss no difference can be shown: mixup "
+        "1.18, plain training 1.18 (difference 0.00, 95 % interval −0.65 to 0.65)."
     ),
-]
+    ("worse", "better"): (
+        "Mixup harms and helps: at α ≈ 0.3 it raises the log-loss from 1.18 to 1.80 "
+        "(difference 0.62, 95 % interval 0.51 to 0.74), so its probabilities can be trusted "
+        "less. But it lowers the error from 12.4 % to 11.2 % (difference −1.2 points, 95 % "
+        "interval −1.5 to −1.0)."
+    ),
+    ("unclear", "unclear"): (
+        "No difference can be shown between mixup at α ≈ 0.3 and plain training: log-loss 1.18 "
+        "and 1.18 (difference 0.00, 95 % interval −0.65 to 0.65), error 12.4 % and 12.4 % "
+        "(difference 0.0 points, 95 % interval −1.3 to 1.3)."
+    ),
+}
+AGAINST = {
+    ("better", "unclear"): (
+        "Mixup is better than LightGBM by log-loss: 0.56 against 1.18 (difference −0.62, 95 % "
+        "interval −0.74 to −0.51). By error no difference can be shown: mixup 12.4 %, LightGBM "
+        "12.4 % (difference 0.0 points, 95 % interval −1.3 to 1.3)."
+    ),
+    ("worse", "worse"): (
+        "LightGBM is better than mixup by log-loss: 1.18 against 1.80 (difference −0.62, 95 % "
+        "interval −0.74 to −0.51). It is also better by error: 12.4 % against 13.7 % "
+        "(difference −1.3 points, 95 % interval −1.5 to −1.0)."
+    ),
+    ("better", "worse"): (
+        "Mixup is better than LightGBM by log-loss: 0.56 against 1.18 (difference −0.62, 95 % "
+        "interval −0.74 to −0.51). But LightGBM is better by error: 12.4 % against 13.7 % "
+        "(difference −1.3 points, 95 % interval −1.5 to −1.0)."
+    ),
+}
 
 
-def test_the_sentence():
-    for mixup, sentence in SENTENCES:
-        verdict = judge(results(ERRORS, mixup), 0.2)
-        assert verdict.sentence == sentence
-        assert sentence.endswith(f"it {verdict.word}.") or verdict.word == "unclear"
-    same = judge(results([0.0] * 6, [0.0] * 6), 0.2)
-    assert same.word == "unclear"
-    assert same.sentence.endswith("plain training 0.00 %; difference 0.00 points.")
+def two_scores(loss, error, methods=(PLAIN, MIXUP)):
+    return results(
+        methods=methods,
+        log_loss=(LOSSES, LOSSES + 50 * ADDED[loss]),
+        error=(ERRORS, ERRORS + ADDED[error]),
+    )
+
+
+@pytest.mark.parametrize("error", ADDED)
+@pytest.mark.parametrize("loss", ADDED)
+def test_the_sentence(loss, error):
+    verdicts = judge(two_scores(loss, error), 0.2)
+    assert [verdict.word for verdict in verdicts] == [loss, error]
+    sentence = describe(verdicts, 0.3)
+    assert sentence == SENTENCES.get((loss, error), sentence)
+    does = {"better": "helps", "worse": "harms"}
+    words = dict.fromkeys(does[word] for word in (loss, error) if word in does)
+    lead = f"Mixup {' and '.join(words)}: at α ≈ 0.3" if words else "No difference can be shown"
+    assert sentence.startswith(lead)
+    unclear = [loss, error].count("unclear")
+    assert sentence.count("o difference can be shown") == min(unclear, 1)
+
+
+@pytest.mark.parametrize("error", ADDED)
+@pytest.mark.parametrize("loss", ADDED)
+def test_the_sentence_about_boosting(loss, error):
+    frame = two_scores(loss, error, methods=(LIGHTGBM, MIXUP)).assign(alpha=None)
+    extra = two_scores(loss, error).query("method == @PLAIN")
+    verdicts = judge(pd.concat([frame, extra]), 0.2, MIXUP, LIGHTGBM)
+    sentence = describe(verdicts)
+    assert sentence == AGAINST.get((loss, error), sentence)
+    best = next((word for word in (loss, error) if word != "unclear"), None)
+    first = {"better": "Mixup is better", "worse": "LightGBM is better", None: "No difference"}
+    assert sentence.startswith(first[best])
+
+
+def test_the_ensemble_has_an_article():
+    frame = two_scores("better", "better", methods=(PLAIN, ENSEMBLE))
+    verdicts = judge(frame, 0.2, ENSEMBLE, PLAIN)
+    assert describe(verdicts).startswith("The ensemble is better than plain training by log")
+    turned = [verdict.swapped() for verdict in verdicts]
+    assert turned[0].swapped() == verdicts[0]
+    assert describe(turned) == describe(verdicts)
+
+
+def test_small_numbers_are_not_rounded_to_nothing():
+    frame = results(log_loss=(LOSSES / 100, LOSSES / 100 + ADDED["better"] / 20))
+    sentence = describe(judge(frame, 0.2), 0.3)
+    assert "from 0.0118 to 0.0112 (difference −0.0006, 95 % interval −0.0007 to −0" in sentence
 
 
 def test_no_verdict_from_too_little():
@@ -288,31 +437,67 @@ def test_no_verdict_from_too_little():
     low = np.array([0.1, 0.11, 0.1, 0.12, 0.1, 0.11])
     more = low + np.array([0.1, 0.1, 0.1, 0.1, 0.1, 0.12])
     for plain, mixup, score, n_test, why in [
-        ([0.1, 0.1], [0.2, 0.2], "error", 500, "Too few splits to tell: 2, and it takes 5."),
-        (low[:4], low[:4] + 0.05, "rmse", 500, "Too few splits to tell: 4, and it takes 5."),
-        (low, low + 0.1, "error", 500, "every split shows the same difference"),
-        (low, low + 0.1, "rmse", 500, "every split shows the same difference"),
+        (low[:2], low[:2] + 0.1, "error", 500, "A verdict takes 5 splits, and these are 2"),
+        (low[:4], low[:4] + 0.05, "rmse", 500, "A verdict takes 5 splits, and these are 4"),
+        (low[:4], more[:4], "log_loss", 500, "A verdict takes 5 splits, and these are 4"),
+        (low, low + 0.1, "error", 500, "Every split shows the same difference"),
+        (low, low + 0.1, "rmse", 500, "Every split shows the same difference"),
         # In two folds of 10 rows each, 2 of 20 rows: a coin would do that.
         (low, more, "error", 10, "takes about 58 rows"),
     ]:
-        verdict = judge(results(plain, mixup, score, n_test=n_test), 0.2)
+        (verdict,) = judge(results(n_test=n_test, **{score: (plain, mixup)}), 0.2)
         assert verdict.word == "too few"
-        assert why in verdict.sentence
-        assert "Mixup at α ≈ 0.3 has a" in verdict.sentence
-    enough = judge(results(low, more, n_test=50), 0.2)
-    assert enough.word == "harms"
+        sentence = describe([verdict], 0.3)
+        assert sentence.startswith("Too little to tell mixup at α ≈ 0.3 from plain training: ")
+        assert why in sentence
+    (enough,) = judge(results(n_test=50, error=(low, more)), 0.2)
+    assert enough.word == "worse"
+
+
+def test_too_little_is_said_once_and_hides_nothing_that_is_shown():
+    few = two_scores("better", "better").query("repeat < 2")
+    sentence = describe(judge(few, 0.2), 0.3)
+    assert sentence.count("A verdict takes 5 splits") == 1
+    first, second = describe_all([judge(few, 0.2)] * 2, 0.3)
+    assert first == sentence
+    assert second.startswith("Too little to tell mixup from plain training: log-loss 0.5")
+    assert "A verdict takes 5 splits" not in second
+    assert "log-loss 0.5" in sentence
+    assert "error 11." in sentence
+    rows = two_scores("better", "better").assign(n_test=100)
+    sentence = describe(judge(rows, 0.2), 0.3)
+    assert sentence.startswith("Mixup helps: at α ≈ 0.3 it lowers the log-loss from 1.18")
+    assert "By error there is too little to tell: mixup 11.2 %, plain" in sentence
+    assert "The errors differ by 2.5 of 200 test rows" in sentence
+
+
+def test_identical_splits():
+    verdicts = judge(results(log_loss=(LOSSES, LOSSES), error=(0 * ERRORS, 0 * ERRORS)), 0.2)
+    assert [verdict.word for verdict in verdicts] == ["unclear", "unclear"]
+    sentence = describe(verdicts, 1.0)
+    assert sentence.endswith(
+        "1.18 (difference 0.00), error 0.0 % and 0.0 % (difference 0.0 points)."
+    )
 
 
 @pytest.mark.parametrize(("splits", "most"), [(2, 0.0), (5, 0.05)])
 def test_methods_that_are_equally_good_rarely_get_a_verdict(splits, most):
-    rng, wrong, bare = np.random.default_rng(0), 0, 0
+    rng, wrong, bare = np.random.default_rng(0), np.zeros(2), 0
     for _ in range(80):
         gaps = rng.choice([-1, 0, 1], (splits, 60 // splits), p=[0.05, 0.9, 0.05]).mean(axis=1)
         _, low, high = resampled_interval(gaps + rng.normal(0, 1e-6, splits), 1 / splits)
         bare += low > 0 or high < 0
-        frame = results(0.2 * np.ones(splits), 0.2 + gaps, n_test=60 // splits)
-        wrong += judge(frame, 1 / splits).word in ("helps", "harms")
-    assert wrong <= 80 * most
+        # Log-losses have few rows that cost much.
+        costs = rng.choice([-1, 1], (splits, 60 // splits)) * rng.lognormal(
+            -2, 2, (splits, 60 // splits)
+        )
+        frame = results(
+            n_test=60 // splits,
+            log_loss=(np.full(splits, 0.5), 0.5 + costs.mean(axis=1)),
+            error=(np.full(splits, 0.2), 0.2 + gaps),
+        )
+        wrong += [verdict.shown for verdict in judge(frame, 1 / splits)]
+    assert (wrong <= 80 * most).all()
     assert splits > 2 or bare > 80 * 0.05  # what the interval alone would say
 
 
@@ -320,38 +505,33 @@ def test_methods_that_are_equally_good_rarely_get_a_verdict(splits, most):
 def test_regression_is_compared_relative_to_plain_training(scale):
     plain = scale * np.array([2.0, 2.2, 2.1, 1.9, 2.0, 2.1])
     mixup = scale * np.array([1.8, 2.0, 1.92, 1.7, 1.8, 1.91])
-    verdict = judge(results(plain, mixup, "rmse"), 0.2)
+    (verdict,) = judge(results(rmse=(plain, mixup)), 0.2)
     expected = resampled_interval((mixup - plain) / plain.mean(), 0.2)
     np.testing.assert_allclose(verdict.difference, expected)
-    assert f"the RMSE from {2.05 * scale:.4g} to {1.855 * scale:.4g}" in verdict.sentence
-    assert "difference −9.5 %, 95 % interval −10.2 to −8.8 %: it helps." in verdict.sentence
-
-
-def test_alpha_is_the_one_that_was_chosen_most_often():
-    assert (
-        judge(results(ERRORS, ERRORS, alphas=[1.0, 0.1, 1.0, 0.3, 1.0, 0.1]), 0.2).alpha == 1.0
-    )
-    assert (
-        judge(results(ERRORS, ERRORS, alphas=[1.0, 0.1, 1.0, 0.1, 1.0, 0.1]), 0.2).alpha == 0.1
+    assert describe([verdict], 0.3) == (
+        f"Mixup helps: at α ≈ 0.3 it lowers the RMSE from {2.05 * scale:.4g} to "
+        f"{1.855 * scale:.4g} (difference −9.5 %, 95 % interval −10.2 to −8.8 %)."
     )
 
 
 def test_differences_are_paired_whatever_the_order():
-    frame = results(ERRORS[:4], [0.1, 0.2, 0.3, 0.4])
+    frame = results(error=(ERRORS[:4], [0.1, 0.2, 0.3, 0.4]))
     shuffled = frame.sample(frac=1, random_state=0)
     expected = np.array([0.1, 0.2, 0.3, 0.4]) - ERRORS[:4]
     np.testing.assert_allclose(differences(shuffled, "error"), expected)
 
 
 def test_summary():
-    frame = results(ERRORS[:4], [0.1, 0.2, 0.3, 0.4])
-    summary = summarize(frame, ["error"], 0.2)
+    frame = results(error=(ERRORS[:4], [0.1, 0.2, 0.3, 0.4]))
+    bins = calibration_bins([0, 1, 1], [[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
+    summary = summarize(frame, 0.2, dict.fromkeys([PLAIN, MIXUP], bins))
     interval = resampled_interval(np.array([0.1, 0.2, 0.3, 0.4]) - ERRORS[:4], 0.2)
     assert list(summary.index) == [PLAIN, MIXUP]
     assert summary.loc[MIXUP, "error"] == pytest.approx(0.25)
     ends = summary.loc[MIXUP, ["error_diff", "error_diff_low", "error_diff_high"]]
     np.testing.assert_allclose(ends, interval)
     assert summary.loc[PLAIN, "error_diff_high"] == np.inf  # no spread says nothing
+    assert summary.loc[MIXUP, "ece"] == expected_calibration_error(bins)
 
 
 def test_signed():
@@ -364,49 +544,75 @@ def test_signed():
 NASTY = "<script>alert(1)</script>"
 
 
-def comparison(kind):
+def comparison(kind, best=False):
     """An answer without any training."""
-    rng, scores = np.random.default_rng(0), SCORES[kind]
-    rows = [
-        {
-            **{"repeat": split // 2, "fold": split % 2, "method": method},
-            **{"alpha": 0.3 * (method == MIXUP), "n_train": 40, "n_test": 10},
-            **{score: 0.1 + 0.02 * rng.random() for score in scores},
-            "fit_seconds": 1.0,
-        }
-        for split in range(4)
-        for method in METHODS
-    ]
-    frame = pd.DataFrame(rows)
+    rng, is_class = np.random.default_rng(0), kind == "classification"
     bins = calibration_bins([0, 1, 1], [[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
-    X, classes = pd.DataFrame({NASTY: [1.0, None]}), ("a", "b")
-    return Comparison(
-        judge(frame, 0.2),
-        frame,
-        summarize(frame, scores, 0.2),
-        pd.DataFrame(rng.normal(size=(2, 4)), index=[0.0, 0.3]),
-        dict.fromkeys(METHODS, bins) if kind == "classification" else {},
-        Task(
-            X,
-            np.array([0, 1]),
-            classes if kind == "classification" else (),
-            None,
-            False,
-            Columns("y"),
-            {NASTY: "number"},
-        ),
-        [f"A note about {NASTY}."],
-    )
+    methods = [PLAIN, MIXUP, ENSEMBLE, HISTOGRAM] if best else METHODS
+    X, y = pd.DataFrame({NASTY: [1.0, None]}), np.array([0, 1])
+    classes, dtypes = ("a", "b") if is_class else (), {NASTY: "number"}
+    task = Task(X, y, classes, None, False, Columns("y"), dtypes)
+    splits = [Split(k // 2, k % 2, np.arange(8), np.arange(2)) for k in range(6)]
+    parts = [
+        SplitResult(
+            [
+                {
+                    **{"repeat": split.repeat, "fold": split.fold, "method": method},
+                    **{"alpha": 0.3 * (method == MIXUP), "n_train": 40, "n_test": 10},
+                    **{score: 0.1 + 0.02 * rng.random() for score in SCORES[kind]},
+                    "fit_seconds": 123.4,
+                }
+                for method in methods
+            ],
+            {0.0: rng.normal(), 0.3: rng.normal()},
+            dict.fromkeys(methods, bins) if is_class else {},
+            {f"A note about {NASTY}."},
+        )
+        for split in splits
+    ]
+    return Experiment(task, task, splits, Setting((0.3,), best=best)).conclude(parts)
+
+
+@pytest.mark.parametrize("best", [False, True])
+@pytest.mark.parametrize("kind", SCORES)
+def test_the_answer_is_about_plain_training_and_about_boosting(kind, best):
+    answer = comparison(kind, best)
+    pairs = dict.fromkeys((verdict.method, verdict.other) for verdict in answer.verdicts)
+    expected = [(MIXUP, PLAIN), (MIXUP, HISTOGRAM)] + [(ENSEMBLE, HISTOGRAM)] * best
+    assert list(pairs) == expected
+    assert len(answer.sentences) == len(expected)
+    assert "mixup at α ≈ 0.3" in answer.sentences[0] or "at α ≈ 0.3 it" in answer.sentences[0]
+    assert all(HISTOGRAM in sentence for sentence in answer.sentences[1:])
+    assert str(answer).splitlines() == answer.sentences
+    judged = ["log_loss", "error"] if kind == "classification" else ["rmse"]
+    assert [verdict.score for verdict in answer.verdicts] == judged * len(pairs)
+    for verdict in answer.verdicts:  # the interval is of paired differences
+        wide = answer.results.pivot(
+            index=["repeat", "fold"], columns="method", values=verdict.score
+        )
+        gaps = wide[verdict.method] - wide[verdict.other]
+        if verdict.score == "rmse":
+            gaps = gaps / wide[verdict.other].mean()
+        np.testing.assert_allclose(verdict.difference, resampled_interval(gaps, 0.2))
+
+
+def test_alpha_is_the_one_that_was_chosen_most_often():
+    for alphas, most in [([1.0, 0.1, 1.0, 0.3], 1.0), ([1.0, 0.1, 1.0, 0.1], 0.1)]:
+        assert most_chosen(results(error=(alphas, alphas), alphas=alphas)) == most
 
 
 @pytest.mark.parametrize("kind", SCORES)
 def test_the_report_holds_the_answer_and_its_parts(kind, tmp_path):
-    answer = comparison(kind)
+    answer = comparison(kind, best=True)
     page = write_report(answer, tmp_path, "Does it?", {"seed": "0"})
-    html, sentence = page.read_text("utf-8"), answer.verdict.sentence
-    assert sentence[0].upper() + sentence[1:] in html
+    html = page.read_text("utf-8")
+    for sentence in answer.sentences:
+        assert f"<p>{sentence}</p>" in html
     assert "A note about &lt;script&gt;" in html
     assert NASTY not in html
+    assert "ensemble is a random pack" in html
+    assert ("every row gives 0.693" in html) == (kind == "classification")  # two rows
+    assert html.count("15 bins of equal width") == (kind == "classification")
     pictures = {path.stem for path in (tmp_path / "pictures").glob("*.png")}
     expected = {"differences", "alpha"}
     assert pictures == expected | ({"reliability"} if kind == "classification" else set())
@@ -416,25 +622,67 @@ def test_the_report_holds_the_answer_and_its_parts(kind, tmp_path):
 def test_the_table_shows_means_and_half_intervals(kind):
     answer = comparison(kind)
     shown = shown_summary(answer).set_index("method")
-    main, column, scale = {
-        "classification": ("error", "error %", 100),
-        "regression": ("rmse", "RMSE", 1),
-    }[kind]
+    judged = {"error": ("error", "%", 100, 1), "log_loss": ("log-loss", "", 1, 3)}
+    if kind == "regression":
+        judged = {"rmse": ("RMSE", "", 1, 4)}
     row = answer.summary.loc[MIXUP]
-    digits = 1 if kind == "classification" else 4
-    half = scale * (row[f"{main}_high"] - row[main])
-    assert shown.loc[MIXUP, column] == f"{scale * row[main]:.{digits}f} ± {half:.{digits}f}"
-    assert shown.loc[PLAIN, "minus plain"] == ""
-    assert shown.loc[REFERENCE, "minus plain"][0] in "+−"
-    assert summary_table(answer).row_count == 3
+    for score, (name, unit, scale, digits) in judged.items():
+        half = scale * (row[f"{score}_high"] - row[score])
+        text = f"{scale * row[score]:.{digits}f} ± {half:.{digits}f}"
+        assert shown.loc[MIXUP, f"{name} {unit}".strip()] == text
+        assert shown.loc[PLAIN, f"{name} minus plain"] == ""
+        low, high = (row[f"{score}_diff{end}"] for end in ("_low", "_high"))
+        half = f" ± {scale * (high - low) / 2:.{digits}f}"
+        assert shown.loc[MIXUP, f"{name} minus plain"].endswith(half)
 
 
-def test_the_picture_shows_every_difference():
+def test_there_is_one_calibration_error(tmp_path):
+    """Means over splits were larger than what the picture's legend says."""
+    rng, parts = np.random.default_rng(0), []
+    for _ in range(4):
+        proba = rng.uniform(0.5, 1, 10)
+        y = (rng.random(10) > proba).astype(int)
+        parts.append(calibration_bins(y, np.column_stack([proba, 1 - proba])))
+    pooled = expected_calibration_error(pd.concat(parts))
+    assert pooled < np.mean([expected_calibration_error(part) for part in parts])
     answer = comparison("classification")
-    (axes,) = difference_figure(answer).axes
-    wide = answer.results.pivot(index=["repeat", "fold"], columns="method", values="error")
-    expected = 100 * (wide[MIXUP] - wide[PLAIN])
-    np.testing.assert_allclose(axes.lines[0].get_xdata(), expected)
+    answer.bins = dict.fromkeys(METHODS, pd.concat(parts))
+    answer.summary = summarize(answer.results, 0.2, answer.bins)
+    assert shown_summary(answer)["ECE %"].tolist() == [f"{100 * pooled:.1f}"] * 3
+    display = ReliabilityDisplay.from_bins(answer.bins)
+    legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert legend[1:] == [f"{name}, ECE {pooled:.3f}" for name in METHODS]
+    assert len(pool_bins(parts[0])) == 15
+    widths = (parts[0]["high"] - parts[0]["low"]).to_numpy()
+    np.testing.assert_allclose(widths, 1 / 15)
+
+
+@pytest.mark.parametrize("best", [False, True])
+@pytest.mark.parametrize("kind", SCORES)
+def test_the_terminal_shows_everything_in_80_columns(kind, best):
+    answer, shown = comparison(kind, best), io.StringIO()
+    if kind == "classification":  # as wide as it gets
+        answer.summary[["log_loss_diff", "log_loss_diff_high"]] *= -123
+        answer.summary["error"] = 1.0
+    console = make_console(shown)
+    console.width = 80
+    console.print(summary_table(answer))
+    text = shown.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    for cell in shown_summary(answer, short=True).drop(columns="method").to_numpy().ravel():
+        assert cell in text
+
+
+@pytest.mark.parametrize("kind", SCORES)
+def test_the_picture_shows_every_difference(kind):
+    answer = comparison(kind)
+    scales = {"log_loss": 1, "error": 100} if kind == "classification" else {"rmse": 1}
+    figure = difference_figure(answer)
+    for axes, (score, scale) in zip(figure.axes, scales.items(), strict=True):
+        wide = answer.results.pivot(index=["repeat", "fold"], columns="method", values=score)
+        expected = scale * (wide[MIXUP] - wide[PLAIN])
+        np.testing.assert_allclose(axes.lines[0].get_xdata(), expected)
 
 
 def frame(rows=60):
@@ -454,9 +702,8 @@ def test_compare_table():
         on_split=lambda: calls.append(1),
     )
     assert len(calls) == 2
-    assert str(answer) == answer.verdict.sentence
-    assert answer.verdict.alpha == 0.3
-    assert list(answer.summary.index) == METHODS
+    assert answer.alpha == 0.3
+    assert list(answer.summary.index) == [PLAIN, MIXUP, installed_boosting()]
     assert answer.curve.shape == (2, 2)
     assert answer.results["n_test"].sum() == 3 * 60
 
@@ -464,7 +711,7 @@ def test_compare_table():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"alphas": [0]}, r"alphas=\[0\] holds no value above 0"),
+        ({"alphas": [0]}, r"alpha must hold a value above 0, got \[0\]"),
         ({"alphas": [-1]}, "alpha must be a finite number of at least 0"),
         ({"seed": -1}, "seed must lie in"),
         ({"device": "abacus"}, "device='abacus' cannot be used here"),
@@ -490,6 +737,16 @@ def test_a_large_table_is_sampled_but_fitted_whole():
     assert alpha in (0.0, 0.3)
     assert pipeline[-1].alpha == alpha
     assert pipeline.score(experiment.whole.X, experiment.whole.y) > 0.6
+
+
+@pytest.mark.parametrize("target", ["bought", "price"])
+def test_the_ensemble_is_fitted_on_all_rows(target):
+    columns = Columns(target, drop=tuple({"bought", "price"} - {target}))
+    experiment = set_up(table(300), columns, max_rows=100, best=True)
+    pipeline, alpha = experiment.refit()
+    assert alpha is None
+    assert type(pipeline[-1]).__name__.startswith("MixupEnsemble")
+    assert len(pipeline.predict(experiment.whole.X)) == 300
 
 
 # --------------------------------------------------------------------------- saved models

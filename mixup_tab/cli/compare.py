@@ -7,28 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from mixup_tab.cli.plain_errors import errors_in_plain_words
+import mixup_tab.cli.options as options
 from mixup_tab.cli.values import listed, number, size
 
 
 def compare(
-    file: Annotated[
-        Path, typer.Argument(help="A table: CSV, TSV, Parquet, Feather or JSON lines.")
-    ],
-    target: Annotated[str, typer.Option(help="Column to predict.")],
-    id: Annotated[
-        str | None, typer.Option(help="Column that names the rows; not a feature.")
-    ] = None,
-    drop: Annotated[
-        list[str] | None, typer.Option(help="Column to leave out; give it once for each.")
-    ] = None,
-    task: Annotated[
-        str, typer.Option(help="'classification' or 'regression'; 'auto' looks at the target.")
-    ] = "auto",
-    decimal: Annotated[
-        str | None,
-        typer.Option(help="Decimal mark, '.' or ',', where numbers like 1,234 leave it open."),
-    ] = None,
+    file: options.TableFile,
+    target: options.Target,
+    id: options.Id = None,
+    drop: options.Drop = None,
+    task: options.Task = "auto",
+    decimal: options.Decimal = None,
     groups: Annotated[
         str | None, typer.Option(help="Column whose equal values stay together in a fold.")
     ] = None,
@@ -40,10 +29,14 @@ def compare(
         int | None,
         typer.Option(help="Times that the folds are drawn anew [2; 1 beyond 10,000 rows]."),
     ] = None,
-    alphas: Annotated[
+    alpha: Annotated[
         list[str] | None,
-        typer.Option(help="Values of α to choose from, separated by commas [0.3,1]."),
+        typer.Option(help="α to choose from, one or more with commas [0.3,1]."),
     ] = None,
+    best: Annotated[
+        bool,
+        typer.Option("--best", help="Compare the ensemble too, and save it with --save."),
+    ] = False,
     max_rows: Annotated[
         int,
         typer.Option(help="Larger tables are sampled down to this number of rows."),
@@ -51,7 +44,8 @@ def compare(
     save: Annotated[
         Path | None, typer.Option(help="File for the model, fitted on all rows.")
     ] = None,
-    device: Annotated[str, typer.Option(help="Where the nets run.")] = "cpu",
+    force: Annotated[bool, typer.Option("--force", help="Let --save replace a model.")] = False,
+    device: options.Device = "cpu",
     seed: Annotated[int, typer.Option(help="Seed of folds and nets.")] = 0,
     output: Annotated[
         Path | None,
@@ -60,36 +54,35 @@ def compare(
             "unfinished run in it is resumed."
         ),
     ] = None,
-    jobs: Annotated[int, typer.Option(help="Processes; -1 is one per core.")] = -1,
-    size_limit: Annotated[
-        str, typer.Option(help="What a packed file may unpack to, such as 500MB or 2GB.")
-    ] = "4GB",
+    jobs: options.Jobs = -1,
+    size_limit: options.TableSize = "4GB",
 ) -> None:
-    """Say in a sentence whether mixup helps on your own table, and write a report page.
+    """Does mixup help on your table, and is boosting better? In words, and as a report page.
 
     If stopped or killed, the same command resumes.
     """
-    with errors_in_plain_words():
-        values = [number(text) for text in listed(alphas)]
-        chosen: dict[str, Any] = {"alphas": values} if values else {}
-        from mixup_tab.compare.columns import Columns
-        from mixup_tab.compare.run import run
+    values = [number(text) for text in listed(alpha)]
+    chosen: dict[str, Any] = {"alphas": values} if values else {}
+    from mixup_tab.compare.columns import Columns
+    from mixup_tab.compare.run import run
 
-        finished = run(
-            file,
-            Columns(target, id, tuple(drop or ()), groups, time),
-            task=task,
-            decimal=decimal,
-            folds=folds,
-            repeats=repeats,
-            **chosen,
-            max_rows=max_rows,
-            seed=seed,
-            device=device,
-            output=output,
-            save=save,
-            n_jobs=jobs,
-            size_limit=size(size_limit),
-        )
+    finished = run(
+        file,
+        Columns(target, id, tuple(drop or ()), groups, time),
+        task=task,
+        decimal=decimal,
+        folds=folds,
+        repeats=repeats,
+        **chosen,
+        max_rows=max_rows,
+        seed=seed,
+        device=device,
+        best=best,
+        output=output,
+        save=save,
+        overwrite=force,
+        n_jobs=jobs,
+        size_limit=size(size_limit),
+    )
     if not finished:
         raise typer.Exit(130)

@@ -16,16 +16,21 @@ from sklearn.pipeline import Pipeline
 from mixup_tab._resumable import check_n_jobs
 from mixup_tab.compare.columns import Columns
 from mixup_tab.compare.fitting import (
+    ENSEMBLE,
+    MIXUP,
+    PLAIN,
     Setting,
     SplitResult,
     best_alpha,
     fit_splits,
+    installed_boosting,
+    make_ensemble,
     make_net,
     search_alpha,
 )
 from mixup_tab.compare.folds import Split, check_folds, make_splits, sample_rows
 from mixup_tab.compare.task import Task, prepare
-from mixup_tab.compare.verdict import SCORES, Verdict, judge, summarize
+from mixup_tab.compare.verdict import Verdict, describe_all, judge, most_chosen, summarize
 from mixup_tab.estimators.cross_fit import ALPHAS
 from mixup_tab.mixing._draw import check_alpha
 from mixup_tab.training.device import pick_device
@@ -40,8 +45,13 @@ class Comparison:
 
     Attributes
     ----------
-    verdict : Verdict
-        The answer; ``print(comparison)`` shows its sentence.
+    sentences : list of str
+        The answer: whether mixup helps; whether it or boosting is better; and, with
+        ``best=True``, whether the ensemble or boosting is. ``print(comparison)`` shows them.
+    verdicts : list of Verdict
+        The same, one for each pair of methods and score.
+    alpha : float
+        The α that was chosen most often.
     results : DataFrame
         One row per repeat, fold and method: scores, chosen α, seconds.
     summary : DataFrame
@@ -56,7 +66,9 @@ class Comparison:
         What the user should know.
     """
 
-    verdict: Verdict
+    sentences: list[str]
+    verdicts: list[Verdict]
+    alpha: float
     results: pd.DataFrame
     summary: pd.DataFrame
     curve: pd.DataFrame
@@ -65,7 +77,7 @@ class Comparison:
     notes: list[str]
 
     def __str__(self) -> str:
-        return self.verdict.sentence
+        return "\n".join(self.sentences)
 
 
 @dataclass
@@ -81,7 +93,7 @@ class Experiment:
     splits : list of Split
         Folds of all repeats.
     setting : Setting
-        Values of α, seed and device.
+        Values of α, seed, device and methods.
     """
 
     whole: Task
@@ -105,20 +117,36 @@ class Experiment:
         parts = sorted(parts, key=lambda part: (part.rows[0]["repeat"], part.rows[0]["fold"]))
         share = float(np.mean([split.test_share for split in self.splits]))
         results = pd.DataFrame([row for part in parts for row in part.rows])
+        bins = {name: pd.concat([part.bins[name] for part in parts]) for name in parts[0].bins}
+        alpha = most_chosen(results)
+        pairs = [judge(results, share, *pair) for pair in self._pairs()]
         return Comparison(
-            judge(results, share),
+            describe_all(pairs, alpha),
+            [verdict for verdicts in pairs for verdict in verdicts],
+            alpha,
             results,
-            summarize(results, [name for name in SCORES if name in results], share),
+            summarize(results, share, bins),
             pd.DataFrame([part.curve for part in parts]).T,
-            {name: pd.concat([part.bins[name] for part in parts]) for name in parts[0].bins},
+            bins,
             self.task,
             [*self.task.notes, *sorted({text for part in parts for text in part.warnings})],
         )
 
-    def refit(self, n_jobs: int = 1) -> tuple[Pipeline, float]:
-        """Choose α (0 included) on the rows of the comparison, then fit on all rows."""
+    def _pairs(self) -> list[tuple[str, str]]:
+        """Return the methods that are compared with each other."""
+        ours = [MIXUP, ENSEMBLE] if self.setting.best else [MIXUP]
+        return [(MIXUP, PLAIN), *((method, self.setting.boosting) for method in ours)]
+
+    def refit(self, n_jobs: int = 1) -> tuple[Pipeline, float | None]:
+        """Fit an ensemble on all rows, or a net; return it, and the α of a net.
+
+        α (0 included) is chosen on the rows of the comparison.
+        """
         with propagate_interrupt(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the comparison has shown them
+            if self.setting.best:
+                ensemble = make_ensemble(self.whole, self.setting)
+                return ensemble.fit(self.whole.X, self.whole.y), None
             net = make_net(self.task, self.setting)
             alphas = (0.0, *self.setting.alphas)
             curve = search_alpha(self.task, net, alphas, self.setting.seed, n_jobs)
@@ -139,13 +167,14 @@ def set_up(
     seed: int = 0,
     max_rows: int = 20_000,
     device: str = "cpu",
+    best: bool = False,
 ) -> Experiment:
     """Check a table and the settings of :func:`compare_table`, and deal out the folds."""
     if repeats is not None and repeats > _MOST_REPEATS:
         raise ValueError(f"repeats must be at most {_MOST_REPEATS}, got {repeats!r}.")
     mixed = tuple(dict.fromkeys(float(a) for a in map(check_alpha, alphas) if a > 0))
     if not mixed:
-        raise ValueError(f"alphas={list(alphas)!r} holds no value above 0. Give one.")
+        raise ValueError(f"alpha must hold a value above 0, got {list(alphas)!r}. Give one.")
     if not 0 <= seed < 2**31 - 1000:
         raise ValueError(f"seed must lie in [0, 2**31 - 1000), got {seed!r}.")
     whole = prepare(frame, columns, task, decimal)
@@ -157,7 +186,8 @@ def set_up(
         rows = len(sample.y)
         repeats = 2 if rows <= 10_000 else 1
     splits = make_splits(sample, folds, repeats, seed)
-    return Experiment(whole, sample, splits, Setting(mixed, seed, pick_device(device)))
+    setting = Setting(mixed, seed, pick_device(device), best, installed_boosting())
+    return Experiment(whole, sample, splits, setting)
 
 
 def compare_table(
@@ -172,13 +202,15 @@ def compare_table(
     on_split: Callable[[], Any] = lambda: None,
     **settings: Any,
 ) -> Comparison:
-    """Say whether mixup helps on a table, by nested cross-validation.
+    """Say whether mixup helps on a table, and whether boosting is better.
 
-    Columns of any kind are encoded by :class:`~mixup_tab.TableEncoder`, fitted inside the
-    folds. On the training rows of every split,
-    :class:`~mixup_tab.MixupSearchCV` chooses α among several on 3 folds; a net with this α and
-    one with plain training, with the same seed, are then scored on the test rows. Gradient
-    boosting is shown for reference. Needs skrub (extra ``cli``).
+    By nested cross-validation: columns of any kind are encoded by
+    :class:`~mixup_tab.TableEncoder`, fitted inside the folds. On the training rows of every
+    split, :class:`~mixup_tab.MixupSearchCV` chooses α among several on 3 folds by log-loss, or
+    by squared error; a net with this α and one with plain training, with the same seed, are
+    then scored on the test rows. So is gradient boosting: LightGBM where it is installed, else
+    scikit-learn's ``HistGradientBoosting``, with their default settings. Needs skrub (extra
+    ``cli``).
 
     Parameters
     ----------
@@ -219,6 +251,9 @@ def compare_table(
             Larger tables are sampled down to this number of rows.
         device : str, default="cpu"
             Where the nets are trained.
+        best : bool, default=False
+            Whether :class:`~mixup_tab.MixupEnsembleClassifier` or
+            :class:`~mixup_tab.MixupEnsembleRegressor` is compared too.
 
     Returns
     -------
@@ -235,7 +270,7 @@ def compare_table(
     >>> from mixup_tab.compare import compare_table
     >>> iris = load_iris(as_frame=True).frame
     >>> answer = compare_table(iris, "target", folds=2)  # doctest: +SKIP
-    >>> print(answer.verdict.sentence)  # doctest: +SKIP
+    >>> print(answer)  # doctest: +SKIP
     """
     check_n_jobs(n_jobs)
     experiment = set_up(frame, Columns(target, id, tuple(drop), groups, time), **settings)

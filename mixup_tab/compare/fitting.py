@@ -1,4 +1,4 @@
-"""Nested cross-validation: plain training, mixup with α chosen inside, and a reference."""
+"""Nested cross-validation: plain training, mixup with α chosen inside, and boosting."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,19 +18,28 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.metrics import log_loss, make_scorer, r2_score, root_mean_squared_error
 from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from mixup_tab._resumable import in_processes
 from mixup_tab.compare.folds import Split, splitter
 from mixup_tab.compare.progress import counted
 from mixup_tab.compare.task import Task
-from mixup_tab.estimators import MixupClassifier, MixupRegressor
+from mixup_tab.estimators import (
+    MixupClassifier,
+    MixupEnsembleClassifier,
+    MixupEnsembleRegressor,
+    MixupRegressor,
+)
 from mixup_tab.metrics import calibration_bins, classification_scores
 from mixup_tab.search import MixupSearchCV
 from mixup_tab.tables import TableEncoder
 from mixup_tab.training.stopping import propagate_interrupt
 
-PLAIN, MIXUP, REFERENCE = "plain training", "mixup", "HistGradientBoosting"
+PLAIN, MIXUP, ENSEMBLE = "plain training", "mixup", "ensemble"
+LIGHTGBM, HISTOGRAM = "LightGBM", "HistGradientBoosting"
 _INNER_FOLDS = 3
+# Fits of an ensemble of fewer than 5,000 rows, for the progress.
+_FITS_OF_ENSEMBLE = 28
 # Warnings that ordinary tables cause in some fold, and that are of no use to the user.
 _EXPECTED = (
     "The least populated class",
@@ -38,29 +48,77 @@ _EXPECTED = (
 
 
 class Setting(NamedTuple):
-    """What all splits have in common: values of α without 0, seed and device of the nets."""
+    """What all splits have in common.
+
+    Attributes
+    ----------
+    alphas : tuple of float
+        Values of α, without 0.
+    seed : int
+    device : str
+        Of the nets.
+    best : bool
+        Whether an ensemble is a method too.
+    boosting : {"LightGBM", "HistGradientBoosting"}
+        What mixup is compared with besides plain training.
+    """
 
     alphas: tuple[float, ...]
     seed: int = 0
     device: str = "cpu"
+    best: bool = False
+    boosting: str = HISTOGRAM
+
+
+def installed_boosting() -> str:
+    """Return LightGBM where it can be imported, else scikit-learn's gradient boosting."""
+    try:
+        import_module("lightgbm")
+    except (ImportError, OSError):  # OSError: its OpenMP library is missing
+        return HISTOGRAM
+    return LIGHTGBM
 
 
 def make_net(task: Task, setting: Setting, repeat: int = 0) -> Pipeline:
     """Return a net behind the encoder of its columns."""
     kind = MixupClassifier if task.is_classification else MixupRegressor
+    return _behind_encoder(kind, setting, repeat)
+
+
+def make_ensemble(task: Task, setting: Setting, repeat: int = 0) -> Pipeline:
+    """Return an ensemble behind the encoder of its columns."""
+    kind = MixupEnsembleClassifier if task.is_classification else MixupEnsembleRegressor
+    return _behind_encoder(kind, setting, repeat)
+
+
+def _behind_encoder(kind: Any, setting: Setting, repeat: int) -> Pipeline:
     seed = setting.seed + repeat
     return make_pipeline(
         TableEncoder(random_state=seed), kind(device=setting.device, random_state=seed)
     )
 
 
-def _reference(task: Task, seed: int) -> Pipeline:
-    """Return gradient boosting, which handles missing numbers itself."""
-    kinds = (HistGradientBoostingRegressor, HistGradientBoostingClassifier)
+def make_boosting(task: Task, setting: Setting, repeat: int = 0) -> Pipeline:
+    """Return gradient boosting, which handles categories and missing numbers itself."""
+    kind = "Classifier" if task.is_classification else "Regressor"
+    seed = setting.seed + repeat
+    encoder = TableEncoder(impute=False, random_state=seed)
+    if setting.boosting == HISTOGRAM:
+        kinds = HistGradientBoostingClassifier, HistGradientBoostingRegressor
+        return make_pipeline(encoder, kinds[kind == "Regressor"](random_state=seed))
+    # The same result on any number of cores, as the nets have.
+    steady = {"deterministic": True, "force_row_wise": True, "n_jobs": 1}
+    model = getattr(import_module("lightgbm"), f"LGBM{kind}")
     return make_pipeline(
-        TableEncoder(impute=False, random_state=seed),
-        kinds[task.is_classification](random_state=seed),
+        encoder,
+        FunctionTransformer(_number_columns),
+        model(random_state=seed, verbose=-1, **steady),
     )
+
+
+def _number_columns(X: pd.DataFrame) -> pd.DataFrame:
+    """Name columns by number: LightGBM refuses names with brackets, colons or commas."""
+    return X.set_axis(range(X.shape[1]), axis=1)
 
 
 # ------------------------------------------------------------------------ choosing α
@@ -194,9 +252,9 @@ def _methods(
 ) -> Iterator[_Method]:
     """Yield the methods; the scores of the search of α go into ``curve``."""
     train, X_test = task.take(split.train), task.X.iloc[split.test]
-    net, seed = make_net(task, setting, split.repeat), setting.seed + split.repeat
+    net = make_net(task, setting, split.repeat)
     started = time.perf_counter()
-    curve |= search_alpha(train, net, (0.0, *setting.alphas), seed)
+    curve |= search_alpha(train, net, (0.0, *setting.alphas), setting.seed + split.repeat)
     searched = time.perf_counter()
     steps = clone(net[:-1])
     X_train_ready = steps.fit_transform(train.X, train.y)
@@ -206,7 +264,10 @@ def _methods(
         seconds = ready + (searched - started if alpha else 0.0)
         model = clone(net[-1]).set_params(alpha=alpha)
         yield _Method(name, model, X_train_ready, X_test_ready, seconds, alpha)
-    yield _Method(REFERENCE, _reference(task, seed), train.X, X_test)
+    if setting.best:
+        yield _Method(ENSEMBLE, make_ensemble(task, setting, split.repeat), train.X, X_test)
+    boosting = make_boosting(task, setting, split.repeat)
+    yield _Method(setting.boosting, boosting, train.X, X_test)
 
 
 def _fit_and_score(task: Task, split: Split, method: _Method, result: SplitResult) -> None:
@@ -241,7 +302,7 @@ def fit_splits(
 
     The file ``progress`` counts how far they are; see :mod:`~.progress`.
     """
-    fits = _INNER_FOLDS * (1 + len(setting.alphas)) + 3
+    fits = _INNER_FOLDS * (1 + len(setting.alphas)) + 3 + _FITS_OF_ENSEMBLE * setting.best
     return in_processes(partial(_fit_counted, task, setting, progress, fits), splits, n_jobs)
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy.stats import entropy
 
 from mixup_tab._page import Picture, Table, decimals, write_page
 from mixup_tab._terminal import terminal_table
 from mixup_tab.compare.comparison import Comparison
-from mixup_tab.compare.fitting import MIXUP, PLAIN
+from mixup_tab.compare.fitting import ENSEMBLE, MIXUP, PLAIN
 from mixup_tab.compare.task import Task
 from mixup_tab.compare.verdict import LEAST_ROWS, differences, signed
 from mixup_tab.displays import AlphaCurveDisplay, ReliabilityDisplay
@@ -21,27 +22,48 @@ from mixup_tab.metrics import LEAST_SPLITS
 
 # By score, its name in tables, its factor, and its digits after the point.
 _SHOWN: dict[str, tuple[str, int, int | None]] = {
-    "error": ("error %", 100, 1),
     "log_loss": ("log-loss", 1, 3),
+    "error": ("error %", 100, 1),
     "brier": ("Brier", 1, 3),
-    "ece": ("ECE %", 100, 1),
     "rmse": ("RMSE", 1, None),
     "r2": ("R²", 1, 3),
 }
+_JUDGED = ("log_loss", "error", "rmse")
 _CAPTION = (
     "Mean ± half the 95 % interval over {splits} splits, corrected for splits that share rows "
-    "(Nadeau and Bengio 2003); no ± where all splits are alike. Plain training is α = 0. "
-    "HistGradientBoosting is shown for reference."
+    "(Nadeau and Bengio 2003); no ± where all splits are alike. Plain training is α = 0; "
+    "{boosting} has its default settings."
+)
+_LOSS = (
+    " Log-loss says how far the probabilities can be trusted; less is better. Predicting the "
+    "shares of the classes for every row gives {shares:.3f}."
+)
+_ECE = (
+    "ECE, the expected calibration error, is the mean distance between confidence (the largest "
+    "probability of a row) and accuracy in 15 bins of equal width, weighted by their rows, for "
+    "the test rows of all splits together."
 )
 _SECONDS = " Seconds are for one fit; those of mixup include the choice of α."
 _METHOD = (
     "The table is cut into {folds}. Each fold is held out once, and everything is learned anew "
     "on the training rows: encoding and scaling of the columns, and α, which is chosen "
-    "among {alphas} by 3-fold cross-validation inside the training rows. Plain training and "
-    "mixup see the same rows, prepared in the same way, and start from the same weights.",
-    "“Helps” or “harms” is said only where the 95 % interval of the difference excludes 0, "
-    f"over at least {LEAST_SPLITS} splits that are not all alike, and for errors only where "
-    f"they differ by at least {LEAST_ROWS} test rows.",
+    "among {alphas} by {score} in 3-fold cross-validation inside the training rows. Plain "
+    "training and mixup see the same rows, prepared in the same way, and start from the same "
+    "weights.",
+    "A difference counts as shown only where its 95 % interval excludes 0, over at least "
+    f"{LEAST_SPLITS} splits that are not all alike, and for errors only where they differ by "
+    f"at least {LEAST_ROWS} test rows.",
+)
+_PROBABILITIES = (
+    "The log-loss is the mean of −log(probability of the true class). One prediction that is "
+    "sure and wrong can cost as much as a hundred good ones; where few rows decide, the "
+    "interval is wide.",
+    f"{_ECE} Under “Every split” it is for the rows of one split, where it is larger by "
+    "chance.",
+)
+_ENSEMBLE = (
+    "The ensemble is a random pack of mixup nets, weighted by how well they predict training "
+    "rows that they left out; these are drawn at random, row by row."
 )
 
 
@@ -49,19 +71,25 @@ def shown_summary(comparison: Comparison, *, short: bool = False) -> pd.DataFram
     """Return the table of methods as text; ``short`` fits a line of 80 characters."""
     summary, columns = comparison.summary, {"method": list(comparison.summary.index)}
     for score, (name, scale, digits) in _SHOWN.items():
-        if score not in summary:
+        if score not in summary or (short and score == "brier"):
             continue
         if digits is None:
             digits = decimals(summary[score])
-        columns[name] = _with_half(summary, score, scale, digits)
-        if score in ("error", "rmse"):
+        means = [f"{scale * mean:.{digits}f}" for mean in summary[score]]
+        columns[name] = means if short else _with_half(summary, score, scale, digits)
+        if score in _JUDGED:
             shown = _with_half(summary, f"{score}_diff", scale, digits, sign=True)
-            columns["minus plain"] = ["", *shown[1:]]
-        elif short:
-            columns[name] = [f"{scale * mean:.{digits}f}" for mean in summary[score]]
-    if not short:
-        columns["seconds"] = [f"{seconds:.1f}" for seconds in summary["fit_seconds"]]
-    return pd.DataFrame(columns)
+            columns[f"{name.removesuffix(' %')} minus plain"] = ["", *shown[1:]]
+    if "ece" in summary:
+        columns["ECE %"] = [f"{100 * ece:.1f}" for ece in summary["ece"]]
+    columns["seconds"] = [f"{seconds:.1f}" for seconds in summary["fit_seconds"]]
+    return pd.DataFrame(columns).rename(columns=_narrow if short else str)
+
+
+def _narrow(name: str) -> str:
+    """Return a header of lines that are no wider than its column needs."""
+    name = name.replace("seconds", "time s")
+    return name.replace(" ", "\n") if " " in name else name.replace("-", "-\n")
 
 
 def _with_half(
@@ -70,7 +98,7 @@ def _with_half(
     texts = []
     for mean, high in zip(summary[name], summary[f"{name}_high"], strict=True):
         text = signed(scale * mean, digits)
-        text = f"+{text}" if sign and float(scale * mean) > 0 else text
+        text = f"+{text}" if sign and round(scale * mean, digits) > 0 else text
         half = f" ± {scale * (high - mean):.{digits}f}" if np.isfinite(high) else ""
         texts.append(text + half)
     return texts
@@ -78,44 +106,60 @@ def _with_half(
 
 def summary_table(comparison: Comparison) -> Any:
     """Return the table of methods for the terminal, as a rich Table."""
-    note = _CAPTION.format(splits=_n_splits(comparison))
+    note = f"{_caption(comparison)} {_ECE}" if comparison.bins else _caption(comparison)
     table = terminal_table(shown_summary(comparison, short=True), {}, note=note)
+    table.columns[0].overflow = "fold"  # where numbers are long, rather than cut
     for column in table.columns[1:]:
         column.justify, column.no_wrap = "right", True
     return table
 
 
-def _n_splits(comparison: Comparison) -> int:
-    return len(differences(comparison.results, "fit_seconds"))
+def _caption(comparison: Comparison) -> str:
+    splits = len(differences(comparison.results, "fit_seconds"))
+    text = _CAPTION.format(splits=splits, boosting=_boosting(comparison))
+    if not comparison.bins:
+        return text
+    return text + _LOSS.format(shares=entropy(np.bincount(comparison.task.y)))
+
+
+def _boosting(comparison: Comparison) -> str:
+    return comparison.verdicts[-1].other
 
 
 def write_report(
     comparison: Comparison, folder: Path, title: str, facts: Mapping[str, str]
 ) -> Path:
     """Write the report into a folder and return its path; ``facts`` say what the run was."""
-    task, results = comparison.task, comparison.results
-    alphas = ", ".join(f"{alpha:g}" for alpha in comparison.curve.index if alpha > 0)
-    caption = _CAPTION.format(splits=_n_splits(comparison)) + _SECONDS
-    method = [text.format(alphas=alphas, folds=_folds(task)) for text in _METHOD]
+    results = comparison.results
     splits = results.assign(repeat=results["repeat"] + 1, fold=results["fold"] + 1)
     formats = {"alpha": "{:g}", "fit_seconds": "{:.2f}"}
-    sentence = comparison.verdict.sentence
     return write_page(
         folder,
         title,
-        sentence[0].upper() + sentence[1:],
+        str(comparison),
         {
-            "Methods": [Table(shown_summary(comparison), caption)],
-            "How it was done": method,
+            "Methods": [Table(shown_summary(comparison), _caption(comparison) + _SECONDS)],
+            "How it was done": _method(comparison),
             **({"Good to know": comparison.notes} if comparison.notes else {}),
             **_pictures(comparison),
         },
         details={
             "Every split": [Table(splits, formats=formats)],
-            "Columns": [Table(_columns(task))],
+            "Columns": [Table(_columns(comparison.task))],
         },
         facts=facts,
     )
+
+
+def _method(comparison: Comparison) -> list[str]:
+    alphas = ", ".join(f"{alpha:g}" for alpha in comparison.curve.index if alpha > 0)
+    score = "log-loss" if comparison.bins else "squared error"
+    folds = _folds(comparison.task)
+    return [
+        *(text.format(alphas=alphas, folds=folds, score=score) for text in _METHOD),
+        *(_PROBABILITIES if comparison.bins else ()),
+        *([_ENSEMBLE] if ENSEMBLE in comparison.summary.index else []),
+    ]
 
 
 def _folds(task: Task) -> str:
@@ -157,7 +201,8 @@ def _pictures(comparison: Comparison) -> dict[str, list[Picture]]:
         ),
     }
     if comparison.bins:
-        figure = Figure(figsize=(5.5, 5.5), layout="constrained")
+        width = 5.5 if len(comparison.bins) < 4 else 8.5  # the legend is beside the curves
+        figure = Figure(figsize=(width, 5.5), layout="constrained")
         ReliabilityDisplay.from_bins(comparison.bins, ax=figure.subplots())
         pictures["Can the probabilities be trusted?"] = Picture(
             figure,
@@ -169,22 +214,27 @@ def _pictures(comparison: Comparison) -> dict[str, list[Picture]]:
 
 
 def difference_figure(comparison: Comparison) -> Figure:
-    """Draw mixup minus plain training: every split, and the mean with its interval."""
-    score = "error" if comparison.bins else "rmse"
-    _, scale, _ = _SHOWN[score]
+    """Draw mixup minus plain training by each score: every split, the mean, its interval."""
+    scores = [score for score in _JUDGED if score in comparison.summary]
+    figure = Figure(figsize=(1.2 + 4.6 * len(scores), 2.4), layout="constrained")
+    grid = figure.subplots(1, len(scores), squeeze=False)
+    for axes, score in zip(grid.flat, scores, strict=True):
+        _draw_differences(axes, comparison, score)
+    figure.axes[0].legend(loc="best", framealpha=0.8, edgecolor="none")
+    return figure
+
+
+def _draw_differences(axes: Any, comparison: Comparison, score: str) -> None:
+    name, scale, _ = _SHOWN[score]
     values = scale * differences(comparison.results, score)
     row = comparison.summary.loc[MIXUP]
     mean, low, high = (scale * row[f"{score}_diff{end}"] for end in ("", "_low", "_high"))
-    figure = Figure(figsize=(5.8, 2.2), layout="constrained")
-    axes = figure.subplots()
     heights = np.linspace(0.75, 0.25, len(values))
     axes.plot(values, heights, "o", color="C1", alpha=0.6, label="splits")
     half = [[mean - low], [high - mean]] if np.isfinite([low, high]).all() else None
     axes.errorbar(mean, 0, xerr=half, fmt="D", color="C0", capsize=4, label="mean, 95 %")
     axes.axvline(0, color="0.4", linewidth=0.8)
-    unit = "error, percentage points" if score == "error" else "RMSE"
+    unit = "error, percentage points" if score == "error" else name
     axes.set(xlabel=f"{MIXUP} minus {PLAIN}: {unit}", yticks=[], ylim=(-0.3, 1))
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(loc="best", framealpha=0.8, edgecolor="none")
-    return figure

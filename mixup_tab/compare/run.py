@@ -14,10 +14,10 @@ from rich.console import Console
 
 from mixup_tab._files import check_writable, write_whole
 from mixup_tab._resumable import Journal, check_n_jobs, digest, open_journal, plain
-from mixup_tab._terminal import ProgressBar, make_console
+from mixup_tab._terminal import VERBOSITY, ProgressBar, make_console
 from mixup_tab.compare.columns import Columns
 from mixup_tab.compare.comparison import Comparison, Experiment, set_up
-from mixup_tab.compare.fitting import MIXUP, PLAIN, SplitResult
+from mixup_tab.compare.fitting import LIGHTGBM, MIXUP, PLAIN, SplitResult
 from mixup_tab.compare.progress import watched
 from mixup_tab.compare.reading import SIZE_LIMIT, read_table
 from mixup_tab.compare.report import summary_table, write_report
@@ -33,6 +33,7 @@ def run(
     *,
     output: Path | None = None,
     save: Path | None = None,
+    overwrite: bool = False,
     n_jobs: int = 1,
     size_limit: float = SIZE_LIMIT,
     console: Console | None = None,
@@ -53,7 +54,9 @@ def run(
         Folder for the files; None takes one of the current folder, named after the table and
         a hash of its contents and of all settings.
     save : Path, default=None
-        Where to write the model, fitted on all rows.
+        Where to write the model, fitted on all rows: a net, or an ensemble with ``best=True``.
+    overwrite : bool, default=False
+        Whether ``save`` may replace a model.
     n_jobs : int, default=1
         Number of processes.
     size_limit : float, default=4e9
@@ -71,11 +74,13 @@ def run(
     Raises
     ------
     ValueError
-        If there can be no sensible answer; nothing is written then. If the folder holds the
-        results of another comparison, or is in use.
+        If there can be no sensible answer, or ``save`` exists; nothing is written then. If the
+        folder holds the results of another comparison, or is in use.
     """
     console = console or make_console()
     check_n_jobs(n_jobs)
+    if save is not None:
+        _check_replaced(save, overwrite)
     as_written = [name for name in (columns.target, columns.id, columns.groups) if name]
     text = "all" if settings.get("decimal") else as_written
     frame = read_table(file, text=text, size_limit=size_limit)
@@ -83,10 +88,6 @@ def run(
     del frame
     if save is not None:
         check_writable(save)
-        if save.exists() and save.stat().st_size and not is_model(save):
-            raise ValueError(
-                f"save={str(save)!r} exists and is no model. Give another place, or remove it."
-            )
     identity = _identity(experiment, Path(file), settings)
     folder = output or _usual_folder(Path(file), identity)
     with open_journal(folder, identity) as journal:
@@ -110,6 +111,20 @@ def run(
         return save is None or _save(experiment, save, n_jobs, console)
 
 
+def _check_replaced(save: Path, overwrite: bool) -> None:
+    """Raise ValueError if a file would be lost that is no model, or a model unasked."""
+    if not save.is_file() or not save.stat().st_size:
+        return
+    if not is_model(save):
+        raise ValueError(
+            f"save={str(save)!r} exists and is no model. Give another place, or remove it."
+        )
+    if not overwrite:
+        raise ValueError(
+            f"save={str(save)!r} exists. Give --force to replace it, or another place."
+        )
+
+
 def _identity(experiment: Experiment, file: Path, given: dict[str, Any]) -> dict[str, Any]:
     """Return what must be equal for a comparison to be resumed; settings as they are used."""
     task, last = experiment.task, experiment.splits[-1]
@@ -118,7 +133,8 @@ def _identity(experiment: Experiment, file: Path, given: dict[str, Any]) -> dict
     kind = "classification" if task.is_classification else "regression"
     shape = {"folds": last.fold + 1, "repeats": last.repeat + 1, "rows": len(task.y)}
     used = {**task.columns._asdict(), "task": kind, **shape, **experiment.setting._asdict()}
-    return plain({"table": table, **given, **used, "versions": _versions()})
+    versions = _versions(experiment.setting.boosting)
+    return plain({"table": table, **given, **used, "versions": versions})
 
 
 def _usual_folder(file: Path, identity: dict[str, Any]) -> Path:
@@ -133,7 +149,7 @@ def _collect(
     splits = experiment.splits
     left = [split for split in splits if _key(split.repeat, split.fold) not in journal.finished]
     done = len(splits) - len(left)
-    if done:
+    if done and VERBOSITY.get() >= 0:
         console.print(f"Resuming: {done} of {len(splits)} splits are done.")
     progress = journal.path.with_name(f".mixup-tab.{os.getpid()}.progress")
     with (
@@ -168,15 +184,20 @@ def _from_json(kept: dict[str, Any]) -> SplitResult:
 def _remark(part: SplitResult) -> str:
     """Say what a split showed."""
     rows = {row["method"]: row for row in part.rows}
-    scores = [(rows[method], name) for method, name in ((PLAIN, "plain"), (MIXUP, "mixup"))]
-    if "error" in rows[PLAIN]:
-        shown = [f"{100 * row['error']:.1f} % {name}" for row, name in scores]
-        return f"error {', '.join(shown)}"
-    return "RMSE " + ", ".join(f"{row['rmse']:.4g} {name}" for row, name in scores)
+    plain, mixup = rows[PLAIN], rows[MIXUP]
+    if "rmse" in plain:
+        return f"RMSE {plain['rmse']:.4g}, with mixup {mixup['rmse']:.4g}"
+    return (
+        f"log-loss {plain['log_loss']:.3f}, with mixup {mixup['log_loss']:.3f}; "
+        f"error {100 * plain['error']:.1f} %, {100 * mixup['error']:.1f} %"
+    )
 
 
 def _show(comparison: Comparison, console: Console) -> None:
-    console.print(comparison.verdict.sentence, style="bold")
+    for sentence in comparison.sentences:
+        console.print(sentence, style="bold")
+    if VERBOSITY.get() < 0:
+        return
     console.print(summary_table(comparison))
     for note in comparison.notes:
         console.print(f"Note: {note}")
@@ -187,14 +208,13 @@ def _save(experiment: Experiment, path: Path, n_jobs: int, console: Console) -> 
     try:
         with console.status(f"Fitting on all {len(whole.y):,} rows …"):
             pipeline, alpha = experiment.refit(n_jobs)
-            save_model(path, pipeline, whole, alpha)
+            save_model(path, pipeline, whole, alpha or 0.0)
     except KeyboardInterrupt:
         console.print(f"Stopped; {path} was not written.", soft_wrap=True)
         return False
-    what = f"α = {alpha:g}" if alpha else "plain training (α = 0)"
-    console.print(
-        f"Model with {what}, fitted on all {len(whole.y):,} rows: {path}", soft_wrap=True
-    )
+    what = f"Net with α = {alpha:g}" if alpha else "Net with plain training (α = 0)"
+    what = "Ensemble" if alpha is None else what
+    console.print(f"{what}, fitted on all {len(whole.y):,} rows: {path}", soft_wrap=True)
     return True
 
 
@@ -216,9 +236,10 @@ def _facts(experiment: Experiment) -> dict[str, str]:
     return facts | {
         "seed": str(setting.seed),
         "device": setting.device,
-        "versions": _versions(),
+        "versions": _versions(setting.boosting),
     }
 
 
-def _versions() -> str:
-    return ", ".join(f"{name} {metadata.version(name)}" for name in _PACKAGES)
+def _versions(boosting: str) -> str:
+    packages = [*_PACKAGES, "lightgbm"] if boosting == LIGHTGBM else _PACKAGES
+    return ", ".join(f"{name} {metadata.version(name)}" for name in packages)

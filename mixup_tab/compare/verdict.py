@@ -1,134 +1,282 @@
-"""What the scores of all splits show, in a sentence and in a table."""
+"""What the scores of all splits show, as verdicts, in sentences and in a table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from mixup_tab.compare.fitting import MIXUP, PLAIN
-from mixup_tab.metrics import LEAST_SPLITS, Interval, resampled_interval
+from mixup_tab.compare.fitting import ENSEMBLE, MIXUP, PLAIN
+from mixup_tab.metrics import (
+    LEAST_SPLITS,
+    Interval,
+    expected_calibration_error,
+    resampled_interval,
+)
 
-# Columns of scores, first those of classification, then those of regression.
-SCORES = ("error", "log_loss", "brier", "ece", "rmse", "r2")
-
+# Columns of scores in the order of tables. Those that are judged: α is chosen by the first of
+# a classifier; a regressor has the last one only, and its square chooses α.
+SCORES = ("log_loss", "error", "brier", "rmse", "r2")
+_JUDGED = {"log_loss": "log-loss", "error": "error", "rmse": "RMSE"}
 
 # A sign test over fewer rows cannot reach 5 %.
 LEAST_ROWS = 6
 
 
 class Verdict(NamedTuple):
-    """The answer.
+    """How two methods differ by one score, of which less is better.
 
     Attributes
     ----------
-    sentence : str
-        In words.
-    word : {"helps", "harms", "unclear", "too few"}
-        In one word. "helps" and "harms" are said where the 95 % interval of the difference
-        excludes 0; "too few" where there are fewer than 5 splits, where every split shows the
-        same difference, or where the interval excludes 0 but the errors differ by fewer than 6
-        test rows; "unclear" otherwise.
-    alpha : float
-        The α that was chosen most often.
+    method, other : str
+        The methods.
+    score : {"log_loss", "error", "rmse"}
+        What they are compared by.
+    word : {"better", "worse", "unclear", "too few"}
+        What is shown about ``method``. "better" and "worse" are said where the 95 % interval of
+        the difference excludes 0; "too few" where there are fewer than 5 splits, where every
+        split shows the same difference, or where the interval excludes 0 but the errors differ
+        by fewer than 6 test rows; "unclear" otherwise.
+    means : tuple of float
+        Of ``method`` and of ``other``.
     difference : Interval
-        Mixup minus plain training: of the error, or of the RMSE relative to that of plain
-        training. Its ends are infinite where every split shows the same difference.
+        ``method`` minus ``other``; of the RMSE relative to that of ``other``. Its ends are
+        infinite where every split shows the same difference.
+    lacking : str
+        What a verdict would take, where there is too little for one.
     """
 
-    sentence: str
+    method: str
+    other: str
+    score: str
     word: str
-    alpha: float
+    means: tuple[float, float]
     difference: Interval
+    lacking: str = ""
+
+    @property
+    def shown(self) -> bool:
+        """Whether a difference is shown."""
+        return self.word in ("better", "worse")
+
+    def swapped(self) -> Verdict:
+        """Return the same about the other method."""
+        word = {"better": "worse", "worse": "better"}.get(self.word, self.word)
+        mean, low, high = self.difference
+        turned = Interval(-mean, -high, -low)
+        return self._replace(
+            method=self.other,
+            other=self.method,
+            word=word,
+            means=self.means[::-1],
+            difference=turned,
+        )
 
 
-def differences(results: pd.DataFrame, score: str, method: str = MIXUP) -> np.ndarray:
-    """Return a method's score minus that of plain training, split by split."""
+def differences(
+    results: pd.DataFrame, score: str, method: str = MIXUP, other: str = PLAIN
+) -> np.ndarray:
+    """Return a method's score minus that of another one, split by split."""
     wide = results.pivot(index=["repeat", "fold"], columns="method", values=score)
-    return (wide[method] - wide[PLAIN]).to_numpy()
+    return (wide[method] - wide[other]).to_numpy()
 
 
-def judge(results: pd.DataFrame, test_share: float) -> Verdict:
-    """Say whether mixup helps.
+def most_chosen(results: pd.DataFrame) -> float:
+    """Return the α that was chosen on most splits, the least of several."""
+    return float(results.loc[results["method"] == MIXUP, "alpha"].mode().min())
+
+
+def judge(
+    results: pd.DataFrame, test_share: float, method: str = MIXUP, other: str = PLAIN
+) -> list[Verdict]:
+    """Compare two methods by log-loss and error, or by RMSE.
 
     Parameters
     ----------
     results : DataFrame
-        One row per split and method, with ``error`` or ``rmse``.
+        One row per split and method.
     test_share : float
         Mean share of test rows among the rows of a split; the interval is corrected by it
         for splits that share rows (Nadeau and Bengio 2003).
+    method, other : str
+        The methods.
     """
-    score = "error" if "error" in results else "rmse"
+    scores = [score for score in _JUDGED if score in results]
+    return [_judge_by(results, score, test_share, method, other) for score in scores]
+
+
+def _judge_by(
+    results: pd.DataFrame, score: str, test_share: float, method: str, other: str
+) -> Verdict:
     means = results.groupby("method")[score].mean()
-    chosen = results.loc[results["method"] == MIXUP, "alpha"].mode()
-    scale = 1.0 if score == "error" else float(means[PLAIN]) or 1.0
-    values = differences(results, score) / scale
+    scale = float(means[other]) or 1.0 if score == "rmse" else 1.0
+    values = differences(results, score, method, other) / scale
     interval = resampled_interval(values, test_share)
-    word = "helps" if interval.high < 0 else "harms" if interval.low > 0 else "unclear"
+    word = "better" if interval.high < 0 else "worse" if interval.low > 0 else "unclear"
     lacking = _lacking(results, values, score, word)
-    word = "too few" if lacking else word
-    alpha = float(chosen.min())
-    sentence = _sentence(word, lacking, alpha, score, means[PLAIN], means[MIXUP], interval)
-    return Verdict(sentence, word, alpha, interval)
+    pair = float(means[method]), float(means[other])
+    return Verdict(
+        method, other, score, "too few" if lacking else word, pair, interval, lacking
+    )
 
 
 def _lacking(results: pd.DataFrame, values: np.ndarray, score: str, word: str) -> str:
     """Say what there is too little of for a verdict, and how much it takes."""
     if len(values) < LEAST_SPLITS:
         return (
-            f"Too few splits to tell: {len(values)}, and it takes {LEAST_SPLITS}. Give more "
+            f"A verdict takes {LEAST_SPLITS} splits, and these are {len(values)}: give more "
             "--folds or --repeats."
         )
     if np.allclose(values, values[0], rtol=1e-9, atol=1e-12) and abs(values[0]) > 1e-12:
         return (
-            "Too few rows to tell: every split shows the same difference, so chance cannot be "
-            "estimated. Add rows, or give more --repeats."
+            "Every split shows the same difference, so chance cannot be estimated: add rows, "
+            "or give more --repeats."
         )
     if score != "error" or word == "unclear":
         return ""
     tested = results[results["method"] == PLAIN].groupby("repeat")["n_test"].sum().mean()
-    if abs(values.mean()) * tested >= LEAST_ROWS - 0.5:
+    gap = abs(values.mean())
+    if gap * tested >= LEAST_ROWS - 0.5:
         return ""
     return (
-        f"Too few rows to tell: the errors differ by {abs(values.mean()) * tested:.1f} of "
-        f"{tested:.0f} test rows, and fewer than {LEAST_ROWS} can be chance. A difference of "
-        f"this size takes about {LEAST_ROWS / abs(values.mean()):.0f} rows."
+        f"The errors differ by {gap * tested:.1f} of {tested:.0f} test rows, and fewer than "
+        f"{LEAST_ROWS} can be chance: a difference of this size takes about "
+        f"{LEAST_ROWS / gap:.0f} rows."
     )
 
 
-def _sentence(
-    word: str,
-    lacking: str,
-    alpha: float,
-    score: str,
-    plain: float,
-    mixup: float,
-    interval: Interval,
-) -> str:
-    if score == "error":
-        digits = 1 if min(plain, mixup) >= 0.01 else 2
-        name, unit, end = "error", " points", ""
-        before, after = (f"{100 * value:.{digits}f} %" for value in (plain, mixup))
+# ----------------------------------------------------------------------------- in words
+
+
+def describe_all(pairs: Sequence[Sequence[Verdict]], alpha: float) -> list[str]:
+    """Describe the verdicts about each pair of methods, and say once what they lack.
+
+    The first pair is mixup at ``alpha`` and plain training.
+    """
+    said: set[str] = set()
+    sentences = []
+    for number, verdicts in enumerate(pairs):
+        new = [one._replace(lacking="") if one.lacking in said else one for one in verdicts]
+        sentences.append(describe(new, None if number else alpha))
+        said |= {one.lacking for one in verdicts}
+    return sentences
+
+
+def describe(verdicts: Sequence[Verdict], alpha: float | None = None) -> str:
+    """Say what verdicts about the same two methods show, what is shown first.
+
+    Parameters
+    ----------
+    verdicts : sequence of Verdict
+        Log-loss before error.
+    alpha : float, default=None
+        The α of ``method``, which is mixup; ``other`` is plain training then.
+    """
+    shown = [verdict for verdict in verdicts if verdict.shown]
+    if not shown:
+        return _nothing_shown(verdicts, alpha)
+    sentences = _effects(shown, alpha) if alpha is not None else _wins(shown)
+    sentences += [_left_open(verdict) for verdict in verdicts if not verdict.shown]
+    return " ".join(sentences)
+
+
+def _nothing_shown(verdicts: Sequence[Verdict], alpha: float | None) -> str:
+    first = verdicts[0]
+    few = all(verdict.word == "too few" for verdict in verdicts)
+    lead = "Too little to tell {} from {}"
+    lead = lead if few else "No difference can be shown between {} and {}"
+    at = "" if alpha is None else f" at α ≈ {alpha:g}"
+    parts = []
+    for verdict in verdicts:
+        value, other, difference = _formatted(verdict)
+        parts.append(f"{_JUDGED[verdict.score]} {value} and {other} ({difference})")
+    lacking = dict.fromkeys(verdict.lacking for verdict in verdicts if verdict.lacking)
+    lead = lead.format(f"{_the(first.method)}{at}", _the(first.other))
+    return " ".join([f"{lead}: {', '.join(parts)}.", *lacking])
+
+
+def _effects(shown: Sequence[Verdict], alpha: float) -> list[str]:
+    """Say how mixup changes the scores of plain training."""
+    words = list(dict.fromkeys(verdict.word for verdict in shown))
+    does = " and ".join({"better": "helps", "worse": "harms"}[word] for word in words)
+    sentences = []
+    for number, verdict in enumerate(shown):
+        value, other, difference = _formatted(verdict)
+        verb = "lowers" if verdict.word == "better" else "raises"
+        what = f"{verb} the {_JUDGED[verdict.score]} from {other} to {value} ({difference})"
+        if verdict.score == "log_loss":
+            degree = "more" if verdict.word == "better" else "less"
+            what += f", so its probabilities can be trusted {degree}"
+        lead = f"Mixup {does}: at α ≈ {alpha:g} it"
+        if number:
+            lead = "But it" if len(words) > 1 else "It also"
+        sentences.append(f"{lead} {what}.")
+    return sentences
+
+
+def _wins(shown: Sequence[Verdict]) -> list[str]:
+    """Say which of two methods is better, by what, the winner's value first."""
+    won = [verdict if verdict.word == "better" else verdict.swapped() for verdict in shown]
+    winner, sentences = won[0].method, []
+    for number, verdict in enumerate(won):
+        value, other, difference = _formatted(verdict)
+        lead = f"{_the(verdict.method)} is better than {_the(verdict.other)}"
+        if number:
+            again = verdict.method == winner
+            lead = "it is also better" if again else f"but {_the(verdict.method)} is better"
+        by = f"by {_JUDGED[verdict.score]}: {value} against {other} ({difference})"
+        sentences.append(f"{_capital(lead)} {by}.")
+    return sentences
+
+
+def _left_open(verdict: Verdict) -> str:
+    value, other, difference = _formatted(verdict)
+    few = verdict.word == "too few"
+    lead = "there is too little to tell" if few else "no difference can be shown"
+    values = f"{_the(verdict.method)} {value}, {_the(verdict.other)} {other}"
+    sentence = f"By {_JUDGED[verdict.score]} {lead}: {values} ({difference})."
+    return f"{sentence} {verdict.lacking}".rstrip()
+
+
+def _the(method: str) -> str:
+    return f"the {method}" if method == ENSEMBLE else method
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _formatted(verdict: Verdict) -> tuple[str, str, str]:
+    """Return the score of both methods, and their difference with its interval."""
+    mean, low, high = verdict.difference
+    ends = [low / 2, high / 2] if verdict.shown else []
+    if verdict.score == "log_loss":
+        digits = _digits([*(value / 10 for value in verdict.means), *ends], 2)
+        texts = [f"{value:.{digits}f}" for value in verdict.means]
+        factor, unit, end = 1, "", ""
+    elif verdict.score == "error":
+        digits = _digits([100 * value for value in (*np.divide(verdict.means, 10), *ends)], 1)
+        texts = [f"{100 * value:.{digits}f} %" for value in verdict.means]
+        factor, unit, end = 100, " points", ""
     else:
-        digits, name, unit, end = 1, "RMSE", " %", " %"
-        before, after = (f"{value:.4g}" for value in (plain, mixup))
-    mean, low, high = (signed(100 * value, digits) for value in interval)
-    shown = f"difference {mean}{unit}"
-    if np.isfinite(interval).all():
-        shown += f", 95 % interval {low} to {high}{end}"
-    if word in ("helps", "harms"):
-        does = "lowers" if word == "helps" else "raises"
-        return (
-            f"mixup at α ≈ {alpha:g} {does} the {name} from {before} to {after}; {shown}: "
-            f"it {word}."
-        )
-    return (
-        f"{lacking or 'No difference can be shown:'} {'M' if lacking else 'm'}ixup at "
-        f"α ≈ {alpha:g} has an {name} of {after}, plain training {before}; {shown}."
-    )
+        digits = _digits([100 * value for value in ends], 1)
+        texts = [f"{value:.4g}" for value in verdict.means]
+        factor, unit, end = 100, " %", " %"
+    difference = f"difference {signed(factor * mean, digits)}{unit}"
+    if np.isfinite([low, high]).all():
+        low_text, high_text = (signed(factor * value, digits) for value in (low, high))
+        difference += f", 95 % interval {low_text} to {high_text}{end}"
+    return texts[0], texts[1], difference
+
+
+def _digits(values: Sequence[float], least: int) -> int:
+    """Return the digits after the point, up to two more, with which no value looks like 0."""
+    for digits in (least, least + 1):
+        if all(round(abs(value), digits) > 0 for value in values if value):
+            return digits
+    return least + 2
 
 
 def signed(value: float, digits: int) -> str:
@@ -137,25 +285,33 @@ def signed(value: float, digits: int) -> str:
     return text.replace("-", "−") if float(text) else text.lstrip("-")
 
 
-def summarize(results: pd.DataFrame, scores: Sequence[str], test_share: float) -> pd.DataFrame:
+# --------------------------------------------------------------------------- as a table
+
+
+def summarize(
+    results: pd.DataFrame, test_share: float, bins: Mapping[str, pd.DataFrame]
+) -> pd.DataFrame:
     """Return means and intervals by method.
 
     Returns
     -------
     DataFrame
         Methods by ``<score>``, ``<score>_low``, ``<score>_high`` and, for the difference to
-        plain training, ``<score>_diff``, ``<score>_diff_low``, ``<score>_diff_high``; and
-        ``fit_seconds``.
+        plain training, ``<score>_diff``, ``<score>_diff_low``, ``<score>_diff_high``;
+        ``ece``, the expected calibration error over the test rows of all splits together,
+        where there are ``bins``; and ``fit_seconds``.
     """
     rows = {}
     for method, part in results.groupby("method", sort=False):
-        row = {"fit_seconds": part["fit_seconds"].mean()}
-        for score in scores:
+        row: dict[str, float] = {}
+        for score in [score for score in SCORES if score in results]:
             values = {score: part[score].to_numpy()}
             values[f"{score}_diff"] = differences(results, score, str(method))
             for name, each in values.items():
                 interval = resampled_interval(each, test_share)
                 row |= {name: interval.mean}
                 row |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
-        rows[method] = row
+        if bins:
+            row["ece"] = expected_calibration_error(bins[str(method)])
+        rows[method] = {**row, "fit_seconds": part["fit_seconds"].mean()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
