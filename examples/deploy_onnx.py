@@ -44,7 +44,7 @@ def train(folder: Path) -> tuple[Path, Path]:
     from sklearn.model_selection import train_test_split
 
     from mixup_tab import MixupClassifier
-    from mixup_tab.persistence.onnx_export import export_onnx
+    from mixup_tab.persistence import export_onnx
 
     data = load_wine(as_frame=True)
     train, test = train_test_split(data.frame, random_state=0)

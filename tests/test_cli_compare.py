@@ -145,7 +145,7 @@ def test_a_model_is_replaced_by_force_only_and_that_is_said_at_once(table, tmp_p
     before = model.read_bytes()
     refused = call(*common, "--seed", 1, "--save", model)
     assert refused.exit_code == 1
-    assert "exists. Give --force to replace it" in words(refused)
+    assert "exists. Give another place, or replace it with --force" in words(refused)
     assert model.read_bytes() == before
     assert call(*common, "--save", model, "--force").exit_code == 0
     # Only a model is replaced.
@@ -268,7 +268,7 @@ HOSTILE = [
     (("--output", "sales.csv"), "'sales.csv/finished.jsonl' cannot be written"),
     (("--output", "/proc/x"), "cannot be written"),
     (("--output", "a" * 300), "too long"),
-    (("--save", "sales.csv"), "save='sales.csv' exists and is no model"),
+    (("--save", "sales.csv"), "'sales.csv' exists. Give another place"),
     (("--save", "folder"), "it is a folder"),
 ]
 HOSTILE_TABLES = ("gone.csv", "folder", "folder.csv", "zero.csv", "empty.csv", "", "x\0.csv")

@@ -191,7 +191,7 @@ def test_a_word_without_a_readable_file_is_named(tmp_path):
 def test_only_models_are_overwritten(tones, tmp_path):
     clip = tmp_path / "clip.wav"
     clip.write_bytes(b"RIFF")
-    result = call("train", tones, "--output", clip, *SMALL)
+    result = call("train", tones, "--output", clip, "--force", *SMALL)
     assert result.exit_code == 1
     assert "exists and is no model" in result.stderr
     assert clip.read_bytes() == b"RIFF"

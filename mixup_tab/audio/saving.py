@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from sklearn.pipeline import Pipeline
 
 from mixup_tab import persistence
 from mixup_tab.audio.waveforms import samples_in
-from mixup_tab.persistence import SIZE_LIMIT, is_model, load_with_card, read_model
+from mixup_tab.persistence import SIZE_LIMIT, load_with_card, read_model
 
 
 class SpeechCard(NamedTuple):
@@ -103,11 +102,3 @@ def _check(pipeline: Pipeline, card: SpeechCard) -> None:
     fine = fine and net.classes_.tolist() == card.words
     if not fine:
         raise ValueError("its description is not one of a speech model")
-
-
-def check_replaceable(path: Path) -> None:
-    """Raise ValueError if a file is there that is no model, such as a clip."""
-    if path.is_file() and path.stat().st_size and not is_model(path):
-        raise ValueError(
-            f"output={str(path)!r} exists and is no model. Give another place, or remove it."
-        )

@@ -19,14 +19,15 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 from skorch.callbacks import Callback
 
-from mixup_tab._files import check_writable, write_whole
+from mixup_tab._files import write_whole
 from mixup_tab._plain import shown
 from mixup_tab._terminal import ProgressBar, list_skipped, make_console
 from mixup_tab.audio.files import read_clips
 from mixup_tab.audio.folders import load_audio_folder
 from mixup_tab.audio.recipe import speech_classifier
-from mixup_tab.audio.saving import SpeechCard, check_replaceable, save_speech_model
+from mixup_tab.audio.saving import SpeechCard, save_speech_model
 from mixup_tab.displays import LossCurveDisplay
+from mixup_tab.persistence import check_output
 from mixup_tab.training.resume_file import ResumeFile
 from mixup_tab.training.state import mixed_epochs
 from mixup_tab.training.stopping import propagate_interrupt
@@ -41,6 +42,7 @@ def train(
     validation_fraction: float = 0.1,
     on_error: str = "raise",
     n_jobs: int | None = None,
+    overwrite: bool = False,
     console: Console | None = None,
     **recipe: Any,
 ) -> bool:
@@ -51,11 +53,10 @@ def train(
     losses is saved as ``<output>-loss.png``. ``recipe`` are parameters of
     :func:`~mixup_tab.audio.speech_classifier`; the other options are those of the command.
     Raises ValueError if there is nothing to train on, files cannot be read, a word has no
-    readable file, or ``output`` exists and is not a model.
+    readable file, or ``output`` exists, unless it is a model and ``overwrite`` is True.
     """
     console = console or make_console()
-    check_writable(output)
-    check_replaceable(output)
+    check_output(output, overwrite)
     pipeline = speech_classifier(**recipe)
     folder = load_audio_folder(root, on_error=on_error)
     for word in folder.label_names:

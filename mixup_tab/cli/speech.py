@@ -74,6 +74,7 @@ def train(
     device: options.Device = "auto",
     seed: options.Seed = 0,
     jobs: Jobs = -1,
+    force: options.Force = False,
 ) -> None:
     """Train on a folder of clips.
 
@@ -95,6 +96,7 @@ def train(
         validation_fraction=validation_fraction,
         on_error=on_error,
         n_jobs=jobs,
+        overwrite=force,
         model=model,
         augment=augment,
         seconds=seconds,

@@ -150,7 +150,7 @@ def export(
 
     check_new(file, force)
     stored = read_model(model, size_limit=size(size_limit))
-    from mixup_tab.persistence.onnx_export import export_onnx
+    from mixup_tab.persistence import export_onnx
 
     export_onnx(
         stored.load(), file, labels=stored.about.get("classes") or None, overwrite=force

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from mixup_tab._files import check_writable, write_whole
+from mixup_tab._files import write_whole
 from mixup_tab._resumable import Journal, check_n_jobs, digest, open_journal, plain
 from mixup_tab._terminal import VERBOSITY, ProgressBar, make_console
 from mixup_tab.compare.columns import Columns
@@ -22,7 +22,7 @@ from mixup_tab.compare.progress import watched
 from mixup_tab.compare.reading import SIZE_LIMIT, read_table
 from mixup_tab.compare.report import summary_table, write_report
 from mixup_tab.compare.saving import save_model
-from mixup_tab.persistence import is_model
+from mixup_tab.persistence import check_output
 
 _PACKAGES = ("mixup-tab", "torch", "scikit-learn", "skrub", "pandas", "numpy")
 
@@ -80,14 +80,12 @@ def run(
     console = console or make_console()
     check_n_jobs(n_jobs)
     if save is not None:
-        _check_replaced(save, overwrite)
+        check_output(save, overwrite)
     as_written = [name for name in (columns.target, columns.id, columns.groups) if name]
     text = "all" if settings.get("decimal") else as_written
     frame = read_table(file, text=text, size_limit=size_limit)
     experiment = set_up(frame, columns, **settings)
     del frame
-    if save is not None:
-        check_writable(save)
     identity = _identity(experiment, Path(file), settings)
     folder = output or _usual_folder(Path(file), identity)
     with open_journal(folder, identity) as journal:
@@ -109,20 +107,6 @@ def run(
         _show(comparison, console)
         console.print(f"Report: {page}", soft_wrap=True)
         return save is None or _save(experiment, save, n_jobs, console)
-
-
-def _check_replaced(save: Path, overwrite: bool) -> None:
-    """Raise ValueError if a file would be lost that is no model, or a model unasked."""
-    if not save.is_file() or not save.stat().st_size:
-        return
-    if not is_model(save):
-        raise ValueError(
-            f"save={str(save)!r} exists and is no model. Give another place, or remove it."
-        )
-    if not overwrite:
-        raise ValueError(
-            f"save={str(save)!r} exists. Give --force to replace it, or another place."
-        )
 
 
 def _identity(experiment: Experiment, file: Path, given: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from mixup_tab.estimators import (
     MixupEnsembleRegressor,
     MixupRegressor,
 )
+from mixup_tab.persistence import check_output
 from mixup_tab.tables import TableEncoder
 from mixup_tab.training.device import pick_device
 from mixup_tab.training.stopping import propagate_interrupt
@@ -100,8 +101,8 @@ def train(
         If it cannot be written.
     """
     card = output.with_name(f"{output.name}.md")
-    for path in (output, card):
-        check_new(path, overwrite)
+    check_output(output, overwrite)
+    check_new(card, overwrite)
     if not 0 <= validation_fraction <= 0.5:
         raise ValueError(
             f"validation_fraction must lie in [0, 0.5], got {validation_fraction!r}."
@@ -260,7 +261,7 @@ def _sentences(task: Task, net: Any, found: Evaluation | None) -> list[str]:
 def _write_card(
     path: Path, model: Pipeline, task: Task, file: str, found: Evaluation | None
 ) -> None:
-    from mixup_tab.persistence.model_card import write_model_card
+    from mixup_tab.persistence import write_model_card
 
     roles = {role: getattr(task.columns, role) for role in ("id", "groups", "time")}
     roles["drop"] = ", ".join(task.columns.drop)

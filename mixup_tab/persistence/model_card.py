@@ -82,7 +82,7 @@ def write_model_card(
     >>> import pandas as pd
     >>> from sklearn.datasets import load_iris
     >>> from mixup_tab import MixupClassifier
-    >>> from mixup_tab.persistence.model_card import write_model_card
+    >>> from mixup_tab.persistence import write_model_card
     >>> X, y = load_iris(as_frame=True, return_X_y=True)
     >>> clf = MixupClassifier(alpha=0.2, max_epochs=5, random_state=0).fit(X, y)
     >>> path = Path(tempfile.mkdtemp(), "iris.model.md")

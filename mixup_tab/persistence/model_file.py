@@ -92,7 +92,7 @@ def save_model(
     about : dict, default=None
         Plain JSON of yours that :func:`read_model` gives back.
     overwrite : bool, default=False
-        Whether to replace a file that exists.
+        Whether to replace a model that exists; any other file is never replaced.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def save_model(
     True
     """
     path = Path(path)
-    check_new(path, overwrite)
+    check_output(path, overwrite)
     if isinstance(model, (type, MixupNet)) or not hasattr(model, "fit"):
         raise TypeError(
             f"model must be a fitted estimator such as MixupClassifier, got {shown(model):.80}."
@@ -340,13 +340,33 @@ def read_model(path: str | os.PathLike, *, size_limit: float = SIZE_LIMIT) -> Mo
         ) from error
 
 
-def is_model(path: str | os.PathLike) -> bool:
-    """Return whether a file is a whole model file."""
-    try:
-        _parse("", Path(path).read_bytes(), float("inf"))
-    except Exception:  # as above
-        return False
-    return True
+def check_output(path: Path, overwrite: bool) -> None:
+    """Find out, before any work, whether a model can be written, and what it would replace.
+
+    Parameters
+    ----------
+    path : Path
+        Where.
+    overwrite : bool
+        Whether it may replace another model; nothing else is ever replaced.
+
+    Raises
+    ------
+    ValueError
+        If a file is there that may not be replaced.
+    OSError
+        If none can be written.
+    """
+    check_new(path, overwrite)
+    if path.is_file() and path.stat().st_size:
+        try:
+            _parse("", path.read_bytes(), float("inf"))
+        except _Unusable:  # a model of another version
+            pass
+        except Exception as error:  # as above
+            raise ValueError(
+                f"{str(path)!r} exists and is no model. Give another place, or delete it."
+            ) from error
 
 
 @contextmanager

@@ -92,7 +92,7 @@ def export_onnx(
     >>> import os, tempfile, numpy as np, onnxruntime
     >>> from sklearn.datasets import load_iris
     >>> from mixup_tab import MixupClassifier
-    >>> from mixup_tab.persistence.onnx_export import export_onnx
+    >>> from mixup_tab.persistence import export_onnx
     >>> X, y = load_iris(return_X_y=True)
     >>> clf = MixupClassifier(max_epochs=5, random_state=0).fit(X, y)
     >>> with tempfile.TemporaryDirectory() as folder:
