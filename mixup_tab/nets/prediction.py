@@ -164,13 +164,13 @@ class _Source:
     """
 
     def __init__(self, net: MLP) -> None:
-        modules = list(net.modules())
-        self._dicts = [part for module in modules for part in parts_of(module)]
+        hooks = [part for module in net.modules() for part in hooks_of(module)]
+        self._dicts = [*hooks, *(part for one in net.modules() for part in parts_of(one))]
         self._parts = self._parts_now()
         self._tensors = [part for part in self._parts if isinstance(part, Tensor)]
         self._weights = [weight for layer in net.layers() for weight in layer]
         self.is_plain = (
-            not any(part for module in modules for part in hooks_of(module))
+            not any(hooks)
             and all(tensor.is_cpu and not tensor.is_inference() for tensor in self._tensors)
             and all(w.dtype == torch.float32 and w.is_contiguous() for w in self._weights)
         )
@@ -212,7 +212,11 @@ class _Product:
 
     def row(self, x: np.ndarray) -> np.ndarray:
         weight, bias = self._arrays
-        x = x if self._layer is None else self._layer(torch.from_numpy(x)).double().numpy()
+        x = (
+            x
+            if self._layer is None
+            else self._layer(torch.from_numpy(x)).detach().double().numpy()
+        )
         return x @ weight + bias
 
 
@@ -227,7 +231,7 @@ class _Tables:
         self._scale: RobustScale = layer.scale if isinstance(layer, Columns) else layer
         n, limit = self._scale.width, self._scale.limit
         # z / √(1 + (z / limit)²) = limit · sin(arctan(z / limit))
-        parts = {"center": self._scale.center, "spread": self._scale.scale * limit}
+        parts = {"center": self._scale.center, "spread": self._scale.scale}
         parts |= {"linear": weight[:, :n] * limit, "bias": bias}
         if isinstance(layer, Columns):
             units = weight[:, n : n + len(layer.gain)].transpose(0, 1).flatten(1)
@@ -240,9 +244,9 @@ class _Tables:
         self._arrays = SimpleNamespace(**{name: part.numpy() for name, part in parts.items()})
 
     def rows(self, x: Tensor) -> Tensor:
-        own = self._tensors
+        own, limit = self._tensors, self._scale.limit
         numbers = self._scale.exact(x.index_select(1, own.numbers) if self._has_codes else x)
-        scaled = (numbers - own.center).div_(own.spread).atan_().sin_()
+        scaled = (numbers - own.center).div_(own.spread).div_(limit).atan_().sin_()
         units = torch.baddbmm(own.bias, scaled.expand(len(own.bias), *scaled.shape), own.linear)
         places, shares = [], []
         if self._has_bins:
@@ -269,6 +273,7 @@ class _Tables:
         numbers = numbers if self._scale.shift is None else numbers - self._scale.shift.numpy()
         scaled = numbers - own.center
         scaled /= own.spread
+        scaled /= self._scale.limit
         np.sin(np.arctan(scaled, out=scaled), out=scaled)
         units = scaled[None] @ own.linear
         units += own.bias
