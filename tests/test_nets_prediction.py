@@ -194,8 +194,16 @@ def test_other_nets_are_called():
     assert_array_equal(net_of(net).raw_outputs(x)[0], expected)
 
 
-def test_rows_in_single_precision_stay_in_single_precision():
-    net, x = net_for(layer_for(NUMBERS, "target")), NUMBERS.astype(np.float32)
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ">f4"])
+def test_with_tables_rows_in_single_precision_are_predicted_in_double(dtype):
+    net, x = net_of(net_for(layer_for(NUMBERS, "target"))), (NUMBERS % 100).astype(dtype)
+    expected = net.raw_outputs(x.astype(np.float64))
+    assert_array_equal(net.raw_outputs(x), expected)
+    assert_allclose(net.raw_outputs(x[:1]), expected[:, :1], rtol=1e-12)
+
+
+def test_without_an_input_layer_they_stay_in_single_precision():
+    net, x = net_for(None, 5), NUMBERS.astype(np.float32)
     outputs = net_of(net).raw_outputs(x)
     assert outputs.dtype == np.float32
     assert_array_equal(outputs[0], net(torch.from_numpy(x)).detach().numpy())

@@ -236,8 +236,9 @@ class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
     def _outputs(self, X: Any) -> np.ndarray:
         """Return the outputs of every member, shape (members, rows, outputs).
 
-        All but rows in single precision are computed in double precision, so that a row's
-        prediction does not depend on what else is in the batch.
+        On the CPU they are computed in double precision, so that a row's prediction does not
+        depend on what else is in the batch; modules of one's own and rows in single precision
+        without an input layer are not.
         """
         if "net_" not in vars(self):  # asking takes 4 µs
             check_is_fitted(self)

@@ -90,11 +90,14 @@ class Predictor:
         if not self.is_possible:
             return
         layers = [(w.double().mT.contiguous(), b.double()) for w, b in net.layers()]
-        kind = _Tables if _can_look_up(net.input_layer) else _Product
-        self._first: Any = kind(net.input_layer, *layers[0])
+        layer = net.input_layer
+        tables = _can_look_up(layer)
+        self._first: Any = (_Tables if tables else _Product)(layer, *layers[0])
+        # What is predicted in double precision beside that: all with tables, because with them
+        # that takes less time than a product in single precision.
+        self._kinds = "fiub" if tables else "iub" * (layer is not None)
         self._later = layers[1:]
         self._columns = _columns_of(net)
-        self._scales = net.input_layer is not None
         self._shape = net.n_members, layers[-1][1].shape[-1]
         # The same memory for NumPy, whose calls take half as long where there is one row.
         self._arrays = [(weight.numpy(), bias.numpy()) for weight, bias in self._later]
@@ -105,12 +108,8 @@ class Predictor:
 
     def takes(self, x: np.ndarray) -> bool:
         """Whether these inputs are a table to be predicted in double precision."""
-        return (
-            x.ndim == 2
-            and x.shape[1] == self._columns
-            and len(x) > 0
-            and (x.dtype == np.float64 or (self._scales and x.dtype.kind in "iub"))
-        )
+        fits = x.ndim == 2 and x.shape[1] == self._columns and len(x) > 0
+        return fits and (x.dtype == np.float64 or x.dtype.kind in self._kinds)
 
     def shape(self, rows: int) -> tuple[int, int, int]:
         """Return the shape of the outputs for a number of rows."""

@@ -716,8 +716,8 @@ class MixupNet(NeuralNet):
         if self.module_.training:
             self._set_training(False)
         with torch_defaults(gradients=False):
-            if len(X) == 1 and X.dtype == np.float64:
-                return predictor.row(X)
+            if len(X) == 1 and X.dtype.kind == "f":
+                return predictor.row(X.astype(np.float64, copy=False))
             x, size = as_tensor(X), predictor.rows_per_chunk
             outputs = torch.empty(predictor.shape(len(x)), dtype=torch.float64)
             starts = range(0, len(x), size)
