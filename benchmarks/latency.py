@@ -135,8 +135,9 @@ def measure(methods: dict[str, Predict], calls: int) -> dict[str, list[str]]:
     cells: dict[str, list[str]] = {name: [] for name in methods}
     for rows in SIZES:
         X = np.random.default_rng(0).normal(size=(rows, 30))
-        # Fewer calls of large tables; of small ones several in a row, as a service has them.
-        rounds, in_a_row = max(calls // (10 + rows), 3), 10 if rows == 1 else 1
+        # Fewer calls of large tables; of single rows several in turn, as a service has them.
+        in_a_row = 10 if rows == 1 else 1
+        rounds = 3 if rows == SIZES[-1] else max(calls // (10 if rows == 1 else 20), 1)
         times: dict[str, list[float]] = {name: [] for name in methods}
         for _ in range(rounds):
             for name, predict in methods.items():
@@ -187,7 +188,7 @@ def cpu_seconds(code: str) -> float:
 def main(arguments: list[str] | None = None) -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--calls", type=int, default=20_000, help="calls with one row")
+    parser.add_argument("--calls", type=int, default=2000, help="calls with one row")
     parser.add_argument("--rows", nargs="+", default=["*"], help="names or patterns of rows")
     parser.add_argument("--pairs", type=int, default=5, help="processes that are started")
     parser.add_argument("--size", type=int, default=3000, help="rows of the table")

@@ -1,5 +1,6 @@
 import copy
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -169,6 +170,14 @@ def test_bins_that_are_not_in_order_are_no_table():
     layer = Columns(scale, PiecewiseLinear(column, low, torch.ones(3).double()), n_columns=1)
     net, x = net_for(layer), torch.linspace(-1, 4, 40, dtype=torch.float64).unsqueeze(1)
     assert_allclose(predictor_of(net).rows(x).numpy()[0], net(x).detach().numpy(), rtol=1e-12)
+
+
+def test_a_net_is_not_kept():
+    net = net_for(layer_for(NUMBERS, "target"))
+    predictor_of(net).row(NUMBERS[:1])
+    alive = weakref.ref(net)
+    del net
+    assert alive() is None
 
 
 # ------------------------------------------------------------------------ when it is used

@@ -35,6 +35,8 @@ from mixup_tab.nets.scaling import RobustScale
 _CHUNK_VALUES = 1 << 15
 # Parameters of up to this many values are compared one by one.
 _FEW = 1024
+# Weights of the largest nets that tables are made for, beside which a call costs nothing.
+_MOST = 1 << 24
 
 # Arrays, because NumPy takes a third of the time with them that it takes with numbers.
 _ZERO, _ONE = np.array(0.0), np.array(1.0)
@@ -170,6 +172,7 @@ class _Source:
         self._weights = [weight for layer in net.layers() for weight in layer]
         self.is_plain = (
             not any(hooks)
+            and net.multiplications(None) <= _MOST
             and all(tensor.is_cpu and not tensor.is_inference() for tensor in self._tensors)
             and all(w.dtype == torch.float32 and w.is_contiguous() for w in self._weights)
         )
@@ -211,19 +214,15 @@ class _Product:
 
     def row(self, x: np.ndarray) -> np.ndarray:
         weight, bias = self._arrays
-        x = (
-            x
-            if self._layer is None
-            else self._layer(torch.from_numpy(x)).detach().double().numpy()
-        )
+        if self._layer is not None:
+            x = self._layer(torch.from_numpy(x)).detach().double().numpy()
         return x @ weight + bias
 
 
 class _Tables:
     """The first layer behind scaled numbers, bins, and levels of categories.
 
-    Shapes: R rows, c columns with at most b bins each, g columns of codes, U units of all
-    members together.
+    Shapes: R rows, c columns with bins, g columns of codes, U units of all members together.
     """
 
     def __init__(self, layer: RobustScale | Columns, weight: Tensor, bias: Tensor) -> None:
@@ -303,8 +302,8 @@ def _make_table(layer: Columns, units: Tensor) -> dict[str, Tensor]:
     """Return the table of a layer, and how it is read.
 
     ``units`` are the weights of the standardised outputs of the layer, times their gain, shape
-    (outputs, U). The rows of the table are what columns add to the units: each of c columns at
-    its b + 1 edges of bins the sum of the bins below, each level its own, and the last row
+    (outputs, U). The rows of the table are what columns add to the units: c columns, at each
+    edge of their bins, the sum of the bins below; every level its own; and the last row
     nothing, for codes of no level.
     """
     count = len(units) - len(layer.level)
