@@ -15,7 +15,6 @@ Nothing is rounded to single precision on the way, so that outputs differ from t
 
 from __future__ import annotations
 
-from itertools import chain
 from operator import is_
 from types import SimpleNamespace
 from typing import Any
@@ -190,7 +189,7 @@ class _Source:
         return same and (not self.is_plain or self._stamp_now() == self._stamp)
 
     def _parts_now(self) -> list[Any]:
-        return list(chain.from_iterable(map(dict.values, self._dicts)))
+        return [part for parts in self._dicts for part in parts.values()]
 
     def _stamp_now(self) -> list[Any]:
         return [
@@ -220,12 +219,12 @@ class _Product:
 
 
 class _Tables:
-    """The first layer behind scaled numbers, bins, and levels of categories.
+    """The first layer behind a RobustScale, or Columns without cosines.
 
     Shapes: R rows, c columns with bins, g columns of codes, U units of all members together.
     """
 
-    def __init__(self, layer: RobustScale | Columns, weight: Tensor, bias: Tensor) -> None:
+    def __init__(self, layer: Any, weight: Tensor, bias: Tensor) -> None:
         self._scale: RobustScale = layer.scale if isinstance(layer, Columns) else layer
         n, limit = self._scale.width, self._scale.limit
         # z / √(1 + (z / limit)²) = limit · sin(arctan(z / limit))
