@@ -120,7 +120,7 @@ def in_onnx(model: Any, path: Path) -> Predict:
     """Export a model and return what predicts with it on one thread."""
     import onnxruntime
 
-    from mixup_tab.persistence import export_onnx
+    from mixup_tab.persistence.onnx_export import export_onnx
 
     export_onnx(model, path)
     options = onnxruntime.SessionOptions()

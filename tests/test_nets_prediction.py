@@ -164,6 +164,16 @@ def test_whole_numbers_are_taken_as_they_are(dtype):
     assert_allclose(alone, net_.raw_outputs(x)[0, :20], rtol=1e-12)
 
 
+@pytest.mark.parametrize("embedding", ["target", "periodic"])
+def test_arrays_may_be_read_only_and_of_any_layout(embedding):
+    net, x = net_of(net_for(layer_for(NUMBERS, embedding))), NUMBERS.copy()
+    x.flags.writeable = False
+    expected = net.raw_outputs(NUMBERS)
+    for table in (x, np.asfortranarray(x), x[:, ::-1].copy()[:, ::-1], x.astype(">f8")):
+        assert_allclose(net.raw_outputs(table), expected, rtol=1e-12)
+        assert_allclose(net.raw_outputs(table[:1]), expected[:, :1], rtol=1e-12)
+
+
 def test_bins_that_are_not_in_order_are_no_table():
     column, low = torch.tensor([0, 0, 0]), torch.tensor([0.0, 2.0, 1.0]).double()
     scale = RobustScale.fit(torch.from_numpy(NUMBERS[:, :1]))

@@ -165,7 +165,10 @@ class _Source:
 
     def __init__(self, net: MLP) -> None:
         hooks = [part for module in net.modules() for part in hooks_of(module)]
-        self._dicts = [*hooks, *(part for one in net.modules() for part in parts_of(one))]
+        self._dicts: list[dict[Any, Any]] = [
+            *hooks,
+            *(part for one in net.modules() for part in parts_of(one)),
+        ]
         self._parts = self._parts_now()
         self._tensors = [part for part in self._parts if isinstance(part, Tensor)]
         self._weights = [weight for layer in net.layers() for weight in layer]

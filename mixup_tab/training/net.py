@@ -719,7 +719,8 @@ class MixupNet(NeuralNet):
             self._set_training(False)
         with torch_defaults(gradients=False):
             if len(X) == 1 and X.dtype.kind == "f":
-                return predictor.row(X.astype(np.float64, copy=False))
+                # A copy, because torch warns of arrays that are read-only.
+                return predictor.row(X.astype(np.float64))
             x, size = as_tensor(X), predictor.rows_per_chunk
             outputs = torch.empty(predictor.shape(len(x)), dtype=torch.float64)
             starts = range(0, len(x), size)
