@@ -31,7 +31,7 @@ from mixup_tab.nets.mlp import MLP
 from mixup_tab.nets.scaling import RobustScale
 
 # Values of a hidden layer of all members in a chunk of rows.
-_CHUNK_VALUES = 1 << 15
+_CHUNK_VALUES = 1 << 16
 # Parameters of up to this many values are compared one by one.
 _FEW = 1024
 # Weights of the largest nets that tables are made for, beside which a call costs nothing.

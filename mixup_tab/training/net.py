@@ -725,7 +725,7 @@ class MixupNet(NeuralNet):
             outputs = torch.empty(predictor.shape(len(x)), dtype=torch.float64)
             starts = range(0, len(x), size)
             # A thread takes several chunks, or it is not worth starting.
-            threads = min(torch.get_num_threads(), len(starts) // 4)
+            threads = min(torch.get_num_threads(), len(starts) // 2)
 
             def fill(start: int) -> None:
                 with torch.inference_mode():
