@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 
 from mixup_tab import MLP, MixupClassifier, MixupNet
-from mixup_tab.nets import Columns, PiecewiseLinear, RobustScale
+from mixup_tab.nets import Columns, PiecewiseLinear, RobustScale, prediction
 from mixup_tab.nets.prediction import Predictor, predictor_of
 
 RNG = np.random.default_rng(0)
@@ -188,6 +188,17 @@ def test_a_net_is_not_kept():
     alive = weakref.ref(net)
     del net
     assert alive() is None
+
+
+def test_the_tables_of_many_nets_are_not_all_kept(monkeypatch):
+    nets = [net_for(None, 5) for _ in range(4)]
+    size = Predictor(nets[0]).size
+    monkeypatch.setattr(prediction, "_MOST", 2 * size)
+    kept = [predictor_of(net) for net in nets]
+    assert all(predictor_of(net) is one for net, one in zip(nets[2:], kept[2:], strict=True))
+    first = predictor_of(nets[0])
+    assert first is not kept[0]
+    assert_array_equal(first.row(NUMBERS[:1]), kept[0].row(NUMBERS[:1]))
 
 
 # ------------------------------------------------------------------------ when it is used

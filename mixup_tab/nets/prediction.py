@@ -15,6 +15,7 @@ Nothing is rounded to single precision on the way, so that outputs differ from t
 
 from __future__ import annotations
 
+import threading
 from operator import is_
 from types import SimpleNamespace
 from typing import Any
@@ -34,7 +35,8 @@ from mixup_tab.nets.scaling import RobustScale
 _CHUNK_VALUES = 1 << 16
 # Parameters of up to this many values are compared one by one.
 _FEW = 1024
-# Weights of the largest nets that tables are made for, beside which a call costs nothing.
+# Weights of the largest nets that tables are made for, beside which a call costs nothing, and
+# values in all the tables that are kept: those of a hundred nets of the default size.
 _MOST = 1 << 24
 
 # Arrays, because NumPy takes a third of the time with them that it takes with numbers.
@@ -42,6 +44,7 @@ _ZERO, _ONE = np.array(0.0), np.array(1.0)
 
 # Not attributes of the nets, so that no copy of a net and no file has them.
 _predictors: WeakKeyDictionary[nn.Module, Predictor] = WeakKeyDictionary()
+_lock = threading.Lock()
 
 
 def predictor_of(net: nn.Module) -> Predictor | None:
@@ -62,8 +65,22 @@ def predictor_of(net: nn.Module) -> Predictor | None:
         return None
     found = _predictors.get(net)
     if found is None or not found.is_current():
-        found = _predictors[net] = Predictor(net)
+        found = Predictor(net)
+        _keep(net, found)
     return found if found.is_possible else None
+
+
+def _keep(net: MLP, predictor: Predictor) -> None:
+    """Keep a predictor, and let go of the oldest ones, of a search over many nets perhaps."""
+    with _lock:
+        _predictors.pop(net, None)
+        _predictors[net] = predictor
+        kept = list(_predictors.items())
+        total = sum(one.size for _, one in kept)
+        for other, one in kept[:-1]:
+            if total > _MOST:
+                _predictors.pop(other, None)
+                total -= one.size
 
 
 class Predictor:
@@ -80,6 +97,8 @@ class Predictor:
         Whether the net need not be called itself.
     rows_per_chunk : int
         How many rows are best predicted at once.
+    size : int
+        How many values it keeps.
     """
 
     @torch.inference_mode(False)
@@ -88,6 +107,7 @@ class Predictor:
         self._source = _Source(net)
         self.is_possible = self._source.is_plain
         self.rows_per_chunk = max(_CHUNK_VALUES // (net.width * net.n_members), 16)
+        self.size = 0
         if not self.is_possible:
             return
         layers = [(w.double().mT.contiguous(), b.double()) for w, b in net.layers()]
@@ -98,6 +118,7 @@ class Predictor:
         # that takes less time than a product in single precision.
         self._kinds = "fiub" if tables else "iub" * (layer is not None)
         self._later = layers[1:]
+        self.size = self._first.size + sum(weight.numel() for weight, _ in self._later)
         self._columns = _columns_of(net)
         self._shape = net.n_members, layers[-1][1].shape[-1]
         # The same memory for NumPy, whose calls take half as long where there is one row.
@@ -208,7 +229,7 @@ class _Product:
 
     def __init__(self, layer: nn.Module | None, weight: Tensor, bias: Tensor) -> None:
         self._layer, self._weight, self._bias = layer, weight, bias
-        self._arrays = weight.numpy(), bias.numpy()
+        self._arrays, self.size = (weight.numpy(), bias.numpy()), weight.numel()
 
     def rows(self, x: Tensor) -> Tensor:
         x = x if self._layer is None else self._layer(x).double()
@@ -240,6 +261,7 @@ class _Tables:
             parts |= _make_table(layer, units * layer.gain.unsqueeze(1))
         self._has_bins, self._has_codes = "low" in parts, "coded" in parts
         self._tensors = SimpleNamespace(**parts)
+        self.size = sum(part.numel() for part in parts.values())
         # The same memory for NumPy, whose calls on one row take half as long.
         self._arrays = SimpleNamespace(**{name: part.numpy() for name, part in parts.items()})
 

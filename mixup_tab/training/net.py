@@ -536,9 +536,10 @@ class MixupNet(NeuralNet):
         """Refuse a net that the last step has spoilt; the losses before were fine."""
         finite = all(torch.isfinite(p).all() for p in self.module_.parameters())
         if finite and is_array(X):
-            # As if they were computed in the precision of training.
             largest = torch.finfo(weights_dtype(self.module_)).max
-            finite = (np.abs(self.raw_outputs(X[:16])) <= largest).all()
+            with threads_for(0):
+                outputs = torch.cat([*self.forward_iter(X[:16])])
+            finite = bool((outputs.abs() <= largest).all())
         if not finite:
             self._refuse("The net's outputs became infinite or NaN")
 
