@@ -75,6 +75,8 @@ def seconds(run: Callable[[], Any]) -> float:
 
 def human(seconds: float) -> str:
     """Return a time with its unit."""
+    if seconds < 1e-3:
+        return f"{1e6 * seconds:.0f} µs"
     return f"{seconds:.2f} s" if seconds >= 1 else f"{1000 * seconds:.1f} ms"
 
 

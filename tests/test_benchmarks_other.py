@@ -4,6 +4,7 @@ import sys
 from argparse import Namespace
 from functools import partial
 from pathlib import Path
+from subprocess import CalledProcessError
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ sys.path.append(str(BENCHMARKS))
 
 import endurance  # noqa: E402
 import kills  # noqa: E402
+import latency  # noqa: E402
 import measuring  # noqa: E402
 import robustness  # noqa: E402
 import speed  # noqa: E402
@@ -100,6 +102,22 @@ def test_rows_of_the_speed_table_are_measured(small, capsys):
     assert len(measure(capsys, "memory/*")) == 2 * measuring.STATUS.exists()
     with pytest.raises(SystemExit, match="no such row"):
         speed.main(["--rows", "fits"])
+
+
+def test_predictions_are_timed(monkeypatch, capsys):
+    monkeypatch.setattr(latency, "SIZES", (1, 20, 30))
+    chosen = ["--rows", "MixupClassifier", "MLPClassifier", "RandomForest"]
+    latency.main(["--calls", "20", "--size", "80", "--pairs", "0", *chosen])
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.count("|") for line in lines[2:]} == {7}
+    names = {line.split("|")[1].strip() for line in lines[4:]}
+    assert names - {"MixupClassifier, ONNX"} == set(chosen[1:])
+
+
+def test_the_time_of_a_process_is_that_of_its_cpu():
+    assert 0 < latency.cpu_seconds("import time; time.sleep(2)") < 1
+    with pytest.raises(CalledProcessError):
+        latency.cpu_seconds("raise SystemExit(3)")
 
 
 @pytest.mark.slow

@@ -151,10 +151,14 @@ _HINTS = {
 }
 
 
+# Values that a check of all of them costs next to nothing.
+_FEW_VALUES = 10_000
+
+
 def check_X(estimator: Any, X: Any, **options: Any) -> Any:
     """Validate inputs and perhaps targets, explaining how to handle raw tables."""
-    if _needs_no_check(estimator, X, options):
-        return X
+    if (few := _few_plain_rows(estimator, X, options)) is not None:
+        return few
     if hasattr(X, "tocsr"):
         raise TypeError(
             "Sparse input is not supported, because mixed rows are dense. Use X.toarray(), "
@@ -198,23 +202,30 @@ def _with_all_digits(X: Any) -> Any:
     return X.astype(np.result_type(*plain))
 
 
-def _needs_no_check(estimator: Any, X: Any, options: dict[str, Any]) -> bool:
-    """Whether a few rows to predict are plainly fine.
+def _few_plain_rows(estimator: Any, X: Any, options: dict[str, Any]) -> np.ndarray | None:
+    """Return a few rows to predict as an array, if they are plainly fine.
 
     For a single row scikit-learn's validation takes longer than the prediction.
     """
-    return (
+    if options.get("reset") is not False or "y" in options:
+        return None
+    if getattr(estimator, "is_categorical_", None) is not None:
+        return None
+    names = getattr(estimator, "feature_names_in_", None)
+    if type(X) is pd.DataFrame and names is not None and X.size < _FEW_VALUES:
+        same = X.columns.tolist() == names.tolist()
+        plain = same and all(isinstance(dtype, np.dtype) for dtype in X.dtypes)
+        X, names = (X.to_numpy(), None) if plain else (X, names)
+    fine = (
         type(X) is np.ndarray
-        and options.get("reset") is False
-        and "y" not in options
+        and names is None
         and X.ndim == 2
-        and 0 < X.size < 10_000
+        and 0 < X.size < _FEW_VALUES
         and X.dtype in options["dtype"]
         and X.shape[1] == estimator.n_features_in_
-        and not hasattr(estimator, "feature_names_in_")
-        and getattr(estimator, "is_categorical_", None) is None
         and bool(np.isfinite(X).all())
     )
+    return X if fine else None
 
 
 def check_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray:

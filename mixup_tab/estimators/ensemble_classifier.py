@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils._param_validation import StrOptions
 
 from mixup_tab.estimators.classifier import MixupClassifier
@@ -127,7 +126,6 @@ class MixupEnsembleClassifier(LabelsMixin, BasePack):
     """
 
     _member = MixupClassifier
-    _boosting = HistGradientBoostingClassifier
     _shared = (*BasePack._shared, "class_weight")
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BasePack._parameter_constraints,
@@ -158,6 +156,12 @@ class MixupEnsembleClassifier(LabelsMixin, BasePack):
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
+
+    @staticmethod
+    def _boosting(**params: Any) -> BaseEstimator:
+        from sklearn.ensemble import HistGradientBoostingClassifier  # not needed to predict
+
+        return HistGradientBoostingClassifier(**params)
 
     @staticmethod
     def _evidence(predictions: np.ndarray, y: np.ndarray) -> np.ndarray:

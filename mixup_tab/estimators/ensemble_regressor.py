@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.ensemble import HistGradientBoostingRegressor
 
 from mixup_tab.estimators.data import (
     TrainingData,
@@ -96,7 +95,6 @@ class MixupEnsembleRegressor(RegressorMixin, BasePack):
     """
 
     _member = MixupRegressor
-    _boosting = HistGradientBoostingRegressor
     _drawn: ClassVar[Mapping[str, Any]] = {
         "mixing": ("mixup", "cmixup"),
         "alpha": (0.0, 0.1, 0.2, 0.5),
@@ -143,6 +141,12 @@ class MixupEnsembleRegressor(RegressorMixin, BasePack):
         self.target_mean_, self.target_scale_ = mean_and_scale(values, weight)
         values = standardised(values, self.target_mean_, self.target_scale_)
         return make_training_data(self, X, values.astype(np.float32), weight, values.shape[1])
+
+    @staticmethod
+    def _boosting(**params: Any) -> BaseEstimator:
+        from sklearn.ensemble import HistGradientBoostingRegressor  # not needed to predict
+
+        return HistGradientBoostingRegressor(**params)
 
     @staticmethod
     def _evidence(predictions: np.ndarray, y: np.ndarray) -> np.ndarray:

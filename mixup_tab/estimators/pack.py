@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -61,7 +61,6 @@ class BasePack(PythonParams, BaseEstimator):
 
     module = None  # the inputs are tables, nothing else
     _member: type[BaseMixup]
-    _boosting: Callable[..., Any]
     # What is drawn instead of the distribution's.
     _drawn: ClassVar[Mapping[str, Any]] = {}
     # Parameters that are the same for all members.
@@ -93,6 +92,11 @@ class BasePack(PythonParams, BaseEstimator):
     @abstractmethod
     def _check_training_data(self, *args: Any, **kwargs: Any) -> TrainingData:
         """Validate X, y and weights, and set the attributes that describe them."""
+
+    @staticmethod
+    @abstractmethod
+    def _boosting(**params: Any) -> BaseEstimator:
+        """Return a boosting model that competes on larger tables."""
 
     @staticmethod
     @abstractmethod

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import clone, is_classifier
-from sklearn.ensemble._base import _set_random_states
 
 from mixup_tab._terminal import ProgressBar
 from mixup_tab.estimators.base import BaseMixup
@@ -168,6 +167,8 @@ class Race:
         one = clone(self.candidates[candidate])  # estimators must not share callbacks
         seed = (self.seed + candidate * len(self.folds.numbers) + fold) % 2**32
         if not isinstance(one, BaseMixup):
+            from sklearn.ensemble._base import _set_random_states  # not needed to predict
+
             _set_random_states(one, seed)
             return Job(candidate, fold, one)
         rows = int((self.folds.of != fold).sum())

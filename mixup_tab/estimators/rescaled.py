@@ -64,6 +64,8 @@ def mean_prepared(net: MixupNet, X: np.ndarray) -> np.ndarray:
 @torch.inference_mode()
 def shrunk_outputs(net: MixupNet, X: np.ndarray, mean: np.ndarray, theta: float) -> np.ndarray:
     """Return outputs for θ x + (1 − θ) x̄, where x are inputs as they are mixed."""
+    if theta == 1:
+        return net.raw_outputs(X).astype(np.float64)
     parts = []
     for part in net.input_chunks(X):
         outputs = []

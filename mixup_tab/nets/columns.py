@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from torch import Tensor
 
 from mixup_tab.nets.scaling import LARGEST, DoubleLayer, RobustScale
@@ -131,13 +130,15 @@ def _tree_edges(
     distinct: Tensor, rank: Tensor, y: np.ndarray, weight: np.ndarray | None, bins: int
 ) -> Tensor:
     """Return the extremes and, between neighbours, the thresholds of a tree."""
-    kind = DecisionTreeClassifier if y.ndim == 1 else DecisionTreeRegressor
+    from sklearn import tree  # not needed to predict, and takes a while to import
+
+    kind = tree.DecisionTreeClassifier if y.ndim == 1 else tree.DecisionTreeRegressor
     least = max(20, len(y) // 1000)
-    tree = kind(max_leaf_nodes=bins, min_samples_leaf=least, random_state=0)
+    model = kind(max_leaf_nodes=bins, min_samples_leaf=least, random_state=0)
     # Of ranks, because scikit-learn's trees would cast values to single precision. And by _fit,
     # as forests do: MLflow's autologging would record every fit of a public one as a model.
-    tree = tree._fit(rank.unsqueeze(1).float().cpu().numpy(), y, weight).tree_
-    splits = tree.threshold[tree.children_left != tree.children_right]  # ranks k + ½
+    nodes = model._fit(rank.unsqueeze(1).float().cpu().numpy(), y, weight).tree_
+    splits = nodes.threshold[nodes.children_left != nodes.children_right]  # ranks k + ½
     below = torch.as_tensor(np.sort(splits), device=rank.device).long()
     middle = distinct[below] / 2 + distinct[below + 1] / 2
     return torch.cat([distinct[:1], middle, distinct[-1:]]).unique()
