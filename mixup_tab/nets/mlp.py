@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -77,6 +77,10 @@ class MLP(nn.Module, StackedNet):
     torch.Size([8, 5, 3])
     """
 
+    # What predictor_of makes of a net: in no attribute that is copied or written to a file.
+    __slots__ = ("_predictor",)
+    _predictor: Any
+
     one_call = True
     weight0: nn.Parameter
 
@@ -104,6 +108,10 @@ class MLP(nn.Module, StackedNet):
                 f"bias{layer}", nn.Parameter(torch.empty(n_members, 1, fan_out))
             )
         self.reset_parameters(generators)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what copies and pickles of a net have."""
+        return vars(self).copy()
 
     def layers(self) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
         """Iterate over (weight, bias), shapes (members, out, in) and (members, 1, out)."""

@@ -19,7 +19,7 @@ import threading
 from operator import is_
 from types import SimpleNamespace
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 import numpy as np
 import torch
@@ -42,8 +42,9 @@ _MOST = 1 << 24
 # Arrays, because NumPy takes a third of the time with them that it takes with numbers.
 _ZERO, _ONE = np.array(0.0), np.array(1.0)
 
-# Not attributes of the nets, so that no copy of a net and no file has them.
-_predictors: WeakKeyDictionary[nn.Module, Predictor] = WeakKeyDictionary()
+# The nets that have a predictor, the oldest ones first. No WeakKeyDictionary: Ctrl-C is lost
+# where it comes while one of these lets go of a net.
+_nets: list[ref[MLP]] = []
 _lock = threading.Lock()
 
 
@@ -63,24 +64,24 @@ def predictor_of(net: nn.Module) -> Predictor | None:
     """
     if type(net) is not MLP:
         return None
-    found = _predictors.get(net)
+    found = getattr(net, "_predictor", None)
     if found is None or not found.is_current():
-        found = Predictor(net)
-        _keep(net, found)
+        found = net._predictor = Predictor(net)
+        _let_go_of_others(net)
     return found if found.is_possible else None
 
 
-def _keep(net: MLP, predictor: Predictor) -> None:
-    """Keep a predictor, and let go of the oldest ones, of a search over many nets perhaps."""
+def _let_go_of_others(net: MLP) -> None:
+    """Delete the oldest predictors where there are many, as after a search."""
     with _lock:
-        _predictors.pop(net, None)
-        _predictors[net] = predictor
-        kept = list(_predictors.items())
-        total = sum(one.size for _, one in kept)
-        for other, one in kept[:-1]:
-            if total > _MOST:
-                _predictors.pop(other, None)
-                total -= one.size
+        alive = [other for other in (known() for known in _nets) if other not in (None, net)]
+        alive.append(net)
+        total = sum(one._predictor.size for one in alive)
+        while total > _MOST and len(alive) > 1:
+            oldest = alive.pop(0)
+            total -= oldest._predictor.size
+            del oldest._predictor
+        _nets[:] = map(ref, alive)
 
 
 class Predictor:
