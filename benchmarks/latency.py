@@ -119,6 +119,7 @@ def predictors(models: dict[str, Any], folder: Path) -> dict[str, Predict]:
 def in_onnx(model: Any, path: Path) -> Predict:
     """Export a model and return what predicts with it on one thread."""
     import onnxruntime
+
     from mixup_tab.persistence.onnx_export import export_onnx
 
     export_onnx(model, path)

@@ -249,7 +249,8 @@ def test_an_evaluation_scores_what_predict_writes(folder, tmp_path):
     expected = classification_scores(y, proba)
     scores = json.loads(output.read_text())
     assert scores["model"]["error %"] == pytest.approx(100 * expected["error"])
-    for name, key in {"log-loss": "log_loss", "Brier": "brier", "ECE": "ece"}.items():
+    assert scores["model"]["ECE %"] == pytest.approx(100 * expected["ece"])
+    for name, key in {"log-loss": "log_loss", "Brier": "brier"}.items():
         assert scores["model"][name] == pytest.approx(expected[key])
     recalls = [(proba.argmax(1) == y)[y == code].mean() for code in (0, 1)]
     assert scores["model"]["balanced accuracy %"] == pytest.approx(100 * np.mean(recalls))

@@ -139,6 +139,17 @@ def test_importing_the_package_imports_nothing_heavy():
     assert in_fresh_process(code) == []
 
 
+def test_predicting_imports_neither_trees_nor_boosting():
+    heavy = ["sklearn.tree", "sklearn.ensemble", "sklearn.neighbors", "matplotlib"]
+    heavy += ["skops", "skrub", "onnx", "torch._dynamo"]
+    code = (
+        "import sys; from mixup_tab import MixupClassifier, MixupEnsembleRegressor; "
+        "from mixup_tab.persistence import load_model; "
+        f"print(*[m for m in {heavy} if m in sys.modules])"
+    )
+    assert in_fresh_process(code) == []
+
+
 def test_the_mixing_core_needs_neither_scikit_learn_nor_skorch():
     code = (
         "import sys, mixup_tab.mixing, mixup_tab.losses; "

@@ -35,7 +35,7 @@ OnError = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="Where nets run: cpu, cuda, mps or auto.")]
 Jobs = Annotated[int, typer.Option(help="Processes; -1 is one per core.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all that is random.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 ModelSize = Annotated[
     str, typer.Option(help="Largest size of the model's file, such as 500MB or 2GB.")
@@ -45,7 +45,7 @@ TableSize = Annotated[
 ]
 _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only.")]
 _Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="For errors: where they come from, versions.")
+    bool, typer.Option("--verbose", "-v", help="Show where an error comes from, and versions.")
 ]
 
 

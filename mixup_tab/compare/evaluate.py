@@ -97,9 +97,9 @@ def _of_classes(y: np.ndarray, proba: np.ndarray) -> dict[str, float]:
         "log-loss": scores["log_loss"],
         "balanced accuracy %": 100 * float(np.mean(recalls)),
         "Brier": scores["brier"],
-        "ECE": scores["ece"],
+        "ECE %": 100 * scores["ece"],
     }
-    return {name: round(value, 12) for name, value in found.items()}  # 0 is 0
+    return {name: round(value, 9) for name, value in found.items()}  # 0 is 0
 
 
 def score_numbers(

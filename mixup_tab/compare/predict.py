@@ -217,6 +217,11 @@ class ModelOnFile:
         )
         self._names = [*next(frames)]
         missing = [name for name in needed if name not in self._names]
+        if {*missing} & {*also}:
+            raise ValueError(
+                f"file {path.name!r} has no column {missing[-1]!r}, with which predictions are "
+                "to be compared. Use mixup-tab predict for a file without it."
+            )
         if missing:
             raise ValueError(
                 f"file {path.name!r} has no column {', '.join(map(repr, missing))}, which "

@@ -700,8 +700,9 @@ class MixupNet(NeuralNet):
         -------
         ndarray, shape (members, rows, outputs)
         """
-        if (predictor := self._predictor(X)) is not None:
-            return self._predicted(predictor, X)
+        with torch_defaults(gradients=False):
+            if (predictor := self._predictor(X)) is not None:
+                return self._predicted(predictor, X)
         chunk = as_stack(self.module_).rows_per_chunk(self.batch_size)
         with threads_for(self._work(min(chunk, len(X)) if is_array(X) else chunk, X)):
             outputs = _joined(self.forward_iter(X), len(X) if is_array(X) else None).numpy()
@@ -718,28 +719,27 @@ class MixupNet(NeuralNet):
         """Return what :meth:`raw_outputs` does."""
         if self.module_.training:
             self._set_training(False)
-        with torch_defaults(gradients=False):
-            if len(X) == 1 and X.dtype.kind == "f":
-                # A copy, because torch warns of arrays that are read-only.
-                return predictor.row(X.astype(np.float64))
-            x, size = as_tensor(X), predictor.rows_per_chunk
-            outputs = torch.empty(predictor.shape(len(x)), dtype=torch.float64)
-            starts = range(0, len(x), size)
-            # A thread takes several chunks, or it is not worth starting.
-            threads = min(torch.get_num_threads(), len(starts) // 2)
+        if len(X) == 1 and X.dtype.kind == "f":
+            # A copy, because torch warns of arrays that are read-only.
+            return predictor.row(X.astype(np.float64))
+        x, size = as_tensor(X), predictor.rows_per_chunk
+        outputs = torch.empty(predictor.shape(len(x)), dtype=torch.float64)
+        starts = range(0, len(x), size)
+        # A thread takes several chunks, or it is not worth starting.
+        threads = min(torch.get_num_threads(), len(starts) // 2)
 
-            def fill(start: int) -> None:
-                with torch.inference_mode():
-                    chunk = slice(start, start + size)
-                    outputs[:, chunk] = predictor.rows(x[chunk])
+        def fill(start: int) -> None:
+            with torch.inference_mode():
+                chunk = slice(start, start + size)
+                outputs[:, chunk] = predictor.rows(x[chunk])
 
-            with threads_for(0):
-                if threads > 1:
-                    with ThreadPoolExecutor(threads) as pool:
-                        list(pool.map(fill, starts))
-                else:
-                    for start in starts:
-                        fill(start)
+        with threads_for(0):
+            if threads > 1:
+                with ThreadPoolExecutor(threads) as pool:
+                    list(pool.map(fill, starts))
+            else:
+                for start in starts:
+                    fill(start)
         return outputs.numpy()
 
     def predict_proba(self, X: Any) -> np.ndarray:
