@@ -95,11 +95,12 @@ def within(limit: float, score: Callable[..., dict[str, Any]], *args: Any) -> di
         raise TimeoutError
 
     before = signal.signal(signal.SIGPROF, stop)
-    # Again every second: a library may swallow the error.
-    signal.setitimer(signal.ITIMER_PROF, limit, 1)
+    # Again and again: compiled code may swallow the error.
+    signal.setitimer(signal.ITIMER_PROF, limit, 0.02)
     try:
         return {"stopped_after": 0.0, **score(*args)}
     except BaseException:  # CatBoost makes a KeyboardInterrupt of it
+        signal.signal(signal.SIGPROF, signal.SIG_IGN)
         if not fired:
             raise
         return {"stopped_after": limit}
