@@ -151,9 +151,11 @@ def test_several_targets(tmp_path):
     assert_same(Regressor(n_estimators=2).fit(X, targets), tmp_path, X)
 
 
+@pytest.mark.parametrize("steps", [[], [StandardScaler()]])
 @pytest.mark.parametrize("targets", [values, np.stack([values, X[:, 4]], 1)])
-def test_quantiles(targets, tmp_path):
-    model = Regressor(quantiles=[0.1, 0.5, 0.9], n_estimators=2).fit(X, targets)
+def test_quantiles(targets, steps, tmp_path):
+    net = Regressor(quantiles=[0.1, 0.5, 0.9], n_estimators=2)
+    model = make_pipeline(*steps, net).fit(X, targets)
     session = session_of(model, tmp_path)
     wanted = model.predict(X, quantiles=[0.1, 0.5, 0.9])
     np.testing.assert_allclose(run(session, X)[0], wanted, rtol=1e-5, atol=1e-5)

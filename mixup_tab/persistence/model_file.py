@@ -321,7 +321,9 @@ def read_model(path: str | os.PathLike, *, size_limit: float = SIZE_LIMIT) -> Mo
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"model {str(path)!r} is not a file. Give a file of save_model's.")
+        raise ValueError(
+            f"model {str(path)!r} is not a file. Give one that save_model or mixup-tab wrote."
+        )
     size = path.stat().st_size
     if size > size_limit:
         raise ValueError(
@@ -336,7 +338,7 @@ def read_model(path: str | os.PathLike, *, size_limit: float = SIZE_LIMIT) -> Mo
     except Exception as error:  # whatever zipfile and json raise for bytes of all kinds
         raise ValueError(
             f"model {path.name!r} is not a model of mixup-tab, or is broken "
-            f"({one_line(error)}). Give a file of save_model's."
+            f"({one_line(error)}). Give a file that save_model or mixup-tab wrote."
         ) from error
 
 

@@ -125,8 +125,9 @@ def values(graph: Graph, model: Any, table: Table) -> str:
     return graph("Reshape", graph.cast(found, np.float64), np.array([0, -1]))
 
 
-def quantiles(graph: Graph, model: MixupRegressor, table: Table) -> str:
+def quantiles(graph: Graph, model: Any, table: Table) -> str:
     """Return the quantiles of a regressor, shape (rows, targets, quantiles), in float64."""
+    model, table = _unwrapped(graph, model, table)
     shift = model.quantile_shift_
     outputs = _mean_outputs(graph, model, table)
     outputs = graph("Add", graph("Reshape", outputs, np.array([-1, *shift.shape])), shift)
