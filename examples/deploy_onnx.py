@@ -1,8 +1,17 @@
-"""Train and export a model, then label a CSV file with onnxruntime and NumPy alone.
+"""
+A model without Python packages
+===============================
 
-``python examples/deploy_onnx.py`` does both, in a new folder. With two files it only labels the
-second, and needs neither mixup_tab nor torch: ``python examples/deploy_onnx.py wine.onnx
-wine.csv``. It is for models of any tables whose columns are numbers and words.
+Train and export a model, then label a CSV file with onnxruntime and NumPy alone:
+
+    python examples/deploy_onnx.py
+
+does both, in a new folder. With two files it only labels the second, and needs neither mixup_tab
+nor torch:
+
+    python examples/deploy_onnx.py wine.onnx wine.csv
+
+It is for models of any tables whose columns are numbers and words.
 """
 
 import csv
