@@ -104,6 +104,10 @@ def write_command_line(_: Sphinx) -> None:
     subprocess.run(command + options, check=True, stdout=subprocess.DEVNULL)
     text = target.read_text(encoding="utf-8")
     text = re.sub(r"\*\*Commands\*\*:\n\n(\* .*\n)+\n?", "", text)
+    text = re.sub(r"^Example: (.*)$", r"```console\n$ \1\n```", text, flags=re.MULTILINE)
+    text = text.replace("* `--help`:", "* `-h, --help`:")
+    # Markdown would take "<word>/*.wav" for a tag of HTML, and show nothing.
+    text = re.sub(r"<(\w+)>(\S*)(?=[^`]*$)", r"`<\1>\2`", text, flags=re.MULTILINE)
     target.write_text(text, encoding="utf-8")
 
 

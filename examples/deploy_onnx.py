@@ -1,6 +1,4 @@
 """
-A model without Python packages
-===============================
 
 Train and export a model, then label a CSV file with onnxruntime and NumPy alone:
 
@@ -12,6 +10,15 @@ nor torch:
     python examples/deploy_onnx.py wine.onnx wine.csv
 
 It is for models of any tables whose columns are numbers and words.
+=======
+A model without Python packages
+===============================
+
+Train and export a model, then label a CSV file with onnxruntime and NumPy alone.
+
+``python examples/deploy_onnx.py`` does both, in a new folder. With two files it only labels the
+second, and needs neither mixup_tab nor torch: ``python examples/deploy_onnx.py wine.onnx
+wine.csv``. It takes any model of a table whose columns are numbers and words.
 """
 
 import csv
@@ -57,7 +64,8 @@ def train(folder: Path) -> tuple[Path, Path]:
 
     data = load_wine(as_frame=True)
     train, test = train_test_split(data.frame, random_state=0)
-    model = MixupClassifier(random_state=0).fit(train.drop(columns="target"), train["target"])
+    X, y = train.drop(columns="target"), train["target"]
+    model = MixupClassifier(random_state=0).fit(X, y)
     export_onnx(model, folder / "wine.onnx", labels=["Barolo", "Grignolino", "Barbera"])
     test.to_csv(folder / "wine.csv", index=False)
     return folder / "wine.onnx", folder / "wine.csv"

@@ -17,7 +17,7 @@ from mixup_tab._terminal import ProgressBar, make_console
 from mixup_tab.audio.folders import load_audio_folder
 from mixup_tab.audio.predict import predict_files
 from mixup_tab.audio.saving import load_speech_model
-from mixup_tab.persistence import SIZE_LIMIT
+from mixup_tab.persistence.model_file import SIZE_LIMIT
 
 PARTS = ("auto", "all", "train", "validation", "test")
 

@@ -22,7 +22,7 @@ from mixup_tab.audio.files import ClipError, check_on_error, read_clip, read_cli
 from mixup_tab.audio.saving import load_speech_model
 from mixup_tab.audio.waveforms import to_int16
 from mixup_tab.estimators import MixupClassifier
-from mixup_tab.persistence import SIZE_LIMIT, finite, predicting
+from mixup_tab.persistence.model_file import SIZE_LIMIT, finite, predicting
 
 _HEADER = ("path", "label", "probability")
 _BEGINNING = ",".join(_HEADER).encode()

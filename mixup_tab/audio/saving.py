@@ -9,7 +9,8 @@ from sklearn.pipeline import Pipeline
 
 from mixup_tab import persistence
 from mixup_tab.audio.waveforms import samples_in
-from mixup_tab.persistence import SIZE_LIMIT, load_with_card, read_model
+from mixup_tab.persistence.cards import load_with_card
+from mixup_tab.persistence.model_file import SIZE_LIMIT, read_model
 
 
 class SpeechCard(NamedTuple):

@@ -27,7 +27,7 @@ from mixup_tab.audio.folders import load_audio_folder
 from mixup_tab.audio.recipe import speech_classifier
 from mixup_tab.audio.saving import SpeechCard, save_speech_model
 from mixup_tab.displays import LossCurveDisplay
-from mixup_tab.persistence import check_output
+from mixup_tab.persistence.model_file import check_output
 from mixup_tab.training.resume_file import ResumeFile
 from mixup_tab.training.state import mixed_epochs
 from mixup_tab.training.stopping import propagate_interrupt

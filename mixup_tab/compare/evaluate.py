@@ -16,7 +16,7 @@ from mixup_tab.compare.cells import Skipped
 from mixup_tab.compare.predict import ModelOnFile, check_output
 from mixup_tab.compare.saving import load_model
 from mixup_tab.metrics import classification_scores
-from mixup_tab.persistence import SIZE_LIMIT
+from mixup_tab.persistence.model_file import SIZE_LIMIT
 from mixup_tab.tables.columns import as_written, clean
 
 # A confusion matrix of more classes fits no terminal.

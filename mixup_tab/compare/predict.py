@@ -20,7 +20,7 @@ from mixup_tab.compare.cells import CellReader, Problem, Skipped
 from mixup_tab.compare.chunks import ROWS, read_chunks
 from mixup_tab.compare.reading import SIZE_LIMIT as TABLE_LIMIT
 from mixup_tab.compare.saving import Card, load_model
-from mixup_tab.persistence import SIZE_LIMIT, finite, predicting
+from mixup_tab.persistence.model_file import SIZE_LIMIT, finite, predicting
 
 STANDARD = "-"  # standard input or output
 

@@ -22,7 +22,7 @@ from mixup_tab.compare.progress import watched
 from mixup_tab.compare.reading import SIZE_LIMIT, read_table
 from mixup_tab.compare.report import summary_table, write_report
 from mixup_tab.compare.saving import save_model
-from mixup_tab.persistence import check_output
+from mixup_tab.persistence.model_file import check_output
 
 _PACKAGES = ("mixup-tab", "torch", "scikit-learn", "skrub", "pandas", "numpy")
 

@@ -28,7 +28,7 @@ from mixup_tab.estimators import (
     MixupEnsembleRegressor,
     MixupRegressor,
 )
-from mixup_tab.persistence import check_output
+from mixup_tab.persistence.model_file import check_output
 from mixup_tab.tables import TableEncoder
 from mixup_tab.training.device import pick_device
 from mixup_tab.training.stopping import propagate_interrupt

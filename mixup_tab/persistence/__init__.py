@@ -6,31 +6,16 @@ What a model predicts is up to its author. :func:`export_onnx` writes models for
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mixup_tab.persistence.cards import load_with_card
-from mixup_tab.persistence.model_file import (
-    SIZE_LIMIT,
-    ModelFile,
-    check_output,
-    finite,
-    load_model,
-    predicting,
-    read_model,
-    save_model,
-)
+from mixup_tab.persistence.model_file import ModelFile, load_model, read_model, save_model
 
 if TYPE_CHECKING:
     from mixup_tab.persistence.model_card import write_model_card
     from mixup_tab.persistence.onnx_export import export_onnx
 
 __all__ = [
-    "SIZE_LIMIT",
     "ModelFile",
-    "check_output",
     "export_onnx",
-    "finite",
     "load_model",
-    "load_with_card",
-    "predicting",
     "read_model",
     "save_model",
     "write_model_card",
