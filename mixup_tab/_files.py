@@ -118,12 +118,12 @@ def check_writable(path: Path) -> None:
 
 
 def check_new(path: Path, overwrite: bool) -> None:
-    """Find out, before any work, whether a file can be written and replaces none.
+    """Check, before any work, that a file can be written and replaces none.
 
     Parameters
     ----------
     path : Path
-        Where.
+        File to write.
     overwrite : bool
         Whether it may replace a file.
 

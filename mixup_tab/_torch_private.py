@@ -152,15 +152,15 @@ def parts_of(module: torch.nn.Module) -> list[dict[str, Any]]:
 def hooks_of(module: torch.nn.Module) -> list[dict[int, Any]]:
     """Return the dicts of hooks that are called before and after a module's forward pass.
 
-    There is no function that tells; without these dicts, hooks would go unnoticed.
+    No public function returns them; without these dicts, hooks would go unnoticed.
     """
     return [module._forward_pre_hooks, module._forward_hooks]
 
 
 def versions(tensors: Iterable[Tensor]) -> list[int]:
-    """Return how often tensors have been changed in place.
+    """Return how often each tensor has been changed in place, as autograd counts it.
 
-    What autograd uses to find out. Replacement: comparing their content.
+    Replacement: comparing their content.
     """
     return [tensor._version for tensor in tensors]
 

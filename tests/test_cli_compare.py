@@ -151,7 +151,7 @@ def test_a_model_is_replaced_by_force_only_and_that_is_said_at_once(table, tmp_p
     # Only a model is replaced.
     result = call(*common, "--save", table, "--force")
     assert result.exit_code == 1
-    assert "exists and is no model" in words(result)
+    assert "exists and is not a model" in words(result)
 
 
 def test_the_ensemble_is_compared_and_another_run_does_not_resume_it(table, tmp_path):
@@ -302,7 +302,7 @@ def test_predict_replaces_neither_the_model_nor_the_table(table, tmp_path):
     for given in ((table, table), (tmp_path / "gone", table)):
         result = call("predict", *given, "--output", table)
         assert result.exit_code == 1
-        assert "would replace what is read" in result.stderr
+        assert "would replace a file that is read" in result.stderr
     assert table.read_bytes() == before
 
 

@@ -193,7 +193,7 @@ def test_only_models_are_overwritten(tones, tmp_path):
     clip.write_bytes(b"RIFF")
     result = call("train", tones, "--output", clip, "--force", *SMALL)
     assert result.exit_code == 1
-    assert "exists and is no model" in result.stderr
+    assert "exists and is not a model" in result.stderr
     assert clip.read_bytes() == b"RIFF"
 
 

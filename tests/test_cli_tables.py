@@ -187,15 +187,15 @@ def test_bad_cells_and_rows_are_named_or_skipped(folder, tmp_path):
     common = ("predict", folder / "m", table, "--output", output)
     refused = call(*common)
     assert refused.exit_code == 1
-    assert "row 83 has 7 fields, and the header 6" in words(refused)
+    assert "row 83 has 7 fields, but the header has 6" in words(refused)
     assert [path.name for path in tmp_path.iterdir()] == ["new.csv"]
     result = call(*common, "--on-error", "skip")
     assert result.exit_code == 0, result.output
     for line in (
-        "row 81, column 'size': 'big' is no number",
-        "row 82, column 'price': 'x' is no number such as '1,5 €'",
-        "row 82, column 'day': '2024-01-02' is no date such as '31.01.2024'",
-        "row 83 has 7 fields, and the header 6",
+        "row 81, column 'size': 'big' is not a number",
+        "row 82, column 'price': 'x' is not a number such as '1,5 €'",
+        "row 82, column 'day': '2024-01-02' is not a date such as '31.01.2024'",
+        "row 83 has 7 fields, but the header has 6",
     ):
         assert line in result.stderr
     assert "Note: Cells that cannot be read are taken as empty: 3." in result.stdout
@@ -317,7 +317,7 @@ REFUSED = [
     (("train", *SALES, "--output", "m", "--alpha", "x"), "alpha must be a number, got 'x'"),
     (("train", *SALES, "--output", "m", "--alpha", "-1"), "alpha"),
     (("train", *SALES, "--output", "m", "--best", "--alpha", "0"), "--alpha cannot be given"),
-    (("train", *SALES, "--output", "m", "--quantiles", "0.1"), "target of quantities"),
+    (("train", *SALES, "--output", "m", "--quantiles", "0.1"), "target of numbers"),
     (("train", *SALES, "--output", "m", "--device", "x"), "device='x' cannot be used here"),
     (("train", *SALES, "--output", "m", "--size-limit", "x"), "must look like 500MB"),
     (("train", "sales.csv", "--target", "Bought", "--output", "m"), "Did you mean 'bought'?"),
@@ -331,8 +331,8 @@ REFUSED = [
     (("predict", "MODEL", "empty.csv"), "'empty.csv' is empty"),
     (("predict", "MODEL", "header.csv"), "'header.csv' has no rows to predict for"),
     (("predict", "MODEL", "one.csv"), "has no column 'size', 'color', 'price', 'day', 'shop'"),
-    (("predict", "MODEL", "changes.csv"), "row 81 has 9 fields, and the header 7"),
-    (("predict", "MODEL", "twice.csv"), "'size', which is no number"),
+    (("predict", "MODEL", "changes.csv"), "row 81 has 9 fields, but the header has 7"),
+    (("predict", "MODEL", "twice.csv"), "'size', which is not a number"),
     (("predict", "MODEL", "sales.csv", "--device", "x"), "device='x' cannot be used here"),
     (("predict", "sales.csv", "sales.csv"), "is not a model of mixup-tab"),
     (("predict", "gone", "sales.csv"), "'gone' is not a file"),

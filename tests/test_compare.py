@@ -437,9 +437,9 @@ def test_no_verdict_from_too_little():
     low = np.array([0.1, 0.11, 0.1, 0.12, 0.1, 0.11])
     more = low + np.array([0.1, 0.1, 0.1, 0.1, 0.1, 0.12])
     for plain, mixup, score, n_test, why in [
-        (low[:2], low[:2] + 0.1, "error", 500, "A verdict takes 5 splits, and these are 2"),
-        (low[:4], low[:4] + 0.05, "rmse", 500, "A verdict takes 5 splits, and these are 4"),
-        (low[:4], more[:4], "log_loss", 500, "A verdict takes 5 splits, and these are 4"),
+        (low[:2], low[:2] + 0.1, "error", 500, "A verdict takes 5 splits, but there are 2"),
+        (low[:4], low[:4] + 0.05, "rmse", 500, "A verdict takes 5 splits, but there are 4"),
+        (low[:4], more[:4], "log_loss", 500, "A verdict takes 5 splits, but there are 4"),
         (low, low + 0.1, "error", 500, "Every split shows the same difference"),
         (low, low + 0.1, "rmse", 500, "Every split shows the same difference"),
         # In two folds of 10 rows each, 2 of 20 rows: a coin would do that.

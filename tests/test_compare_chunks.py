@@ -127,14 +127,14 @@ BROKEN = [
     ("a.csv", b"", "is empty"),
     ("a.csv", b" \n\n", "is empty"),
     ("a.csv", b"n,n\n1,2\n", "more than one column called 'n'"),
-    ("a.csv", b"n,t\n1,x\n2,y,3\n", "row 2 has 3 fields, and the header 2"),
+    ("a.csv", b"n,t\n1,x\n2,y,3\n", "row 2 has 3 fields, but the header has 2"),
     ("a.csv", b'n,t\n1,"x\n2,y\n', "a quotation mark is opened and never closed"),
     ("a.csv", b"n,t\n1,x\0\n", "is not text"),
     ("a.csv", b"n,t\n1,\xff\n", "is not text in UTF-8"),
     ("a.csv.gz", b"hello", "cannot be read .*gzip"),
     ("a.csv.gz", gzip.compress(b"n,t\n1,2\n" * 99, mtime=0)[:-20], "cannot be read"),
-    ("a.jsonl", b'{"n": 1}\n{"n": \n', "row 2 is no object such as"),
-    ("a.jsonl", b'{"n": 1}\n[2]\n', "row 2 is no object such as"),
+    ("a.jsonl", b'{"n": 1}\n{"n": \n', "row 2 is not an object such as"),
+    ("a.jsonl", b'{"n": 1}\n[2]\n', "row 2 is not an object such as"),
     ("a.jsonl", b'{"n": 1, "n": 2}\n', "more than one column called 'n'"),
     ("a.parquet", b"hello", "cannot be read"),
     ("a.xlsx", b"", "unknown extension"),
@@ -202,11 +202,11 @@ DTYPES = {"n": "number", "d": "date", "z": "date with zone", "w": "duration", "m
 DATES, NUMBERS = {"d": "%d.%m.%Y"}, {"m": ",%"}
 GOOD = {"n": "1e3", "d": "31.01.2024", "z": "2024-01-31T10:00Z", "w": "2 days", "m": "1,5 %"}
 BAD = {
-    "n": ("1,5", "is no number"),
-    "d": ("2024-01-31", "is no date such as '31.01.2024'"),
-    "z": ("2024-01-31T10:00", "is no date such as '2024-01-31T13:30+01:00'"),
-    "w": ("soon", "is no duration such as"),
-    "m": ("1.5", "is no number such as '1,5 %'"),
+    "n": ("1,5", "is not a number"),
+    "d": ("2024-01-31", "is not a date such as '31.01.2024'"),
+    "z": ("2024-01-31T10:00", "is not a date such as '2024-01-31T13:30+01:00'"),
+    "w": ("soon", "is not a duration such as"),
+    "m": ("1.5", "is not a number such as '1,5 %'"),
 }
 
 

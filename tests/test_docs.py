@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from test_imports import FLOORS
 
+from mixup_tab import persistence
 from mixup_tab.mixing._names import RULES
 
 ROOT = Path(__file__).parents[1]
@@ -73,6 +74,21 @@ def test_every_example_is_listed():
         r"^\| `(\w+\.py)", (ROOT / "examples" / "README.md").read_text(encoding="utf-8"), re.M
     )
     assert sorted(listed) == sorted(examples)
+
+
+def test_every_example_has_a_title():
+    title = re.compile(r'"""\n(.+)\n(=+)\n')  # or the gallery would not link its page
+    for path in (ROOT / "examples").glob("*.py"):
+        found = title.match(path.read_text(encoding="utf-8"))
+        assert found, path.name
+        assert len(found[1]) <= len(found[2]), path.name
+
+
+def test_persistence_lists_only_what_users_call():
+    assert sorted(persistence.__all__) == [
+        *("ModelFile", "export_onnx", "load_model", "read_model", "save_model"),
+        "write_model_card",
+    ]
 
 
 def load(path):

@@ -476,7 +476,7 @@ def test_an_existing_file_is_only_replaced_where_that_is_asked_for(saved, tmp_pa
         save_model(None, path)
     save_model(model, path, overwrite=True)
     (tmp_path / "clip.wav").write_bytes(b"RIFF")
-    with pytest.raises(ValueError, match="exists and is no model"):
+    with pytest.raises(ValueError, match="exists and is not a model"):
         save_model(model, tmp_path / "clip.wav", overwrite=True)
     assert (tmp_path / "clip.wav").read_bytes() == b"RIFF"
     assert load_model(path).predict(X).tolist() == model.predict(X).tolist()

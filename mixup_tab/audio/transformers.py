@@ -144,7 +144,7 @@ class AudioReader(TransformerMixin, BaseEstimator):
 
     @property
     def _waveforms(self) -> dict[str, Any]:
-        """What it makes of files, which an exported model takes in their place."""
+        """What it reads from files, which an exported model takes in their place."""
         samples = samples_in("seconds", self.seconds, self.sample_rate)
         return {"samples": samples, "sample_rate": self.sample_rate, "dtype": self.dtype}
 

@@ -26,7 +26,7 @@ for function, summary, example in (
     (evaluate, None, "evaluate bought.mixup last-month.csv"),
     (
         compare,
-        "Say whether mixup helps on your own table.",
+        "Say whether mixup or boosting is better on your own table.",
         "compare bought.csv --target bought",
     ),
     (export, None, "export bought.mixup bought.onnx"),

@@ -19,7 +19,7 @@ def compare(
     task: options.Task = "auto",
     decimal: options.Decimal = None,
     groups: Annotated[
-        str | None, typer.Option(help="Column whose equal values stay together in a fold.")
+        str | None, typer.Option(help="Column; rows of equal value stay in the same fold.")
     ] = None,
     time: Annotated[
         str | None, typer.Option(help="Column of dates: test rows come after training rows.")
@@ -27,7 +27,7 @@ def compare(
     folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 5,
     repeats: Annotated[
         int | None,
-        typer.Option(help="Times that the folds are drawn anew [2; 1 beyond 10,000 rows]."),
+        typer.Option(help="Times that the folds are redrawn [2; 1 beyond 10,000 rows]."),
     ] = None,
     alpha: Annotated[
         list[str] | None,

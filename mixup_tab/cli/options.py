@@ -18,30 +18,28 @@ TableFile = Annotated[
 ]
 Target = Annotated[str, typer.Option(help="Column to predict.")]
 Id = Annotated[str | None, typer.Option(help="Column that names the rows; not a feature.")]
-Drop = Annotated[
-    list[str] | None, typer.Option(help="Column to leave out; give it once for each.")
-]
+Drop = Annotated[list[str] | None, typer.Option(help="Column to leave out; may be repeated.")]
 Task = Annotated[
     Literal["auto", "classification", "regression"],
-    typer.Option(help="What the target is; auto looks at it."),
+    typer.Option(help="Kind of target; auto decides by its values."),
 ]
 Decimal = Annotated[
     Literal[".", ","] | None,
-    typer.Option(help="Decimal mark where numbers like 1,234 leave it open."),
+    typer.Option(help="Decimal mark of numbers like 1,234, if it is not clear."),
 ]
 OnError = Annotated[
     Literal["raise", "skip"],
-    typer.Option(help="What cannot be read: end with an error, or list it and leave it out."),
+    typer.Option(help="Unreadable parts: stop with an error, or list and skip them."),
 ]
 Device = Annotated[str, typer.Option(help="Where nets run: cpu, cuda, mps or auto.")]
 Jobs = Annotated[int, typer.Option(help="Processes; -1 is one per core.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of all that is random.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 ModelSize = Annotated[
     str, typer.Option(help="Largest size of the model's file, such as 500MB or 2GB.")
 ]
 TableSize = Annotated[
-    str, typer.Option(help="What a packed file may unpack to, such as 500MB or 2GB.")
+    str, typer.Option(help="Largest size of a file once unpacked, such as 500MB or 2GB.")
 ]
 _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only.")]
 _Verbose = Annotated[

@@ -1,4 +1,4 @@
-"""Errors as the command line tells them."""
+"""Errors as the command line shows them."""
 
 from __future__ import annotations
 

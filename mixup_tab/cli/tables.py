@@ -16,11 +16,13 @@ ModelFile = Annotated[Path, typer.Argument(help="A model from train or compare -
 def train(
     file: options.TableFile,
     target: options.Target,
-    output: Annotated[Path, typer.Option(help="Where to save the model; beside it its card.")],
+    output: Annotated[
+        Path, typer.Option(help="Where to save the model; a card goes beside it.")
+    ],
     id: options.Id = None,
     drop: options.Drop = None,
     groups: Annotated[
-        str | None, typer.Option(help="Column whose equal values are left out together.")
+        str | None, typer.Option(help="Column; rows of equal value are left out together.")
     ] = None,
     time: Annotated[
         str | None, typer.Option(help="Column of dates: the last rows are left out.")
@@ -30,8 +32,8 @@ def train(
     alpha: Annotated[
         list[str] | None,
         typer.Option(
-            help="α of mixup, 0 is plain training; auto, or several with commas, choose by "
-            "cross-validation [the estimator's default]."
+            help="α of mixup; 0 is plain training. With auto or several values (with commas), "
+            "cross-validation chooses [the estimator's default]."
         ),
     ] = None,
     best: Annotated[
@@ -39,10 +41,11 @@ def train(
     ] = False,
     quantiles: Annotated[
         list[str] | None,
-        typer.Option(help="Quantiles of a quantity to predict, with commas: 0.1,0.5,0.9."),
+        typer.Option(help="Quantiles to predict, not the mean, with commas: 0.1,0.5,0.9."),
     ] = None,
     validation_fraction: Annotated[
-        float, typer.Option(help="Rows left out to measure how good it is; 0 skips that.")
+        float,
+        typer.Option(help="Share of rows left out to measure the model; 0 skips that."),
     ] = 0.2,
     device: options.Device = "cpu",
     seed: options.Seed = 0,

@@ -2,7 +2,8 @@
 
 One way down: reading (file → DataFrame), columns (typed once), task (what to predict from
 what), folds, fitting, verdict, comparison (all of it), report, and run for the command line.
-Its other commands: train; chunks (file → DataFrames of some rows), cells, predict, evaluate.
+Its other commands for tables are here too: train, and predict and evaluate, which read a file
+chunk by chunk (chunks, cells).
 """
 
 from importlib import import_module
@@ -16,7 +17,7 @@ __all__ = ["Comparison", "Verdict", "compare_table"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for, because predicting needs nothing of a comparison."""
+    """Import a comparison only when asked for, because predicting does not need it."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = "verdict" if name == "Verdict" else "comparison"

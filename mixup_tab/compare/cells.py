@@ -1,4 +1,4 @@
-"""Cells of a new file, read as those of the training table were."""
+"""Cells of a new file, read the way those of the training table were."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pandas as pd
 from mixup_tab.tables.columns import as_dtype, dtype_of
 from mixup_tab.tables.number_formats import example
 
-# With more different values that cannot be read, it is another column than in training.
+# A column with this many unreadable values is not the one of the training table.
 _MOST_WRONG = 1_000
 # Values and columns that a note names.
 _SHOWN = 3
@@ -115,7 +115,7 @@ class CellReader:
         except ValueError:
             if dtype_of(column) != "text":  # the whole column is of another type
                 raise
-        reason = f"is no {_NOUNS[dtype]}{_like(dtype, *formats)}"
+        reason = f"is not a {_NOUNS[dtype]}{_like(dtype, *formats)}"
         wrong = [*islice(_unreadable(column.dropna().unique().tolist(), read), _MOST_WRONG)]
         self._wrong[name].update(wrong)
         is_wrong = column.isin(wrong)
@@ -137,7 +137,7 @@ class CellReader:
         return read(column.mask(is_wrong))
 
     def unseen(self) -> str:
-        """Name the values that the training table had not, by column; empty if none."""
+        """Name the values that the training table did not have, by column; empty if none."""
         shown = []
         for name, counts in self._unseen.items():
             if counts:

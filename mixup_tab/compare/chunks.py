@@ -32,7 +32,7 @@ from mixup_tab.compare.reading import (
 )
 
 ROWS = 20_000
-# Letters of a cell, and of a chunk, which then ends before it has all of its rows.
+# Most letters of a cell, and of a chunk, which ends early when it has more.
 _LETTERS = 2**26
 _END = "\0"  # no text holds it
 # Called with the number of a row that cannot be read, and why.
@@ -104,7 +104,7 @@ def _refuse_row(row: int, reason: str) -> None:
 
 
 class _Lines:
-    """Lines of text, of which a row may take so many letters."""
+    """Lines of text, with a limit on the letters of a row."""
 
     def __init__(self, file: BinaryIO, limit: float) -> None:
         buffered = io.BufferedReader(file)  # type: ignore[type-var]
@@ -194,7 +194,7 @@ def _csv_rows(
             continue
         number += 1
         if any(cells[width:]):  # a separator at the end of a row makes no column
-            skip(number, f"has {len(cells)} fields, and the header {width}")
+            skip(number, f"has {len(cells)} fields, but the header has {width}")
             continue
         cells += lacking[len(cells) :]
         yield _Row(number, [cells[place] or None for place in places], letters)
@@ -246,7 +246,7 @@ def _json_lines(path: Path, limit: float, skip: _Skip) -> Iterator[_Cells]:
             if isinstance(cells, dict):
                 yield number, cells, letters
             else:
-                skip(number, 'is no object such as {"size": 1.5}')
+                skip(number, 'is not an object such as {"size": 1.5}')
 
 
 def _word(value: Any) -> Any:

@@ -49,7 +49,7 @@ class Comparison:
         The answer: whether mixup helps; whether it or boosting is better; and, with
         ``best=True``, whether the ensemble or boosting is. ``print(comparison)`` shows them.
     verdicts : list of Verdict
-        The same, one for each pair of methods and score.
+        What they are made from: one for each pair of methods and score.
     alpha : float
         The α that was chosen most often.
     results : DataFrame
@@ -199,7 +199,7 @@ def compare_table(
     groups: str | None = None,
     time: str | None = None,
     n_jobs: int = 1,
-    on_split: Callable[[], Any] = lambda: None,
+    on_split: Callable[[], Any] | None = None,
     **settings: Any,
 ) -> Comparison:
     """Say whether mixup helps on a table, and whether boosting is better.
@@ -229,7 +229,7 @@ def compare_table(
         feature. There is only one such split into folds, so ``repeats`` is ignored.
     n_jobs : int, default=1
         Number of processes; -1 is one per core.
-    on_split : callable, default=no action
+    on_split : callable, default=None
         Called after every split.
     **settings
         task : {"auto", "classification", "regression"}, default="auto"
@@ -277,5 +277,6 @@ def compare_table(
     parts = []
     for part in experiment.run(n_jobs):
         parts.append(part)
-        on_split()
+        if on_split is not None:
+            on_split()
     return experiment.conclude(parts)

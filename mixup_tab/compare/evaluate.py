@@ -99,7 +99,7 @@ def _of_classes(y: np.ndarray, proba: np.ndarray) -> dict[str, float]:
         "Brier": scores["brier"],
         "ECE %": 100 * scores["ece"],
     }
-    return {name: round(value, 9) for name, value in found.items()}  # 0 is 0
+    return {name: round(value, 9) for name, value in found.items()}  # so that 0 shows as 0
 
 
 def score_numbers(
@@ -154,8 +154,8 @@ def evaluate_file(
 ) -> Evaluation:
     """Score a saved model's predictions for a table that has the target.
 
-    Rows without a target, and of classes that the model does not know, are left out. What is
-    always predicted, to compare with, is this table's most frequent class or mean.
+    Rows without a target, and of classes that the model does not know, are left out. The
+    baseline predicts the same for every row: this table's shares of the classes, or its mean.
 
     Parameters
     ----------
@@ -271,7 +271,7 @@ def evaluate(
         print_note(f"Note: {note}")
     console.print(terminal_table(found.scores, dict.fromkeys(found.scores, "{:.4g}")))
     if found.confusion is not None and len(found.confusion) <= _MOST_CLASSES:
-        console.print("Counts of rows; down are the true classes, across the predicted ones:")
+        console.print("Rows by true class (down) and predicted class (across):")
         console.print(terminal_table(found.confusion, {}))
     if output is not None:
         text = _WRITERS[output.suffix.lower()](found.scores)

@@ -95,7 +95,7 @@ def predict_to(
         "skip" lists cells and rows that cannot be read on standard error, takes such cells as
         empty, and leaves such rows out.
     device : str, default="cpu"
-        Where the model predicts.
+        Device to predict on.
     size_limit : float, default=1e9
         As in :func:`predict_file`.
 
@@ -138,7 +138,7 @@ def check_output(place: Path, overwrite: bool, *given: str | os.PathLike) -> Non
     """Check that a file can be written and is none of those given, before any work."""
     for path in map(Path, given):
         if path.exists() and place.exists() and place.samefile(path):
-            raise ValueError(f"output={str(place)!r} would replace what is read.")
+            raise ValueError(f"output={str(place)!r} would replace a file that is read.")
     check_new(place, overwrite)
 
 
@@ -153,7 +153,7 @@ def _opened(path: Path | None) -> Iterator[BinaryIO]:
 
 
 class ModelOnFile:
-    """A saved model of tables and what it meets in a file.
+    """A saved model of tables, applied to a file.
 
     Parameters
     ----------
@@ -219,8 +219,8 @@ class ModelOnFile:
         missing = [name for name in needed if name not in self._names]
         if {*missing} & {*also}:
             raise ValueError(
-                f"file {path.name!r} has no column {missing[-1]!r}, with which predictions are "
-                "to be compared. Use mixup-tab predict for a file without it."
+                f"file {path.name!r} has no column {missing[-1]!r}, to compare predictions "
+                "with. Use mixup-tab predict for a file without it."
             )
         if missing:
             raise ValueError(
@@ -274,7 +274,7 @@ class ModelOnFile:
         extra = [
             name for name in self._names if name not in {*card.dtypes, card.target, card.id}
         ]
-        # What ends every line with a separator has a column without a name.
+        # A separator at the end of every line makes a column without a name.
         extra = [name for name in extra if not name.startswith("Unnamed: ")]
         if extra:
             shown = ", ".join(extra[:10]) + (" …" if len(extra) > 10 else "")

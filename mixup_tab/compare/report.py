@@ -63,7 +63,8 @@ _PROBABILITIES = (
 )
 _ENSEMBLE = (
     "The ensemble is a random pack of mixup nets, weighted by how well they predict training "
-    "rows that they left out; these are drawn at random, row by row."
+    "rows that were held out from them. These are drawn at random, row by row, also with "
+    "--groups and --time."
 )
 
 

@@ -136,15 +136,15 @@ def _model(
     seed: int,
     n_jobs: int,
 ) -> Pipeline:
-    """Return what is to be fitted, or say which options do not go together."""
+    """Return the model to fit, or say which options do not go together."""
     options: dict[str, Any] = {"device": device, "random_state": seed}
     if best and (len(alpha) or quantiles):
         name = "--alpha" if len(alpha) else "--quantiles"
         raise ValueError(f"{name} cannot be given with --best, which tries several itself.")
     if quantiles and task.is_classification:
         raise ValueError(
-            f"--quantiles need a target of quantities, but {task.columns.target!r} is taken "
-            "as a class. Leave them out, or give --task regression."
+            f"--quantiles needs a target of numbers, but {task.columns.target!r} is taken "
+            "as a class. Leave it out, or give --task regression."
         )
     if quantiles:
         options["quantiles"] = tuple(quantiles)
@@ -273,7 +273,7 @@ def _write_card(
     scores = pd.DataFrame()
     if found is not None:
         scores = found.scores.reset_index().rename(columns={"baseline": found.baseline})
-        scores["measured on"] = f"{found.rows:,} rows left out, by a model of the others"
+        scores["measured on"] = f"{found.rows:,} rows left out, by a model of all others"
     write_model_card(
         path,
         model,

@@ -42,10 +42,10 @@ class Verdict(NamedTuple):
     means : tuple of float
         Of ``method`` and of ``other``.
     difference : Interval
-        ``method`` minus ``other``; of the RMSE relative to that of ``other``. Its ends are
+        ``method`` minus ``other``; for the RMSE, as a share of that of ``other``. Its ends are
         infinite where every split shows the same difference.
     lacking : str
-        What a verdict would take, where there is too little for one.
+        What a verdict would take; empty if there is enough for one.
     """
 
     method: str
@@ -126,7 +126,7 @@ def _lacking(results: pd.DataFrame, values: np.ndarray, score: str, word: str) -
     """Say what there is too little of for a verdict, and how much it takes."""
     if len(values) < LEAST_SPLITS:
         return (
-            f"A verdict takes {LEAST_SPLITS} splits, and these are {len(values)}: give more "
+            f"A verdict takes {LEAST_SPLITS} splits, but there are {len(values)}: give more "
             "--folds or --repeats."
         )
     if np.allclose(values, values[0], rtol=1e-9, atol=1e-12) and abs(values[0]) > 1e-12:
@@ -165,7 +165,7 @@ def describe_all(pairs: Sequence[Sequence[Verdict]], alpha: float) -> list[str]:
 
 
 def describe(verdicts: Sequence[Verdict], alpha: float | None = None) -> str:
-    """Say what verdicts about the same two methods show, what is shown first.
+    """Say what verdicts about the same two methods show; differences that are shown go first.
 
     Parameters
     ----------

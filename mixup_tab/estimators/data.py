@@ -151,7 +151,7 @@ _HINTS = {
 }
 
 
-# Values that a check of all of them costs next to nothing.
+# Up to this many values, checking all of them costs next to nothing.
 _FEW_VALUES = 10_000
 
 
@@ -203,7 +203,7 @@ def _with_all_digits(X: Any) -> Any:
 
 
 def _few_plain_rows(estimator: Any, X: Any, options: dict[str, Any]) -> np.ndarray | None:
-    """Return a few rows to predict as an array, if they are plainly fine.
+    """Return a few rows to predict as an array, if they need no further checks.
 
     For a single row scikit-learn's validation takes longer than the prediction.
     """

@@ -77,7 +77,7 @@ class MLP(nn.Module, StackedNet):
     torch.Size([8, 5, 3])
     """
 
-    # What predictor_of makes of a net: in no attribute that is copied or written to a file.
+    # What predictor_of makes of a net; a slot, so that it is neither copied nor saved.
     __slots__ = ("_predictor",)
     _predictor: Any
 
@@ -110,7 +110,7 @@ class MLP(nn.Module, StackedNet):
         self.reset_parameters(generators)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what copies and pickles of a net have."""
+        """Return the state for copies and pickles, without the predictor."""
         return vars(self).copy()
 
     def layers(self) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:

@@ -1,4 +1,4 @@
-"""What an MLP predicts on the CPU in double precision, from tables that are made once.
+"""Fast predictions of an MLP, on the CPU in double precision, from tables made once.
 
 Training mixes the outputs of :class:`Columns` one by one. Prediction needs only what the first
 layer makes of them. Behind bins that is, for every column, a piecewise linear function of one
@@ -35,21 +35,21 @@ from mixup_tab.nets.scaling import RobustScale
 _CHUNK_VALUES = 1 << 16
 # Parameters of up to this many values are compared one by one.
 _FEW = 1024
-# Weights of the largest nets that tables are made for, beside which a call costs nothing, and
-# values in all the tables that are kept: those of a hundred nets of the default size.
+# Weights of the largest net that has a predictor: for larger ones, a call costs little anyway.
+# Also the values in all predictors that are kept: a hundred nets of the default size.
 _MOST = 1 << 24
 
 # Arrays, because NumPy takes a third of the time with them that it takes with numbers.
 _ZERO, _ONE = np.array(0.0), np.array(1.0)
 
-# The nets that have a predictor, the oldest ones first. No WeakKeyDictionary: Ctrl-C is lost
-# where it comes while one of these lets go of a net.
+# The nets that have a predictor, the oldest ones first. No WeakKeyDictionary: Ctrl-C would be
+# lost while one of these removes a net.
 _nets: list[ref[MLP]] = []
 _lock = threading.Lock()
 
 
 def predictor_of(net: nn.Module) -> Predictor | None:
-    """Return the predictor of a net, made anew if the net has changed.
+    """Return the predictor of a net, rebuilt if the net has changed.
 
     Parameters
     ----------
@@ -59,20 +59,20 @@ def predictor_of(net: nn.Module) -> Predictor | None:
     Returns
     -------
     Predictor or None
-        None if the net itself must be called: it is no plain MLP on the CPU with weights in
-        single precision, or there are hooks on its layers.
+        None if the net itself must be called: it is not a plain MLP on the CPU with weights in
+        single precision, or its layers have hooks.
     """
     if type(net) is not MLP:
         return None
     found = getattr(net, "_predictor", None)
     if found is None or not found.is_current():
         found = net._predictor = Predictor(net)
-        _let_go_of_others(net)
+        _drop_old_predictors(net)
     return found if found.is_possible else None
 
 
-def _let_go_of_others(net: MLP) -> None:
-    """Delete the oldest predictors where there are many, as after a search."""
+def _drop_old_predictors(net: MLP) -> None:
+    """Delete the oldest predictors if there are many, as after a search."""
     with _lock:
         alive = [other for other in (known() for known in _nets) if other not in (None, net)]
         alive.append(net)
@@ -95,7 +95,7 @@ class Predictor:
     Attributes
     ----------
     is_possible : bool
-        Whether the net need not be called itself.
+        Whether this can predict in place of the net.
     rows_per_chunk : int
         How many rows are best predicted at once.
     size : int

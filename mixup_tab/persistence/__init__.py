@@ -1,6 +1,7 @@
-"""Saved models: opening one and predicting with it runs no code from it, whoever made it.
+"""Fitted models in files: saved and loaded safely, or exported to ONNX for other runtimes.
 
-What a model predicts is up to its author. :func:`export_onnx` writes models for other runtimes.
+Opening a saved model and predicting with it runs no code from the file, whoever made it. What
+it predicts is up to its author.
 """
 
 from importlib import import_module
@@ -25,7 +26,7 @@ _LAZY = {"export_onnx": "onnx_export", "write_model_card": "model_card"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what writes a file for others when asked: loading a model does not need it."""
+    """Import export and model cards only when asked for, because loading needs neither."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

@@ -179,7 +179,7 @@ def _sizes(sizes: np.ndarray, total: int, least: int) -> np.ndarray:
     usual = sizes.dtype == np.int64 and sizes.ndim == 1 and len(sizes) > 0
     # Each is checked before their sum, which could overflow.
     if not (usual and ((sizes >= least) & (sizes <= total)).all() and sizes.sum() == total):
-        raise ValueError("the trees of a boosting model have not the sizes that it says")
+        raise ValueError("the trees of a boosting model declare wrong sizes")
     return sizes
 
 

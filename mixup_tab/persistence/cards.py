@@ -1,4 +1,4 @@
-"""What a command stores about a model: read back, and held against its annotations."""
+"""What a command stores about a model: read it back and check it against its annotations."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mixup_tab.persistence.model_file import ModelFile
 
 Card = TypeVar("Card", bound=tuple)
 
-# What commands make models for, and the one that predicts with them.
+# By kind, what a model predicts for and the command that does it.
 _KINDS = {
     "table": ("tables", "mixup-tab predict"),
     "sound": ("sounds", "mixup-tab speech predict"),
 }
-_hints = lru_cache(get_type_hints)  # which evaluates text, if only our own
+_hints = lru_cache(get_type_hints)  # evaluates annotations that are text, all of them our own
 
 
 def load_with_card(
@@ -28,7 +28,7 @@ def load_with_card(
     *,
     device: str = "cpu",
 ) -> tuple[Any, Card]:
-    """Return the estimator of a file, and what a command stored about it.
+    """Load a model that a command wrote, with the card that the command stored.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ def load_with_card(
     card : class
         A NamedTuple, whose fields are those of ``about``.
     check : callable
-        ``check(estimator, card)`` raises ValueError if one does not fit the other.
+        ``check(estimator, card)`` raises ValueError if they do not belong together.
     device : str, default="cpu"
-        Where it should predict.
+        Device to predict on.
 
     Raises
     ------

@@ -24,7 +24,7 @@ _FOLDED = 30
 _PACKAGES = ("mixup-tab", "torch", "scikit-learn", "skorch", "numpy", "pandas")
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|#~$&])")
 _LIMITS = (
-    "It has not been tested on other data than those above.",
+    "It has been tested on no other data than those above.",
     "Probabilities and errors hold for rows like the training rows. Where classes are more or "
     "less frequent, or columns have other ranges, measure them again on rows of that kind.",
     "Opening the file with load_model runs no code from it. What the model predicts is up to "
@@ -42,17 +42,18 @@ def write_model_card(
     scores: pd.DataFrame,
     limits: Iterable[str] = (),
 ) -> None:
-    """Write a model card: Markdown that says what a saved model is, and what it is not.
+    """Write a model card: a page about what a saved model does, how well, and its limits.
 
-    It has what is given here, and what the model itself knows: its task, parameters that are
-    not the defaults, versions, how to load it, and what it does with missing values and unseen
-    categories. All texts are escaped, so that no name of a column is read as Markdown or HTML.
+    The card shows what you give here and what the model itself knows: its task, parameters
+    that are not the defaults, versions, how to load it, and how it treats missing values and
+    unseen categories. All text is escaped, so a column's name is never read as Markdown or
+    HTML.
 
     Parameters
     ----------
     path : str or path-like
         Name of the model's file followed by ``.md``, such as ``churn.model.md``: the card says
-        how to load ``churn.model``. A card that is there is replaced.
+        how to load ``churn.model``. An existing card is replaced.
     model : estimator
         Fitted.
     title : str
@@ -61,10 +62,10 @@ def write_model_card(
         Facts about the training data, such as rows, target and name of the file. "Classes"
         replaces the labels of ``classes_``.
     columns : DataFrame
-        The columns that it needs, one a row, such as their names and types.
+        The columns that the model needs, one per row, such as their names and types.
     scores : DataFrame
-        How good it is, one score a row, with a column that says how it was measured. May be
-        empty, as may ``columns``.
+        How good the model is, one score per row, with a column that says how it was measured.
+        Either table may be empty.
     limits : iterable of str, default=()
         Sentences about what it must not be used for, which are listed first.
 
@@ -141,13 +142,13 @@ def _gaps(model: Any) -> Iterator[str]:
     encoder = next((part for part in parts if isinstance(part, TableEncoder)), None)
     last = getattr(model, "best_estimator_", model)
     if encoder is not None:
-        yield "A category that no training row had counts as none of those known."
+        yield "A category that no training row had is treated as unknown."
         if encoder.impute:
             yield "Missing and infinite numbers become the median of the training rows."
     elif hasattr(last, "is_categorical_"):
         yield "Missing numbers are refused."
         if last.is_categorical_ is not None:
-            yield "Missing and new categories count as none of those known."
+            yield "Missing and new categories are treated as unknown."
 
 
 def _use(name: str) -> str:
@@ -157,7 +158,9 @@ model = load_model({name!r})
 model.predict(X)  # a table with the columns above"""
     command = f"mixup-tab predict {shlex.quote(name)} FILE"
     blocks = _fenced(code, "python"), _fenced(command, "console")
-    return "In Python:\n\n{}\n\nIf mixup-tab train wrote it, for a file:\n\n{}".format(*blocks)
+    return "In Python:\n\n{}\n\nOn the command line, if mixup-tab train wrote it:\n\n{}".format(
+        *blocks
+    )
 
 
 def _plain(value: Any) -> str:

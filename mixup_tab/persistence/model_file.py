@@ -2,11 +2,11 @@
 
 A model file is a zip archive of
 
-- ``model.json``: the format, versions of the packages that made it, and whatever its maker
-  wants back, as plain JSON;
+- ``model.json``: the format, versions of the packages that made it, and ``about``, plain JSON
+  of whoever saved it;
 - ``weights.safetensors``: the weights of all nets;
 - ``model.skops``: the fitted estimator without them;
-- ``sha256``: of all of these, by which damage is noticed.
+- ``sha256``: a hash of all of these, which reveals damage.
 
 Opening a file and predicting with it runs no code from it, whoever made it: none of its parts
 is a pickle, and the types in it are those of ``trusted.py``. What a model predicts is up to its
@@ -50,7 +50,7 @@ _FORMAT, _VERSION = "mixup-tab model", 3
 SIZE_LIMIT = 1_000_000_000
 _ABOUT, _WEIGHTS, _MODEL, _HASH = "model.json", "weights.safetensors", "model.skops", "sha256"
 _PACKAGES = ("mixup-tab", "scikit-learn", "skrub", "torch", "torchaudio")
-# How other files begin, that may be taken for a model.
+# How files begin that are easily mistaken for a model.
 _PICKLE = "a pickle, which could run any code. Save the model with save_model"
 _OTHERS = {
     b"\x80": _PICKLE,
@@ -59,7 +59,7 @@ _OTHERS = {
 
 
 class _Unusable(ValueError):
-    """A file that is understood, and of no use here; says what to do."""
+    """A file that is recognised but cannot be used; the message says what to do."""
 
 
 def save_model(
@@ -69,17 +69,17 @@ def save_model(
     about: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write a fitted estimator to a file, which appears when it is complete and checked.
+    """Save a fitted estimator in a file that can be opened safely, unlike a pickle.
 
-    Unlike a pickle, the file can be opened safely whoever made it. It holds every estimator of
-    this package, alone, behind the usual steps of scikit-learn and skrub in a ``Pipeline``, or
-    inside of a :class:`~mixup_tab.MixupSearchCV`, a ``CalibratedClassifierCV`` or each other. A
-    model that was fitted on a GPU can be loaded where there is none.
+    Every estimator of this package can be saved: alone, behind the usual steps of scikit-learn
+    and skrub in a ``Pipeline``, or inside a :class:`~mixup_tab.MixupSearchCV`, a
+    ``CalibratedClassifierCV`` or each other. A model that was fitted on a GPU can be loaded
+    where there is none. The file appears once it is complete and checked.
 
-    Not stored is what only matters for training: callbacks, generators of random numbers given
-    as ``random_state``, ``n_jobs``, ``memory``, and the state of the optimizer. After loading
-    they have their defaults. What chose columns in a fitted step, such as a
-    ``make_column_selector``, is stored as the columns that it chose.
+    What only matters for training is not stored: callbacks, random generators given as
+    ``random_state``, ``n_jobs``, ``memory`` and the state of the optimizer. After loading,
+    they have their defaults. A fitted step that chose columns by a function, such as
+    ``make_column_selector``, is stored with the columns that it chose.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def save_model(
     path : str or path-like
         Where to write.
     about : dict, default=None
-        Plain JSON of yours that :func:`read_model` gives back.
+        Plain JSON of your own, which :func:`read_model` returns.
     overwrite : bool, default=False
         Whether to replace a model that exists; any other file is never replaced.
 
@@ -133,7 +133,7 @@ def save_model(
         content, modules = _to_bytes(model, about)
         again = _parse(path.name, content, float("inf")).load(modules=[*modules.values()])
         if _to_bytes(again, about)[0] != content:
-            raise ValueError("this model cannot be saved: read again, it is another one.")
+            raise ValueError("this model cannot be saved: loading gives a different one.")
     except Foreign as error:
         raise ValueError(
             f"this model cannot be saved: it holds {error}, which no saved model may hold. "
@@ -149,7 +149,7 @@ def load_model(
     modules: Sequence[Callable[..., Any]] = (),
     size_limit: float = SIZE_LIMIT,
 ) -> Any:
-    """Return the estimator of a file that :func:`save_model` wrote.
+    """Load an estimator that :func:`save_model` saved.
 
     Opening a file and predicting with it runs no code from it, whoever made it. What a model
     predicts is up to its author.
@@ -159,24 +159,24 @@ def load_model(
     path : str or path-like
         The file.
     device : str, default="cpu"
-        Where it should predict, for all estimators in it.
+        Device to predict on, for all estimators in the file.
     modules : sequence of nn.Module classes and functions, default=()
         The ``module`` of your own that the model was fitted with. Nothing is imported because a
         file names it.
     size_limit : float, default=1e9
-        Largest size in bytes of the file. What is made from it takes a few times as much
-        memory at most.
+        Largest size of the file, in bytes. The model in memory is a few times as large at
+        most.
 
     Returns
     -------
     estimator
-        Fitted. On the same device it predicts the same as the one that was saved, bit by bit.
+        Fitted. On the same device, its predictions are those of the saved model, bit for bit.
 
     Raises
     ------
     ValueError
-        If it is no model file, is damaged, too large, or made by other versions; if it needs a
-        module that is not in ``modules``; if the device cannot be used.
+        If it is not a model file, is damaged, too large, or made by other versions; if it needs
+        a module that is not in ``modules``; if the device cannot be used.
     ImportError
         If a package that the model needs cannot be imported.
 
@@ -206,14 +206,14 @@ def load_model(
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model file that has been read and checked, but not assembled.
+    """A model file that has been read and checked, but not loaded.
 
     Attributes
     ----------
     name : str
         Name of the file.
     about : dict
-        What its maker stored with it.
+        What :func:`save_model` was given as ``about``.
     versions : dict of str to str
         Versions of the packages that made it.
     """
@@ -230,17 +230,17 @@ class ModelFile:
         *,
         device: str = "cpu",
         modules: Sequence[Callable[..., Any]] = (),
-        check: Callable[[Any], None] = lambda model: None,
+        check: Callable[[Any], None] | None = None,
     ) -> Any:
         """Return the fitted estimator; see :func:`load_model`.
 
         Parameters
         ----------
         device : str, default="cpu"
-            Where it should predict.
+            Device to predict on.
         modules : sequence of nn.Module classes and functions, default=()
             The ``module`` of your own that it was fitted with.
-        check : callable, default=no check
+        check : callable, default=None
             Called with the estimator; raises ValueError if it is not what was expected.
 
         Returns
@@ -250,19 +250,20 @@ class ModelFile:
         Raises
         ------
         ValueError
-            That says why the model cannot be used.
+            If the model cannot be used; the message says why.
         """
         pick_device(device)  # an error here is no fault of the model
         given = named(modules)
         try:
             model = from_bytes(self._model, self._weights, given, device, self._size_limit)
-            check(model)
+            if check is not None:
+                check(model)
         except ImportError:  # says itself what to install
             raise
         except MissingModule as error:
             raise _Unusable(
-                f"model {self.name!r} needs {str(error)!a:.80}, a module of the person who "
-                "made it. Import it, and use load_model(path, modules=[...])."
+                f"model {self.name!r} needs {str(error)!a:.80}, a module that is not in "
+                "the file. Import it, and use load_model(path, modules=[...])."
             ) from error
         except Foreign as error:
             raise _Unusable(
@@ -287,25 +288,25 @@ class ModelFile:
 
 
 def read_model(path: str | os.PathLike, *, size_limit: float = SIZE_LIMIT) -> ModelFile:
-    """Read a model file that :func:`save_model` wrote, without making the model.
+    """Read and check a file that :func:`save_model` wrote, without loading the model.
 
     Parameters
     ----------
     path : str or path-like
         The file.
     size_limit : float, default=1e9
-        Largest size in bytes of the file. What is made from it takes a few times as much
-        memory at most.
+        Largest size of the file, in bytes. The model in memory is a few times as large at
+        most.
 
     Returns
     -------
     ModelFile
-        With ``about`` and ``versions``; its ``load`` makes the model.
+        With ``about`` and ``versions``; its ``load`` returns the model.
 
     Raises
     ------
     ValueError
-        If it is no model file, is damaged, or too large.
+        If it is not a model file, is damaged, or too large.
 
     Examples
     --------
@@ -343,12 +344,12 @@ def read_model(path: str | os.PathLike, *, size_limit: float = SIZE_LIMIT) -> Mo
 
 
 def check_output(path: Path, overwrite: bool) -> None:
-    """Find out, before any work, whether a model can be written, and what it would replace.
+    """Check, before any work, that a model can be written and replaces nothing but a model.
 
     Parameters
     ----------
     path : Path
-        Where.
+        File to write.
     overwrite : bool
         Whether it may replace another model; nothing else is ever replaced.
 
@@ -357,7 +358,7 @@ def check_output(path: Path, overwrite: bool) -> None:
     ValueError
         If a file is there that may not be replaced.
     OSError
-        If none can be written.
+        If the file cannot be written.
     """
     check_new(path, overwrite)
     if path.is_file() and path.stat().st_size:
@@ -367,7 +368,7 @@ def check_output(path: Path, overwrite: bool) -> None:
             pass
         except Exception as error:  # as above
             raise ValueError(
-                f"{str(path)!r} exists and is no model. Give another place, or delete it."
+                f"{str(path)!r} exists and is not a model. Give another place, or delete it."
             ) from error
 
 
@@ -378,13 +379,13 @@ def predicting(name: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise ValueError(
-            f"{name} cannot predict for these data ({one_line(error)}). If they are like those "
-            "that it was made with, make the model again."
+            f"{name} cannot predict for these data ({one_line(error)}). If they are like "
+            "the training data, make the model again."
         ) from error
 
 
 def finite(predictions: np.ndarray) -> np.ndarray:
-    """Return predictions that are all numbers; call it inside of :func:`predicting`."""
+    """Return predictions if all are finite; call it inside :func:`predicting`."""
     if not np.isfinite(predictions).all():
         raise ValueError("it gives NaN or infinity")
     return predictions
@@ -405,7 +406,7 @@ def _check_fitted(model: Any) -> None:
     if isinstance(net, BaseMixup) and not hasattr(net, "net_"):
         raise NotFittedError(
             f"this {type(net).__name__} is being fitted. Save it when fit has returned; "
-            "callbacks can save the weights by net.save_params."
+            "callbacks can save the weights with net.save_params."
         )
 
 
@@ -444,7 +445,7 @@ def _parse(name: str, content: bytes, size_limit: float) -> ModelFile:
     head = json.loads(members[_ABOUT])
     _check_format(name, head["format"])
     if members.keys() != {_ABOUT, _WEIGHTS, _MODEL}:
-        raise ValueError("it has other parts than a model")
+        raise ValueError("its parts are not those of a model")
     versions = {
         f"{package:.20}": f"{version:.20}" for package, version in head["versions"].items()
     }

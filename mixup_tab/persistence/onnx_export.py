@@ -22,7 +22,7 @@ from mixup_tab.estimators.base import BaseMixup
 from mixup_tab.estimators.pack import BasePack
 from mixup_tab.nets import PreparedNet
 from mixup_tab.persistence.onnx_graph import Graph
-from mixup_tab.persistence.onnx_models import probabilities, quantiles, taken_apart, values
+from mixup_tab.persistence.onnx_models import probabilities, quantiles, split_steps, values
 from mixup_tab.persistence.onnx_rows import parts, rows_to_check
 from mixup_tab.persistence.onnx_tables import Raw
 from mixup_tab.tables import TableEncoder
@@ -44,10 +44,10 @@ def export_onnx(
 ) -> None:
     """Write a fitted model to an ONNX file, which predicts without Python and torch.
 
-    The file holds all that happens between raw rows and predictions: the steps of a pipeline,
-    scaling and embeddings of the columns, all members of an ensemble and their weights, and the
-    temperature of a calibrated classifier. Before it is written, it predicts some rows with
-    onnxruntime, which must agree with the model.
+    The file holds everything between raw rows and predictions: the steps of a pipeline, scaling
+    and embeddings of the columns, all members of an ensemble and their weights, and the
+    temperature of a calibrated classifier. Before it is written, its predictions for some rows
+    in onnxruntime are compared with those of the model.
 
     Parameters
     ----------
@@ -65,9 +65,9 @@ def export_onnx(
     ------
     ValueError
         If the model is not fitted, the file exists, or a part of the model cannot be exported,
-        which the message names; or if the file would predict something else than the model.
+        which the message names; or if the file would not predict what the model does.
     TypeError
-        If it is no model of mixup_tab.
+        If the model holds no estimator of mixup_tab.
     ImportError
         If the extra ``onnx`` is not installed.
     OSError
@@ -127,7 +127,7 @@ def _content(model: Any, names: list[Any] | None) -> bytes:
             return content
     raise ValueError(
         "the ONNX file would not predict what the model does: on rows made to check it they "
-        f"differ by {error:.1g}. Nothing is written."
+        f"differ by {error:.1g}. Nothing was written."
     )
 
 
@@ -136,12 +136,14 @@ def _check(model: Any) -> None:
     if not any(isinstance(part, (BaseMixup, BasePack)) for part in parts(model)):
         raise TypeError(
             f"model={model!r} holds no estimator of mixup_tab. Give a MixupClassifier, "
-            "MixupRegressor or ensemble, or what has one at its end."
+            "MixupRegressor or ensemble, or a Pipeline that ends in one."
         )
     check_is_fitted(model)
     if isinstance(model, BaseSearchCV) and not hasattr(model, "best_estimator_"):
-        raise ValueError("model is a search with refit=False, which has no fitted model.")
-    _, inner = taken_apart(model)
+        raise ValueError(
+            "model is a search with refit=False, which has no fitted model. Use refit=True."
+        )
+    _, inner = split_steps(model)
     if isinstance(inner, BaseMixup) and not hasattr(inner, "net_"):
         raise NotFittedError(
             f"this {type(inner).__name__} is being fitted. Export it when fit has returned."
@@ -164,7 +166,7 @@ class _Waveforms(BaseEstimator):
 def _on_cpu(model: Any) -> Any:
     """Return a copy that predicts on the CPU, for inputs that a file can have.
 
-    That is, waveforms in place of files, and numbers where an encoder has read them off text.
+    That is, waveforms in place of files, and numbers where an encoder parses them from text.
     """
     memo: dict[int, Any] = {}
     for part in parts(model):
@@ -213,8 +215,8 @@ def _column_names(first: Any, width: int) -> list[str]:
 
 
 def _first(model: Any) -> Any:
-    """Return what gets the raw rows: the first step of a pipeline, or an estimator."""
-    steps, inner = taken_apart(model)
+    """Return what takes the raw rows: the first step of a pipeline, or an estimator."""
+    steps, inner = split_steps(model)
     if steps:
         return steps[0][1]
     if isinstance(inner, CalibratedClassifierCV):
@@ -234,7 +236,7 @@ def _outputs(graph: Graph, model: Any, raw: Raw, names: list[Any] | None) -> dic
             "label": (label, known.dtype, []),
         }
     name = "values"
-    _, inner = taken_apart(model)
+    _, inner = split_steps(model)
     inner = getattr(inner, "estimator_", inner)  # of a RescaledRegressor
     shape = [] if inner._one_column else [len(inner.target_mean_)]
     if levels := _quantiles(model):
@@ -247,7 +249,7 @@ def _outputs(graph: Graph, model: Any, raw: Raw, names: list[Any] | None) -> dic
 
 def _quantiles(model: Any) -> tuple[float, ...]:
     """Return what quantiles a regressor was fitted for, if any."""
-    _, inner = taken_apart(model)
+    _, inner = split_steps(model)
     return inner._fitted_quantiles() if hasattr(inner, "quantile_shift_") else ()
 
 
@@ -295,7 +297,7 @@ def _largest_error(model: Any, content: bytes, raw: Raw) -> float:
     try:
         session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about names of columns, or rows that are far out
+            warnings.simplefilter("ignore")  # about names of columns, or extreme rows
             X, feeds = rows_to_check(model, raw)
             wanted = _predicted(model, X)
         found = session.run(None, feeds)[0]

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from mixup_tab._extras import import_extra
 
-# What onnxruntime and onnxruntime-web have long known: of ONNX, and of its operators for trees
-# and text.
+# Versions that onnxruntime and onnxruntime-web have long supported: of ONNX, and of its
+# operators for trees and text.
 OPSET, ML_OPSET, IR_VERSION = 18, 3, 10
 ML = "ai.onnx.ml"
 
-# What the exporter of torch writes to the terminal by itself.
+# Loggers of the exporters, which write to the terminal.
 _TALKERS = ("torch", "torch.onnx", "torch.export", "onnxscript", "onnx_ir", "skl2onnx")
 
 
@@ -92,7 +92,7 @@ class Graph:
         return self("Cast", x, to=self._helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
     def inline(self, model: Any, inputs: Sequence[str]) -> list[str]:
-        """Take in all of another model, and return its outputs."""
+        """Add all nodes of another model, and return its outputs."""
         self._parts += 1
         prefix = f"/part{self._parts}/"
         inner = self._compose.add_prefix(model, prefix)

@@ -37,14 +37,14 @@ from mixup_tab.persistence.onnx_tables import (
 from mixup_tab.persistence.onnx_trees import boosted, boosted_probabilities
 from mixup_tab.tables import TableEncoder
 
-# Probabilities of an ensemble are not taken for smaller than this before they are tempered.
+# Smaller probabilities of an ensemble are raised to this before its temperature is applied.
 _LEAST = 1e-7
 
 
 # ------------------------------------------------------------------- whole estimators
 
 
-def taken_apart(model: Any) -> tuple[list[tuple[str, Any]], Any]:
+def split_steps(model: Any) -> tuple[list[tuple[str, Any]], Any]:
     """Return the steps of pipelines before the innermost model, by name, and that model."""
     steps: list[tuple[str, Any]] = []
     while True:
@@ -66,7 +66,7 @@ def _does_nothing(step: Any) -> bool:
 
 def _unwrapped(graph: Graph, model: Any, table: Table) -> tuple[Any, Table]:
     """Return the innermost model, and the inputs that it gets from the steps before it."""
-    steps, model = taken_apart(model)
+    steps, model = split_steps(model)
     for name, step in steps:
         table = _transformed(graph, name, step, table)
     return model, table
@@ -95,8 +95,8 @@ def logits(graph: Graph, model: Any, table: Table) -> str:
         return graph("Div", powers, np.float32(model.temperature_))
     if not isinstance(model, _OURS):
         raise ValueError(
-            f"{type(model).__name__} is inside of a CalibratedClassifierCV, which can be "
-            "exported around classifiers of mixup_tab only."
+            f"{type(model).__name__} is inside a CalibratedClassifierCV, which can be "
+            "exported only around classifiers of mixup_tab."
         )
     outputs, members = net_outputs(graph, model, table)
     if members == 1:
@@ -256,7 +256,9 @@ def _by_skl2onnx(graph: Graph, model: Any, table: Table, outputs: int = 1) -> st
             made = _converted(model, names, text, kinds.FloatTensorType, outputs)
         except Exception as error:
             reason = str(error).strip().partition("\n")[0]
-            message = f"skl2onnx and onnxruntime do not know {type(model).__name__} ({reason})."
+            message = (
+                f"skl2onnx or onnxruntime does not support {type(model).__name__} ({reason})."
+            )
             raise ValueError(message) from error
         inputs = [
             name if column in text else graph.cast(name, np.float32)

@@ -1,4 +1,4 @@
-"""Rows on which an exported file must agree with its model: usual, far out, and odd ones."""
+"""Rows on which an exported file must agree with its model: usual, extreme and odd ones."""
 
 from __future__ import annotations
 

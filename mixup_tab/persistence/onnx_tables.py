@@ -21,7 +21,7 @@ _MISSING = "NA"
 
 @dataclass
 class Words:
-    """A column of text, shape (rows, 1), and what each word means; None: what it says."""
+    """A column of text, shape (rows, 1), and what each word means; None: the word itself."""
 
     name: str
     meaning: Mapping[str, str] | None = None

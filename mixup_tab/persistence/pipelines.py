@@ -4,8 +4,8 @@ The JSON is in the layout of skops: a tree of nodes, described in ``schema.py``,
 before :class:`Reader` makes anything. Importing skops itself takes longer than importing torch,
 because it imports all of scikit-learn.
 
-What is no plain value, container, array or object of a trusted type is stored in a plain form,
-as the content of a :class:`Stored`.
+Everything but plain values, containers, arrays and objects of trusted types is stored in a
+plain form, as the content of a :class:`Stored`.
 """
 
 from __future__ import annotations

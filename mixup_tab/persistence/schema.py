@@ -77,7 +77,7 @@ class _Checker:
         self.arrays = arrays
         self.read: set[str] = set()
         # By number of a finished node its kind, and its value where that is plain JSON. A node
-        # in work is not there yet, so that none can hold itself.
+        # is added when it is finished, so that none can hold itself.
         self.done: dict[int, tuple[str, Any]] = {}
         self.begun: set[int] = set()
         # Nodes, those that stand for others in full; and how many of them each node makes.
@@ -174,12 +174,12 @@ class _Checker:
         self.node(shape, depth, "TupleNode")
         lengths = [self.node(part, depth, "JsonNode")[1] for part in _again(shape["content"])]
         if lengths != [len(node["content"])]:
-            raise ValueError("an array of its schema has not the length that it says")
+            raise ValueError("an array of its schema declares a wrong length")
 
 
 def _listed(content: Any) -> list[Any]:
     if type(content) is not list:
-        raise ValueError("a list of its schema is none")
+        raise ValueError("a list of its schema is not a list")
     return content
 
 
@@ -198,4 +198,4 @@ def _check_array(data: bytes) -> None:
     if dtype.kind not in "biufUMm" or (count and not dtype.itemsize):
         raise ValueError(f"an array of it holds {dtype.str:.20}")
     if file.tell() + count * dtype.itemsize != len(data) or max(shape, default=0) > len(data):
-        raise ValueError("an array of it has not the length that it says")
+        raise ValueError("an array of it declares a wrong length")
