@@ -327,7 +327,10 @@ REFUSED = [
     (("train", "gone.csv", "--target", "y", "--output", "m"), "does not exist"),
     (("predict", "MODEL", "sales.csv", "--output", "old"), "'old' exists"),
     (("predict", "MODEL", "sales.csv", "--output", "folder"), "it is a folder"),
-    (("predict", "MODEL", "sales.csv", "--output", "sales.csv", "--force"), "replace what is"),
+    (
+        ("predict", "MODEL", "sales.csv", "--output", "sales.csv", "--force"),
+        "would replace a file that is",
+    ),
     (("predict", "MODEL", "empty.csv"), "'empty.csv' is empty"),
     (("predict", "MODEL", "header.csv"), "'header.csv' has no rows to predict for"),
     (("predict", "MODEL", "one.csv"), "has no column 'size', 'color', 'price', 'day', 'shop'"),
