@@ -107,7 +107,7 @@ def write_command_line(_: Sphinx) -> None:
     text = re.sub(r"^Example: (.*)$", r"```console\n$ \1\n```", text, flags=re.MULTILINE)
     text = text.replace("* `--help`:", "* `-h, --help`:")
     # Markdown would take "<word>/*.wav" for a tag of HTML, and show nothing.
-    text = re.sub(r"<(\w+)>(\S*)(?=[^`]*$)", r"`<\1>\2`", text, flags=re.MULTILINE)
+    text = re.sub(r"(`[^`\n]*`)|(<\w+>\S*\w)", lambda m: m[1] or f"`{m[2]}`", text)
     target.write_text(text, encoding="utf-8")
 
 
