@@ -1,16 +1,4 @@
 """
-
-Train and export a model, then label a CSV file with onnxruntime and NumPy alone:
-
-    python examples/deploy_onnx.py
-
-does both, in a new folder. With two files it only labels the second, and needs neither mixup_tab
-nor torch:
-
-    python examples/deploy_onnx.py wine.onnx wine.csv
-
-It is for models of any tables whose columns are numbers and words.
-=======
 A model without Python packages
 ===============================
 
