@@ -104,7 +104,8 @@ def write_command_line(_: Sphinx) -> None:
     subprocess.run(command + options, check=True, stdout=subprocess.DEVNULL)
     text = target.read_text(encoding="utf-8")
     text = re.sub(r"\*\*Commands\*\*:\n\n(\* .*\n)+\n?", "", text)
-    text = re.sub(r"^Example: (.*)$", r"```console\n$ \1\n```", text, flags=re.MULTILINE)
+    example = r"**Example**:\n\n```console\n$ \1\n```"
+    text = re.sub(r"^Example: (.*)$", example, text, flags=re.MULTILINE)
     text = text.replace("* `--help`:", "* `-h, --help`:")
     # Markdown would take "<word>/*.wav" for a tag of HTML, and show nothing.
     text = re.sub(r"(`[^`\n]*`)|(<\w+>\S*\w)", lambda m: m[1] or f"`{m[2]}`", text)
