@@ -12,19 +12,22 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import make_column_transformer
+from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.datasets import make_classification
 from sklearn.ensemble import (
+    BaggingClassifier,
+    BaggingRegressor,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
+    VotingRegressor,
 )
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.impute import SimpleImputer
+from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import Binarizer, FunctionTransformer, OneHotEncoder, StandardScaler
 from skorch.callbacks import Callback
 
 from mixup_tab import (
@@ -64,7 +67,7 @@ def feeds_of(session, X):
     """Return the inputs of a file for rows: one matrix, or each column."""
     names = [(value.name, value.type) for value in session.get_inputs()]
     if [name for name, _ in names] == ["X"]:
-        return {"X": np.asarray(X)}
+        return {"X": np.asarray(X, np.float64 if isinstance(X, pd.DataFrame) else None)}
     return {
         name: X[[name]].astype(object).fillna("").to_numpy()
         if "string" in kind
@@ -578,3 +581,94 @@ def test_the_loop_of_the_example_reads_numbers_and_words(tmp_path):
         labels, probabilities = zip(*found, strict=True)
         np.testing.assert_allclose(probabilities, model.predict_proba(table), atol=1e-5)
         assert list(labels) == np.where(model.predict(table), "yes", "no").tolist()
+
+
+def mixed_categories(levels):
+    rng = np.random.default_rng(0)
+    return pd.DataFrame({"n": X[:, 0], "k": pd.Categorical(rng.choice(levels, len(X)))})
+
+
+@pytest.mark.parametrize("levels", [["a", "", "b"], [True, False], [True], [3, 5]])
+@pytest.mark.parametrize("text", [False, True])
+def test_levels_of_all_kinds(levels, text, tmp_path):
+    table = mixed_categories(levels)
+    if text:  # one input for each column
+        table["t"] = pd.Categorical(["", "x"] * (len(X) // 2))
+    assert_same(Classifier().fit(table, y), tmp_path, table)
+
+
+def test_large_labels_are_not_rounded(tmp_path):
+    labels = np.array([0, 2**62, 2**63 + 2**20], np.uint64)[y]
+    model = Classifier().fit(X, labels)
+    label = run(session_of(model, tmp_path), X)[1]
+    assert label.tolist() == model.predict(X).astype(str).tolist()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        MixupSearchCV(Regressor(quantiles=(0.1, 0.9)), {"alpha": [0.1]}, cv=2),
+        MixupSearchCV(
+            make_pipeline(StandardScaler(), Regressor(quantiles=(0.1, 0.9))),
+            {"mixupregressor__alpha": [0.1]},
+            cv=2,
+        ),
+    ],
+)
+def test_quantiles_of_a_search_in_a_pipeline(model, tmp_path):
+    model = make_pipeline(StandardScaler(), model).fit(X, values)
+    found = run(session_of(model, tmp_path), X)[0]
+    best = model[-1].best_estimator_
+    wanted = best.predict(model[:-1].transform(X), quantiles=(0.1, 0.9))
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "target"),
+    [
+        (TransformedTargetRegressor(Regressor(), transformer=StandardScaler()), values),
+        (BaggingRegressor(Regressor(), 2), values),
+        (BaggingClassifier(Classifier(), 2), y),
+        (VotingRegressor([("a", Regressor())]), values),
+    ],
+)
+def test_what_is_around_a_model_is_named(model, target, tmp_path):
+    model = make_pipeline(StandardScaler(), model).fit(X, target)
+    for each in (model, model[-1]):
+        with pytest.raises(ValueError, match=f"^{type(model[-1]).__name__} cannot be exported"):
+            export_onnx(each, tmp_path / "model.onnx")
+
+
+def test_ensemble_with_a_linear_model(tmp_path):
+    linear = make_pipeline(StandardScaler(), LogisticRegression())
+    model = pack(MixupEnsembleClassifier, others=[linear]).fit(X, y)
+    assert model.weights_[-1] > 0
+    assert_same(model, tmp_path, X)
+
+
+def test_steps_that_onnx_rounds_or_cannot_nest_are_named(tmp_path):
+    binary = make_pipeline(Binarizer(), Classifier()).fit(X - X[0], y)  # which has zeros
+    with pytest.raises(ValueError, match="converted by skl2onnx: Binarizer"):
+        export_onnx(binary, tmp_path / "model.onnx")
+    nearest = make_pipeline(KNNImputer(), Classifier()).fit(X, y)
+    with pytest.raises(ValueError, match="step 'knnimputer' of the pipeline, KNNImputer"):
+        export_onnx(nearest, tmp_path / "model.onnx")
+
+
+def test_constant_predictions_are_no_error(tmp_path):
+    boosting = HistGradientBoostingRegressor(max_iter=3, min_samples_leaf=120)
+    model = pack(MixupEnsembleRegressor, others=[boosting])
+    target = np.random.default_rng(0).normal(size=len(X))
+    assert_same(model.fit(X, target), tmp_path, X)
+
+
+def test_search_without_a_model(tmp_path):
+    search = MixupSearchCV(Classifier(), {"alpha": [0.1]}, cv=2, refit=False).fit(X, y)
+    with pytest.raises(ValueError, match="a search with refit=False"):
+        export_onnx(search, tmp_path / "model.onnx")
+
+
+def test_what_is_no_model_is_shown_in_one_line(tmp_path):
+    with pytest.raises(TypeError, match="^model=.* holds no estimator of mixup_tab") as raised:
+        export_onnx(Classifier().fit(X, y).net_, tmp_path / "model.onnx")
+    assert "\n" not in str(raised.value)

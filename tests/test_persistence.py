@@ -810,3 +810,17 @@ def test_a_file_with_zones_is_predicted_for(tmp_path):
     save_table_model(tmp_path / "m", pipeline.fit(task.X, task.y), task, 0.3)
     predicted, _ = predict_file(tmp_path / "m", tmp_path / "new.parquet")
     assert np.array_equal(predicted["prediction"], pipeline.predict(task.X))
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [range(1), pd.Index(["kind"]), pd.Series([True, False], index=["kind", "size"])],
+    ids=["range", "Index", "Series"],
+)
+def test_columns_may_be_chosen_as_pandas_does(chosen, tmp_path):
+    frame = pd.DataFrame({"kind": np.where(X[:, 2] > 0, "a", "b"), "size": X[:, 0]})
+    model = MixupClassifier(categorical_features=chosen, **FEW).fit(frame, LABELS)
+    save_model(model, tmp_path / "m")
+    again = load_model(tmp_path / "m")
+    assert np.array_equal(again.predict_proba(frame), model.predict_proba(frame))
+    assert np.array_equal(again.categorical_features, np.asarray(chosen))

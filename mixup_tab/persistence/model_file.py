@@ -125,7 +125,8 @@ def save_model(
     check_output(path, overwrite)
     if isinstance(model, (type, MixupNet)) or not hasattr(model, "fit"):
         raise TypeError(
-            f"model must be a fitted estimator such as MixupClassifier, got {shown(model):.80}."
+            "model must be a fitted estimator such as MixupClassifier, got "
+            f"{' '.join(shown(model).split()):.80}."
         )
     _check_fitted(model)
     about = dict(about or {})

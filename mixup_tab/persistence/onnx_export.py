@@ -14,10 +14,13 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from mixup_tab._extras import import_extra
 from mixup_tab._files import check_new, write_whole
+from mixup_tab._plain import shown
+from mixup_tab.estimators import RescaledClassifier, RescaledRegressor
 from mixup_tab.estimators.base import BaseMixup
 from mixup_tab.estimators.pack import BasePack
 from mixup_tab.nets import PreparedNet
@@ -30,8 +33,10 @@ from mixup_tab.training import MixupNet
 from mixup_tab.training.torch_state import with_torch_defaults
 
 # How far the file's predictions may be from those in Python: probabilities, and values in units
-# of their spread.
+# of their spread, or of the target's where that is larger.
 _TOLERANCE = 1e-5
+# What may be at the end.
+_KNOWN = (BaseMixup, BasePack, RescaledClassifier, RescaledRegressor, CalibratedClassifierCV)
 
 
 @with_torch_defaults
@@ -78,8 +83,9 @@ def export_onnx(
     **Inputs.** ``X``, float64, shape (rows, columns). Where the model starts with a
     :class:`~mixup_tab.TableEncoder`, or with categories of text, one input for each column that
     it uses, of the column's name and shape (rows, 1): float64 with NaN for a missing value
-    (dates in seconds since 1970, durations in seconds), or text with "" for one. A model of
-    sounds takes waveforms, int16 or float32, shape (clips, samples), instead of files.
+    (dates in seconds since 1970, durations in seconds), or text with "" for one (where "" is a
+    category itself, any text that is none). A model of sounds takes waveforms, int16 or
+    float32, shape (clips, samples), instead of files.
 
     **Outputs.** ``probabilities``, float32, shape (rows, classes), and ``label``; or
     ``values``, float64, or ``quantiles``, as ``predict`` returns them.
@@ -125,25 +131,32 @@ def _content(model: Any, names: list[Any] | None) -> bytes:
         error = _largest_error(model, content, raw)
         if error <= _TOLERANCE:  # False for NaN as well
             return content
+    suspects = ", ".join(dict.fromkeys(graph.converted))
+    why = f" These parts were converted by skl2onnx: {suspects}." if suspects else ""
     raise ValueError(
         "the ONNX file would not predict what the model does: on rows made to check it they "
-        f"differ by {error:.1g}. Nothing was written."
+        f"differ by {error:.1g}.{why} Nothing was written."
     )
 
 
 def _check(model: Any) -> None:
     """Raise TypeError or ValueError unless it is a fitted model of ours."""
-    if not any(isinstance(part, (BaseMixup, BasePack)) for part in parts(model)):
-        raise TypeError(
-            f"model={model!r} holds no estimator of mixup_tab. Give a MixupClassifier, "
-            "MixupRegressor or ensemble, or a Pipeline that ends in one."
-        )
-    check_is_fitted(model)
-    if isinstance(model, BaseSearchCV) and not hasattr(model, "best_estimator_"):
+    if hasattr(model, "cv_results_") and not hasattr(model, "best_estimator_"):
         raise ValueError(
             "model is a search with refit=False, which has no fitted model. Use refit=True."
         )
+    if not any(isinstance(part, (BaseMixup, BasePack)) for part in parts(model)):
+        raise TypeError(
+            f"model={' '.join(shown(model).split()):.80} holds no estimator of mixup_tab. Give "
+            "a MixupClassifier, MixupRegressor or ensemble, or a Pipeline that ends in one."
+        )
+    check_is_fitted(model)
     _, inner = split_steps(model)
+    if not isinstance(inner, _KNOWN):
+        raise ValueError(
+            f"{type(inner).__name__} cannot be exported. Export the estimators of mixup_tab in "
+            "it one by one."
+        )
     if isinstance(inner, BaseMixup) and not hasattr(inner, "net_"):
         raise NotFittedError(
             f"this {type(inner).__name__} is being fitted. Export it when fit has returned."
@@ -184,7 +197,17 @@ def _on_cpu(model: Any) -> Any:
     for part in parts(copied):
         if isinstance(part, TableEncoder):
             part._formats = part._formats[0], {}
-    return copied.best_estimator_ if isinstance(copied, BaseSearchCV) else copied
+    return _without_search(copied)
+
+
+def _without_search(model: Any) -> Any:
+    """Return a model whose searches are replaced by what they found: it predicts quantiles."""
+    if isinstance(model, BaseSearchCV):
+        return _without_search(model.best_estimator_)
+    if isinstance(model, Pipeline):
+        name, last = model.steps[-1]
+        model.steps[-1] = name, _without_search(last)
+    return model
 
 
 # ------------------------------------------------------------------ what goes in and out
@@ -236,8 +259,7 @@ def _outputs(graph: Graph, model: Any, raw: Raw, names: list[Any] | None) -> dic
             "label": (label, known.dtype, []),
         }
     name = "values"
-    _, inner = split_steps(model)
-    inner = getattr(inner, "estimator_", inner)  # of a RescaledRegressor
+    inner = _regressor(model)
     shape = [] if inner._one_column else [len(inner.target_mean_)]
     if levels := _quantiles(model):
         name, found = "quantiles", quantiles(graph, model, raw)
@@ -245,6 +267,12 @@ def _outputs(graph: Graph, model: Any, raw: Raw, names: list[Any] | None) -> dic
     else:
         found = values(graph, model, raw)
     return {name: (graph("Reshape", found, np.array([-1, *shape])), np.float64, shape)}
+
+
+def _regressor(model: Any) -> Any:
+    """Return the regressor of ours that a model ends in, which knows the target."""
+    _, inner = split_steps(model)
+    return getattr(inner, "estimator_", inner)  # of a RescaledRegressor
 
 
 def _quantiles(model: Any) -> tuple[float, ...]:
@@ -263,6 +291,8 @@ def _labels(model: Any, labels: Sequence[Any] | None) -> list[Any] | None:
     if len(names) != len(model.classes_):
         raise ValueError(f"labels has {len(names)} names for {len(model.classes_)} classes.")
     plain = all(isinstance(name, (bool, int, float)) for name in names)
+    if all(isinstance(name, int) for name in names):
+        plain = np.array(names).dtype.kind in "biu"  # others would be rounded to floats
     return names if plain else [str(name) for name in names]
 
 
@@ -304,8 +334,17 @@ def _largest_error(model: Any, content: bytes, raw: Raw) -> float:
     except Exception as error:  # onnxruntime has its own, which have no common base
         reason = str(error).partition("\n")[0]
         raise ValueError(f"the ONNX file could not be checked: {reason}") from error
-    spread = 1.0 if is_classifier(model) else np.abs(wanted - wanted.mean(0)).max(0)
-    return float((np.abs(found - wanted) / np.where(spread == 0, 1, spread)).max())
+    return float((np.abs(found - wanted) / _spread(model, wanted)).max())
+
+
+def _spread(model: Any, wanted: np.ndarray) -> Any:
+    """Return the unit of errors, for every target."""
+    if is_classifier(model):
+        return 1.0
+    inner = _regressor(model)
+    scale = inner.target_scale_
+    scale = scale[0] if inner._one_column else scale.reshape(-1, *[1] * (wanted.ndim - 2))
+    return np.maximum(np.abs(wanted - wanted.mean(0)).max(0), scale)
 
 
 def _predicted(model: Any, X: Any) -> np.ndarray:

@@ -48,6 +48,7 @@ class Graph:
         self._functions: list[Any] = []
         self._parts = 0
         self.inputs: dict[str, Any] = {}
+        self.converted: list[str] = []  # types of what skl2onnx converted
 
     def input(self, name: str, dtype: Any, shape: Sequence[int]) -> str:
         """Return an input of rows of a shape, which may be asked for again.

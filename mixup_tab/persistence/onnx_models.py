@@ -82,7 +82,7 @@ def probabilities(graph: Graph, model: Any, table: Table) -> str:
         return boosted_probabilities(graph, model, numbers_of(graph, table, model))
     if isinstance(model, _OURS):
         return graph("Softmax", logits(graph, model, table), axis=1)
-    return _by_skl2onnx(graph, model, table, outputs=2)
+    return graph.cast(_by_skl2onnx(graph, model, table, outputs=2), np.float32)
 
 
 def logits(graph: Graph, model: Any, table: Table) -> str:
@@ -264,6 +264,7 @@ def _by_skl2onnx(graph: Graph, model: Any, table: Table, outputs: int = 1) -> st
             name if column in text else graph.cast(name, np.float32)
             for column, name in enumerate(inputs)
         ]
+    graph.converted.append(type(model).__name__)
     return graph.inline(made, inputs)[outputs - 1]
 
 
@@ -283,6 +284,8 @@ def _converted(model: Any, names: list[str], text: set[int], kind: Any, outputs:
             target_opset={"": OPSET, ML: ML_OPSET},
             options={id(model): {"zipmap": False}} if outputs == 2 else None,
         )
+        # A prefix, as Graph.inline adds it, does not reach functions called inside of branches.
+        loaded = import_extra("onnx.compose", "onnx").add_prefix(made, "/")
         ort = import_extra("onnxruntime", "onnx")
-        ort.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+        ort.InferenceSession(loaded.SerializeToString(), providers=["CPUExecutionProvider"])
     return made

@@ -50,7 +50,12 @@ def rows_to_check(model: Any, raw: Raw) -> tuple[Any, dict[str, np.ndarray]]:
         return _columns(model, raw, rng)
     X = _matrix(model, raw, rng)
     named = bool(raw.names) and hasattr(model, "feature_names_in_")
-    return (pd.DataFrame(X, columns=raw.names) if named else X), {"X": X}
+    if not named and X.dtype != np.float64:  # images or waveforms
+        return X, {"X": X}
+    frame = pd.DataFrame(X, columns=raw.names if named else None)
+    for column, levels in _categories(model).items():
+        frame.isetitem(column, _as_levels(X[:, column], levels))
+    return (frame if named or frame.dtypes.eq(object).any() else X), {"X": X}
 
 
 def _matrix(model: Any, raw: Raw, rng: np.random.Generator) -> np.ndarray:
@@ -70,6 +75,8 @@ def _matrix(model: Any, raw: Raw, rng: np.random.Generator) -> np.ndarray:
     X = X[np.isfinite(X).all(1)]  # the way back may leave the range of a step
     for column, levels in _categories(model).items():
         X[:, column] = rng.choice(levels, len(X))
+    if _steps(model):  # which may have steps at 0
+        X[rng.random(X.shape) < 0.05] = 0
     if any("Imputer" in type(part).__name__ for part in parts(model)):
         X[rng.random(X.shape) < 0.1] = np.nan
     return X
@@ -120,6 +127,14 @@ def _categories(model: Any) -> dict[int, list[Any]]:
     return {}
 
 
+def _as_levels(numbers: Any, levels: list[Any]) -> Any:
+    """Return numbers as the values of a raw column, True for 1 where that is a level."""
+    known = {level: level for level in levels if isinstance(level, (bool, np.bool_))}
+    if not known:
+        return numbers
+    return pd.Series([known.get(number, number) for number in numbers.tolist()], dtype=object)
+
+
 def _unlike(levels: np.ndarray) -> Any:
     return _UNKNOWN if is_text(levels) else max(levels) + 1
 
@@ -131,18 +146,20 @@ def _columns(
     encoders = [part for part in parts(model) if isinstance(part, TableEncoder)]
     numbers = _numbers(model, raw, encoders, rng)
     words = _words(model, raw, encoders)
+    levels = {} if encoders else {raw.names[k]: each for k, each in _categories(model).items()}
     frame, feeds = {}, {}
     for name in raw.names:
         dtype = encoders[0]._dtypes.get(name, "number") if encoders else "number"
         used = raw.graph.inputs.get(name)
         if name in words:
             values = rng.choice(sorted(words[name]), len(_FAR)).astype(object)
-            frame[name] = pd.Series(values).replace("", None)
+            # Only TableEncoder takes "" for missing; for others it is a word like any.
+            frame[name] = pd.Series(values).replace("", None) if encoders else values
         else:
             values = numbers.get(name, np.zeros(len(_FAR)))
             if dtype != "number":  # pandas' times have ends
                 values = np.where(np.abs(values) < _LAST_SECOND, values.round(), np.nan)
-            frame[name] = _as_written(values, dtype)
+            frame[name] = _as_levels(_as_written(values, dtype), levels.get(name, []))
         if used is not None:
             feeds[name] = values[:, None]
     return pd.DataFrame(frame), feeds
@@ -181,7 +198,7 @@ def _numbers(
     if not encoders:
         for column, levels in _categories(model).items():
             if not isinstance(levels[0], str):
-                found[names[column]] = rng.choice(levels, len(rows))
+                found[names[column]] = rng.choice(levels, len(rows)).astype(np.float64)
         return found
     for values in found.values():
         values[rng.random(len(values)) < 0.1] = np.nan

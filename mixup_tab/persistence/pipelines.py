@@ -19,6 +19,7 @@ from types import FunctionType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from torch import nn
 
 from mixup_tab.estimators.base import BaseMixup
@@ -223,6 +224,9 @@ class Writer:
         state = written(thing).__getstate__()
         if state is not None:
             state = {k: _INSTEAD.get(k, v) for k, v in state.items() if k not in _LEFT_OUT}
+            chosen = state.get("categorical_features")
+            if isinstance(chosen, (range, pd.Index, pd.Series)):
+                state["categorical_features"] = np.asarray(chosen)
             words = state.get("vocabulary_")
             if words:  # of a text vectorizer, whose words have the numbers from 0
                 ordered = sorted(words, key=words.__getitem__)
