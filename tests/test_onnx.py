@@ -669,6 +669,6 @@ def test_search_without_a_model(tmp_path):
 
 
 def test_what_is_no_model_is_shown_in_one_line(tmp_path):
-    with pytest.raises(TypeError, match="^model=.* holds no estimator of mixup_tab") as raised:
+    with pytest.raises(TypeError, match=r"^model=.* holds no estimator of mixup_tab") as raised:
         export_onnx(Classifier().fit(X, y).net_, tmp_path / "model.onnx")
     assert "\n" not in str(raised.value)
