@@ -80,6 +80,11 @@ def format_of(path: Path) -> str:
     if extension in (_OF_TEXT if packed else _READERS):
         if path.is_file():
             return extension
+        if path.exists():
+            raise ValueError(
+                f"file {str(path)!r} is no regular file. Give the path of a table; predict and "
+                "evaluate read CSV from a pipe as -."
+            )
         raise ValueError(f"file {str(path)!r} does not exist. Give the path of a table.")
     known = ", ".join(_READERS)
     raise ValueError(
