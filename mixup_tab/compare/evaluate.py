@@ -139,14 +139,15 @@ def score_numbers(
 
 
 def _of_numbers(y: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    errors, spread = y - predicted, y - y.mean()
-    total = float(spread @ spread)
-    r2 = 1 - float(errors @ errors) / total if total else float("nan")
-    return {
-        "RMSE": float(np.sqrt(np.mean(errors**2))),
-        "R²": r2,
-        "MAE": float(np.abs(errors).mean()),
-    }
+    with np.errstate(over="ignore", invalid="ignore"):  # scores of huge numbers are infinite
+        errors, spread = y - predicted, y - y.mean()
+        total = float(spread @ spread)
+        r2 = 1 - float(errors @ errors) / total if total else float("nan")
+        return {
+            "RMSE": float(np.sqrt(np.mean(errors**2))),
+            "R²": r2,
+            "MAE": float(np.abs(errors).mean()),
+        }
 
 
 def evaluate_file(
