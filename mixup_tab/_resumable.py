@@ -235,7 +235,8 @@ def in_processes(
         pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
     results = pool(joblib.delayed(_call)(os.getpid(), function, piece) for piece in pieces)
     try:
-        for result in results:  # "yield from" would close them itself, with the warning below
+        # "yield from" would close them itself, with the warning that is ignored below.
+        for result in results:  # noqa: UP028
             yield result
     except TerminatedWorkerError as error:
         raise OSError(
