@@ -142,6 +142,29 @@ def check_new(path: Path, overwrite: bool) -> None:
     check_writable(path)
 
 
+def check_new_beside(path: Path, overwrite: bool, *given: str | os.PathLike) -> None:
+    """Check as :func:`check_new`, and that the file is none of those given.
+
+    Parameters
+    ----------
+    path, overwrite
+        As in :func:`check_new`.
+    *given : str or path-like
+        Files that are read.
+
+    Raises
+    ------
+    ValueError, OSError
+        As in :func:`check_new`; or if the file is one that is read.
+    """
+    for other in map(Path, given):
+        if other.exists() and path.exists() and path.samefile(other):
+            raise ValueError(
+                f"output={str(path)!r} would replace a file that is read. Give another place."
+            )
+    check_new(path, overwrite)
+
+
 @contextmanager
 def locked(path: Path, name: str) -> Iterator[None]:
     """Keep other runs from a file while the block runs; a killed process leaves no lock.
@@ -177,7 +200,8 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is None:  # explained already
+        # Explained already, or the reader of a pipe has gone, which is for the caller.
+        if error.errno in (None, errno.EPIPE):
             raise
         remedy = "Make room, or give" if is_full(error) else "Give"
         raise OSError(

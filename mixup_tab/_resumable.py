@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -234,14 +235,19 @@ def in_processes(
         pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
     results = pool(joblib.delayed(_call)(os.getpid(), function, piece) for piece in pieces)
     try:
-        yield from results
+        # "yield from" would close them itself, with the warning that is ignored below.
+        for result in results:  # noqa: UP028
+            yield result
     except TerminatedWorkerError as error:
         raise OSError(
             "a process was killed, most likely for lack of memory. What is finished is kept: "
             "run the same again with fewer processes (n_jobs, --jobs) to resume."
         ) from error
     finally:
-        results.close()
+        with warnings.catch_warnings():
+            # It says that unfinished pieces are cancelled, which is what the caller wants.
+            warnings.simplefilter("ignore", UserWarning)
+            results.close()
 
 
 def _call(parent: int, function: Callable[[Any], Any], piece: Any) -> Any:

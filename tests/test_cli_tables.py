@@ -17,6 +17,8 @@ from typer.testing import CliRunner
 from mixup_tab import MixupEnsembleClassifier
 from mixup_tab._files import locked
 from mixup_tab.cli.app import app
+from mixup_tab.compare.evaluate import score_numbers
+from mixup_tab.compare.predict import predict_to
 from mixup_tab.compare.saving import load_model
 from mixup_tab.metrics import classification_scores
 
@@ -210,6 +212,16 @@ def test_bad_cells_and_rows_are_named_or_skipped(folder, tmp_path):
     assert len(pd.read_csv(output)) == 82  # the old file
 
 
+def test_streams_that_are_closed_are_named(folder, monkeypatch):
+    table = str(folder / "sales.csv")
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(ValueError, match="file '-' is standard input, which is closed"):
+        predict_to(folder / "m", "-", os.devnull)
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(ValueError, match="output='-' is standard output, which is closed"):
+        predict_to(folder / "m", table, "-")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
 def test_a_large_table_goes_through_a_pipe(folder, tmp_path):
@@ -220,6 +232,13 @@ def test_a_large_table_goes_through_a_pipe(folder, tmp_path):
         [*map(str, command), "--output", "-"], input=large, capture_output=True, check=True
     )
     assert len(pd.read_csv(io.BytesIO(done.stdout))) == rows
+    if os.path.exists("/dev/full"):
+        with open("/dev/full", "wb") as device:
+            full = subprocess.run(
+                [*map(str, command)], input=large, stdout=device, stderr=subprocess.PIPE
+            )
+        assert full.returncode == 1
+        assert b"'standard output' cannot be written" in full.stderr
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
         "from mixup_tab.cli import main; main()"
@@ -275,6 +294,31 @@ def test_an_evaluation_of_quantiles_counts_what_is_inside(folder, tmp_path):
     assert inside == pytest.approx(100 * np.mean((low <= y) & (y <= high)))
 
 
+def test_an_evaluation_of_one_quantile_counts_what_is_below():
+    y, values = np.arange(10.0), np.full((10, 1), 6.5)
+    scores = score_numbers(y, values, 0.0, (0.8,)).scores
+    assert scores.loc["below the quantile % (wanted: 80)", "model"] == pytest.approx(70)
+    assert not any("interval" in name for name in scores.index)
+
+
+def test_values_of_a_target_that_are_no_numbers_are_named_or_skipped(folder, tmp_path):
+    new = sales(20, seed=1).astype({"size": object})
+    new.loc[[3, 5], "size"] = ["big", None]
+    new.to_csv(tmp_path / "new.csv", index=False)
+    refused = call("evaluate", folder / "q", tmp_path / "new.csv")
+    assert refused.exit_code == 1
+    assert "target 'size' should hold numbers, but row 4 holds 'big'" in words(refused)
+    result = call("evaluate", folder / "q", tmp_path / "new.csv", "--on-error", "skip")
+    assert result.exit_code == 0, result.output
+    assert "row 4, column 'size': 'big' is not a number" in words(result)
+    assert "On 18 rows: " in result.stdout
+    assert "Rows without a value of 'size' are left out: 2." in words(result)
+    new.assign(size="big").to_csv(tmp_path / "new.csv", index=False)
+    refused = call("evaluate", folder / "q", tmp_path / "new.csv", "--on-error", "skip")
+    assert refused.exit_code == 1
+    assert "holds values such as 'big'. Give the column of the training table" in words(refused)
+
+
 def test_labels_that_the_model_has_never_seen_are_named(folder, tmp_path):
     new = sales(20, seed=1)
     new.loc[:3, "bought"] = ["perhaps", "perhaps", "NO", None]
@@ -301,6 +345,12 @@ def test_a_model_is_exported(folder, tmp_path):
     onnx.checker.check_model(path)
     assert "exists" in words(call("export", folder / "m", path))
     assert call("export", folder / "m", path, "--force").exit_code == 0
+    model = tmp_path / "m"
+    model.write_bytes((folder / "m").read_bytes())
+    refused = call("export", model, model, "--force")
+    assert refused.exit_code == 1
+    assert "would replace a file that is read. Give another place." in words(refused)
+    assert model.read_bytes() == (folder / "m").read_bytes()
 
 
 # ------------------------------------------------------------------------------ bad input
@@ -319,6 +369,7 @@ REFUSED = [
     (("train", *SALES, "--output", "m", "--best", "--alpha", "0"), "--alpha cannot be given"),
     (("train", *SALES, "--output", "m", "--quantiles", "0.1"), "target of numbers"),
     (("train", *SALES, "--output", "m", "--device", "x"), "device='x' cannot be used here"),
+    (("train", *SALES, "--output", "m", "--jobs", "0"), "n_jobs must be a number of processes"),
     (("train", *SALES, "--output", "m", "--size-limit", "x"), "must look like 500MB"),
     (("train", "sales.csv", "--target", "Bought", "--output", "m"), "Did you mean 'bought'?"),
     (("train", "one.csv", "--target", "y", "--output", "m"), "nothing to predict"),
@@ -376,6 +427,22 @@ def test_what_cannot_be_done_is_one_line_and_leaves_everything_as_it_was(place, 
         assert message in result.stderr, (arguments, result.stderr)
         assert result.stderr.splitlines()[-1].startswith("Error: ")
         assert {p: p.is_file() and p.read_bytes() for p in place.iterdir()} == before, arguments
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_is_none_is_refused(seed, place):
+    result = call("train", *SALES, "--output", "m", "--seed", seed)
+    assert result.exit_code == 2
+    assert "Invalid value for '--seed'" in result.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_named_pipe_is_no_table_but_can_be_standard_input(place):
+    os.mkfifo("pipe.csv")
+    result = call("train", "pipe.csv", "--target", "bought", "--output", "m")
+    assert result.exit_code == 1
+    assert "'pipe.csv' is no regular file" in result.stderr
+    assert "read CSV from a pipe as -" in result.stderr
 
 
 def test_two_commands_do_not_write_to_one_file(place, folder):

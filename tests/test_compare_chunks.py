@@ -135,7 +135,8 @@ BROKEN = [
     ("a.csv.gz", gzip.compress(b"n,t\n1,2\n" * 99, mtime=0)[:-20], "cannot be read"),
     ("a.jsonl", b'{"n": 1}\n{"n": \n', "row 2 is not an object such as"),
     ("a.jsonl", b'{"n": 1}\n[2]\n', "row 2 is not an object such as"),
-    ("a.jsonl", b'{"n": 1, "n": 2}\n', "more than one column called 'n'"),
+    ("a.jsonl", b'{"n": 1, "n": 2}\n', "row 1 has more than one column called 'n'"),
+    ("a.json", b'[{"n": 1}', r"^file 'a.json' cannot be read \(Expecting"),
     ("a.parquet", b"hello", "cannot be read"),
     ("a.xlsx", b"", "unknown extension"),
 ]
@@ -152,6 +153,7 @@ def test_broken_files_are_one_clear_error(name, content, message, tmp_path):
     [
         ("a.csv", b"n,t\n1,x\n2,y,3\n4,z\n"),
         ("a.jsonl", b'{"n": 1, "t": "x"}\n{"n" 2}\n{"n": 4, "t": "z"}\n'),
+        ("a.jsonl", b'{"n": 1, "t": "x"}\n{"n": 2, "n": 3}\n{"n": 4, "t": "z"}\n'),
     ],
 )
 def test_rows_that_cannot_be_read_are_skipped(name, content, tmp_path):

@@ -207,6 +207,21 @@ BOUGHT = Columns("bought")
             {"price": lambda f: f["price"].where(f.index > 0, np.inf)},
             "infinite",
         ),
+        (
+            Columns("price"),
+            {"price": lambda f: f["price"] * 1e300},
+            "too large to compute with",
+        ),
+        (
+            Columns("price"),
+            {"price": lambda f: f["price"] * 1e-200},
+            "differences are too small",
+        ),
+        (
+            Columns("price"),
+            {"price": [str(2**60 + number) for number in range(0, 120, 2)]},
+            "differences are too small",
+        ),
         (BOUGHT, {"size": [[1]] * 60}, "column 'size' holds"),
         # The target again, in other words, in other units, upside down.
         (BOUGHT, {"a": lambda f: f["bought"]}, "'a' gives the target 'bought' away.*--drop a"),

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -156,6 +157,11 @@ def test_what_json_cannot_hold_is_refused(path):
     assert list(read(path)) == list(PIECES)
 
 
+def slowly(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
 def twice(number):
     if number == 13:
         os._exit(1)
@@ -171,5 +177,8 @@ def test_pieces_are_computed_here_where_one_process_is_asked_for():
 @pytest.mark.slow
 def test_pieces_are_computed_in_processes_and_a_killed_one_is_told():
     assert sorted(in_processes(twice, range(4), 2)) == [0, 2, 4, 6]
+    results = in_processes(slowly, [0, 30, 30, 30], 2)
+    assert next(results) == 0
+    results.close()  # stops the others, without a word
     with pytest.raises(OSError, match="a process was killed, most likely for lack of memory"):
         list(in_processes(twice, [13, 13], 2))

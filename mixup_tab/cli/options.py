@@ -33,7 +33,7 @@ OnError = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="Where nets run: cpu, cuda, mps or auto.")]
 Jobs = Annotated[int, typer.Option(help="Processes; -1 is one per core.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 ModelSize = Annotated[
     str, typer.Option(help="Largest size of the model's file, such as 500MB or 2GB.")

@@ -147,11 +147,11 @@ def export(
     size_limit: options.ModelSize = "1GB",
 ) -> None:
     """Write a model as ONNX, which runs without Python."""
-    from mixup_tab._files import check_new
+    from mixup_tab._files import check_new_beside
     from mixup_tab._terminal import print_note
     from mixup_tab.persistence import read_model
 
-    check_new(file, force)
+    check_new_beside(file, force, model)
     stored = read_model(model, size_limit=size(size_limit))
     from mixup_tab.persistence import export_onnx
 

@@ -15,7 +15,7 @@ from mixup_tab.tables.columns import as_dtype, dtype_of
 from mixup_tab.tables.number_formats import example
 
 # A column with this many unreadable values is not the one of the training table.
-_MOST_WRONG = 1_000
+MOST_WRONG = 1_000
 # Values and columns that a note names.
 _SHOWN = 3
 _MOMENT = pd.Timestamp("2024-01-31 13:30")
@@ -116,7 +116,7 @@ class CellReader:
             if dtype_of(column) != "text":  # the whole column is of another type
                 raise
         reason = f"is not a {_NOUNS[dtype]}{_like(dtype, *formats)}"
-        wrong = [*islice(_unreadable(column.dropna().unique().tolist(), read), _MOST_WRONG)]
+        wrong = [*islice(unreadable(column.dropna().unique().tolist(), read), MOST_WRONG)]
         self._wrong[name].update(wrong)
         is_wrong = column.isin(wrong)
         for row, value in column[is_wrong].items():
@@ -128,9 +128,9 @@ class CellReader:
                     "empty; --on-error skip takes them as empty."
                 )
             self._skip(problem)
-        if len(self._wrong[name]) >= _MOST_WRONG:
+        if len(self._wrong[name]) >= MOST_WRONG:
             raise ValueError(
-                f"column {name!r} should hold values of type {dtype!r}, but {_MOST_WRONG:,} "
+                f"column {name!r} should hold values of type {dtype!r}, but {MOST_WRONG:,} "
                 "different values or more are not, as listed. Give the column of the training "
                 "table."
             )
@@ -149,8 +149,8 @@ class CellReader:
         return ", ".join(shown)
 
 
-def _unreadable(values: list[Any], read: Callable[[pd.Series], pd.Series]) -> Iterator[Any]:
-    """Yield the values that cannot be read, by halving what holds some of them."""
+def unreadable(values: list[Any], read: Callable[[pd.Series], pd.Series]) -> Iterator[Any]:
+    """Yield the values that ``read`` refuses, by halving what holds some of them."""
     try:
         read(pd.Series(values, dtype=object, name=""))
         return
@@ -159,8 +159,8 @@ def _unreadable(values: list[Any], read: Callable[[pd.Series], pd.Series]) -> It
             yield values[0]
             return
     half = len(values) // 2
-    yield from _unreadable(values[:half], read)
-    yield from _unreadable(values[half:], read)
+    yield from unreadable(values[:half], read)
+    yield from unreadable(values[half:], read)
 
 
 def _like(dtype: str, date_format: str | None, number_format: str | None) -> str:

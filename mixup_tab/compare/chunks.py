@@ -25,7 +25,7 @@ from mixup_tab.compare.reading import (
     json_decoder,
     open_arrow,
     open_text,
-    read_table,
+    read_json,
     refuse_duplicates,
     refuse_size,
     separator_of,
@@ -209,7 +209,7 @@ def _json_chunks(
     if first is None:
         raise pd.errors.EmptyDataError
     if first.startswith("["):
-        everything = read_table(path, size_limit=limit)
+        everything = read_json(path, (), limit)
         names = list(everything)
         found = (dict(zip(names, row, strict=True)) for row in everything.to_numpy(object))
         numbered: Iterator[_Cells] = ((k, cells, 0) for k, cells in enumerate(found, 1))
@@ -239,14 +239,17 @@ def _json_lines(path: Path, limit: float, skip: _Skip) -> Iterator[_Cells]:
             if not line.strip():
                 continue
             number += 1
+            reason = 'is not an object such as {"size": 1.5}'
             try:
                 cells = parse(line.strip())
             except (json.JSONDecodeError, RecursionError):
                 cells = None
+            except Refused as error:  # a name is given twice
+                cells, reason = None, str(error).partition(". Give")[0]
             if isinstance(cells, dict):
                 yield number, cells, letters
             else:
-                skip(number, 'is not an object such as {"size": 1.5}')
+                skip(number, reason)
 
 
 def _word(value: Any) -> Any:

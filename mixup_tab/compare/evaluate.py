@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mixup_tab._files import write_whole
+from mixup_tab._files import check_new_beside, write_whole
 from mixup_tab._terminal import ProgressBar, make_console, print_note, terminal_table
-from mixup_tab.compare.cells import Skipped
-from mixup_tab.compare.predict import ModelOnFile, check_output
+from mixup_tab.compare.cells import MOST_WRONG, Problem, Skipped, unreadable
+from mixup_tab.compare.predict import ModelOnFile
 from mixup_tab.compare.saving import load_model
 from mixup_tab.metrics import classification_scores
 from mixup_tab.persistence.model_file import SIZE_LIMIT
@@ -121,9 +123,13 @@ def score_numbers(
     own, inside = values, {}
     if quantiles:
         own = values[:, np.abs(np.array(quantiles) - 0.5).argmin()]
-        share = np.mean((values.min(axis=1) <= y) & (y <= values.max(axis=1)))
-        wanted = 100 * (max(quantiles) - min(quantiles))
-        inside = {f"inside the interval % (wanted: {wanted:g})": 100 * float(share)}
+        below = np.mean(y <= values.max(axis=1))
+        if len(quantiles) == 1:
+            name, share, wanted = "below the quantile", below, quantiles[0]
+        else:
+            name, share = "inside the interval", below - np.mean(y < values.min(axis=1))
+            wanted = max(quantiles) - min(quantiles)
+        inside = {f"{name} % (wanted: {100 * wanted:g})": 100 * float(share)}
     scores = {
         "model": _of_numbers(y, own) | inside,
         "baseline": _of_numbers(y, np.full(len(y), mean)),
@@ -133,14 +139,15 @@ def score_numbers(
 
 
 def _of_numbers(y: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    errors, spread = y - predicted, y - y.mean()
-    total = float(spread @ spread)
-    r2 = 1 - float(errors @ errors) / total if total else float("nan")
-    return {
-        "RMSE": float(np.sqrt(np.mean(errors**2))),
-        "R²": r2,
-        "MAE": float(np.abs(errors).mean()),
-    }
+    with np.errstate(over="ignore", invalid="ignore"):  # scores of huge numbers are infinite
+        errors, spread = y - predicted, y - y.mean()
+        total = float(spread @ spread)
+        r2 = 1 - float(errors @ errors) / total if total else float("nan")
+        return {
+            "RMSE": float(np.sqrt(np.mean(errors**2))),
+            "R²": r2,
+            "MAE": float(np.abs(errors).mean()),
+        }
 
 
 def evaluate_file(
@@ -181,7 +188,7 @@ def evaluate_file(
             outputs.append(values)
             bar.advance(len(frame))
     values, target = np.concatenate(outputs), pd.concat(targets)
-    found = _codes(target, card.classes) if card.classes else _numbers(target, decimal)
+    found = _codes(target, card.classes) if card.classes else _numbers(target, decimal, skip)
     y, known, notes = found
     if not known.any():
         raise ValueError(
@@ -217,16 +224,49 @@ def _codes(target: pd.Series, classes: list[str]) -> _Targets:
     return y, y >= 0, notes
 
 
-def _numbers(target: pd.Series, decimal: str | None) -> _Targets:
-    typed, name = clean(target.to_frame(), decimal), str(target.name)
-    if typed.dtypes[name] != "number" and target.notna().any():
-        raise ValueError(
-            f"target {name!r} should hold numbers, but holds values such as "
-            f"{target.dropna().iloc[0]!r}. Give the column of the training table; --decimal "
-            "says what 1,234 means."
-        )
-    y = typed.frame[name].to_numpy()
-    return y, np.isfinite(y), _without_target(typed.frame[name])
+def _numbers(
+    target: pd.Series, decimal: str | None, skip: Callable[[Problem], Any] | None
+) -> _Targets:
+    name = str(target.name)
+
+    def read(values: pd.Series) -> pd.Series:
+        typed = clean(values.to_frame(name), decimal)
+        if typed.dtypes[name] != "number" and values.notna().any():
+            raise ValueError(
+                f"target {name!r} should hold numbers, but holds values such as "
+                f"{values.dropna().iloc[0]!r}. Give the column of the training table; "
+                "--decimal says what 1,234 means."
+            )
+        return typed.frame[name]
+
+    try:
+        numbers = read(target)
+    except ValueError:
+        numbers = read(target.mask(_unreadable(target, read, skip)))
+    y = numbers.to_numpy()
+    return y, np.isfinite(y), _without_target(numbers)
+
+
+def _unreadable(
+    target: pd.Series,
+    read: Callable[[pd.Series], pd.Series],
+    skip: Callable[[Problem], Any] | None,
+) -> pd.Series:
+    """Return which cells of a target are no numbers, and list or refuse them."""
+    values = target.dropna().unique().tolist()
+    wrong = [*islice(unreadable(values, read), MOST_WRONG)]
+    is_wrong = target.isin(wrong)
+    if len(wrong) in (len(values), MOST_WRONG):  # another column than in training
+        return is_wrong & False
+    for row, value in target[is_wrong].items():
+        problem = Problem(row, "is not a number", str(target.name), value)
+        if skip is None:
+            raise ValueError(
+                f"target {target.name!r} should hold numbers, but row {row:,} holds {value!r}. "
+                "Correct such values, or leave them empty; --on-error skip takes them as empty."
+            )
+        skip(problem)
+    return is_wrong
 
 
 def _without_target(target: pd.Series) -> list[str]:
@@ -263,7 +303,7 @@ def evaluate(
     if output is not None:
         if output.suffix.lower() not in _WRITERS:
             raise ValueError(f"output={str(output)!r} must end in {' or '.join(_WRITERS)}.")
-        check_output(output, overwrite, model, file)
+        check_new_beside(output, overwrite, model, file)
     console = make_console()
     found = evaluate_file(model, file, **settings)
     console.print(found.sentence(), style="bold")

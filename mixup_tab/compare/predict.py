@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from mixup_tab._files import check_new, locked, open_whole
+from mixup_tab._files import check_new_beside, explained, locked, open_whole
 from mixup_tab._terminal import ProgressBar, print_note
 from mixup_tab.compare.cells import CellReader, Problem, Skipped
 from mixup_tab.compare.chunks import ROWS, read_chunks
@@ -108,7 +108,7 @@ def predict_to(
     """
     place = _place(file, output)
     if place is not None:
-        check_output(place, overwrite, model, file)
+        check_new_beside(place, overwrite, model, file)
     loaded = load_model(model, device=device, size_limit=size_limit)
     reader = ModelOnFile(*loaded, Skipped() if on_error == "skip" else None)
     messages, rows = sys.stderr if place is None else sys.stdout, 0
@@ -134,19 +134,14 @@ def _place(file: str, output: str | None) -> Path | None:
     return None if output == STANDARD else Path(output)
 
 
-def check_output(place: Path, overwrite: bool, *given: str | os.PathLike) -> None:
-    """Check that a file can be written and is none of those given, before any work."""
-    for path in map(Path, given):
-        if path.exists() and place.exists() and place.samefile(path):
-            raise ValueError(f"output={str(place)!r} would replace a file that is read.")
-    check_new(place, overwrite)
-
-
 @contextmanager
 def _opened(path: Path | None) -> Iterator[BinaryIO]:
     """Yield standard output, or a file that appears when the block ends."""
     if path is None:
-        yield sys.stdout.buffer
+        if sys.stdout is None:  # closed by who started the process
+            raise ValueError("output='-' is standard output, which is closed. Give a file.")
+        with explained(Path("standard output")):
+            yield sys.stdout.buffer
         return
     with locked(path, f"output={str(path)!r}"), open_whole(path) as file:
         yield file
@@ -204,8 +199,11 @@ class ModelOnFile:
             Columns as they are in the file.
         values : ndarray of shape (rows, classes), (rows, quantiles) or (rows,)
         """
-        stdin = sys.stdin.buffer if str(path) == STANDARD else None
-        path = path if stdin is None else Path("standard input")
+        stdin = None
+        if str(path) == STANDARD:
+            if sys.stdin is None:  # closed by who started the process
+                raise ValueError("file '-' is standard input, which is closed. Give a file.")
+            stdin, path = sys.stdin.buffer, Path("standard input")
         needed = [*self.card.dtypes, *also]
         frames = read_chunks(
             path,

@@ -80,6 +80,11 @@ def format_of(path: Path) -> str:
     if extension in (_OF_TEXT if packed else _READERS):
         if path.is_file():
             return extension
+        if path.exists():
+            raise ValueError(
+                f"file {str(path)!r} is no regular file. Give the path of a table; predict and "
+                "evaluate read CSV from a pipe as -."
+            )
         raise ValueError(f"file {str(path)!r} does not exist. Give the path of a table.")
     known = ", ".join(_READERS)
     raise ValueError(
@@ -240,7 +245,8 @@ def _is_written_number(item: tuple[str, pd.Series]) -> bool:
     return resembles(column.dropna().astype(str).unique()) == "numbers"
 
 
-def _read_json(path: Path, text: Collection[str], size_limit: float) -> pd.DataFrame:
+def read_json(path: Path, text: Collection[str], size_limit: float) -> pd.DataFrame:
+    """Read JSON, an object per line or an array of objects, with values as they are written."""
     data = _read_text(path, size_limit).decode().strip()
     if not data:
         raise pd.errors.EmptyDataError
@@ -381,8 +387,8 @@ _OF_TEXT: dict[str, _Reader] = {
     ".csv": _read_csv,
     ".tsv": partial(_read_csv, separator="\t"),
     ".tab": partial(_read_csv, separator="\t"),
-    ".jsonl": _read_json,
-    ".ndjson": _read_json,
-    ".json": _read_json,
+    ".jsonl": read_json,
+    ".ndjson": read_json,
+    ".json": read_json,
 }
 _READERS = {**_OF_TEXT, ".parquet": _read_arrow, ".feather": _read_arrow}

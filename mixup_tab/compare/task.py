@@ -15,6 +15,7 @@ from mixup_tab.compare.columns import Columns
 from mixup_tab.compare.validation import (
     check_features,
     check_names,
+    check_quantity,
     check_target,
     group_codes,
     times,
@@ -146,6 +147,8 @@ def _target(
     known = labels.notna() & (is_class | ~labels.isin(MISSING_WORDS))
     labels, numbers = labels[known], None if numbers is None else numbers[known]
     check_target(labels, numbers, table.dtypes[name], kind)
+    if numbers is not None and not is_class:
+        check_quantity(numbers)
     y, classes = encode(labels) if is_class else (np.asarray(numbers), ())
     if kind != "auto" or numbers is None:  # what is no number can only be a class
         return known, y, classes, []

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from mixup_tab._files import check_new, locked
+from mixup_tab._resumable import check_n_jobs
 from mixup_tab._terminal import ProgressBar, make_console, print_note
 from mixup_tab.compare.columns import Columns
 from mixup_tab.compare.evaluate import Evaluation, score_classes, score_numbers
@@ -108,6 +109,7 @@ def train(
             f"validation_fraction must lie in [0, 0.5], got {validation_fraction!r}."
         )
     pick_device(device)
+    check_n_jobs(n_jobs)
     with locked(output, f"output={str(output)!r}"):
         text = [name for name in (columns.target, columns.id, columns.groups) if name]
         frame = read_table(file, text="all" if decimal else text, size_limit=size_limit)

@@ -13,6 +13,8 @@ import pandas as pd
 from mixup_tab.compare.columns import Columns
 from mixup_tab.tables.columns import MISSING_WORDS, as_written, clean
 
+# Squares of a quantity, and their sum over all rows, are finite up to here.
+_LARGEST = 1e140
 # Share of different values from which text looks like an ID.
 _ID_SHARE = 0.9
 _ID_NAME = re.compile(r"(.*[_ ])?(id|uuid|guid|index|row[_ ]?(number|no|nr))", re.IGNORECASE)
@@ -106,12 +108,36 @@ def check_target(labels: pd.Series, numbers: pd.Series | None, dtype: str, kind:
         )
 
 
+def check_quantity(numbers: pd.Series) -> None:
+    """Refuse a target of numbers with whose squares float64 cannot compute.
+
+    Raises
+    ------
+    ValueError
+        If they, or their differences, are too large or too small.
+    """
+    name, largest = numbers.name, float(numbers.abs().max())
+    if largest > _LARGEST:
+        raise ValueError(
+            f"target={name!r} holds values as large as {largest:.3g}, which are too large to "
+            "compute with. Give it in another unit, or fix those rows."
+        )
+    spread = float(numbers.max() - numbers.min())
+    if spread < 1 / _LARGEST:
+        raise ValueError(
+            f"target={name!r} has values from {numbers.min():.10g} to {numbers.max():.10g}, "
+            "whose differences are too small to compute with. Give it in another unit, or "
+            "subtract a constant from all of them."
+        )
+
+
 def _is_id(labels: pd.Series, numbers: pd.Series | None, different: int) -> bool:
     if numbers is None:
         return different > max(_ID_SHARE * len(labels), 10)
     if different < len(labels) or len(labels) < 10:
         return False
-    counts_rows = bool((numbers.sort_values().diff().iloc[1:] == 1).all())
+    with np.errstate(over="ignore"):
+        counts_rows = bool((numbers.sort_values().diff().iloc[1:] == 1).all())
     return counts_rows or _ID_NAME.fullmatch(str(labels.name)) is not None
 
 
