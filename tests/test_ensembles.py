@@ -342,7 +342,7 @@ def test_the_same_bits_from_dask(two_classes):
     distributed = pytest.importorskip("distributed")
     X, y = two_classes
     here = small().fit(X, y)
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with distributed.Client(**options), joblib.parallel_config("dask"):
         there = small().fit(X, y)
     assert_array_equal(there.predict_proba(X), here.predict_proba(X))
