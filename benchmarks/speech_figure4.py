@@ -19,7 +19,7 @@ from scipy import stats
 from study import chosen, options, run, start
 
 from mixup_tab.audio import fetch_speech_commands, load_audio_folder, speech_classifier
-from mixup_tab.audio.train import split_clips
+from mixup_tab.audio.splitting import split_clips
 from mixup_tab.benchmark import markdown_table, write_text
 from mixup_tab.benchmark.report import failures
 from mixup_tab.metrics import classification_scores

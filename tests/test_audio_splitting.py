@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.utils import Bunch
 
-from mixup_tab.audio.train import split_clips
+from mixup_tab.audio.splitting import split_clips
 
 
 def folder(speakers=12, clips=5, words=("no", "off", "yes"), subset=None):
