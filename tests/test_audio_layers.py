@@ -3,6 +3,7 @@
 import copy
 import itertools
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -12,7 +13,6 @@ from mixup_tab.audio import SpectrogramLayer
 
 KINDS = ["log", "power", "mel"]
 NORMALIZE = ["clip", "band", None]
-transforms = pytest.importorskip("torchaudio.transforms", reason="torchaudio does not work")
 
 
 @pytest.fixture
@@ -46,9 +46,21 @@ def test_spectrograms_are_what_they_are_defined_as(waveforms, window, hop):
         np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-5)
 
 
-def test_mel_bands_are_those_of_torchaudio(waveforms):
+@pytest.mark.parametrize(
+    ("rate", "n_mels", "window"),
+    [(16_000, 40, 0.03), (16_000, 24, 0.02), (8_000, 20, 0.03), (44_100, 64, 0.04)],
+)
+def test_mel_bands_are_those_of_torchaudio(rate, n_mels, window):
+    theirs = pytest.importorskip("torchaudio.functional", reason="torchaudio does not work")
+    layer = SpectrogramLayer(rate, kind="mel", n_mels=n_mels, window_seconds=window)
+    expected = theirs.melscale_fbanks(layer.n_window // 2 + 1, 0.0, rate / 2, n_mels, rate)
+    torch.testing.assert_close(layer.bands, expected[1:], rtol=1e-3, atol=1e-5)
+
+
+def test_mel_spectrograms_are_those_of_torchaudio(waveforms):
+    theirs = pytest.importorskip("torchaudio.transforms", reason="torchaudio does not work")
     x = torch.from_numpy(waveforms[:3])
-    reference = transforms.MelSpectrogram(
+    reference = theirs.MelSpectrogram(
         16_000,
         n_fft=320,
         hop_length=160,
@@ -60,6 +72,21 @@ def test_mel_bands_are_those_of_torchaudio(waveforms):
     torch.testing.assert_close(
         got, torch.log1p(1e6 * reference(x / 32768)), rtol=1e-4, atol=1e-4
     )
+
+
+def test_mel_bands_are_triangles_whose_corners_are_equally_spaced_in_mel():
+    layer = SpectrogramLayer(16_000, kind="mel", n_mels=10, window_seconds=0.5)
+    corners = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + 8000 / 700), 12) / 2595) - 1)
+    hertz = np.arange(1, 4001) * 2.0
+    for band in range(10):
+        triangle = np.interp(hertz, corners[band : band + 3], [0, 1, 0], left=0, right=0)
+        np.testing.assert_allclose(layer.bands[:, band], triangle, atol=1e-6)
+
+
+def test_mel_bands_need_no_torchaudio(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchaudio", None)
+    monkeypatch.setitem(sys.modules, "torchaudio.functional", None)
+    assert SpectrogramLayer(kind="mel").bands.shape == (160, 40)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mixup_tab._extras import import_extra
 from mixup_tab._plain import shown
 from mixup_tab.audio.waveforms import as_waveforms, check_count, check_waveforms, samples_in
 
@@ -55,8 +53,6 @@ class SpectrogramLayer(nn.Module):
     ------
     TypeError, ValueError
         If a parameter is wrong.
-    ImportError
-        If ``kind="mel"`` and torchaudio is missing.
 
     Examples
     --------
@@ -104,18 +100,16 @@ class SpectrogramLayer(nn.Module):
     def _make_bands(self) -> Tensor:
         """Return the mel filters, shape (bins without the first, n_mels)."""
         check_count("n_mels", self.n_mels)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about empty bands, an error below
-            bands = import_extra("torchaudio.functional", "speech").melscale_fbanks(
-                self.n_window // 2 + 1, 0.0, self.sample_rate / 2, self.n_mels, self.sample_rate
-            )[1:]
+        bins = torch.arange(1, self.n_window // 2 + 1, dtype=torch.float64)
+        hertz = bins * self.sample_rate / self.n_window
+        bands = _triangles(hertz, self.sample_rate / 2, self.n_mels)
         if not bands.any(0).all():
             raise ValueError(
                 f"n_mels={self.n_mels} is too many for "
                 f"window_seconds={shown(self.window_seconds)}: "
                 "some bands hold no frequency. Use fewer bands or a longer window."
             )
-        return bands
+        return bands.float()
 
     def shape_for(self, samples: int) -> tuple[int, int]:
         """Return the shape of a waveform's spectrogram.
@@ -213,3 +207,17 @@ class SpectrogramLayer(nn.Module):
             f"window_seconds={self.window_seconds}, hop_seconds={self.hop_seconds}, "
             f"normalize={self.normalize!r}"
         )
+
+
+def _triangles(hertz: Tensor, highest: float, n_mels: int) -> Tensor:
+    """Return triangular filters of height 1 at given frequencies, shape (bins, n_mels).
+
+    Their corners are equally spaced on O'Shaughnessy's mel scale, 2595 log10(1 + f / 700),
+    between 0 and the highest frequency.
+    """
+    top = math.log10(1 + highest / 700)
+    corners = 700 * (10 ** torch.linspace(0, top, n_mels + 2, dtype=hertz.dtype) - 1)
+    widths = corners.diff()
+    rise = (hertz[:, None] - corners[:-2]) / widths[:-1]
+    fall = (corners[2:] - hertz[:, None]) / widths[1:]
+    return torch.minimum(rise, fall).clamp(min=0)

@@ -88,8 +88,6 @@ def load_speech_model(
     ------
     ValueError
         If it is no such file, or the device cannot be used.
-    ImportError
-        If torchaudio is needed and cannot be imported.
     """
     model = read_model(path, size_limit=size_limit)
     return load_with_card(model, "sound", SpeechCard, _check, device=device)

@@ -249,8 +249,6 @@ class Spectrogram(TransformerMixin, BaseEstimator):
         ------
         TypeError, ValueError
             If a parameter or the waveforms are wrong.
-        ImportError
-            If ``kind="mel"`` and torchaudio is missing.
         """
         self._make_layer()
         self._check_waveforms(X, reset=True)
