@@ -203,3 +203,23 @@ def test_real_clips_agree_with_their_index(name, speakers):
     folds = GroupKFold(3).split(clips.data, clips.target, clips.speakers)
     for train, test in folds:
         assert not set(clips.speakers[train]) & set(clips.speakers[test])
+
+
+def test_folders_of_other_sounds_and_of_noise_are_no_words(tmp_path):
+    lay_out(tmp_path, "no/1.wav", "yes/2.wav", "yes/3.wav")
+    lay_out(tmp_path, "_unknown_/b/4.wav", "_unknown_/a.wav", "_background_noise_/hum.wav")
+    (tmp_path / "testing_list.txt").write_text("yes/3.wav\n_unknown_/b/4.wav\n")
+    clips = load_audio_folder(tmp_path)
+    assert clips.label_names == ["no", "yes"]
+    assert clips.unknown == [
+        str(tmp_path / "_unknown_/a.wav"),
+        str(tmp_path / "_unknown_/b/4.wav"),
+    ]
+    assert clips.noise == [str(tmp_path / "_background_noise_/hum.wav")]
+    assert clips.unknown_frame.columns.tolist() == ["path", "speaker", "subset"]
+    assert clips.unknown_frame["subset"].tolist() == ["train", "test"]
+    other = load_audio_folder(tmp_path, unknown="yes", noise=None, min_labels=1)
+    assert other.label_names == ["no"]
+    assert (len(other.unknown), other.noise) == (2, [])
+    with pytest.raises(ValueError, match="has only one label, 'no'"):
+        load_audio_folder(tmp_path, unknown="yes")

@@ -32,6 +32,9 @@ def load_audio_folder(
     root: str | os.PathLike,
     *,
     speaker: str | SpeakerOf | None = "auto",
+    unknown: str | None = "_unknown_",
+    noise: str | None = "_background_noise_",
+    min_labels: int = 2,
     on_error: str = "raise",
 ) -> Bunch:
     r"""Return the sound files of a folder ``<root>/<label>/*.wav``, their labels and speakers.
@@ -52,6 +55,11 @@ def load_audio_folder(
         only one speaker. Any other str is a regular expression with one group, searched in
         ``<label>/<file>``. A callable takes the path as a str and returns the speaker, or None
         if there is none. None: speakers are unknown.
+    unknown, noise : str or None, default="_unknown_", "_background_noise_"
+        Folders in ``root`` that are no words: clips of anything but the words, and recordings
+        of background noise. They need not exist; None stands for no folder.
+    min_labels : int, default=2
+        Fewest labels that ``root`` must have; 1 allows a folder of one word.
     on_error : {"raise", "skip"}, default="raise"
         Files that cannot be opened, have 0 bytes, or lack the speaker that the others have:
         "raise" stops at the first, "skip" leaves them out and lists them in ``skipped``. Sounds
@@ -76,6 +84,12 @@ def load_audio_folder(
             Columns path, label, speaker, subset; None if unknown.
         skipped : list of (path, reason)
             Files that were left out.
+        notes : list of str
+            What should be known about the folder, in sentences.
+        unknown, noise : list of str
+            Sorted paths of the sound files in the two folders; empty without them.
+        unknown_frame : DataFrame of shape (unknown clips, 3)
+            Columns path, speaker, subset, as in ``frame``.
 
     Raises
     ------
@@ -114,16 +128,23 @@ def load_audio_folder(
             )
         skipped.append((path, reason))
 
-    frame = pd.DataFrame(_scan(root, reject), columns=["path", "label"], dtype=object)
-    _check_labels(root, frame["label"], skipped)
+    words = _scan(root, {unknown, noise}, reject)
+    frame = pd.DataFrame(words, columns=["path", "label"], dtype=object)
+    _check_labels(root, frame["label"], skipped, min_labels)
+    others = pd.DataFrame(_special(root, unknown, reject), columns=["path"], dtype=object)
     frame["speaker"] = _column(_find_speakers(root, frame, speaker), frame)
     if frame["speaker"].notna().any():
-        unknown = frame["speaker"].isna()
-        for path in frame.loc[unknown, "path"]:
+        nameless = frame["speaker"].isna()
+        for path in frame.loc[nameless, "path"]:
             reject(path, f"its name has no speaker (speaker={speaker!r}), unlike the others")
-        frame = frame[~unknown].reset_index(drop=True)
-    frame["subset"] = _column(_read_subsets(root, frame["path"].tolist()), frame)
-    return as_bunch(frame, skipped)
+        frame = frame[~nameless].reset_index(drop=True)
+    others["speaker"] = _column(None, others)
+    both = pd.concat([frame["path"], others["path"]], ignore_index=True)
+    subsets = _column(_read_subsets(root, both.tolist()), both)
+    frame["subset"] = subsets[: len(frame)]
+    others["subset"] = subsets[len(frame) :].to_numpy()
+    more = {"unknown": others["path"].tolist(), "unknown_frame": others, "notes": []}
+    return as_bunch(frame, skipped, noise=list(_special(root, noise, reject)), **more)
 
 
 def as_bunch(frame: pd.DataFrame, skipped: list[tuple[str, str]], **more: object) -> Bunch:
@@ -162,18 +183,29 @@ def _check_root(root: str | os.PathLike) -> str:
     return root
 
 
-def _scan(root: str, reject: Reject) -> Iterator[tuple[str, str]]:
+def _scan(root: str, special: set[str | None], reject: Reject) -> Iterator[tuple[str, str]]:
     """Yield path and label of the usable sound files, sorted."""
     for label in sorted(os.listdir(root)):
         folder = os.path.join(root, label)
-        if label.startswith(_IGNORED) or not os.path.isdir(folder):
+        if label.startswith(_IGNORED) or label in special or not os.path.isdir(folder):
             continue
-        for path in _sounds_below(folder, reject):
-            reason = _fault(path)
-            if reason:
-                reject(path, reason)
-            else:
-                yield path, label
+        for path in _usable_below(folder, reject):
+            yield path, label
+
+
+def _special(root: str, name: str | None, reject: Reject) -> Iterator[str]:
+    """Yield the usable sound files of a folder that is no word, and may be missing."""
+    if name is not None and os.path.isdir(folder := os.path.join(root, name)):
+        yield from _usable_below(folder, reject)
+
+
+def _usable_below(folder: str, reject: Reject) -> Iterator[str]:
+    for path in _sounds_below(folder, reject):
+        reason = _fault(path)
+        if reason:
+            reject(path, reason)
+        else:
+            yield path
 
 
 def _sounds_below(folder: str, reject: Reject) -> Iterator[str]:
@@ -198,7 +230,9 @@ def _fault(path: str) -> str | None:
     return None if os.access(path, os.R_OK) else "cannot be opened (Permission denied)"
 
 
-def _check_labels(root: str, labels: Iterable[str], skipped: list[tuple[str, str]]) -> None:
+def _check_labels(
+    root: str, labels: Iterable[str], skipped: list[tuple[str, str]], min_labels: int
+) -> None:
     names = sorted(set(labels))
     if not names:
         raise ValueError(
@@ -213,7 +247,7 @@ def _check_labels(root: str, labels: Iterable[str], skipped: list[tuple[str, str
                 f"The labels {other!r} and {name!r} of root={root!r} differ only in case. Move "
                 "their files into one folder, or rename one."
             )
-    if len(names) == 1:
+    if len(names) < min_labels:
         raise ValueError(
             f"root={root!r} has only one label, {names[0]!r}, and at least two are needed. "
             "Give the parent folder of the labels' folders."
