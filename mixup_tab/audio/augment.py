@@ -122,9 +122,11 @@ class WaveAugment(nn.Module):
         clips, samples = x.shape
         rate = (_symmetric(clips, x) * math.log1p(self.speed)).exp()
         offset = 2 * self.shift * _symmetric(clips, x)
-        zero = torch.zeros_like(rate)
-        rows = torch.stack([rate, zero, offset, zero, torch.ones_like(rate), zero], -1)
-        grid = F.affine_grid(rows.view(-1, 2, 3), [clips, 1, 1, samples], align_corners=False)
+        edge = 1 - 1 / samples  # of a clip that reaches from -1 to 1
+        even = torch.linspace(-edge, edge, samples, device=x.device)
+        # Clips as images of height 1. affine_grid would take as long as grid_sample.
+        grid = x.new_zeros(clips, 1, samples, 2)
+        grid[:, 0, :, 0] = torch.addcmul(offset[:, None], rate[:, None], even)
         return F.grid_sample(x.view(clips, 1, 1, samples), grid, align_corners=False).view_as(x)
 
     def _filter(self, x: Tensor) -> Tensor:
@@ -134,21 +136,25 @@ class WaveAugment(nn.Module):
         hertz = torch.linspace(0, self.sample_rate / 2, spectrum.shape[1], device=x.device)
         mel = torch.log1p(hertz / 700)
         place = mel / mel[-1] * (_GAINS - 1)
-        below = place.long().clamp(max=_GAINS - 2)
         gains = self.filter_db * torch.randn(clips, _GAINS, device=x.device)
-        decibels = torch.lerp(gains[:, below], gains[:, below + 1], place - below)
-        return torch.fft.irfft(spectrum * 10 ** (decibels / 20), n=samples)
+        near = 1 - (place - torch.arange(_GAINS, device=x.device)[:, None]).abs()
+        decibels = gains @ near.clamp(min=0)
+        factors = decibels.mul_(math.log(10) / 20).exp_()
+        return torch.fft.irfft(spectrum.mul_(factors), n=samples)
 
     def _add_noise(self, x: Tensor, low: float, high: float) -> Tensor:
         """Add stretches of the recordings at random signal-to-noise ratios."""
         clips, samples = x.shape
-        uniform = torch.rand(4, clips, 1, device=x.device)
-        recording = (uniform[0] * len(self.noise)).long()
-        start = (uniform[1] * self.noise.shape[1]).long()
-        times = (start + torch.arange(samples, device=x.device)) % self.noise.shape[1]
+        noise = self.noise
+        if noise.shape[1] < 2 * samples:
+            noise = noise.repeat(1, -(-2 * samples // noise.shape[1]))
+        uniform = torch.rand(4, clips, device=x.device)
+        stretches = noise.unfold(1, samples, 1)
+        recording = (uniform[0] * len(stretches)).long()
+        start = (uniform[1] * stretches.shape[1]).long().clamp(max=stretches.shape[1] - 1)
         ratio = 10 ** (-(low + (high - low) * uniform[2]) / 20)
-        loud = x.square().mean(1, keepdim=True).sqrt() * ratio * (uniform[3] < self.noise_share)
-        return torch.addcmul(x, self.noise[recording, times], loud)
+        loud = x.square().mean(1).sqrt() * ratio * (uniform[3] < self.noise_share)
+        return torch.addcmul(x, stretches[recording, start], loud[:, None])
 
     def extra_repr(self) -> str:
         """Return the parameters, for printing."""

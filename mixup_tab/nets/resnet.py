@@ -23,7 +23,7 @@ class _Block(nn.Module):
         self.layers = nn.Sequential(
             nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False),
             nn.BatchNorm2d(channels),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
             nn.BatchNorm2d(channels),
         )
@@ -35,7 +35,8 @@ class _Block(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.layers(x) + self.shortcut(x))
+        # In place: on a CPU, fresh memory takes longer than the sum itself.
+        return F.relu_(self.layers(x).add_(self.shortcut(x)))
 
 
 class ResNet10(nn.Module):
@@ -92,13 +93,14 @@ class ResNet10(nn.Module):
         layers: list[nn.Module] = [
             nn.Conv2d(self.size[0], channels, 5, (2, 1), padding=2, bias=False),
             nn.BatchNorm2d(channels),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         ]
         for size, stride in sizes:
             layers.append(_Block(channels, size, stride))
             channels = size
         self.features = nn.Sequential(*layers)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, out_features))
+        self.to(memory_format=torch.channels_last)  # faster on CPUs as well
 
     def forward(self, x: Tensor) -> Tensor:
         """Return one column per class, shape (batch, out_features)."""
