@@ -43,7 +43,7 @@ class WaveAugment(nn.Module):
     snr : (float, float), float or None, default=(5, 35)
         Ratio of the power of a clip to that of the recording of its noise, in dB: uniform
         between the two, or fixed. None adds no noise.
-    noise_share : float, default=0.8
+    noise_share : float, default=0.5
         Share of clips that get noise, in [0, 1].
     noise : array of int16 or float, shape (recordings, samples), default=None
         Background recordings, from which random stretches are taken. None uses synthetic noise
@@ -72,7 +72,7 @@ class WaveAugment(nn.Module):
         filter_db: float = 6.0,
         sample_rate: int = 16_000,
         snr: float | tuple[float, float] | None = (5.0, 35.0),
-        noise_share: float = 0.8,
+        noise_share: float = 0.5,
         noise: np.ndarray | Tensor | None = None,
     ) -> None:
         super().__init__()
@@ -173,7 +173,7 @@ class SpecAugment(nn.Module):
 
     Parameters
     ----------
-    time_masks, freq_masks : int, default=2
+    time_masks, freq_masks : int, default=1
         Number of stripes along each axis.
     time_width, freq_width : float, default=0.15
         Largest width of a stripe as a share of the axis, in [0, 1].
@@ -193,8 +193,8 @@ class SpecAugment(nn.Module):
 
     def __init__(
         self,
-        time_masks: int = 2,
-        freq_masks: int = 2,
+        time_masks: int = 1,
+        freq_masks: int = 1,
         *,
         time_width: float = 0.15,
         freq_width: float = 0.15,

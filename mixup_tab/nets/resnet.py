@@ -45,7 +45,7 @@ class ResNet10(nn.Module):
     He et al. 2016 (arXiv 1512.03385) with one block of two convolutions per stage, and a
     first convolution of 5 × 5 that halves the frequencies alone. Any size of image will do.
 
-    With ``width=0.5`` and ten classes it has 1,228,906 parameters, with ``width=1``
+    With ``width=0.25`` and ten classes it has 308,794 parameters, with ``width=1``
     4,903,114, whatever the size of the images.
 
     Parameters
@@ -55,7 +55,7 @@ class ResNet10(nn.Module):
     input_shape : sequence of int
         Shape of one example: (channels, frequencies, times), (frequencies, times), or
         (frequencies * times,).
-    width : float, default=0.5
+    width : float, default=0.25
         Factor of the numbers of channels, which are 64, 128, 256 and 512 with 1.
     dropout : float, default=0.0
         Share of features set to zero in training before the last layer, in [0, 1).
@@ -78,7 +78,7 @@ class ResNet10(nn.Module):
         out_features: int,
         input_shape: Sequence[int],
         *,
-        width: float = 0.5,
+        width: float = 0.25,
         dropout: float = 0.0,
         image_shape: Sequence[int] = (160, 101),
         mixed_precision: bool = True,
