@@ -103,8 +103,8 @@ class MixupClassifier(LabelsMixin, BaseMixup):
     max_epochs : int or "auto", default="auto"
         Passes over the data, with early stopping at most. "auto" makes about 1000 steps on
         small tables and four cycles with early stopping; without it, 40 passes over larger
-        tables and at least 10 over huge ones. With "muon" it makes about 640 steps, and at
-        least 15 passes.
+        tables and at least 10 over huge ones. With "muon" it is 15 to 200 passes, and
+        45,000 rows in all if that lies between.
     mixing_span : (float, float) or "auto", default="auto"
         Share of the training during which examples are mixed: start and end, with
         0 ≤ start < end ≤ 1. ``(0.1, 1)`` starts mixing after the first tenth of the epochs,

@@ -234,15 +234,15 @@ def n_epochs(estimator: MixupEstimator, rows: int, rows_per_batch: int, stops: b
 
     "auto" makes 1000 steps on small tables (at most 200 passes), then 40 passes, then 8000
     steps, and at least 10 passes; with early stopping it is the end of the fourth cycle. With
-    Muon it makes 640 steps and 15 to 200 passes.
+    Muon it is 15 to 200 passes, and 45,000 rows in all if that lies between.
     """
     if not isinstance(estimator.max_epochs, str):
         return int(estimator.max_epochs)
     if stops:
         return 15 * first_cycle(rows, rows_per_batch)
-    steps = -(-rows // rows_per_batch)
     if estimator.optimizer == "muon":
-        return min(max(640 // steps, 15), 200)
+        return min(max(45_000 // rows, 15), 200)
+    steps = -(-rows // rows_per_batch)
     return min(max(1000 // steps, min(40, 8000 // steps), 10), 200)
 
 

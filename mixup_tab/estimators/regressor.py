@@ -71,8 +71,8 @@ class MixupRegressor(RegressorMixin, BaseMixup):
     max_epochs : int or "auto", default="auto"
         Passes over the data, with early stopping at most. "auto" makes about 1000 steps on
         small tables and four cycles with early stopping; without it, 40 passes over larger
-        tables and at least 10 over huge ones. With "muon" it makes about 640 steps, and at
-        least 15 passes.
+        tables and at least 10 over huge ones. With "muon" it is 15 to 200 passes, and
+        45,000 rows in all if that lies between.
     quantiles : sequence of float, default=None
         Train for these quantiles instead of the mean, such as ``(0.1, 0.5, 0.9)``: numbers in
         (0, 1), ascending. The loss is the pinball loss. Nets fit their own training rows too
