@@ -18,6 +18,7 @@ from mixup_tab.audio import (
     speech_classifier,
 )
 from mixup_tab.audio.from_waveform import LEVELS
+from mixup_tab.estimators.fitting import batch_size, n_epochs
 from mixup_tab.mixing import CutMix
 from mixup_tab.nets import VGG11, BCResNet, LeNet
 
@@ -221,3 +222,29 @@ def test_the_recipe_passes_its_parameters_on():
     assert net.masks is None
     with pytest.raises(ValueError, match=r"model must be one of .*, got 'alexnet'"):
         speech_classifier("alexnet")
+
+
+def test_the_recipe_learns_from_few_clips():
+    X, y = clips(30)
+    X[:, :400] = 0  # bands are centred over time, so a tone must begin
+    model = speech_classifier(seconds=0.1, random_state=0)["classifier"]
+    model.set_params(max_epochs=15).fit(X, y)
+    assert model.score(*[clips(30, seed=1)[0] * (np.arange(SAMPLES) > 400), y]) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch", "epochs"),
+    [(30, 16, 200), (60, 16, 200), (450, 16, 100), (1500, 46, 30), (100_000, 256, 15)],
+)
+def test_passes_of_the_recipe_follow_the_number_of_clips(rows, batch, epochs):
+    model = speech_classifier()["classifier"]
+    assert batch_size(model, rows) == batch
+    assert n_epochs(model, rows, batch, stops=False) == epochs
+
+
+def test_the_recipe_works_for_other_lengths_and_rates():
+    for seconds, rate in ((0.2, 8_000), (2.5, 16_000), (0.5, 44_100)):
+        pipeline = speech_classifier(seconds=seconds, sample_rate=rate)
+        samples = round(seconds * rate)
+        net = pipeline["classifier"].module(out_features=3, input_shape=(samples,))
+        assert net(torch.zeros(2, samples, dtype=torch.int16)).shape == (2, 3)

@@ -5,7 +5,7 @@ from torch.nn import functional as F
 from mixup_tab.nets import ResNet10
 
 
-@pytest.mark.parametrize(("width", "count"), [(0.5, 1_228_906), (1, 4_903_114)])
+@pytest.mark.parametrize(("width", "count"), [(0.25, 308_794), (1, 4_903_114)])
 @pytest.mark.parametrize("shape", [(1, 40, 101), (160, 51)])
 def test_number_of_parameters_whatever_the_size_of_the_images(width, count, shape):
     net = ResNet10(10, shape, width=width)

@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 import torch
 
-from mixup_tab.training import LeanAdamW
-from mixup_tab.training.optim import StackAdamW
+from mixup_tab.training import LeanAdamW, Muon
+from mixup_tab.training.optim import StackAdamW, orthogonalized
 
 STEPS = 50
 
@@ -135,6 +136,97 @@ def test_step_without_a_closure_returns_nothing():
     params = parameters()
     set_gradients(params, 0)
     assert LeanAdamW(params).step() is None
+
+
+# ---------------------------------------------------------------------------- Muon
+
+KERNELS = [(6, 4, 3, 3), (8, 2, 1, 1), (5, 1, 3, 2)]
+
+
+def net_parameters(shapes):
+    generator = torch.Generator().manual_seed(0)
+    return [
+        torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
+        for shape in shapes
+    ]
+
+
+def run_muon(params, steps=STEPS, **setting):
+    optimizer = Muon(params, **setting)
+    for step in range(steps):
+        set_gradients(params, step)
+        optimizer.step()
+    return params
+
+
+@pytest.mark.parametrize("shape", [(6, 36), (40, 7), (5, 5)])
+def test_orthogonalized_keeps_directions_and_evens_out_their_sizes(shape):
+    u, s, v = torch.linalg.svd(
+        torch.randn(shape, generator=torch.Generator().manual_seed(0)).double(),
+        full_matrices=False,
+    )
+    s = torch.linspace(0.3, 1, len(s)).double()
+    got = u.mT @ orthogonalized(u * s @ v) @ v.mT
+    assert (got - got.diag().diag()).abs().max() < 1e-9
+    assert (got.diag() > 0.4).all()
+    assert (got.diag() < 1.4).all()
+
+
+def test_a_step_of_a_kernel_is_its_definition():
+    lr, momentum = 0.1, 0.6
+    kernels = net_parameters(KERNELS)
+    for shape, got in zip(KERNELS, run_muon(net_parameters(KERNELS), 3, lr=lr), strict=True):
+        kernel = kernels.pop(0).detach().numpy()
+        memory = np.zeros(shape)
+        for step in range(3):
+            blank = net_parameters(KERNELS)
+            set_gradients(blank, step)
+            gradient = blank[KERNELS.index(shape)].grad.numpy()
+            memory = momentum * memory + gradient
+            matrix = (gradient + momentum * memory).reshape(shape[0], -1)
+            x = matrix / np.linalg.norm(matrix)
+            for _ in range(3):  # Jordan's quintic, a x + b (x xᵀ) x + c (x xᵀ)² x
+                x = 3.4445 * x - 4.7750 * x @ x.T @ x + 2.0315 * x @ x.T @ x @ x.T @ x
+            kernel = kernel / np.linalg.norm(kernel) * np.sqrt(shape[0])
+            kernel = kernel - lr * x.reshape(shape)
+        np.testing.assert_allclose(got.detach().numpy(), kernel, rtol=1e-9, atol=1e-12)
+
+
+def test_everything_else_gets_adamw():
+    ours = run_muon(parameters(), lr=0.5, weight_decay=0.1)
+    theirs = run(lambda params: torch.optim.AdamW(params, lr=0.04, weight_decay=0.1))
+    assert_same(ours, theirs)
+
+
+def test_kernels_may_be_channels_last_or_without_a_gradient():
+    plain, last = net_parameters(KERNELS), net_parameters(KERNELS)
+    for kernel in last:
+        kernel.data = kernel.data.contiguous(memory_format=torch.channels_last)
+    assert_same(run_muon(plain), run_muon(last))
+    frozen = net_parameters([*KERNELS, (3,)])
+    before = [parameter.detach().clone() for parameter in frozen]
+    Muon(frozen).step()
+    assert_same(frozen, before)
+    silent = torch.zeros(2, 2, 3, 3, requires_grad=True)
+    silent.grad = torch.zeros_like(silent)
+    Muon([silent]).step()
+    assert not silent.any()
+
+
+def test_muon_goes_on_where_it_was_saved():
+    shapes = [*KERNELS, (4, 3), (3,)]
+    params = net_parameters(shapes)
+    optimizer = Muon(params, lr=0.02)
+    for step in range(STEPS):
+        if step == STEPS // 2:
+            state = optimizer.state_dict()
+            params = [parameter.detach().clone().requires_grad_() for parameter in params]
+            optimizer = Muon(params)
+            optimizer.load_state_dict(state)
+        set_gradients(params, step)
+        optimizer.step()
+    for one, other in zip(params, run_muon(net_parameters(shapes), lr=0.02), strict=True):
+        assert torch.equal(one, other)
 
 
 # ---------------------------------------------------------------------- StackAdamW

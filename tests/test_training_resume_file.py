@@ -116,6 +116,7 @@ class Convolved(torch.nn.Module):
         ({"module": Small, "n_estimators": 2}, 4),
         ({"module": Shaken}, 2),
         ({"module": Convolved}, 2),
+        ({"module": Convolved, "optimizer": "muon", "learning_rate_init": 0.1}, 2),
     ],
 )
 def test_a_killed_fit_is_resumed_to_the_same_bits(tmp_path, params, epoch):

@@ -43,7 +43,7 @@ class WaveAugment(nn.Module):
     snr : (float, float), float or None, default=(5, 35)
         Ratio of the power of a clip to that of the recording of its noise, in dB: uniform
         between the two, or fixed. None adds no noise.
-    noise_share : float, default=0.8
+    noise_share : float, default=0.5
         Share of clips that get noise, in [0, 1].
     noise : array of int16 or float, shape (recordings, samples), default=None
         Background recordings, from which random stretches are taken. None uses synthetic noise
@@ -72,7 +72,7 @@ class WaveAugment(nn.Module):
         filter_db: float = 6.0,
         sample_rate: int = 16_000,
         snr: float | tuple[float, float] | None = (5.0, 35.0),
-        noise_share: float = 0.8,
+        noise_share: float = 0.5,
         noise: np.ndarray | Tensor | None = None,
     ) -> None:
         super().__init__()
@@ -122,9 +122,11 @@ class WaveAugment(nn.Module):
         clips, samples = x.shape
         rate = (_symmetric(clips, x) * math.log1p(self.speed)).exp()
         offset = 2 * self.shift * _symmetric(clips, x)
-        zero = torch.zeros_like(rate)
-        rows = torch.stack([rate, zero, offset, zero, torch.ones_like(rate), zero], -1)
-        grid = F.affine_grid(rows.view(-1, 2, 3), [clips, 1, 1, samples], align_corners=False)
+        edge = 1 - 1 / samples  # of a clip that reaches from -1 to 1
+        even = torch.linspace(-edge, edge, samples, device=x.device)
+        # Clips as images of height 1. affine_grid would take as long as grid_sample.
+        grid = x.new_zeros(clips, 1, samples, 2)
+        grid[:, 0, :, 0] = torch.addcmul(offset[:, None], rate[:, None], even)
         return F.grid_sample(x.view(clips, 1, 1, samples), grid, align_corners=False).view_as(x)
 
     def _filter(self, x: Tensor) -> Tensor:
@@ -134,21 +136,25 @@ class WaveAugment(nn.Module):
         hertz = torch.linspace(0, self.sample_rate / 2, spectrum.shape[1], device=x.device)
         mel = torch.log1p(hertz / 700)
         place = mel / mel[-1] * (_GAINS - 1)
-        below = place.long().clamp(max=_GAINS - 2)
         gains = self.filter_db * torch.randn(clips, _GAINS, device=x.device)
-        decibels = torch.lerp(gains[:, below], gains[:, below + 1], place - below)
-        return torch.fft.irfft(spectrum * 10 ** (decibels / 20), n=samples)
+        near = 1 - (place - torch.arange(_GAINS, device=x.device)[:, None]).abs()
+        decibels = gains @ near.clamp(min=0)
+        factors = decibels.mul_(math.log(10) / 20).exp_()
+        return torch.fft.irfft(spectrum.mul_(factors), n=samples)
 
     def _add_noise(self, x: Tensor, low: float, high: float) -> Tensor:
         """Add stretches of the recordings at random signal-to-noise ratios."""
         clips, samples = x.shape
-        uniform = torch.rand(4, clips, 1, device=x.device)
-        recording = (uniform[0] * len(self.noise)).long()
-        start = (uniform[1] * self.noise.shape[1]).long()
-        times = (start + torch.arange(samples, device=x.device)) % self.noise.shape[1]
+        noise = self.noise
+        if noise.shape[1] < 2 * samples:
+            noise = noise.repeat(1, -(-2 * samples // noise.shape[1]))
+        uniform = torch.rand(4, clips, device=x.device)
+        stretches = noise.unfold(1, samples, 1)
+        recording = (uniform[0] * len(stretches)).long()
+        start = (uniform[1] * stretches.shape[1]).long().clamp(max=stretches.shape[1] - 1)
         ratio = 10 ** (-(low + (high - low) * uniform[2]) / 20)
-        loud = x.square().mean(1, keepdim=True).sqrt() * ratio * (uniform[3] < self.noise_share)
-        return torch.addcmul(x, self.noise[recording, times], loud)
+        loud = x.square().mean(1).sqrt() * ratio * (uniform[3] < self.noise_share)
+        return torch.addcmul(x, stretches[recording, start], loud[:, None])
 
     def extra_repr(self) -> str:
         """Return the parameters, for printing."""
@@ -167,7 +173,7 @@ class SpecAugment(nn.Module):
 
     Parameters
     ----------
-    time_masks, freq_masks : int, default=2
+    time_masks, freq_masks : int, default=1
         Number of stripes along each axis.
     time_width, freq_width : float, default=0.15
         Largest width of a stripe as a share of the axis, in [0, 1].
@@ -187,8 +193,8 @@ class SpecAugment(nn.Module):
 
     def __init__(
         self,
-        time_masks: int = 2,
-        freq_masks: int = 2,
+        time_masks: int = 1,
+        freq_masks: int = 1,
         *,
         time_width: float = 0.15,
         freq_width: float = 0.15,

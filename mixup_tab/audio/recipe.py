@@ -14,12 +14,12 @@ from mixup_tab.audio.transformers import AudioReader
 from mixup_tab.estimators import MixupClassifier
 from mixup_tab.nets import VGG11, BCResNet, LeNet, ResNet10
 
-# Nets by name, each with its learning rate.
-NETS = {
-    "resnet": (ResNet10, 0.004),
-    "bcresnet": (BCResNet, 0.004),
-    "vgg11": (VGG11, 0.001),
-    "lenet": (LeNet, 0.001),
+# Nets by name, each with how it is trained.
+NETS: dict[str, tuple[type, dict[str, Any]]] = {
+    "resnet": (ResNet10, {"optimizer": "muon", "learning_rate_init": 0.1, "alpha": 0.2}),
+    "bcresnet": (BCResNet, {"learning_rate_init": 0.004}),
+    "vgg11": (VGG11, {"learning_rate_init": 0.001}),
+    "lenet": (LeNet, {"learning_rate_init": 0.001}),
 }
 
 
@@ -55,8 +55,8 @@ def speech_classifier(
     level : {"spectrogram", "waveform"}, default="spectrogram"
         What is mixed.
     kind : {"mel", "log", "power"}, default="mel"
-        Kind of spectrogram: "mel" uses windows of 30 ms and normalises every band, the others
-        use windows of 20 ms and normalise the whole.
+        Kind of spectrogram: "mel" takes 30 ms every 20 ms and normalises every band, the others
+        take 20 ms every 10 ms and normalise the whole.
     seconds : float, default=1.0
         Length to which clips are padded or cropped.
     sample_rate : int, default=16_000
@@ -88,13 +88,15 @@ def speech_classifier(
     """
     if model not in NETS:
         raise ValueError(f"model must be one of {list(NETS)}, got {model!r}.")
-    net, rate = NETS[model]
-    mel: dict[str, Any] = {"window_seconds": 0.03, "normalize": "band"} if kind == "mel" else {}
+    net, training = NETS[model]
+    frames: dict[str, Any] = {}
+    if kind == "mel":
+        frames = {"window_seconds": 0.03, "hop_seconds": 0.02, "normalize": "band"}
     module = partial(
         FromWaveform,
         net=partial(net, **net_params) if net_params else net,
         level=level,
-        spectrogram=SpectrogramLayer(sample_rate, kind=kind, **mel),
+        spectrogram=SpectrogramLayer(sample_rate, kind=kind, **frames),
         augment=WaveAugment(sample_rate=sample_rate) if augment else None,
         masks=SpecAugment() if augment else None,
     )
@@ -103,7 +105,7 @@ def speech_classifier(
             ("reader", AudioReader(sample_rate, seconds, align=align, on_error=on_error)),
             (
                 "classifier",
-                MixupClassifier(**{"module": module, "learning_rate_init": rate, **params}),
+                MixupClassifier(**{"module": module, **training, **params}),
             ),
         ]
     )

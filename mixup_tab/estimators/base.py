@@ -27,6 +27,7 @@ from mixup_tab.estimators.data import (
     takes_any_shape,
 )
 from mixup_tab.estimators.fitting import (
+    OPTIMIZERS,
     choose_embedding,
     integer_seed,
     is_auto,
@@ -93,6 +94,7 @@ class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
         "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
         "n_estimators": [_FROM_1],
         "learning_rate_init": [Interval(Real, 0, np.inf, closed="neither")],
+        "optimizer": [StrOptions(set(OPTIMIZERS))],
         "weight_decay": [_FROM_0, _AUTO],
         "dropout": [Interval(Real, 0, 1, closed="left"), _AUTO],
         "batch_size": [_FROM_1, _AUTO],

@@ -22,7 +22,9 @@ from mixup_tab.estimators.data import TrainingData, takes_any_shape
 from mixup_tab.mixing import MixingRule
 from mixup_tab.mixing._names import as_rule
 from mixup_tab.nets import MLP
-from mixup_tab.training import KeepBestWeights, LearningRate, MixupNet
+from mixup_tab.training import KeepBestWeights, LeanAdamW, LearningRate, MixupNet, Muon
+
+OPTIMIZERS = {"adam": LeanAdamW, "muon": Muon}
 
 # Trees that are fitted to the values of fewer rows mostly follow noise; labels are coarser.
 _LEAST_FOR_TREES = 300
@@ -47,6 +49,7 @@ class MixupEstimator(Protocol):
     categorical_features: Any
     n_estimators: int
     learning_rate_init: float
+    optimizer: str
     weight_decay: float | str
     dropout: float | str
     batch_size: int | str
@@ -110,6 +113,7 @@ def make_net(
         max_epochs=1 if partial else n_epochs(estimator, rows, rows_per_batch, stops),
         train_split=split if held_out is None else predefined_split(held_out.dataset()),
         lr=estimator.learning_rate_init,
+        optimizer=OPTIMIZERS[estimator.optimizer],
         optimizer__weight_decay=weight_decay(estimator),
         batch_size=rows_per_batch,
         verbose=estimator.verbose,
@@ -208,9 +212,12 @@ def integer_seed(random_state: Any) -> int:
 
 
 def batch_size(estimator: MixupEstimator, rows: int, *, warns: bool = True) -> int:
-    """Return the number of rows per step; "auto" is a sixteenth, between 16 and 256."""
+    """Return the number of rows per step.
+
+    "auto" is a sixteenth, between 16 and 256; with Muon, which has fewer epochs, half of that.
+    """
     if isinstance(estimator.batch_size, str):
-        return min(max(rows // 16, 16), 256)
+        return min(max(rows // (32 if estimator.optimizer == "muon" else 16), 16), 256)
     if estimator.batch_size > rows and warns:
         warnings.warn(
             f"batch_size={shown(estimator.batch_size)} is larger than the {rows} training "
@@ -226,12 +233,15 @@ def n_epochs(estimator: MixupEstimator, rows: int, rows_per_batch: int, stops: b
     """Return the number of passes over the rows.
 
     "auto" makes 1000 steps on small tables (at most 200 passes), then 40 passes, then 8000
-    steps, and at least 10 passes; with early stopping it is the end of the fourth cycle.
+    steps, and at least 10 passes; with early stopping it is the end of the fourth cycle. With
+    Muon it is 15 to 200 passes, and 45,000 rows in all if that lies between.
     """
     if not isinstance(estimator.max_epochs, str):
         return int(estimator.max_epochs)
     if stops:
         return 15 * first_cycle(rows, rows_per_batch)
+    if estimator.optimizer == "muon":
+        return min(max(45_000 // rows, 15), 200)
     steps = -(-rows // rows_per_batch)
     return min(max(1000 // steps, min(40, 8000 // steps), 10), 200)
 

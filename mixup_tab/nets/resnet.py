@@ -23,7 +23,7 @@ class _Block(nn.Module):
         self.layers = nn.Sequential(
             nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False),
             nn.BatchNorm2d(channels),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
             nn.BatchNorm2d(channels),
         )
@@ -35,7 +35,8 @@ class _Block(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.layers(x) + self.shortcut(x))
+        # In place: on a CPU, fresh memory takes longer than the sum itself.
+        return F.relu_(self.layers(x).add_(self.shortcut(x)))
 
 
 class ResNet10(nn.Module):
@@ -44,7 +45,7 @@ class ResNet10(nn.Module):
     He et al. 2016 (arXiv 1512.03385) with one block of two convolutions per stage, and a
     first convolution of 5 × 5 that halves the frequencies alone. Any size of image will do.
 
-    With ``width=0.5`` and ten classes it has 1,228,906 parameters, with ``width=1``
+    With ``width=0.25`` and ten classes it has 308,794 parameters, with ``width=1``
     4,903,114, whatever the size of the images.
 
     Parameters
@@ -54,7 +55,7 @@ class ResNet10(nn.Module):
     input_shape : sequence of int
         Shape of one example: (channels, frequencies, times), (frequencies, times), or
         (frequencies * times,).
-    width : float, default=0.5
+    width : float, default=0.25
         Factor of the numbers of channels, which are 64, 128, 256 and 512 with 1.
     dropout : float, default=0.0
         Share of features set to zero in training before the last layer, in [0, 1).
@@ -77,7 +78,7 @@ class ResNet10(nn.Module):
         out_features: int,
         input_shape: Sequence[int],
         *,
-        width: float = 0.5,
+        width: float = 0.25,
         dropout: float = 0.0,
         image_shape: Sequence[int] = (160, 101),
         mixed_precision: bool = True,
@@ -92,13 +93,14 @@ class ResNet10(nn.Module):
         layers: list[nn.Module] = [
             nn.Conv2d(self.size[0], channels, 5, (2, 1), padding=2, bias=False),
             nn.BatchNorm2d(channels),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         ]
         for size, stride in sizes:
             layers.append(_Block(channels, size, stride))
             channels = size
         self.features = nn.Sequential(*layers)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, out_features))
+        self.to(memory_format=torch.channels_last)  # faster on CPUs as well
 
     def forward(self, x: Tensor) -> Tensor:
         """Return one column per class, shape (batch, out_features)."""

@@ -2,7 +2,7 @@
 
 from mixup_tab.training.callbacks import KeepBestWeights, LearningRate
 from mixup_tab.training.net import MixupNet
-from mixup_tab.training.optim import LeanAdamW
+from mixup_tab.training.optim import LeanAdamW, Muon
 from mixup_tab.training.resume_file import ResumeFile
 
-__all__ = ["KeepBestWeights", "LeanAdamW", "LearningRate", "MixupNet", "ResumeFile"]
+__all__ = ["KeepBestWeights", "LeanAdamW", "LearningRate", "MixupNet", "Muon", "ResumeFile"]

@@ -1,6 +1,6 @@
 """AdamW without the bookkeeping that costs more than the update of a tiny net.
 
-Both classes bind a step once and repeat it: the fused kernel gets lists of parameters,
+All classes bind a step once and repeat it: the fused kernel gets lists of parameters,
 gradients, both moments and step counts that stay the same objects for a whole epoch, so that a
 step is one addition to a counter and one call into torch.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,9 @@ from torch import Tensor
 from mixup_tab._torch_private import fused_adamw, without_compile_wrapper
 
 OPTIONS = ("lr", "betas", "eps", "weight_decay")
+# Of Muon: momentum of kernels, learning rate of everything else as a share of theirs.
+_MOMENTUM, _ADAM_SHARE = 0.6, 0.08
+_LEAST_NORM = 1e-12
 
 
 class LeanAdamW(torch.optim.Optimizer):
@@ -94,7 +98,10 @@ class LeanAdamW(torch.optim.Optimizer):
         # Parameters that start together share one counter tensor: adding 1 to six of them
         # takes longer than the update itself. The kernel only reads it.
         fresh = torch.zeros((), device=params[0].device)
-        states = [self.state[p] or self._start(p, fresh) for p in params]
+        for parameter in params:
+            if not self.state[parameter]:
+                self.state[parameter] = {**self.fresh_state(parameter), "step": fresh}
+        states = [self.state[p] for p in params]
         if len(params) < len(group["params"]):
             # Parameters without a gradient make no step, so from here on the others count
             # on a copy of their own.
@@ -117,12 +124,83 @@ class LeanAdamW(torch.optim.Optimizer):
 
         return run
 
-    def _start(self, parameter: Tensor, step: Tensor) -> dict[str, Tensor]:
-        state = self.state[parameter]
-        state["step"] = step
-        state["exp_avg"] = torch.zeros_like(parameter.detach())
-        state["exp_avg_sq"] = torch.zeros_like(parameter.detach())
-        return state
+    def fresh_state(self, parameter: Tensor) -> dict[str, Tensor]:
+        """Return what is kept for a parameter, before the first step."""
+        like = parameter.detach()
+        return {
+            "step": torch.zeros((), device=like.device),
+            "exp_avg": torch.zeros_like(like),
+            "exp_avg_sq": torch.zeros_like(like),
+        }
+
+
+class Muon(LeanAdamW):
+    """Muon for the kernels of two-dimensional convolutions, AdamW for everything else.
+
+    A step turns the momentum of a kernel's gradient, as a matrix with a row per output channel,
+    into an orthogonal one, so that all directions are learned at one pace (Jordan et al. 2024,
+    https://kellerjordan.github.io/posts/muon). Kernels keep the norm of an orthogonal matrix:
+    where normalisation follows, as it should, their scale does not matter.
+
+    Parameters
+    ----------
+    params : iterable
+        Parameters or parameter groups, dense and of a floating point type.
+    lr : float, default=0.05
+        Step of a kernel relative to its norm. Everything else has 0.08 times this rate.
+    **options
+        ``betas``, ``eps`` and ``weight_decay`` of everything else, see :class:`LeanAdamW`.
+    """
+
+    def __init__(self, params: Iterable, lr: float = 0.05, **options: Any) -> None:
+        super().__init__(params, lr, **options)
+
+    def fresh_state(self, parameter: Tensor) -> dict[str, Tensor]:
+        """Return what is kept for a parameter, before the first step."""
+        if parameter.dim() != 4:
+            return super().fresh_state(parameter)
+        return {"momentum": torch.zeros_like(parameter.detach())}
+
+    def _bind_group(self, group: dict, params: list[Tensor]) -> Callable[[], None]:
+        kernels = [p for p in params if p.dim() == 4]
+        for kernel in kernels:
+            if not self.state[kernel]:
+                self.state[kernel] = self.fresh_state(kernel)
+        updates = []
+        if others := [p for p in params if p.dim() != 4]:
+            every = [p for p in group["params"] if p.dim() != 4]
+            theirs = {**group, "params": every, "lr": group["lr"] * _ADAM_SHARE}
+            updates.append(super()._bind_group(theirs, others))
+
+        def run() -> None:
+            for kernel in kernels:
+                self._turn(kernel, group["lr"])
+            for update in updates:
+                update()
+
+        return run
+
+    def _turn(self, kernel: Tensor, lr: float) -> None:
+        """Make a step for a kernel of shape (outputs, inputs, height, width)."""
+        momentum, rows = self.state[kernel]["momentum"], len(kernel)
+        momentum.mul_(_MOMENTUM).add_(kernel.grad)
+        ahead = kernel.grad.add(momentum, alpha=_MOMENTUM)
+        kernel.mul_(rows**0.5 / kernel.norm().clamp(min=_LEAST_NORM))
+        direction = orthogonalized(ahead.reshape(rows, -1))
+        kernel.sub_(direction.view(kernel.shape), alpha=lr)
+
+
+def orthogonalized(matrix: Tensor) -> Tensor:
+    """Return about U Vᵀ of a matrix U S Vᵀ: its singular values brought near to 1.
+
+    Three Newton-Schulz steps with Jordan's coefficients, of matrix products alone.
+    """
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT
+    wide = wide / wide.norm().clamp(min=_LEAST_NORM)
+    for _ in range(3):
+        square = wide @ wide.mT
+        wide = 3.4445 * wide + (2.0315 * square @ square - 4.7750 * square) @ wide
+    return wide if matrix.shape[0] <= matrix.shape[1] else wide.mT
 
 
 class StackAdamW:

@@ -351,9 +351,7 @@ def _checked_optimizer(kept: dict[str, Any], optimizer: Any) -> dict[str, Any]:
     for index, values in whole["state"].items():
         like = parameters[index]
         if isinstance(optimizer, LeanAdamW):  # whose kernel trusts its arguments
-            moments = torch.zeros_like(like, device="cpu")
-            step = torch.zeros(())
-            _check_tensors(values, {"step": step, "exp_avg": moments, "exp_avg_sq": moments})
+            _check_tensors(values, optimizer.fresh_state(like))
         whole["state"][index] = {name: _laid_out(v, like) for name, v in values.items()}
     return whole
 
