@@ -136,6 +136,7 @@ WAYS = {
     "case": NAMED.upper().encode(),
     "decomposed": unicodedata.normalize("NFD", NAMED).encode(),
     "spaces": NAMED.replace("\n", " \n\n ").encode(),
+    "other endings": NAMED.replace("wav", "flac").encode(),
     "bare names": NAMED.replace("no/", "").replace("yes/", "").encode(),
 }
 

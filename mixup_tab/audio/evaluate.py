@@ -100,9 +100,9 @@ def evaluate_model(
     ``part`` chooses clips by the folder's own parts; "auto" is "test" for a folder with parts
     and "all" otherwise. ``folder_options`` are parameters of
     :func:`~mixup_tab.audio.load_audio_folder`. ``rescue`` gets the predictions so far if an
-    unreadable file or Ctrl-C ends the evaluation. ``size_limit`` is the largest size of the model's file in bytes. Raises
-    ValueError if the model is unusable, there are no clips of its words, or files cannot be
-    read.
+    unreadable file or Ctrl-C ends the evaluation. ``size_limit`` is the largest size of the
+    model's file in bytes. Raises ValueError if the model is unusable, there are no clips of its
+    words, or files cannot be read.
     """
     pipeline, card = load_speech_model(model, device=device, size_limit=size_limit)
     options = {"speaker": None, "min_labels": 1} | dict(folder_options or {})

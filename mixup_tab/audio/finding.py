@@ -119,6 +119,12 @@ def find_sounds(root: str, reject: Reject, keep: Callable[[str, str], bool]) -> 
     return found
 
 
+def without_ending(name: str) -> str:
+    """Return the name of a sound file without its ending."""
+    stem, ending = os.path.splitext(name)
+    return stem if ending.lower() in ENDINGS | _CONVERTIBLE else name
+
+
 def _walk(
     found: Found, reject: Reject, keep: Callable[[str, str], bool]
 ) -> Iterator[tuple[str, list[str]]]:

@@ -130,6 +130,8 @@ def load_audio_folder(
     (['no', 'no', 'yes'], ['ann', 'bob', 'ann'])
     """
     check_on_error(on_error)
+    if columns and not is_table(label):
+        raise ValueError(f"columns={columns!r} needs a table of labels. Give one as label=.")
     root = _check_root(root)
     skipped: list[tuple[str, str]] = []
 
@@ -268,12 +270,14 @@ def _is_usable(path: str, reject: Reject) -> bool:
 
 def _plain_labels(labels: pd.Series, unknown: str | None) -> tuple[pd.Series, list[str]]:
     """Return labels that differ only in how they are coded as one, and remarks."""
-    names = {label: plain(label) for label in labels.unique()}
+    names = {label: plain(label) for label in sorted(labels.unique())}
+    alike = {
+        word: [label for label in names if names[label] == word] for word in names.values()
+    }
     notes = [
-        f"The folders {label!a} and {other!a} are one word, {plain(label)!r}."
-        for label in sorted(names)
-        for other in sorted(names)
-        if label < other and names[label] == names[other]
+        f"The labels {', '.join(map(ascii, spellings))} are one word, {word!r}."
+        for word, spellings in alike.items()
+        if len(spellings) > 1
     ]
     denied = denied_label(names)
     if unknown is not None and denied is not None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from mixup_tab._files import as_utf8
+from mixup_tab.audio.finding import without_ending
 
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 _LONGEST = 200_000_000  # bytes: millions of files
@@ -63,8 +64,8 @@ class FileNames:
     """Finds files by names that others wrote, perhaps on another system.
 
     ``names`` are relative paths with forward slashes. A name may lack their first folders or
-    have more of them (an absolute path), and may differ in case, in how accents are coded, and
-    in spaces around its parts. An exact match comes first.
+    have more of them (an absolute path), and may differ in case, in how accents are coded, in
+    spaces around its parts, and in its ending. The closest match comes first.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -72,34 +73,51 @@ class FileNames:
         self._exact = {name: position for position, name in enumerate(names)}
 
     @cached_property
-    def _loose(self) -> dict[str, list[int]]:
-        positions = defaultdict(list)
+    def _loose(self) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+        """Positions by the last part of a name, with and without its ending."""
+        whole, stems = defaultdict(list), defaultdict(list)
         for position, name in enumerate(self.names):
-            positions[_key(name.rpartition("/")[2])].append(position)
-        return positions
+            last = name.rpartition("/")[2]
+            whole[_key(last)].append(position)
+            stems[_key(without_ending(last))].append(position)
+        return whole, stems
 
     def find(self, name: str) -> int | None:
         """Return the position of a file, or None; raise ValueError if several are meant."""
         name = tidy(name)
         if name in self._exact:
             return self._exact[name]
-        wanted = _keys(name)
+        folders, _, last = name.rpartition("/")
+        whole, stems = self._loose
+        ways = ((whole, last), (stems, last), (stems, without_ending(last)))
+        for positions, part in ways:
+            best = self._closest(folders, positions.get(_key(part), ()))
+            if len(best) > 1:
+                first, second = (self.names[position] for position in best[:2])
+                raise ValueError(f"{name!r} may mean {first!r} and {second!r}")
+            if best:
+                return best[0]
+        return None
+
+    def _closest(self, folders: str, positions: Sequence[int]) -> list[int]:
+        """Return the files that share all folders with a name, as far as both have them."""
+        wanted = _keys(folders)
         best: list[int] = []
         length = 0
-        for position in self._loose.get(wanted[-1], ()):
-            parts = _keys(self.names[position])
+        for position in positions:
+            parts = _keys(self.names[position].rpartition("/")[0])
             shared = min(len(parts), len(wanted))
-            if shared >= length and parts[-shared:] == wanted[-shared:]:
+            if (
+                shared >= length
+                and parts[len(parts) - shared :] == wanted[len(wanted) - shared :]
+            ):
                 best = [*best, position] if shared == length else [position]
                 length = shared
-        if len(best) > 1:
-            first, second = (self.names[position] for position in best[:2])
-            raise ValueError(f"{name!r} may mean {first!r} and {second!r}")
-        return best[0] if best else None
+        return best
 
 
 def _keys(name: str) -> list[str]:
-    return [_key(part) for part in name.split("/")]
+    return [_key(part) for part in name.split("/") if part]
 
 
 def _key(part: str) -> str:
