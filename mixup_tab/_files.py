@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import shutil
@@ -17,6 +18,28 @@ import filelock
 
 DAY = 86_400.0
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def as_utf8(text: bytes) -> bytes:
+    """Return text from outside in UTF-8, without the byte-order mark that editors put first.
+
+    Parameters
+    ----------
+    text : bytes
+        UTF-8, or UTF-16 with a mark.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    UnicodeDecodeError
+        If the mark is that of UTF-16, and the rest is not.
+    """
+    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return text.decode("utf-16").encode()
+    return text.removeprefix(codecs.BOM_UTF8)
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -74,7 +74,7 @@ def test_clips_are_chosen_by_part(subset, part, expected):
 
 
 def test_parts_that_are_not_there():
-    with pytest.raises(ValueError, match=r"part='test' needs validation_list.txt"):
+    with pytest.raises(ValueError, match=r"part='test' needs a folder with parts"):
         choose_clips(clips(), "test", WORDS)
     with pytest.raises(ValueError, match="part must be one of"):
         choose_clips(clips(), "best", WORDS)

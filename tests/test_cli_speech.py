@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -287,3 +288,62 @@ def test_without_soundfile_it_says_what_to_install(tones, tmp_path, monkeypatch)
     result = call("train", tones, "--output", tmp_path / "m", *SMALL)
     assert result.exit_code == 1
     assert 'pip install "mixup-tab[speech]"' in result.stderr
+
+
+def test_labels_and_speakers_by_option(tones, trained, tmp_path):
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    lines = ["recording;word;who"]
+    for path in sorted(tones.glob("*/*.wav")):
+        name = f"{path.parent.name}-{path.stem.replace('_nohash_', '-')}.wav"
+        shutil.copy(path, flat / name)
+        lines.append(f"{name};{path.parent.name};{path.stem[:3]}")
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join(lines), encoding="utf-8-sig")
+    by_table = ("--labels", table)
+    by_name = ("--label-pattern", r"^(\w+)-")
+    for ways in (
+        (*by_table, "--column", "speaker=who"),
+        (*by_name, "--speaker-pattern", r"-(\w+)-"),
+    ):
+        model = tmp_path / ways[0]
+        result = call("train", flat, "--output", model, *SMALL, "--epochs", "1", *ways)
+        assert result.exit_code == 0, result.output
+        flat_text = " ".join(result.stdout.split())
+        assert "36 clips of 3 words, 4 speakers: 27 for training, 9 for valid" in flat_text
+    for way in (by_table, by_name):
+        result = call("evaluate", trained[0], flat, "--output", tmp_path / "report", *way)
+        assert result.exit_code == 0, result.output
+        assert "on 36 clips" in result.stdout
+
+
+def test_options_of_labels_that_do_not_go_together(tones, tmp_path):
+    for arguments, message in {
+        ("--labels", "a.csv", "--label-pattern", "(.)"): "--labels and --label-pattern exclude",
+        ("--column", "label=word"): "--column names a column of a table",
+        ("--labels", "a.csv", "--column", "label"): "must look like label=word, got 'label'",
+    }.items():
+        result = call("train", tones, "--output", tmp_path / "m", *SMALL, *arguments)
+        assert result.exit_code == 1
+        assert message in " ".join(result.stderr.split())
+
+
+def test_a_folder_of_one_word_and_own_recordings_is_evaluated(trained, tones, tmp_path):
+    root = tmp_path / "own"
+    shutil.copytree(tones / "top", root / "top")
+    for number, path in enumerate(sorted((root / "top").iterdir())[:3]):
+        path.rename(path.with_name(f"take {number}.wav"))
+    (root / "top" / "notes.txt").write_text("mine")
+    result = call("evaluate", trained[0], root, "--output", tmp_path / "report")
+    assert result.exit_code == 0, result.output
+    assert "on 12 clips" in result.stdout
+    assert "Files that are no sounds were left out: 1 .txt." in result.stdout
+
+
+def test_own_recordings_among_others_are_trained_on(tones, tmp_path):
+    root = shutil.copytree(tones, tmp_path / "own")
+    (root / "top" / "ann_nohash_0.wav").rename(root / "top" / "mine.wav")
+    result = call("train", root, "--output", tmp_path / "m", *SMALL, "--epochs", "1")
+    assert result.exit_code == 0, result.output
+    assert "36 clips of 3 words, 5 speakers" in " ".join(result.stdout.split())
+    assert "1 of 36 clips name no speaker, such as top/mine.wav" in result.stdout

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -86,6 +87,7 @@ def evaluate_model(
     root: str | os.PathLike,
     *,
     part: str = "auto",
+    folder_options: Mapping[str, Any] | None = None,
     on_error: str = "raise",
     device: str = "auto",
     n_jobs: int | None = None,
@@ -95,15 +97,18 @@ def evaluate_model(
 ) -> tuple[Evaluation, list[str]]:
     """Predict for the clips of a folder; return the evaluation, and remarks on the clips.
 
-    ``part`` chooses clips by the folder's own lists; "auto" is "test" for a folder with lists
-    and "all" otherwise. ``rescue`` gets the predictions so far if an unreadable file or Ctrl-C
-    ends the evaluation. ``size_limit`` is the largest size of the model's file in bytes. Raises
-    ValueError if the model is unusable, there are no clips of its words, or files cannot be
-    read.
+    ``part`` chooses clips by the folder's own parts; "auto" is "test" for a folder with parts
+    and "all" otherwise. ``folder_options`` are parameters of
+    :func:`~mixup_tab.audio.load_audio_folder`. ``rescue`` gets the predictions so far if an
+    unreadable file or Ctrl-C ends the evaluation. ``size_limit`` is the largest size of the
+    model's file in bytes. Raises ValueError if the model is unusable, there are no clips of its
+    words, or files cannot be read.
     """
     pipeline, card = load_speech_model(model, device=device, size_limit=size_limit)
-    folder = load_audio_folder(root, on_error=on_error)
+    options = {"speaker": None, "min_labels": 1} | dict(folder_options or {})
+    folder = load_audio_folder(root, on_error=on_error, **options)
     rows, notes = choose_clips(folder, part, card.words)
+    notes += folder.notes
     skipped, done = list(folder.skipped), []
     batches = predict_files(pipeline, folder.data[rows], on_error=on_error, n_jobs=n_jobs)
     try:
@@ -149,11 +154,11 @@ def choose_clips(
         part = "test" if listed and (folder.subset == "test").any() else "all"
     if part != "all" and not listed:
         raise ValueError(
-            f"part={part!r} needs validation_list.txt and testing_list.txt in the folder, and "
-            "there are none. Use part='all'."
+            f"part={part!r} needs a folder with parts, such as validation_list.txt and "
+            "testing_list.txt in it, and there are none. Use part='all'."
         )
     chosen = np.ones(len(folder.target), bool) if part == "all" else folder.subset == part
-    notes = [f"Clips: {'all' if part == 'all' else f'the {part} part of the lists'}."]
+    notes = [f"Clips: {'all' if part == 'all' else f'the {part} part of the folder'}."]
     known = np.isin(folder.target, words)
     unknown = np.unique(folder.target[chosen & ~known]).tolist()
     if unknown:

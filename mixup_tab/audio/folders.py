@@ -3,67 +3,77 @@
 from __future__ import annotations
 
 import os
-import re
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
 from mixup_tab.audio.files import check_on_error
+from mixup_tab.audio.finding import Found, Reject, fault, find_sounds
+from mixup_tab.audio.labels import is_table, labels_from_names, labels_from_table
+from mixup_tab.audio.layouts import denied_label, part_of, read_layout
+from mixup_tab.audio.lists import add_subsets, below, plain
+from mixup_tab.audio.speakers import FromPath, add_speakers
 
-ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
-LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
-_IGNORED = (".", "_")
-_LONGEST_LIST = 200_000_000  # bytes: millions of files
-# Share of names that must have a form; in fewer it may be chance.
-_MOST = 0.9
-# Some archives of Speech Commands have files that end in .wav.wav.
-_HASHED = re.compile(r"(.+)_nohash_\d+(?:\.wav)?")
-_NUMBERED = re.compile(r"(.+)_\d+")
-
-SpeakerOf = Callable[[str], object]
-Reject = Callable[[str, str], None]
+_SILENCE = "_silence_"  # the only word that may begin with _
 
 
 def load_audio_folder(
     root: str | os.PathLike,
     *,
-    speaker: str | SpeakerOf | None = "auto",
+    label: str | os.PathLike | pd.DataFrame | FromPath = "folder",
+    columns: Mapping[str, str] | None = None,
+    speaker: str | FromPath | None = "auto",
     unknown: str | None = "_unknown_",
     noise: str | None = "_background_noise_",
     min_labels: int = 2,
     on_error: str = "raise",
 ) -> Bunch:
-    r"""Return the sound files of a folder ``<root>/<label>/*.wav``, their labels and speakers.
+    r"""Return the sound files of a folder, their labels and speakers.
 
-    The clips stay on disk: only their paths are returned, sorted by label and name. The label
-    is the folder directly below ``root``; files may lie deeper. WAV, FLAC, OGG and MP3 files
-    are found, in upper or lower case. Files whose name begins with ``.`` and folders that begin
-    with ``.`` or ``_``, such as ``_background_noise_``, are ignored.
+    The clips stay on disk: only their paths are returned, sorted by label and name. Every
+    format that libsndfile reads is found, such as WAV, FLAC, OGG, Opus, MP3 and AIFF. Links to
+    folders are followed, and each folder is read once. Files whose name begins with ``.``,
+    folders that begin with ``.`` or ``_``, and those of systems, such as ``@eaDir``, are
+    ignored.
 
     Parameters
     ----------
     root : str or path-like
         The folder.
+    label : str, callable, path-like or DataFrame, default="folder"
+        Where the label of a file is. "folder": the folder directly below ``root``; files may
+        lie deeper. Folders of parts (``train/<label>/``, ``<label>/test/``) and folds
+        (``fold1/<label>/``) are recognised, unless sounds lie directly in them. A path, or a
+        str that ends in ``.csv``, ``.tsv`` or ``.txt``: a table with one row per file, and
+        columns for the file, the label and perhaps the speaker, fold or part. Any other str is
+        a regular expression with one group, searched in the path below ``root``. A callable
+        takes the path as a str and returns the label, or None.
+    columns : dict or None, default=None
+        Names of the table's columns for "file", "label", "speaker", "fold" and "split"; other
+        usual names are known.
     speaker : str, callable or None, default="auto"
-        How to find the speaker of a file. "auto" knows names such as ``0a2b400e_nohash_1.wav``
-        (Speech Commands) and ``7_theo_12.wav`` (``<label>_<speaker>_<number>``); it uses the
-        form of at least 90 % of the names, and finds no speakers if there is no such form or
-        only one speaker. Any other str is a regular expression with one group, searched in
-        ``<label>/<file>``. A callable takes the path as a str and returns the speaker, or None
-        if there is none. None: speakers are unknown.
+        How to find the speaker of a file. "auto" takes the column of a table; or else names
+        such as ``0a2b400e_nohash_1.wav`` (Speech Commands) and ``7_theo_12.wav``
+        (``<label>_<speaker>_<number>``, if at least 90 % have that form) of at least two
+        speakers; or else folds. Any other str is a regular expression with one group, searched
+        in the path below ``root``. A callable takes the path as a str and returns the speaker,
+        or None if there is none. Files without a speaker, unlike others, count as a speaker
+        each. None: speakers are unknown.
     unknown, noise : str or None, default="_unknown_", "_background_noise_"
         Folders in ``root`` that are no words: clips of anything but the words, and recordings
-        of background noise. They need not exist; None stands for no folder.
+        of background noise. They need not exist; None stands for no folder. A folder
+        ``not-<label>`` beside ``<label>`` is also taken as ``unknown``.
     min_labels : int, default=2
         Fewest labels that ``root`` must have; 1 allows a folder of one word.
     on_error : {"raise", "skip"}, default="raise"
-        Files that cannot be opened, have 0 bytes, or lack the speaker that the others have:
-        "raise" stops at the first, "skip" leaves them out and lists them in ``skipped``. Sounds
-        are not decoded here; damaged ones are found when they are read.
+        Files that cannot be opened or have 0 bytes, names without a label, and words all of
+        whose sounds are in other formats: "raise" stops at the first, "skip" leaves them out
+        and lists them in ``skipped``. Sounds are not decoded here; damaged ones are found when
+        they are read.
 
     Returns
     -------
@@ -76,14 +86,17 @@ def load_audio_folder(
             Who speaks: ``groups`` for :class:`~sklearn.model_selection.GroupKFold`, which then
             keeps the clips of a person together. None if unknown.
         subset : ndarray of {"train", "validation", "test"}, shape (clips,), or None
-            From ``validation_list.txt`` and ``testing_list.txt`` in ``root``, one
-            ``<label>/<file>`` per line; all other files are "train". None without lists.
+            The part of each clip: by a table's column; or by ``validation_list.txt`` and
+            ``testing_list.txt`` in ``root``, one ``<label>/<file>`` per line; or by folders.
+            All other files are "train". None without any of these.
         label_names : list of str
             Sorted.
         frame : DataFrame of shape (clips, 4)
             Columns path, label, speaker, subset; None if unknown.
         skipped : list of (path, reason)
             Files that were left out.
+        lost_labels : list of str
+            Labels all of whose files were left out.
         notes : list of str
             What should be known about the folder, in sentences.
         unknown, noise : list of str
@@ -94,9 +107,9 @@ def load_audio_folder(
     Raises
     ------
     ValueError
-        If ``root`` is not a folder, holds no sound files or only one label, has labels that
-        differ only in case, no file name matches ``speaker``, the lists contradict each other,
-        or a file is unusable and ``on_error="raise"``.
+        If ``root`` is not a folder, holds no sound files or fewer labels than needed, has
+        labels that differ only in case, ``label`` or ``speaker`` finds nothing, the table or
+        the lists contradict themselves, or a file is unusable and ``on_error="raise"``.
 
     Notes
     -----
@@ -117,6 +130,8 @@ def load_audio_folder(
     (['no', 'no', 'yes'], ['ann', 'bob', 'ann'])
     """
     check_on_error(on_error)
+    if columns and not is_table(label):
+        raise ValueError(f"columns={columns!r} needs a table of labels. Give one as label=.")
     root = _check_root(root)
     skipped: list[tuple[str, str]] = []
 
@@ -128,23 +143,40 @@ def load_audio_folder(
             )
         skipped.append((path, reason))
 
-    words = _scan(root, {unknown, noise}, reject)
-    frame = pd.DataFrame(words, columns=["path", "label"], dtype=object)
-    _check_labels(root, frame["label"], skipped, min_labels)
-    others = pd.DataFrame(_special(root, unknown, reject), columns=["path"], dtype=object)
-    frame["speaker"] = _column(_find_speakers(root, frame, speaker), frame)
-    if frame["speaker"].notna().any():
-        nameless = frame["speaker"].isna()
-        for path in frame.loc[nameless, "path"]:
-            reject(path, f"its name has no speaker (speaker={speaker!r}), unlike the others")
-        frame = frame[~nameless].reset_index(drop=True)
-    others["speaker"] = _column(None, others)
-    both = pd.concat([frame["path"], others["path"]], ignore_index=True)
-    subsets = _column(_read_subsets(root, both.tolist()), both)
-    frame["subset"] = subsets[: len(frame)]
-    others["subset"] = subsets[len(frame) :].to_numpy()
-    more = {"unknown": others["path"].tolist(), "unknown_frame": others, "notes": []}
-    return as_bunch(frame, skipped, noise=list(_special(root, noise, reject)), **more)
+    special = {name for name in (unknown, noise) if name is not None}
+
+    def keep(here: str, name: str) -> bool:
+        words_here = here == root or part_of(os.path.basename(here)) is not None
+        return words_here and name in {*special, _SILENCE}
+
+    found = find_sounds(root, reject, keep)
+    if isinstance(label, str) and label == "folder":
+        frame, notes = _by_folders(found, special, reject)
+    else:
+        frame, notes = _by_label(found, label, columns, special, reject)
+    usable = np.array([_is_usable(path, reject) for path in frame["path"]], bool)
+    lost = {*frame["label"]} - {*frame.loc[usable, "label"]} - special
+    frame = frame[usable].reset_index(drop=True)
+    frame["label"], remarks = _plain_labels(frame["label"], unknown)
+    notes += [*found.notes(), *remarks]
+    recordings = frame.loc[frame["label"] == noise, "path"].tolist()
+    frame = frame[frame["label"] != noise].reset_index(drop=True)
+    is_word = frame["label"] != unknown
+    _check_labels(root, frame.loc[is_word, "label"], skipped, found, min_labels)
+    notes += add_speakers(root, frame, is_word, speaker)
+    left_out = [below(root, path) for path, _ in skipped]
+    notes += add_subsets(root, frame, left_out, lists=not is_table(label))
+    words = frame[is_word].sort_values("label", kind="stable", ignore_index=True)
+    others = frame[~is_word].reset_index(drop=True)
+    return as_bunch(
+        words[["path", "label", "speaker", "subset"]],
+        skipped,
+        lost_labels=sorted(lost),
+        notes=notes,
+        unknown=others["path"].tolist(),
+        unknown_frame=others[["path", "speaker", "subset"]],
+        noise=recordings,
+    )
 
 
 def as_bunch(frame: pd.DataFrame, skipped: list[tuple[str, str]], **more: object) -> Bunch:
@@ -159,11 +191,6 @@ def as_bunch(frame: pd.DataFrame, skipped: list[tuple[str, str]], **more: object
         skipped=skipped,
         **more,
     )
-
-
-def _column(values: list | None, frame: pd.DataFrame) -> pd.Series:
-    values = [None] * len(frame) if values is None else values
-    return pd.Series(values, index=frame.index, dtype=object)
 
 
 def _known(column: pd.Series) -> np.ndarray | None:
@@ -183,61 +210,100 @@ def _check_root(root: str | os.PathLike) -> str:
     return root
 
 
-def _scan(root: str, special: set[str | None], reject: Reject) -> Iterator[tuple[str, str]]:
-    """Yield path and label of the usable sound files, sorted."""
-    for label in sorted(os.listdir(root)):
-        folder = os.path.join(root, label)
-        if label.startswith(_IGNORED) or label in special or not os.path.isdir(folder):
-            continue
-        for path in _usable_below(folder, reject):
-            yield path, label
+def _by_folders(
+    found: Found, special: set[str], reject: Reject
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return path, name, label, speaker, subset and fold of the clips, and remarks."""
+    frame = _files(found.root, [*found.sounds, *found.convertible])
+    layout = read_layout(frame["name"].tolist(), special)
+    places = pd.DataFrame(layout.places, columns=["label", "subset", "fold"], dtype=object)
+    frame = frame.join(places).assign(speaker=None)
+    notes = [layout.note] if layout.note else []
+    frame, unread = frame[: len(found.sounds)], frame[len(found.sounds) :]
+    for word in sorted({*unread["label"]} - {*frame["label"]} - {None}):
+        paths = unread.loc[unread["label"] == word, "path"].tolist()
+        reason = f"word {word!r} has no sounds that can be read. {found.how_to_convert(paths)}"
+        reject(os.path.dirname(paths[0]), reason)
+    in_root = frame["label"].isna()
+    if in_root.any():
+        notes.append(f"Sound files in the folder itself have no label: {in_root.sum():,}.")
+    return frame[~in_root].reset_index(drop=True), notes
 
 
-def _special(root: str, name: str | None, reject: Reject) -> Iterator[str]:
-    """Yield the usable sound files of a folder that is no word, and may be missing."""
-    if name is not None and os.path.isdir(folder := os.path.join(root, name)):
-        yield from _usable_below(folder, reject)
+def _by_label(
+    found: Found,
+    label: Any,
+    columns: Mapping[str, str] | None,
+    special: set[str],
+    reject: Reject,
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the same for labels from a table or from names."""
+    frame = _files(found.root, found.sounds)
+    heads = np.array([name.partition("/")[0] for name in frame["name"]], object)
+    inside = np.array([head in special for head in heads], bool)
+    names = frame.loc[~inside, "name"].tolist()
+    notes: list[str] = []
+    if is_table(label):
+        facts, notes = labels_from_table(names, label, columns)
+    else:
+        facts = labels_from_names(found.root, names, label)
+        for name in np.array(names, object)[facts["label"].isna()]:
+            reject(os.path.join(found.root, name), f"its name has no label (label={label!r})")
+    frame = frame.join(facts.set_axis(frame.index[~inside]))
+    frame = frame.where(frame.notna(), None)
+    frame.loc[inside, "label"] = heads[inside]
+    found.others.clear()  # the table may be one of them
+    return frame[frame["label"].notna()].reset_index(drop=True), notes
 
 
-def _usable_below(folder: str, reject: Reject) -> Iterator[str]:
-    for path in _sounds_below(folder, reject):
-        reason = _fault(path)
-        if reason:
-            reject(path, reason)
-        else:
-            yield path
+def _files(root: str, paths: list[str]) -> pd.DataFrame:
+    names = [below(root, path) for path in paths]
+    return pd.DataFrame({"path": paths, "name": names}, dtype=object)
 
 
-def _sounds_below(folder: str, reject: Reject) -> Iterator[str]:
-    def unreadable(error: OSError) -> None:
-        reject(str(error.filename), f"cannot be opened ({error.strerror})")
-
-    for here, folders, files in os.walk(folder, onerror=unreadable):
-        folders[:] = sorted(name for name in folders if not name.startswith(_IGNORED))
-        for name in sorted(files):
-            if name.lower().endswith(ENDINGS) and not name.startswith("."):
-                yield os.path.join(here, name)
+def _is_usable(path: str, reject: Reject) -> bool:
+    reason = fault(path)
+    if reason:
+        reject(path, reason)
+    return reason is None
 
 
-def _fault(path: str) -> str | None:
-    """Return what is wrong with a file, without reading it."""
-    try:
-        size = os.stat(path).st_size
-    except OSError as error:
-        return f"cannot be opened ({error.strerror})"
-    if size == 0:
-        return "is empty (0 bytes)"
-    return None if os.access(path, os.R_OK) else "cannot be opened (Permission denied)"
+def _plain_labels(labels: pd.Series, unknown: str | None) -> tuple[pd.Series, list[str]]:
+    """Return labels that differ only in how they are coded as one, and remarks."""
+    names = {label: plain(label) for label in sorted(labels.unique())}
+    alike = {
+        word: [label for label in names if names[label] == word] for word in names.values()
+    }
+    notes = [
+        f"The labels {', '.join(map(ascii, spellings))} are one word, {word!r}."
+        for word, spellings in alike.items()
+        if len(spellings) > 1
+    ]
+    denied = denied_label(names)
+    if unknown is not None and denied is not None:
+        names[denied] = unknown
+        notes.append(f"The clips of {denied!r} are taken as none of the words.")
+    elif set(names.values()) == {"positive", "negative"}:
+        notes.append(
+            "If the clips of 'negative' are any other sounds, say unknown='negative': they are "
+            "then taken as none of the words."
+        )
+    return pd.Series([names[label] for label in labels], labels.index, object), notes
 
 
 def _check_labels(
-    root: str, labels: Iterable[str], skipped: list[tuple[str, str]], min_labels: int
+    root: str,
+    labels: Iterable[str],
+    skipped: list[tuple[str, str]],
+    found: Found,
+    min_labels: int,
 ) -> None:
     names = sorted(set(labels))
     if not names:
         raise ValueError(
-            f"root={root!r} holds no usable sound files{_hint(root, skipped)}. Arrange them as "
-            f"<label>/<file>, with one of the endings {', '.join(ENDINGS)}."
+            f"root={root!r} holds no usable sound files{_hint(root, skipped, found)}. Arrange "
+            "them as <label>/<file>, in a format such as WAV, FLAC or MP3; or give a table of "
+            "labels (label=, --labels) or an expression for names (label=, --label-pattern)."
         )
     seen: dict[str, str] = {}
     for name in names:
@@ -250,123 +316,14 @@ def _check_labels(
     if len(names) < min_labels:
         raise ValueError(
             f"root={root!r} has only one label, {names[0]!r}, and at least two are needed. "
-            "Give the parent folder of the labels' folders."
+            f"Give the folder that holds the labels' folders: the parent of this one, or "
+            "one in it."
         )
 
 
-def _hint(root: str, skipped: list[tuple[str, str]]) -> str:
+def _hint(root: str, skipped: list[tuple[str, str]], found: Found) -> str:
     if skipped:
         path, reason = skipped[0]
         return f"; {len(skipped)} were left out, the first, {Path(path).name}, {reason}"
-    here = [name for name in os.listdir(root) if name.lower().endswith(ENDINGS)]
-    return f" in folders of labels; {len(here)} lie in root itself" if here else ""
-
-
-# ---------------------------------------------------------------------------- speakers
-
-
-def _find_speakers(
-    root: str, frame: pd.DataFrame, speaker: str | SpeakerOf | None
-) -> list | None:
-    """Return the speaker or None for each clip; None if speakers are unknown."""
-    if speaker is None:
-        return None
-    paths = frame["path"]
-    if callable(speaker):
-        found = [speaker(path) for path in paths]
-    elif not isinstance(speaker, str):
-        raise TypeError(f"speaker={speaker!r} must be a str, a callable or None.")
-    elif speaker == "auto":
-        return _recognise_speakers(paths, frame["label"])
-    else:
-        pattern = _compile(speaker)
-        found = [_group(pattern.search(below(root, path))) for path in paths]
-    if all(name is None for name in found):
-        raise ValueError(
-            f"speaker={speaker!r} finds no speaker in any of the {len(paths)} names, such as "
-            f"{below(root, paths[0])!r}. Give another expression, or speaker=None."
-        )
-    return found
-
-
-def _recognise_speakers(paths: Iterable[str], labels: Iterable[str]) -> list | None:
-    stems = [os.path.splitext(os.path.basename(path))[0] for path in paths]
-    hashed = [_group(_HASHED.fullmatch(stem)) for stem in stems]
-    numbered = [_after_label(*pair) for pair in zip(stems, labels, strict=True)]
-    for found in (hashed, numbered):
-        known = [name for name in found if name is not None]
-        if len(known) >= _MOST * len(found) and len(set(known)) > 1:
-            return found
-    return None
-
-
-def _after_label(stem: str, label: str) -> str | None:
-    head = f"{label}_"
-    return _group(_NUMBERED.fullmatch(stem, len(head))) if stem.startswith(head) else None
-
-
-def _group(match: re.Match | None) -> str | None:
-    # Interned: a speaker has many clips.
-    return sys.intern(match[1]) if match and match[1] else None
-
-
-def _compile(speaker: str) -> re.Pattern:
-    try:
-        pattern = re.compile(speaker)
-    except re.error as error:
-        raise ValueError(
-            f"speaker={speaker!r} is not a regular expression: {error}."
-        ) from error
-    if pattern.groups != 1:
-        raise ValueError(
-            f"speaker={speaker!r} has {pattern.groups} groups. Put parentheses around the "
-            "speaker, and nothing else, as in '([^/]+)_take'."
-        )
-    return pattern
-
-
-# ------------------------------------------------------------------------------- lists
-
-
-def below(root: str | os.PathLike, path: str) -> str:
-    """Return a path relative to the folder that it begins with, with forward slashes."""
-    # Not pathlib: there may be millions of them.
-    return path[len(os.fspath(root)) :].replace(os.sep, "/").lstrip("/")
-
-
-def read_list(path: Path) -> set[str]:
-    """Return the files ``<label>/<file>`` that a list names; none if there is no list."""
-    if not path.is_file():
-        return set()
-    try:
-        if path.stat().st_size > _LONGEST_LIST:
-            raise ValueError(f"it has more than {_LONGEST_LIST:,} bytes")
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{path} cannot be read as text ({error}). Fix or remove it."
-        ) from error
-    stripped = (line.strip().replace("\\", "/") for line in lines)
-    return {str(PurePosixPath(line)) for line in stripped if line}
-
-
-def _read_subsets(root: str, paths: list[str]) -> list[str] | None:
-    """Return "train", "validation" or "test" for each file; None without lists."""
-    lists = {name: read_list(Path(root, file)) for name, file in LISTS.items()}
-    if not any(lists.values()):
-        return None
-    both = lists["validation"] & lists["test"]
-    if both:
-        raise ValueError(
-            f"{' and '.join(LISTS.values())} in {root} both name {min(both)!r}. Remove it from "
-            "one of them."
-        )
-    subset_of = {file: name for name, files in lists.items() for file in files}
-    names = [below(root, path) for path in paths]
-    subsets = [subset_of.get(name, "train") for name in names]
-    if set(subsets) == {"train"}:
-        raise ValueError(
-            f"The lists in {root} name none of its files; they name {next(iter(subset_of))!r}, "
-            f"and the files are like {names[0]!r}. Fix or remove them."
-        )
-    return subsets
+    here = sum("/" not in below(root, path) for path in found.sounds)
+    return f" in folders of labels; {here} lie in root itself" if here else ""

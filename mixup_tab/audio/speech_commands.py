@@ -20,7 +20,8 @@ from sklearn.utils import Bunch
 from mixup_tab._extras import import_extra
 from mixup_tab._files import new_folder
 from mixup_tab.audio.files import read_clip
-from mixup_tab.audio.folders import LISTS, as_bunch, below, load_audio_folder, read_list
+from mixup_tab.audio.folders import as_bunch, load_audio_folder
+from mixup_tab.audio.lists import LISTS, below, read_list
 from mixup_tab.audio.waveforms import to_int16
 from mixup_tab.datasets.archives import untar
 from mixup_tab.datasets.download import fetch_file

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
@@ -44,11 +42,14 @@ def split_clips(
     test_fraction: float = 0.0,
     random_state: int = 0,
 ) -> ClipSplit:
-    """Split the clips of a folder by its own lists, else at random.
+    """Split the clips of a folder by its own parts, else at random.
 
-    A random split is stratified by word and keeps the clips of a speaker together if at least
-    three speakers are known. The two shares, in [0, 0.5], are ignored if there are lists.
-    Raises ValueError if a share is out of range, or a word would have no training clips.
+    A random split keeps the clips of a speaker together if at least three speakers are known,
+    and every word has about the same share. It depends on the seed and the clips, and not on
+    their order. A word that only one speaker says stays in training. If a folder has its own
+    parts, but none for validation, that is split from its training part, and ``test_fraction``
+    is ignored. The shares lie in [0, 0.5]. Raises ValueError if one is out of range, a word
+    would have no training clips, or nothing can be held out.
     """
     shares = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
     for name, share in shares.items():
@@ -56,52 +57,92 @@ def split_clips(
             raise ValueError(f"{name} must lie in [0, 0.5], got {shown(share)}.")
     if folder.subset is not None:
         train, validation, test = (np.flatnonzero(folder.subset == name) for name in SUBSETS)
-        split = ClipSplit(train, validation, test, "split by the folder's own lists")
+        split = ClipSplit(train, validation, test, "split by the folder's own parts")
+        if len(train) and not len(validation) and validation_fraction:
+            train, validation, how = _hold_out(folder, train, validation_fraction, random_state)
+            split = ClipSplit(train, validation, test, f"validation {how}")
     else:
-        split = _random_split(folder, validation_fraction, test_fraction, random_state)
+        rows = np.arange(len(folder.target))
+        rest, test, how = _hold_out(folder, rows, test_fraction, random_state)
+        share = validation_fraction / (1 - test_fraction)
+        train, validation, later = _hold_out(folder, rest, share, random_state)
+        split = ClipSplit(train, validation, test, later if validation_fraction else how)
     lacking = np.setdiff1d(folder.target, folder.target[split.train])
     if len(lacking):
         raise ValueError(
             f"word {str(lacking[0])!r} has no clip for training ({split.description}). Add "
-            "clips of more speakers, or use validation_fraction=0."
+            "clips, or change the folder's parts."
         )
     return split
 
 
-def _random_split(folder: Bunch, validation: float, test: float, seed: int) -> ClipSplit:
-    speakers = folder.speakers
-    apart = speakers is not None and len(np.unique(speakers)) > 2
-    groups = speakers if apart else None
-    rows = np.arange(len(folder.target))
-    rest, tested = _hold_out(rows, folder.target, groups, test, seed)
-    train, validated = _hold_out(rest, folder.target, groups, validation / (1 - test), seed)
-    description = "speakers apart" if apart else "split clip by clip; speakers are unknown"
-    return ClipSplit(train, validated, tested, description)
-
-
 def _hold_out(
-    rows: np.ndarray, y: np.ndarray, groups: np.ndarray | None, share: float, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Hold out a share of rows, stratified, whole groups at a time."""
+    folder: Bunch, rows: np.ndarray, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Return rows to keep, rows to hold out, and how: whole speakers if that is possible."""
     if share == 0:
-        return rows, rows[:0]
-    rarest = np.unique(y[rows], return_counts=True)[1].min()
-    most = rarest if groups is None else len(np.unique(groups[rows]))
-    folds = min(round(1 / share), most)
-    if folds < 2:
-        raise ValueError(
-            "validation_fraction: a word has a single clip, so none can be held out. Add "
-            "clips, or use validation_fraction=0."
+        return rows, rows[:0], "nothing held out"
+    words = np.unique(folder.target[rows], return_inverse=True)[1]
+    single = np.empty(len(rows), int)  # every clip is its own group, numbered by its path
+    single[sorted(range(len(rows)), key=lambda row: folder.data[rows[row]])] = range(len(rows))
+    ways = {"split clip by clip; speakers are unknown": single}
+    if folder.speakers is not None:
+        speakers, voices = np.unique(folder.speakers[rows], return_inverse=True)
+        ways = {"split clip by clip; there are fewer than three speakers": single}
+        if len(speakers) > 2:
+            alone = "split clip by clip; every speaker says a word that no other says"
+            ways = {"speakers apart": voices, alone: single}
+    for description, groups in ways.items():
+        held_out = _choose_groups(words, groups, share, seed)
+        if held_out.any():
+            return rows[~held_out], rows[held_out], description
+    raise ValueError(
+        "no word has two clips, so none can be held out. Add clips, or use "
+        "validation_fraction=0."
+    )
+
+
+def _choose_groups(
+    words: np.ndarray, groups: np.ndarray, share: float, seed: int
+) -> np.ndarray:
+    """Return which clips to hold out: whole groups, and close to a share of every word.
+
+    Groups come in random order, and one is held out if that brings the numbers of clips, of
+    each word and of all words, closer to the share. Every word keeps a clip. If all groups are
+    too large, the one that comes closest is held out; if each has a word of its own, none.
+    """
+    counts = _counts(words, groups)
+    totals = np.bincount(words)
+    wanted = [*(share * totals), share * len(words)]  # of each word, and of all
+    held, most = [0] * len(wanted), [*(totals - 1), len(words)]
+    chosen, best = [], (np.inf, -1)
+    for group in np.random.default_rng(seed).permutation(len(counts)):
+        own = counts[group] + [(-1, sum(number for _, number in counts[group]))]
+        if any(held[word] + number > most[word] for word, number in own):
+            continue
+        change = sum(
+            abs(held[word] + number - wanted[word]) - abs(held[word] - wanted[word])
+            for word, number in own
         )
-    splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
-    with warnings.catch_warnings():
-        # A rare word may have no clip held out; the caller checks that it has some left.
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        split = splitter(folds, shuffle=True, random_state=seed).split(
-            rows, y[rows], groups=None if groups is None else groups[rows]
-        )
-        kept, held_out = next(split)
-    return rows[kept], rows[held_out]
+        if change < 0:
+            chosen.append(group)
+            for word, number in own:
+                held[word] += number
+        elif not chosen:
+            best = min(best, (change, group))
+    if not chosen and best[1] >= 0:
+        chosen = [best[1]]
+    return np.isin(groups, chosen)
+
+
+def _counts(words: np.ndarray, groups: np.ndarray) -> list[list[tuple[int, int]]]:
+    """Return the numbers of clips of the words in each group."""
+    several = words.max() + 1
+    pairs, numbers = np.unique(groups * several + words, return_counts=True)
+    counts: list[list[tuple[int, int]]] = [[] for _ in range(groups.max() + 1)]
+    for pair, number in zip(pairs.tolist(), numbers.tolist(), strict=True):
+        counts[pair // several].append((pair % several, number))
+    return counts
 
 
 def read_rows(

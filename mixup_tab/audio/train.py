@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ def train(
     output: Path,
     *,
     validation_fraction: float = 0.1,
+    folder_options: Mapping[str, Any] | None = None,
     on_error: str = "raise",
     n_jobs: int | None = None,
     overwrite: bool = False,
@@ -45,7 +46,8 @@ def train(
 
     The state of training is saved after every epoch in ``<output>.resume``. If training is
     stopped or killed, the same call resumes it and ends with the same model. A picture of the
-    losses is saved as ``<output>-loss.png``. ``recipe`` are parameters of
+    losses is saved as ``<output>-loss.png``. ``folder_options`` are parameters of
+    :func:`~mixup_tab.audio.load_audio_folder`, ``recipe`` are those of
     :func:`~mixup_tab.audio.speech_classifier`; the other options are those of the command.
     Raises ValueError if there is nothing to train on, files cannot be read, a word has no
     readable file, or ``output`` exists, unless it is a model and ``overwrite`` is True.
@@ -53,7 +55,9 @@ def train(
     console = console or make_console()
     check_output(output, overwrite)
     pipeline = speech_classifier(**recipe)
-    folder = load_audio_folder(root, on_error=on_error)
+    folder = load_audio_folder(root, on_error=on_error, **(folder_options or {}))
+    for note in folder.notes:
+        console.print(note, soft_wrap=True)
     for word in folder.label_names:
         if str(word).encode(errors="ignore").decode() != word:
             raise ValueError(f"word {str(word)!r} is not UTF-8. Rename its folder.")
@@ -68,7 +72,7 @@ def train(
             for rows in (split.train, split.validation)
         )
     list_skipped([*folder.skipped, *training.skipped, *validation.skipped])
-    _check_words([*folder.target, *_words_skipped(folder, root)], training.y)
+    _check_words([*folder.target, *folder.lost_labels], training.y)
     resume_file = output.with_name(f"{output.name}.resume")
     started = time.perf_counter()
     try:
@@ -96,12 +100,6 @@ def _summary(folder: Bunch, split: ClipSplit) -> str:
         f"{len(split.train):,} for training, {len(split.validation):,} for validation{unused} "
         f"({split.description})"
     )
-
-
-def _words_skipped(folder: Bunch, root: str | os.PathLike) -> list[str]:
-    """Return the words of the files of a folder that were left out."""
-    paths = [os.path.relpath(path, os.path.expanduser(root)) for path, _ in folder.skipped]
-    return [path.split(os.sep)[0] for path in paths]
 
 
 def _stopped(resume_file: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 import mixup_tab.cli.options as options
-from mixup_tab.cli.values import size
+from mixup_tab.cli.values import pair, size
 
 speech_app = typer.Typer(
     help="Recognise short spoken words, with nets trained with mixup.",
@@ -21,6 +21,48 @@ Directory = Annotated[
     Path, typer.Argument(metavar="DIR", help="Folder of clips, <word>/*.wav.")
 ]
 Jobs = Annotated[int, typer.Option(help="Threads that read files; -1 is one per core.")]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="CSV file with a row per sound file and its label [the folders]."
+    ),
+]
+Column = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ROLE=NAME",
+        help="Column of that file for file, label, speaker, fold or split; may be repeated "
+        "[usual names].",
+    ),
+]
+LabelPattern = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REGEX", help="Expression whose group is the label in the path of a file."
+    ),
+]
+SpeakerPattern = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REGEX", help="Expression whose group is the speaker in the path of a file."
+    ),
+]
+
+
+def _folder_options(
+    labels: Path | None,
+    column: list[str] | None,
+    label_pattern: str | None,
+    speaker_pattern: str | None = None,
+) -> dict[str, Any]:
+    if labels and label_pattern:
+        raise ValueError("--labels and --label-pattern exclude each other. Give one of them.")
+    if column and not labels:
+        raise ValueError("--column names a column of a table. Give the table with --labels.")
+    given: dict[str, Any] = {"label": labels or label_pattern, "speaker": speaker_pattern}
+    if column:
+        given["columns"] = dict(pair(text) for text in column)
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def train(
@@ -67,9 +109,13 @@ def train(
     validation_fraction: Annotated[
         float,
         typer.Option(
-            help="Share held out, by other speakers if known; the folder's lists go first."
+            help="Share held out, by other speakers if known; the folder's parts go first."
         ),
     ] = 0.1,
+    labels: Labels = None,
+    column: Column = None,
+    label_pattern: LabelPattern = None,
+    speaker_pattern: SpeakerPattern = None,
     on_error: options.OnError = "raise",
     device: options.Device = "auto",
     seed: options.Seed = 0,
@@ -94,6 +140,7 @@ def train(
         directory,
         output,
         validation_fraction=validation_fraction,
+        folder_options=_folder_options(labels, column, label_pattern, speaker_pattern),
         on_error=on_error,
         n_jobs=jobs,
         overwrite=force,
@@ -115,13 +162,16 @@ def evaluate(
     part: Annotated[
         Literal["auto", "all", "train", "validation", "test"],
         typer.Option(
-            help="Clips of the folder's lists; auto is test if there are lists, else all."
+            help="Part of the folder's clips; auto is test if it has parts, else all."
         ),
     ] = "auto",
     output: Annotated[
         Path | None,
         typer.Option(help="Folder for the report and predictions.csv [a new one]."),
     ] = None,
+    labels: Labels = None,
+    column: Column = None,
+    label_pattern: LabelPattern = None,
     on_error: options.OnError = "raise",
     device: options.Device = "auto",
     jobs: Jobs = -1,
@@ -135,6 +185,7 @@ def evaluate(
         directory,
         part=part,
         output=output,
+        folder_options=_folder_options(labels, column, label_pattern),
         on_error=on_error,
         device=device,
         n_jobs=jobs,

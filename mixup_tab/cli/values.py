@@ -13,6 +13,14 @@ def listed(values: list[str] | None) -> list[str]:
     return list(dict.fromkeys(part for part in parts if part))
 
 
+def pair(text: str) -> tuple[str, str]:
+    """Return the two sides of an option such as "label=word"."""
+    name, sign, value = text.partition("=")
+    if not (name and sign and value):
+        raise ValueError(f"a column must look like label=word, got {text!r}.")
+    return name.strip(), value.strip()
+
+
 def number(text: str, name: str = "alpha") -> float:
     """Return a value of an option, or raise a ValueError that says that it is no number."""
     try:

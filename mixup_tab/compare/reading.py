@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import codecs
 import gzip
 import io
 import json
@@ -21,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
+from mixup_tab._files import as_utf8
 from mixup_tab.tables.columns import MISSING_WORDS
 from mixup_tab.tables.number_formats import resembles
 
@@ -167,11 +167,10 @@ def _read_text(path: Path, size_limit: float) -> bytes:
     """Unpack a file of text and return it in UTF-8 without a byte order mark."""
     packed = path.suffix.lower() in _OPEN
     data = _unpack(open_text(path), size_limit) if packed else path.read_bytes()
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        data = data.decode("utf-16").encode()
+    data = as_utf8(data)
     if b"\0" in data:
         raise Refused(NOT_TEXT)
-    return data.removeprefix(codecs.BOM_UTF8)
+    return data
 
 
 def _unpack(file: BinaryIO, size_limit: float) -> bytes:

@@ -1,0 +1,192 @@
+"""Names of files in lists and tables from outside, and which clips they mean."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from mixup_tab._files import as_utf8
+from mixup_tab.audio.finding import without_ending
+
+LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
+_LONGEST = 200_000_000  # bytes: millions of files
+
+
+def read_text(path: str | os.PathLike) -> str:
+    """Return a file as text: UTF-8, or UTF-16 with a byte-order mark. Raises ValueError."""
+    try:
+        if os.stat(path).st_size > _LONGEST:
+            raise ValueError(f"it has more than {_LONGEST:,} bytes")
+        text = as_utf8(Path(path).read_bytes()).decode()
+        if "\0" in text:
+            raise ValueError("it holds zero bytes")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(
+            f"{path} cannot be read as text ({reason}). Fix or remove it."
+        ) from error
+    return text
+
+
+def read_list(path: Path) -> set[str]:
+    """Return the files ``<label>/<file>`` that a list names; none if there is no list."""
+    if not path.is_file():
+        return set()
+    return {tidy(line) for line in read_text(path).splitlines() if line.strip()}
+
+
+def below(root: str | os.PathLike, path: str) -> str:
+    """Return a path relative to the folder that it begins with, with forward slashes."""
+    # Not pathlib: there may be millions of them.
+    return path[len(os.fspath(root)) :].replace(os.sep, "/").lstrip("/")
+
+
+def plain(name: str) -> str:
+    """Return a name as people see it: accents composed, no spaces around it."""
+    name = name if name.isascii() else unicodedata.normalize("NFC", name)
+    return name.strip() or name
+
+
+def tidy(name: str) -> str:
+    """Return the name of a file with forward slashes and without ``./``."""
+    # A mark may also stand inside of lists that were joined.
+    parts = name.replace("\ufeff", "").strip().replace("\\", "/").split("/")
+    return "/".join(part for part in parts if part not in ("", "."))
+
+
+class FileNames:
+    """Finds files by names that others wrote, perhaps on another system.
+
+    ``names`` are relative paths with forward slashes. A name may lack their first folders or
+    have more of them (an absolute path), and may differ in case, in how accents are coded, in
+    spaces around its parts, and in its ending. The closest match comes first.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+        self._exact = {name: position for position, name in enumerate(names)}
+
+    @cached_property
+    def _loose(self) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+        """Positions by the last part of a name, with and without its ending."""
+        whole, stems = defaultdict(list), defaultdict(list)
+        for position, name in enumerate(self.names):
+            last = name.rpartition("/")[2]
+            whole[_key(last)].append(position)
+            stems[_key(without_ending(last))].append(position)
+        return whole, stems
+
+    def find(self, name: str) -> int | None:
+        """Return the position of a file, or None; raise ValueError if several are meant."""
+        name = tidy(name)
+        if name in self._exact:
+            return self._exact[name]
+        folders, _, last = name.rpartition("/")
+        whole, stems = self._loose
+        ways = ((whole, last), (stems, last), (stems, without_ending(last)))
+        for positions, part in ways:
+            best = self._closest(folders, positions.get(_key(part), ()))
+            if len(best) > 1:
+                first, second = (self.names[position] for position in best[:2])
+                raise ValueError(f"{name!r} may mean {first!r} and {second!r}")
+            if best:
+                return best[0]
+        return None
+
+    def _closest(self, folders: str, positions: Sequence[int]) -> list[int]:
+        """Return the files that share all folders with a name, as far as both have them."""
+        wanted = _keys(folders)
+        best: list[int] = []
+        length = 0
+        for position in positions:
+            parts = _keys(self.names[position].rpartition("/")[0])
+            shared = min(len(parts), len(wanted))
+            if (
+                shared >= length
+                and parts[len(parts) - shared :] == wanted[len(wanted) - shared :]
+            ):
+                best = [*best, position] if shared == length else [position]
+                length = shared
+        return best
+
+
+def _keys(name: str) -> list[str]:
+    return [_key(part) for part in name.split("/") if part]
+
+
+def _key(part: str) -> str:
+    return plain(part).casefold()
+
+
+def add_subsets(
+    root: str, frame: pd.DataFrame, left_out: Sequence[str], *, lists: bool
+) -> list[str]:
+    """Fill the column "subset" of a table of clips, None without parts; return remarks.
+
+    With ``lists``, those in ``root`` come before the column; what they do not name keeps its
+    part.
+    """
+    own = frame["subset"].tolist()
+    notes: list[str] = []
+    if lists or set(own) == {None}:
+        listed, notes = read_subsets(root, frame["name"].tolist(), left_out)
+        if listed is not None:
+            pairs = zip(listed, own, strict=True)
+            own = [old if old and new == "train" else new for new, old in pairs]
+    if set(own) != {None}:
+        own = [subset or "train" for subset in own]
+    frame["subset"] = pd.Series(own, frame.index, object)
+    return notes
+
+
+def read_subsets(
+    root: str, names: Sequence[str], left_out: Sequence[str]
+) -> tuple[list[str] | None, list[str]]:
+    """Return "train", "validation" or "test" for each file, and remarks; None without lists.
+
+    ``left_out`` are files that a list may name, too.
+    """
+    lists = {subset: read_list(Path(root, file)) for subset, file in LISTS.items()}
+    if not any(lists.values()):
+        return None, []
+    files = FileNames([*names, *left_out])
+    subsets = ["train"] * len(files.names)
+    notes: list[str] = []
+    for subset, listed in lists.items():
+        missing = []
+        for name in sorted(listed):
+            position = _find(files, name, Path(root, LISTS[subset]))
+            if position is None:
+                missing.append(name)
+            elif subsets[position] not in ("train", subset):
+                raise ValueError(
+                    f"{' and '.join(LISTS.values())} in {root} both name {name!r}. Remove it "
+                    "from one of them."
+                )
+            else:
+                subsets[position] = subset
+        if missing:
+            notes.append(
+                f"{LISTS[subset]} names {len(missing):,} of {len(listed):,} files that are not "
+                f"in the folder, such as {missing[0]}."
+            )
+    if set(subsets) == {"train"}:
+        named = next(iter(lists["validation"] | lists["test"]))
+        raise ValueError(
+            f"The lists in {root} name none of its files; they name {named!r}, and the files "
+            f"are like {names[0]!r}. Fix or remove them."
+        )
+    return subsets[: len(names)], notes
+
+
+def _find(files: FileNames, name: str, source: Path) -> int | None:
+    try:
+        return files.find(name)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}. Write <label>/<file>.") from error
