@@ -14,12 +14,12 @@ from mixup_tab.audio.transformers import AudioReader
 from mixup_tab.estimators import MixupClassifier
 from mixup_tab.nets import VGG11, BCResNet, LeNet, ResNet10
 
-# Nets by name, each with how it is trained.
-NETS: dict[str, tuple[type, dict[str, Any]]] = {
-    "resnet": (ResNet10, {"optimizer": "muon", "learning_rate_init": 0.1, "alpha": 0.2}),
-    "bcresnet": (BCResNet, {"learning_rate_init": 0.004}),
-    "vgg11": (VGG11, {"learning_rate_init": 0.001}),
-    "lenet": (LeNet, {"learning_rate_init": 0.001}),
+# Nets by name, each with the seconds between its mel frames and how it is trained.
+NETS: dict[str, tuple[type, float, dict[str, Any]]] = {
+    "resnet": (ResNet10, 0.02, {"optimizer": "muon", "learning_rate_init": 0.1, "alpha": 0.2}),
+    "bcresnet": (BCResNet, 0.01, {"learning_rate_init": 0.004}),
+    "vgg11": (VGG11, 0.01, {"learning_rate_init": 0.001}),
+    "lenet": (LeNet, 0.01, {"learning_rate_init": 0.001}),
 }
 
 
@@ -55,8 +55,8 @@ def speech_classifier(
     level : {"spectrogram", "waveform"}, default="spectrogram"
         What is mixed.
     kind : {"mel", "log", "power"}, default="mel"
-        Kind of spectrogram: "mel" takes 30 ms every 20 ms and normalises every band, the others
-        take 20 ms every 10 ms and normalise the whole.
+        Kind of spectrogram: "mel" takes 30 ms every 10 ms (20 ms for resnet) and normalises
+        every band, the others take 20 ms every 10 ms and normalise the whole.
     seconds : float, default=1.0
         Length to which clips are padded or cropped.
     sample_rate : int, default=16_000
@@ -88,10 +88,10 @@ def speech_classifier(
     """
     if model not in NETS:
         raise ValueError(f"model must be one of {list(NETS)}, got {model!r}.")
-    net, training = NETS[model]
+    net, hop, training = NETS[model]
     frames: dict[str, Any] = {}
     if kind == "mel":
-        frames = {"window_seconds": 0.03, "hop_seconds": 0.02, "normalize": "band"}
+        frames = {"window_seconds": 0.03, "hop_seconds": hop, "normalize": "band"}
     module = partial(
         FromWaveform,
         net=partial(net, **net_params) if net_params else net,
