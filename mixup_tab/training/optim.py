@@ -162,8 +162,8 @@ class Muon(LeanAdamW):
         return {"momentum": torch.zeros_like(parameter.detach())}
 
     def _bind_group(self, group: dict, params: list[Tensor]) -> Callable[[], None]:
-        kernels = [p for p in params if p.dim() == 4]
-        for kernel in kernels:
+        kernels = [(p, p.grad) for p in params if p.dim() == 4 and p.grad is not None]
+        for kernel, _ in kernels:
             if not self.state[kernel]:
                 self.state[kernel] = self.fresh_state(kernel)
         updates = []
@@ -173,18 +173,18 @@ class Muon(LeanAdamW):
             updates.append(super()._bind_group(theirs, others))
 
         def run() -> None:
-            for kernel in kernels:
-                self._turn(kernel, group["lr"])
+            for kernel, gradient in kernels:
+                self._turn(kernel, gradient, group["lr"])
             for update in updates:
                 update()
 
         return run
 
-    def _turn(self, kernel: Tensor, lr: float) -> None:
+    def _turn(self, kernel: Tensor, gradient: Tensor, lr: float) -> None:
         """Make a step for a kernel of shape (outputs, inputs, height, width)."""
         momentum, rows = self.state[kernel]["momentum"], len(kernel)
-        momentum.mul_(_MOMENTUM).add_(kernel.grad)
-        ahead = kernel.grad.add(momentum, alpha=_MOMENTUM)
+        momentum.mul_(_MOMENTUM).add_(gradient)
+        ahead = gradient.add(momentum, alpha=_MOMENTUM)
         kernel.mul_(rows**0.5 / kernel.norm().clamp(min=_LEAST_NORM))
         direction = orthogonalized(ahead.reshape(rows, -1))
         kernel.sub_(direction.view(kernel.shape), alpha=lr)
