@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -41,3 +43,22 @@ def test_any_size_of_image_will_do(shape):
 def test_no_width_is_refused(width):
     with pytest.raises(ValueError, match="width must be positive"):
         ResNet10(3, (40, 33), width=width)
+
+
+@pytest.mark.parametrize("width", [1 / 64, 1 / 16, 0.1, 0.25])
+def test_channels_last_changes_no_gradient(width):
+    """With few channels, a stride of a 1 × 1 convolution once wrote beyond its memory."""
+    net = ResNet10(3, (1, 24, 21), width=width)
+    assert net.features[1 + 2].layers[0].weight.is_contiguous(memory_format=torch.channels_last)
+    plain = copy.deepcopy(net).to(memory_format=torch.contiguous_format)
+    for seed in range(3):
+        x = torch.randn(16, 1, 24, 21, generator=torch.Generator().manual_seed(seed))
+        for one in (net, plain):
+            one.zero_grad()
+            one(x).square().sum().backward()
+        pairs = zip(net.parameters(), plain.parameters(), strict=True)
+        for ours, theirs in pairs:
+            scale = theirs.grad.abs().max().clamp(min=1e-3)
+            torch.testing.assert_close(
+                ours.grad / scale, theirs.grad / scale, rtol=0, atol=0.05
+            )
