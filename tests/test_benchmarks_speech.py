@@ -1,4 +1,4 @@
-"""The learning curve of benchmarks/ on folders of tones."""
+"""The learning curve and the recipes of benchmarks/ on folders of tones."""
 
 import sys
 from pathlib import Path
@@ -16,6 +16,7 @@ sys.path.append(str(BENCHMARKS))
 
 import speech_curve  # noqa: E402
 import speech_embedding  # noqa: E402
+import speech_recipe  # noqa: E402
 from tone_folders import write_tones  # noqa: E402
 
 from mixup_tab.audio import speech_classifier  # noqa: E402
@@ -124,3 +125,37 @@ def test_an_embedding_does_not_depend_on_the_clip_before(folder):
     np.testing.assert_array_equal(speech_embedding.embed(str(low))[0], first)
     assert first.shape == (192,)
     assert milliseconds > 0
+
+
+def test_recipes_are_compared_on_training_speakers_and_the_default_on_the_others(
+    tmp_path, capsys, monkeypatch
+):
+    root = write_tones(tmp_path / "tones", takes=2)
+    paths = sorted(root.glob("*/*.wav"))
+    speakers = [path.name.split("_")[0] for path in paths]
+    columns = {
+        "path": [str(path.relative_to(tmp_path)) for path in paths],
+        "set": "tones",
+        "label": [path.parent.name for path in paths],
+        "speaker": speakers,
+        "split_speaker": ["test" if speaker == "dan" else "train" for speaker in speakers],
+    }
+    pd.DataFrame(columns).to_csv(tmp_path / "INDEX.csv", index=False)
+    scored = []
+    fit_and_score = speech_recipe.fit_and_score
+
+    def watch(params, clips, held_out, seed):
+        scored.append((set(clips.speaker), set(held_out.speaker)))
+        return fit_and_score(params, clips, held_out, seed)
+
+    monkeypatch.setattr(speech_recipe, "fit_and_score", watch)
+    given = [str(tmp_path), "--set", "tones", "--epochs", "1"]
+    recipes = ["default", "64 mel bands", "no masks"]
+    speech_recipe.main([*given, "--recipes", *recipes, "--folds", "1"])
+    speech_recipe.main([*given, "--final"])
+    for kept, left in scored[:3]:
+        assert kept | left == {"ann", "bob", "cat"}
+        assert not kept & left
+    assert scored[3] == ({"ann", "bob", "cat"}, {"dan"})
+    rows = [line for line in capsys.readouterr().out.splitlines() if " | 1 | " in line]
+    assert [row.split(" | ")[0][2:] for row in rows] == [*recipes, "default, test speakers"]
