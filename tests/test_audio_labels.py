@@ -1,6 +1,7 @@
 """Labels from tables and from names of files."""
 
 import shutil
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ from test_audio_folders import SHARED, lay_out, short
 
 from mixup_tab.audio import load_audio_folder
 from mixup_tab.audio.labels import choose_columns
+from mixup_tab.audio.lists import FileNames
 
 ESC = "filename,fold,target,category,esc10,src_file,take\n1-1-A-0.wav,1,0,dog,True,1,A\n"
 ESC += "1-2-A-1.wav,2,1,rooster,False,2,A\n3-3-B-0.wav,3,0,dog,True,3,B\n"
@@ -144,6 +146,17 @@ def test_other_bad_input(tmp_path):
         load_audio_folder(tmp_path, label=3)
     with pytest.raises(ValueError, match=r"columns=.* needs a table of labels"):
         load_audio_folder(tmp_path, columns={"label": "word"})
+
+
+def test_many_files_of_the_same_name_are_found_quickly(tmp_path):
+    files = [f"{word}/s{n}/1.wav" for word in ("no", "yes") for n in range(5_000)]
+    names = FileNames(files)
+    start = time.process_time()
+    found = [names.find(f"D:\\data\\{name.upper()}") for name in files]
+    assert found == list(range(len(files)))
+    assert names.find("/".join("x" * 10_000)) is None
+    assert names.find("s7.wav") is None
+    assert time.process_time() - start < 3
 
 
 def test_columns_that_are_common():

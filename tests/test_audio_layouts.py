@@ -154,7 +154,15 @@ def test_lists_come_before_folders_and_leave_the_rest(tmp_path):
     }
 
 
-def test_a_folder_above_that_of_the_labels_is_an_error_that_says_so(tmp_path):
+@pytest.mark.parametrize("least", [1, 2])
+def test_a_folder_above_that_of_the_labels_is_a_question(tmp_path, least):
     lay_out(tmp_path, "data/yes/1.wav", "data/no/1.wav")
-    with pytest.raises(ValueError, match=r"only one label, 'data'.*or one in it"):
-        load_audio_folder(tmp_path)
+    with pytest.raises(
+        ValueError, match=r"its folders no, yes\. If those are the labels, give"
+    ):
+        load_audio_folder(tmp_path, min_labels=least)
+    assert load_audio_folder(tmp_path / "data").label_names == list(WORDS)
+    one = load_audio_folder(tmp_path, label="^([^/]+)/", min_labels=1)
+    assert one.label_names == ["data"]
+    lay_out(tmp_path, "_unknown_/1.wav")
+    assert load_audio_folder(tmp_path, min_labels=1).label_names == ["data"]

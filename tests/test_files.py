@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all, also on a disk that is full."""
 
+import codecs
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mixup_tab._files import check_writable, new_folder, open_whole, write_whole
+from mixup_tab._files import as_utf8, check_writable, new_folder, open_whole, write_whole
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="/dev/full is Linux's")
@@ -139,3 +140,14 @@ def test_a_full_disk_is_named_and_nothing_half_written_is_left(tmp_path):
     assert left == {"a.tar.gz", "home", "out.csv"}
     assert [p.name for p in (tmp_path / "home").iterdir()] == ["SpeechCommands"]
     assert (tmp_path / "out.csv").read_text().splitlines()[-1].endswith(".wav,yes")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_text_from_outside_has_no_mark(encoding):
+    mark = codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b""
+    assert as_utf8(mark + "né\r\n".encode(encoding)) == "né\r\n".encode()
+
+
+def test_half_a_letter_of_utf_16_is_an_error():
+    with pytest.raises(UnicodeDecodeError):
+        as_utf8(codecs.BOM_UTF16_LE + b"a")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,19 +145,12 @@ def load_audio_folder(
         skipped.append((path, reason))
 
     special = {name for name in (unknown, noise) if name is not None}
-
-    def keep(here: str, name: str) -> bool:
-        words_here = here == root or part_of(os.path.basename(here)) is not None
-        return words_here and name in {*special, _SILENCE}
-
-    found = find_sounds(root, reject, keep)
+    found = find_sounds(root, reject, partial(_is_read, root, special))
     if isinstance(label, str) and label == "folder":
         frame, notes = _by_folders(found, special, reject)
     else:
         frame, notes = _by_label(found, label, columns, special, reject)
-    usable = np.array([_is_usable(path, reject) for path in frame["path"]], bool)
-    lost = {*frame["label"]} - {*frame.loc[usable, "label"]} - special
-    frame = frame[usable].reset_index(drop=True)
+    frame, lost = _usable(frame, reject)
     frame["label"], remarks = _plain_labels(frame["label"], unknown)
     notes += [*found.notes(), *remarks]
     recordings = frame.loc[frame["label"] == noise, "path"].tolist()
@@ -171,7 +165,7 @@ def load_audio_folder(
     return as_bunch(
         words[["path", "label", "speaker", "subset"]],
         skipped,
-        lost_labels=sorted(lost),
+        lost_labels=sorted(lost - special),
         notes=notes,
         unknown=others["path"].tolist(),
         unknown_frame=others[["path", "speaker", "subset"]],
@@ -208,6 +202,12 @@ def _check_root(root: str | os.PathLike) -> str:
     if not os.access(root, os.R_OK | os.X_OK):
         raise ValueError(f"root={root!r} has no read permission. Change it, or give another.")
     return root
+
+
+def _is_read(root: str, special: set[str], here: str, name: str) -> bool:
+    """Say whether to read a folder, in another one, whose name begins with ``_``."""
+    words_here = here == root or part_of(os.path.basename(here)) is not None
+    return words_here and (name in special or name == _SILENCE)
 
 
 def _by_folders(
@@ -261,11 +261,14 @@ def _files(root: str, paths: list[str]) -> pd.DataFrame:
     return pd.DataFrame({"path": paths, "name": names}, dtype=object)
 
 
-def _is_usable(path: str, reject: Reject) -> bool:
-    reason = fault(path)
-    if reason:
-        reject(path, reason)
-    return reason is None
+def _usable(frame: pd.DataFrame, reject: Reject) -> tuple[pd.DataFrame, set[str]]:
+    """Return the clips whose files can be opened, and the labels that are lost by that."""
+    reasons = [fault(path) for path in frame["path"]]
+    for path, reason in zip(frame["path"], reasons, strict=True):
+        if reason:
+            reject(path, reason)
+    kept = frame[np.array([reason is None for reason in reasons], bool)]
+    return kept.reset_index(drop=True), {*frame["label"]} - {*kept["label"]}
 
 
 def _plain_labels(labels: pd.Series, unknown: str | None) -> tuple[pd.Series, list[str]]:
@@ -316,8 +319,7 @@ def _check_labels(
     if len(names) < min_labels:
         raise ValueError(
             f"root={root!r} has only one label, {names[0]!r}, and at least two are needed. "
-            f"Give the folder that holds the labels' folders: the parent of this one, or "
-            "one in it."
+            "Give the parent folder of the labels' folders."
         )
 
 

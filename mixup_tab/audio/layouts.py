@@ -61,6 +61,8 @@ def read_layout(names: Sequence[str], special: Collection[str | None]) -> Layout
             tree[pair[0]].add(pair[1])
     _refuse_flat(tree)
     rule, note = _choose(tree)
+    if note is None and not any(pair and pair[0] in special for pair in set(pairs)):
+        _refuse_wrapper(tree)
     known = {pair: _place(pair, rule, special) for pair in set(pairs)}
     if any(place.subset for place in known.values()):
         known = {
@@ -97,6 +99,17 @@ def _refuse_flat(tree: Tree) -> None:
         "(--labels) for a table, an expression such as label='([^/_]+)_' (--label-pattern) for "
         "names of files, or label='^([^/]+)/' if these folders are the labels."
     )
+
+
+def _refuse_wrapper(tree: Tree) -> None:
+    """Raise ValueError for a single folder that may hold those of the labels."""
+    for name, inside in tree.items():
+        if len(tree) == 1 and "" not in inside:
+            raise ValueError(
+                f"There is only one folder, {name!r}, and sounds lie in its folders "
+                f"{', '.join(sorted(inside)[:5])}. If those are the labels, give {name!r} as "
+                f"root; if {name!r} is the label, say label='^([^/]+)/' (--label-pattern)."
+            )
 
 
 def _choose(tree: Tree) -> tuple[Rule, str | None]:

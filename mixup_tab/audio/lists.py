@@ -6,7 +6,6 @@ import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -71,53 +70,50 @@ class FileNames:
     def __init__(self, names: Sequence[str]) -> None:
         self.names = names
         self._exact = {name: position for position, name in enumerate(names)}
-
-    @cached_property
-    def _loose(self) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
-        """Positions by the last part of a name, with and without its ending."""
-        whole, stems = defaultdict(list), defaultdict(list)
-        for position, name in enumerate(self.names):
-            last = name.rpartition("/")[2]
-            whole[_key(last)].append(position)
-            stems[_key(without_ending(last))].append(position)
-        return whole, stems
+        self._deepest = max((name.count("/") + 1 for name in names), default=0)
+        self._indexes: dict[tuple[int, bool], dict[str, list[int]]] = {}
 
     def find(self, name: str) -> int | None:
         """Return the position of a file, or None; raise ValueError if several are meant."""
         name = tidy(name)
         if name in self._exact:
             return self._exact[name]
-        folders, _, last = name.rpartition("/")
-        whole, stems = self._loose
-        ways = ((whole, last), (stems, last), (stems, without_ending(last)))
-        for positions, part in ways:
-            best = self._closest(folders, positions.get(_key(part), ()))
-            if len(best) > 1:
-                first, second = (self.names[position] for position in best[:2])
+        stem = without_ending(name)
+        for wanted, stems in ((name, False), (name, True), (stem, True)):
+            found = self._closest(_keys(wanted), stems)
+            if len(found) > 1:
+                first, second = (self.names[position] for position in found[:2])
                 raise ValueError(f"{name!r} may mean {first!r} and {second!r}")
-            if best:
-                return best[0]
+            if found:
+                return found[0]
         return None
 
-    def _closest(self, folders: str, positions: Sequence[int]) -> list[int]:
-        """Return the files that share all folders with a name, as far as both have them."""
-        wanted = _keys(folders)
-        best: list[int] = []
-        length = 0
-        for position in positions:
-            parts = _keys(self.names[position].rpartition("/")[0])
-            shared = min(len(parts), len(wanted))
-            if (
-                shared >= length
-                and parts[len(parts) - shared :] == wanted[len(wanted) - shared :]
-            ):
-                best = [*best, position] if shared == length else [position]
-                length = shared
-        return best
+    def _closest(self, parts: list[str], stems: bool) -> list[int]:
+        """Return the files that share most of the last parts: all that both have."""
+        found: list[int] = []
+        if len(parts) <= self._deepest:
+            found = self._index(len(parts), stems).get("/".join(parts), [])
+        for length in range(min(len(parts) - 1, self._deepest), 0, -1):
+            found = found or self._index(0, stems).get("/".join(parts[-length:]), [])
+        return found
+
+    def _index(self, length: int, stems: bool) -> dict[str, list[int]]:
+        """Return positions by the last parts of names; by all parts for the length 0.
+
+        Looked up, not compared one by one: a name may be that of thousands of files.
+        """
+        index = self._indexes.get((length, stems))
+        if index is None:
+            index = defaultdict(list)
+            for position, name in enumerate(self.names):
+                parts = _keys(without_ending(name) if stems else name)
+                index["/".join(parts[-length:])].append(position)
+            self._indexes[length, stems] = index
+        return index
 
 
 def _keys(name: str) -> list[str]:
-    return [_key(part) for part in name.split("/") if part]
+    return [_key(part) for part in name.split("/")]
 
 
 def _key(part: str) -> str:

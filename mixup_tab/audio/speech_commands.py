@@ -124,7 +124,7 @@ def fetch_speech_commands(
     Returns
     -------
     Bunch
-        data, target, speakers, subset, label_names, frame, skipped
+        data, target, speakers, subset, label_names, frame, skipped, noise
             As in :func:`~mixup_tab.audio.load_audio_folder`. ``subset`` follows the set's
             lists; no speaker is in two subsets. The "speaker" of silence is the stretch of
             noise that it is cut from.
@@ -182,13 +182,10 @@ def fetch_speech_commands(
         counts = {name: math.ceil(_SHARE * sizes.get(name, 0)) for name in ("train", *LISTS)}
         others = clips.frame[clips.frame["label"].isin({*card.labels} - {*words})]
         frames += [_unknown(tree, others, counts), _silence(tree, counts)]
-    return as_bunch(
-        pd.concat(frames, ignore_index=True),
-        clips.skipped,
-        DESCR=card.description(),
-        card=card,
-        url=card.url,
-    )
+    frame = pd.concat(frames, ignore_index=True)
+    facts = {"DESCR": card.description(), "card": card, "url": card.url}
+    clips.update(as_bunch(frame, clips.skipped, **facts))
+    return clips
 
 
 def _words(version: str, task: int | None) -> tuple[str, ...]:
