@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 from itertools import islice
-from math import gcd
 from numbers import Integral
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-import torch
 from joblib import Parallel, delayed
-from scipy.signal import resample_poly
 
 from mixup_tab._extras import import_extra
 from mixup_tab._plain import shown
 from mixup_tab.audio.decoding import ALIGNMENTS, ClipError, decode
-from mixup_tab.audio.waveforms import allocate, check_count, samples_in, to_int16
+from mixup_tab.audio.survey import FACTS
+from mixup_tab.audio.waveforms import allocate, check_count, resample, samples_in, to_int16
 from mixup_tab.datasets.download import check_limit
 
 _FILES_PER_TASK = 64
-# Largest product of the two (reduced) rates whose resampling kernel fits in memory.
-_LARGEST_KERNEL = 10_000_000
+SIZE_LIMIT = 2**30  # bytes
 
 
 class Clips(NamedTuple):
@@ -37,11 +33,17 @@ class Clips(NamedTuple):
         Positions of their files in the list of paths.
     skipped : list of (path, reason)
         The other files, and what is wrong with each.
+    facts : structured ndarray of shape (clips,)
+        What is known of each file: sample rate, channels, seconds, peak, offset (mean), clipped
+        samples, share of the sound that is not in the clip (lost), digest of the samples, and
+        what was done to read it (remark). Of a longer file that is not read whole, that holds
+        for the part that is.
     """
 
     waveforms: np.ndarray
     kept: np.ndarray
     skipped: list[tuple[str, str]]
+    facts: np.ndarray
 
 
 def read_clip(
@@ -50,7 +52,7 @@ def read_clip(
     sample_rate: int = 16_000,
     seconds: float | None = 1.0,
     align: str = "sound",
-    size_limit: float = 2**30,
+    size_limit: float = SIZE_LIMIT,
 ) -> np.ndarray:
     """Read an audio file as a waveform of one channel.
 
@@ -112,12 +114,7 @@ def read_clip(
     """
     _check_clip_params(sample_rate, seconds, align)
     check_limit("size_limit", size_limit)
-    samples, rate = decode(source, sample_rate, seconds, align, size_limit)
-    if rate != sample_rate:
-        samples = _resample(samples, rate, sample_rate)
-    if seconds is None:
-        return samples
-    return _fit_length(samples, samples_in("seconds", seconds, sample_rate), align)
+    return read_with_facts(source, sample_rate, seconds, align, size_limit)[0]
 
 
 def read_clips(
@@ -130,7 +127,7 @@ def read_clips(
     on_error: str = "raise",
     n_jobs: int | None = None,
     progress: Callable[[int], None] | None = None,
-    size_limit: float = 2**30,
+    size_limit: float = SIZE_LIMIT,
 ) -> Clips:
     """Read audio files into one array.
 
@@ -178,7 +175,8 @@ def read_clips(
     paths = check_paths(paths)
     options = {"sample_rate": sample_rate, "seconds": seconds, "align": align}
     options["size_limit"] = size_limit
-    waveforms, bad = read_all(paths, options, dtype, n_jobs, progress)
+    facts = np.zeros(len(paths), FACTS)
+    waveforms, bad = read_all(paths, options, dtype, n_jobs, progress, facts)
     if bad and on_error == "raise":
         remedy = "Remove or replace them, or use on_error='skip' to leave them out."
         raise ValueError(describe_bad(paths, bad, remedy))
@@ -187,7 +185,7 @@ def read_clips(
         for new, old in enumerate(kept):
             waveforms[new] = waveforms[old]
     skipped = [(paths[i], reason) for i, reason in bad.items()]
-    return Clips(waveforms[: len(kept)], kept, skipped)
+    return Clips(waveforms[: len(kept)], kept, skipped, facts[kept])
 
 
 # ------------------------------------------------------------------------- one file
@@ -201,19 +199,21 @@ def _check_clip_params(sample_rate: int, seconds: float | None, align: str) -> N
         raise ValueError(f"align={align!r} must be 'sound', 'center' or 'start'.")
 
 
-def _resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
-    common = gcd(rate, new_rate)
-    up, down = new_rate // common, rate // common
-    if up * down > _LARGEST_KERNEL:
-        return resample_poly(samples, up, down)
-    with torch.inference_mode():
-        return _resampler(down, up)(torch.from_numpy(samples)).numpy()
-
-
-@lru_cache(maxsize=32)
-def _resampler(rate: int, new_rate: int) -> Any:
-    """Return a converter; its filter takes longer to make than to apply."""
-    return import_extra("torchaudio.transforms", "speech").Resample(rate, new_rate)
+def read_with_facts(
+    source: Any,
+    sample_rate: int,
+    seconds: float | None,
+    align: str,
+    size_limit: float = SIZE_LIMIT,
+) -> tuple[np.ndarray, tuple]:
+    """Return a clip, and a row of FACTS about its file."""
+    samples, rate, facts = decode(source, sample_rate, seconds, align, size_limit)
+    if rate != sample_rate:
+        samples = resample(samples, rate, sample_rate)
+    if seconds is None:
+        return samples, facts
+    length = samples_in("seconds", seconds, sample_rate)
+    return _fit_length(samples, length, align), facts
 
 
 def _fit_length(samples: np.ndarray, length: int, align: str) -> np.ndarray:
@@ -269,43 +269,55 @@ def read_all(
     dtype: str,
     n_jobs: int | None,
     progress: Callable[[int], None] | None = None,
+    facts: np.ndarray | None = None,
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Read files with options of :func:`read_clip`; rows of unreadable files are zeros.
 
-    Also returns the positions of unreadable files, in order, and what is wrong with each.
+    Also returns the positions of unreadable files, in order, and what is wrong with each. Rows
+    of ``facts`` are filled.
     """
+    length = samples_in("seconds", options["seconds"], options["sample_rate"])
+    out = allocate((len(paths), length), dtype)
+
+    def read(position: int) -> None:
+        clip, known = read_with_facts(paths[position], **options)
+        out[position] = to_int16(clip) if out.dtype == np.int16 else clip
+        if facts is not None:
+            facts[position] = known
+
+    return out, for_each_file(read, len(paths), n_jobs, progress)
+
+
+def for_each_file(
+    read: Callable[[int], None],
+    count: int,
+    n_jobs: int | None,
+    progress: Callable[[int], None] | None = None,
+) -> dict[int, str]:
+    """Call a function with 0, 1, ... in threads; return the reasons of its ClipErrors."""
     if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
         kind = ValueError if n_jobs == 0 else TypeError
         raise kind(f"n_jobs={shown(n_jobs)} must be a number of threads, or -1 for all cores.")
     import_extra("soundfile", "speech")  # if missing, one error and not one per file
-    length = samples_in("seconds", options["seconds"], options["sample_rate"])
-    out = allocate((len(paths), length), dtype)
 
     def read_some(start: int) -> tuple[int, dict[int, str]]:
-        part = range(start, min(start + _FILES_PER_TASK, len(paths)))
-        return len(part), dict(_read_into(out, paths, part, options))
+        part, bad = range(start, min(start + _FILES_PER_TASK, count)), {}
+        for position in part:
+            try:
+                read(position)
+            except ClipError as error:
+                bad[position] = error.reason
+        return len(part), bad
 
-    starts = range(0, len(paths), _FILES_PER_TASK)
     parallel = Parallel(n_jobs=n_jobs, backend="threading", return_as="generator")
     bad: dict[int, str] = {}
-    for done, found in parallel(delayed(read_some)(start) for start in starts):
+    for done, found in parallel(
+        delayed(read_some)(start) for start in range(0, count, _FILES_PER_TASK)
+    ):
         bad |= found
         if progress is not None:
             progress(done)
-    return out, bad
-
-
-def _read_into(
-    out: np.ndarray, paths: Sequence[str], positions: range, options: dict[str, Any]
-) -> Iterator[tuple[int, str]]:
-    """Fill some rows; yield those whose files cannot be read."""
-    for i in positions:
-        try:
-            clip = read_clip(paths[i], **options)
-        except ClipError as error:
-            yield i, error.reason
-        else:
-            out[i] = to_int16(clip) if out.dtype == np.int16 else clip
+    return bad
 
 
 def describe_bad(paths: Sequence[str], bad: dict[int, str], remedy: str, most: int = 10) -> str:
