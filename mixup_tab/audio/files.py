@@ -2,62 +2,24 @@
 
 from __future__ import annotations
 
-import io
-import os
-import re
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 from itertools import islice
-from math import ceil, gcd
 from numbers import Integral
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-import torch
 from joblib import Parallel, delayed
-from scipy.signal import resample_poly
 
 from mixup_tab._extras import import_extra
 from mixup_tab._plain import shown
-from mixup_tab.audio.waveforms import allocate, check_count, samples_in, to_int16
+from mixup_tab.audio.decoding import ALIGNMENTS, ClipError, decode
+from mixup_tab.audio.survey import FACTS
+from mixup_tab.audio.waveforms import allocate, check_count, resample, samples_in, to_int16
 from mixup_tab.datasets.download import check_limit
 
 _FILES_PER_TASK = 64
-# Streamed WAV files carry such sizes or larger ones, because the real one was not known yet.
-_UNKNOWN_SIZE = 0x7FFF_0000
-_UNKNOWN_FRAMES = 2**40  # libsndfile gives a larger number
-# What libsndfile notes about the sizes of WAV and AIFF, and about the last page of OGG.
-_SIZES = re.compile(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", re.MULTILINE)
-_NO_LAST_PAGE = re.compile("Last page lacks|File ended unexpectedly")
-_FASTEST = 1_000_000  # samples per second; files of a damaged or hostile header state more
-# Largest product of the two (reduced) rates whose resampling kernel fits in memory.
-_LARGEST_KERNEL = 10_000_000
-
-
-class ClipError(ValueError):
-    """A file that cannot be used as a clip.
-
-    Parameters
-    ----------
-    source : str
-        Name of the file.
-    reason : str
-        What is wrong with it.
-
-    Examples
-    --------
-    >>> from mixup_tab.audio import ClipError
-    >>> print(ClipError("yes.wav", "is empty"))
-    yes.wav is empty.
-    """
-
-    def __init__(self, source: str, reason: str) -> None:
-        super().__init__(source, reason)
-        self.source, self.reason = source, reason
-
-    def __str__(self) -> str:
-        return f"{self.source} {self.reason}."
+SIZE_LIMIT = 2**30  # bytes
 
 
 class Clips(NamedTuple):
@@ -71,11 +33,17 @@ class Clips(NamedTuple):
         Positions of their files in the list of paths.
     skipped : list of (path, reason)
         The other files, and what is wrong with each.
+    facts : structured ndarray of shape (clips,)
+        What is known of each file: sample rate, channels, seconds, peak, offset (mean), clipped
+        samples, share of the sound that is not in the clip (lost), digest of the samples, and
+        what was done to read it (remark). Of a longer file that is not read whole, that holds
+        for the part that is.
     """
 
     waveforms: np.ndarray
     kept: np.ndarray
     skipped: list[tuple[str, str]]
+    facts: np.ndarray
 
 
 def read_clip(
@@ -83,14 +51,13 @@ def read_clip(
     *,
     sample_rate: int = 16_000,
     seconds: float | None = 1.0,
-    align: str = "center",
-    size_limit: float = 2**30,
+    align: str = "sound",
+    size_limit: float = SIZE_LIMIT,
 ) -> np.ndarray:
     """Read an audio file as a waveform of one channel.
 
     Channels are averaged, other sample rates are converted by a windowed sinc filter
-    (``torchaudio.transforms.Resample``), and the clip is cropped or padded with zeros. Only
-    the needed part of a longer file is read.
+    (``torchaudio.transforms.Resample``), and the clip is cropped or padded with zeros.
 
     Parameters
     ----------
@@ -100,12 +67,15 @@ def read_clip(
         Samples per second of the result.
     seconds : float or None, default=1.0
         Length of the result; None keeps the whole clip.
-    align : {"center", "start"}, default="center"
-        Which part of a longer clip is kept, and where a shorter one lies in the padding.
+    align : {"sound", "center", "start"}, default="sound"
+        Which part of a longer clip is kept: where most sound is (see Notes), its middle or its
+        start. A shorter one lies at the start of the padding with "start", else in its middle.
     size_limit : float, default=2**30
         Largest size in bytes of the sound in memory, four for each sample of each channel.
         What would take more is refused before it is read: a small file may hold hours of
-        silence. The default is enough for 90 minutes of stereo sound at 48,000 Hz.
+        silence. The default is enough for 46 minutes of stereo sound at 48,000 Hz. With
+        ``align="sound"`` it holds for the whole of a longer file, which is read in blocks;
+        else for the needed part, and only that is read.
 
     Returns
     -------
@@ -123,6 +93,15 @@ def read_clip(
     ImportError
         If soundfile, or torchaudio for another sample rate, is missing.
 
+    Notes
+    -----
+    For ``align="sound"`` the level is taken every 10 ms, without frequencies far below those of
+    speech. Sound is what is more than 6 dB above the background, the level that a fifth of the
+    recording does not reach, and at most 30 dB below the loudest. A window holds the more of
+    it, the longer it lasts; every 10 ms count by their level, up to 12 dB, so that a word
+    counts more than a louder but shorter bang. Of the windows that hold most the first is
+    taken, and moved so that the sound lies in its centre. Without sound it is the middle.
+
     Examples
     --------
     >>> import io, numpy as np, soundfile
@@ -135,14 +114,7 @@ def read_clip(
     """
     _check_clip_params(sample_rate, seconds, align)
     check_limit("size_limit", size_limit)
-    name, file = _open(source)
-    channels, rate = _read(name, file, sample_rate, seconds, align, size_limit)
-    samples = _one_channel(name, channels)
-    if rate != sample_rate:
-        samples = _resample(samples, rate, sample_rate)
-    if seconds is None:
-        return samples
-    return _fit_length(samples, samples_in("seconds", seconds, sample_rate), align)
+    return read_with_facts(source, sample_rate, seconds, align, size_limit)[0]
 
 
 def read_clips(
@@ -150,12 +122,12 @@ def read_clips(
     *,
     sample_rate: int = 16_000,
     seconds: float = 1.0,
-    align: str = "center",
+    align: str = "sound",
     dtype: str = "int16",
     on_error: str = "raise",
     n_jobs: int | None = None,
     progress: Callable[[int], None] | None = None,
-    size_limit: float = 2**30,
+    size_limit: float = SIZE_LIMIT,
 ) -> Clips:
     """Read audio files into one array.
 
@@ -203,7 +175,8 @@ def read_clips(
     paths = check_paths(paths)
     options = {"sample_rate": sample_rate, "seconds": seconds, "align": align}
     options["size_limit"] = size_limit
-    waveforms, bad = read_all(paths, options, dtype, n_jobs, progress)
+    facts = np.zeros(len(paths), FACTS)
+    waveforms, bad = read_all(paths, options, dtype, n_jobs, progress, facts)
     if bad and on_error == "raise":
         remedy = "Remove or replace them, or use on_error='skip' to leave them out."
         raise ValueError(describe_bad(paths, bad, remedy))
@@ -212,7 +185,7 @@ def read_clips(
         for new, old in enumerate(kept):
             waveforms[new] = waveforms[old]
     skipped = [(paths[i], reason) for i, reason in bad.items()]
-    return Clips(waveforms[: len(kept)], kept, skipped)
+    return Clips(waveforms[: len(kept)], kept, skipped, facts[kept])
 
 
 # ------------------------------------------------------------------------- one file
@@ -222,131 +195,31 @@ def _check_clip_params(sample_rate: int, seconds: float | None, align: str) -> N
     check_count("sample_rate", sample_rate)
     if seconds is not None:
         samples_in("seconds", seconds, sample_rate)
-    if align not in ("center", "start"):
-        raise ValueError(f"align={align!r} must be 'center' or 'start'.")
+    if align not in ALIGNMENTS:
+        raise ValueError(f"align={align!r} must be 'sound', 'center' or 'start'.")
 
 
-def _open(source: Any) -> tuple[str, str | BinaryIO]:
-    """Return a name for messages, and what soundfile can open."""
-    if isinstance(source, (str, Path)):
-        return str(source), str(source)
-    if isinstance(source, bytes):
-        return "The clip", io.BytesIO(source)
-    if not hasattr(source, "read") or isinstance(source, io.TextIOBase):
-        raise TypeError(f"source={source!r} must be a path, bytes or a file in binary mode.")
-    name = str(getattr(source, "name", "The clip"))
-    return name, source if source.seekable() else io.BytesIO(source.read())
-
-
-def _read(
-    name: str,
-    file: str | BinaryIO,
-    new_rate: int,
+def read_with_facts(
+    source: Any,
+    sample_rate: int,
     seconds: float | None,
     align: str,
-    size_limit: float,
-) -> tuple[np.ndarray, int]:
-    """Return the needed part of a file, shape (frames, channels), and its sample rate."""
-    soundfile = import_extra("soundfile", "speech")
-    # Names of files need not be UTF-8.
-    encoded = os.fsencode(file) if isinstance(file, str) and os.name == "posix" else file
-    try:
-        with soundfile.SoundFile(encoded) as sound:
-            _check_complete(name, sound)
-            rate, frames = sound.samplerate, sound.frames
-            needed = frames if seconds is None else min(ceil(seconds * rate), frames)
-            _check_size(name, needed, sound, new_rate, size_limit)
-            start = (frames - needed) // 2 if align == "center" else 0
-            if start:
-                sound.seek(start)
-            samples = sound.read(needed, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, TypeError, OSError, UnicodeError) as error:
-        raise ClipError(name, _why_not(file, error)) from error
-    if len(samples) < needed:
-        raise ClipError(name, f"is truncated: some of its {frames} samples are missing")
-    return samples, rate
-
-
-def _check_complete(name: str, sound: Any) -> None:
-    """Raise ClipError for a file without samples, or with fewer than its header says."""
-    notes = sound.extra_info
-    sizes = _SIZES.search(notes)
-    stated, found = map(int, sizes.groups()) if sizes else (0, 0)
-    if found < stated < _UNKNOWN_SIZE:
-        raise ClipError(name, f"is truncated: it holds {found} of {stated} bytes of sound")
-    if _NO_LAST_PAGE.search(notes):
-        raise ClipError(name, "is truncated: its last page is missing")
-    if sound.frames == 0:
-        raise ClipError(name, "holds no samples")
-    if sound.frames > _UNKNOWN_FRAMES:
-        raise ClipError(name, "is a stream that does not state its length: save it again")
-
-
-def _check_size(name: str, frames: int, sound: Any, new_rate: int, size_limit: float) -> None:
-    """Raise ClipError if reading or converting so many frames takes too much memory."""
-    if sound.samplerate > _FASTEST:
-        raise ClipError(name, f"states {sound.samplerate:,} samples per second: it is damaged")
-    size = 4 * max(frames * sound.channels, frames * new_rate // sound.samplerate)
-    if size > size_limit:
-        raise ClipError(
-            name,
-            f"takes {size:,} bytes in memory, and the limit is size_limit={size_limit:,}. Read "
-            "fewer seconds, or raise the limit if you trust the file",
-        )
-
-
-def _why_not(file: str | BinaryIO, error: Exception) -> str:
-    """Explain in plain words why libsndfile could not read a file."""
-    if isinstance(file, str):
-        try:
-            size = os.stat(file).st_size
-        except PermissionError:
-            return "is in a folder without read permission"
-        except (OSError, ValueError):  # ValueError: an impossible name
-            return "does not exist"
-        if not os.path.isfile(file):
-            return "is not a file"
-        if not os.access(file, os.R_OK):
-            return "has no read permission"
-        if size == 0:
-            return "is empty"
-    reason = str(error).rsplit(": ", 1)[-1].rstrip(".")
-    if reason.startswith("File does not exist"):  # said of the beginning of an MP3 file
-        reason = "Format not recognised"
-    return f"is not an audio file, or is damaged ({reason})"
-
-
-def _one_channel(name: str, samples: np.ndarray) -> np.ndarray:
-    """Average the channels; raise ClipError for values that are not finite."""
-    channels = samples.shape[1]
-    # A product, because NumPy's mean is 30 times slower along an axis of two.
-    weights = np.full(channels, 1 / channels, "f4")
-    with np.errstate(invalid="ignore", over="ignore"):  # is seen below
-        mono = samples[:, 0] if channels == 1 else samples @ weights
-    if not np.isfinite(mono).all():
-        raise ClipError(name, "holds samples that are NaN or infinite")
-    return mono
-
-
-def _resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
-    common = gcd(rate, new_rate)
-    up, down = new_rate // common, rate // common
-    if up * down > _LARGEST_KERNEL:
-        return resample_poly(samples, up, down)
-    with torch.inference_mode():
-        return _resampler(down, up)(torch.from_numpy(samples)).numpy()
-
-
-@lru_cache(maxsize=32)
-def _resampler(rate: int, new_rate: int) -> Any:
-    """Return a converter; its filter takes longer to make than to apply."""
-    return import_extra("torchaudio.transforms", "speech").Resample(rate, new_rate)
+    size_limit: float = SIZE_LIMIT,
+) -> tuple[np.ndarray, tuple]:
+    """Return a clip, and a row of FACTS about its file."""
+    samples, rate, facts = decode(source, sample_rate, seconds, align, size_limit)
+    if rate != sample_rate:
+        samples = resample(samples, rate, sample_rate)
+    if seconds is None:
+        return samples, facts
+    length = samples_in("seconds", seconds, sample_rate)
+    return _fit_length(samples, length, align), facts
 
 
 def _fit_length(samples: np.ndarray, length: int, align: str) -> np.ndarray:
     """Crop, or pad with zeros."""
     spare = length - len(samples)
-    before = spare // 2 if align == "center" else 0
+    before = 0 if align == "start" else spare // 2
     if spare <= 0:
         return samples[-before : length - before]
     out = np.zeros(length, np.float32)
@@ -396,43 +269,55 @@ def read_all(
     dtype: str,
     n_jobs: int | None,
     progress: Callable[[int], None] | None = None,
+    facts: np.ndarray | None = None,
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Read files with options of :func:`read_clip`; rows of unreadable files are zeros.
 
-    Also returns the positions of unreadable files, in order, and what is wrong with each.
+    Also returns the positions of unreadable files, in order, and what is wrong with each. Rows
+    of ``facts`` are filled.
     """
+    length = samples_in("seconds", options["seconds"], options["sample_rate"])
+    out = allocate((len(paths), length), dtype)
+
+    def read(position: int) -> None:
+        clip, known = read_with_facts(paths[position], **options)
+        out[position] = to_int16(clip) if out.dtype == np.int16 else clip
+        if facts is not None:
+            facts[position] = known
+
+    return out, for_each_file(read, len(paths), n_jobs, progress)
+
+
+def for_each_file(
+    read: Callable[[int], None],
+    count: int,
+    n_jobs: int | None,
+    progress: Callable[[int], None] | None = None,
+) -> dict[int, str]:
+    """Call a function with 0, 1, ... in threads; return the reasons of its ClipErrors."""
     if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
         kind = ValueError if n_jobs == 0 else TypeError
         raise kind(f"n_jobs={shown(n_jobs)} must be a number of threads, or -1 for all cores.")
     import_extra("soundfile", "speech")  # if missing, one error and not one per file
-    length = samples_in("seconds", options["seconds"], options["sample_rate"])
-    out = allocate((len(paths), length), dtype)
 
     def read_some(start: int) -> tuple[int, dict[int, str]]:
-        part = range(start, min(start + _FILES_PER_TASK, len(paths)))
-        return len(part), dict(_read_into(out, paths, part, options))
+        part, bad = range(start, min(start + _FILES_PER_TASK, count)), {}
+        for position in part:
+            try:
+                read(position)
+            except ClipError as error:
+                bad[position] = error.reason
+        return len(part), bad
 
-    starts = range(0, len(paths), _FILES_PER_TASK)
     parallel = Parallel(n_jobs=n_jobs, backend="threading", return_as="generator")
     bad: dict[int, str] = {}
-    for done, found in parallel(delayed(read_some)(start) for start in starts):
+    for done, found in parallel(
+        delayed(read_some)(start) for start in range(0, count, _FILES_PER_TASK)
+    ):
         bad |= found
         if progress is not None:
             progress(done)
-    return out, bad
-
-
-def _read_into(
-    out: np.ndarray, paths: Sequence[str], positions: range, options: dict[str, Any]
-) -> Iterator[tuple[int, str]]:
-    """Fill some rows; yield those whose files cannot be read."""
-    for i in positions:
-        try:
-            clip = read_clip(paths[i], **options)
-        except ClipError as error:
-            yield i, error.reason
-        else:
-            out[i] = to_int16(clip) if out.dtype == np.int16 else clip
+    return bad
 
 
 def describe_bad(paths: Sequence[str], bad: dict[int, str], remedy: str, most: int = 10) -> str:

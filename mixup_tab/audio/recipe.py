@@ -32,7 +32,7 @@ def speech_classifier(
     kind: str = "mel",
     seconds: float = 1.0,
     sample_rate: int = 16_000,
-    align: str = "center",
+    align: str = "sound",
     on_error: str = "raise",
     **params: Any,
 ) -> Pipeline:
@@ -61,8 +61,8 @@ def speech_classifier(
         Length to which clips are padded or cropped.
     sample_rate : int, default=16_000
         Samples per second to which clips are resampled.
-    align : {"center", "start"}, default="center"
-        Which part of a longer clip is kept, and where a shorter one lies in the padding.
+    align : {"sound", "center", "start"}, default="sound"
+        Which part of a longer clip is kept; see :func:`~mixup_tab.audio.read_clip`.
     on_error : {"raise", "skip"}, default="raise"
         Treatment of unreadable files; see :class:`~mixup_tab.audio.AudioReader`.
     **params

@@ -152,8 +152,15 @@ def read_rows(
     on_error: str,
     n_jobs: int | None = None,
     progress: Callable[[int], None] | None = None,
+    facts: np.ndarray | None = None,
 ) -> LabelledClips:
-    """Read clips of a folder as the pipeline's reader would, without unreadable ones."""
+    """Read clips of a folder as the pipeline's reader would, without unreadable ones.
+
+    ``facts`` has a row for every clip of the folder; those of the clips that are read are
+    filled.
+    """
     settings = pipeline[0].get_params() | {"on_error": on_error, "n_jobs": n_jobs}
     clips = read_clips(folder.data[rows], **settings, progress=progress)
+    if facts is not None:
+        facts[rows[clips.kept]] = clips.facts
     return LabelledClips(clips.waveforms, folder.target[rows][clips.kept], clips.skipped)

@@ -19,10 +19,12 @@ from skorch.callbacks import Callback
 
 from mixup_tab._files import write_whole
 from mixup_tab._terminal import ProgressBar, list_skipped, make_console
+from mixup_tab.audio.findings import clip_table, find_faults, summarize
 from mixup_tab.audio.folders import load_audio_folder
 from mixup_tab.audio.recipe import speech_classifier
 from mixup_tab.audio.saving import SpeechCard, save_speech_model
 from mixup_tab.audio.splitting import ClipSplit, LabelledClips, read_rows, split_clips
+from mixup_tab.audio.survey import FACTS
 from mixup_tab.displays import LossCurveDisplay
 from mixup_tab.persistence.model_file import check_output
 from mixup_tab.training.resume_file import ResumeFile
@@ -64,14 +66,18 @@ def train(
     seed = recipe.get("random_state") or 0
     split = split_clips(folder, validation_fraction=validation_fraction, random_state=seed)
     console.print(_summary(folder, split))
+    facts = np.zeros(len(folder.data), FACTS)
     with ProgressBar(
         "clip read", len(split.train) + len(split.validation), console=console
     ) as bar:
         training, validation = (
-            read_rows(folder, rows, pipeline, on_error, n_jobs, bar.advance)
+            read_rows(folder, rows, pipeline, on_error, n_jobs, bar.advance, facts)
             for rows in (split.train, split.validation)
         )
     list_skipped([*folder.skipped, *training.skipped, *validation.skipped])
+    reader, known = pipeline[0], clip_table(folder, facts)
+    for finding in summarize(find_faults(known, folder, reader.seconds, reader.sample_rate)):
+        console.print(f"- {finding}", soft_wrap=True)
     _check_words([*folder.target, *folder.lost_labels], training.y)
     resume_file = output.with_name(f"{output.name}.resume")
     started = time.perf_counter()

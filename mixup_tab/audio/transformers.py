@@ -28,10 +28,9 @@ class AudioReader(TransformerMixin, BaseEstimator):
     sample_rate : int, default=16_000
         Samples per second of the waveforms; files of other rates are converted.
     seconds : float, default=1.0
-        Length of every waveform. Shorter clips are padded with zeros; only the needed part of
-        longer ones is read.
-    align : {"center", "start"}, default="center"
-        Which part of a longer clip is kept, and where a shorter one lies in the padding.
+        Length of every waveform. Shorter clips are padded with zeros, longer ones cropped.
+    align : {"sound", "center", "start"}, default="sound"
+        Which part of a longer clip is kept; see :func:`~mixup_tab.audio.read_clip`.
     dtype : {"int16", "float32"}, default="int16"
         Type of the waveforms. Full scale is 32768 or 1; 16 bits take half of the memory.
     on_error : {"raise", "skip"}, default="raise"
@@ -61,7 +60,7 @@ class AudioReader(TransformerMixin, BaseEstimator):
         sample_rate: int = 16_000,
         seconds: float = 1.0,
         *,
-        align: str = "center",
+        align: str = "sound",
         dtype: str = "int16",
         on_error: str = "raise",
         n_jobs: int | None = None,

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import tempfile
-from math import prod
+from functools import lru_cache
+from math import gcd, prod
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import torch
+from scipy.signal import resample_poly
 from torch import Tensor
 
+from mixup_tab._extras import import_extra
 from mixup_tab._plain import shown
 
 FULL_SCALE = 32768  # of int16
+# Largest product of the two (reduced) rates whose resampling kernel fits in memory.
+_LARGEST_KERNEL = 10_000_000
 _UNKNOWN_MEMORY = 4 * 2**30  # assumed if the system does not say
 
 
@@ -25,6 +31,22 @@ def as_waveforms(x: Tensor) -> Tensor:
 def to_int16(waveform: np.ndarray) -> np.ndarray:
     """Return waveforms of full scale [−1, 1] as 16-bit integers; louder ones are clipped."""
     return np.clip(np.rint(waveform * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+
+
+def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
+    """Return waveforms at another sample rate, by a windowed sinc filter."""
+    common = gcd(rate, new_rate)
+    up, down = new_rate // common, rate // common
+    if up * down > _LARGEST_KERNEL:
+        return resample_poly(samples, up, down)
+    with torch.inference_mode():
+        return _resampler(down, up)(torch.from_numpy(samples)).numpy()
+
+
+@lru_cache(maxsize=32)
+def _resampler(rate: int, new_rate: int) -> Any:
+    """Return a converter; its filter takes longer to make than to apply."""
+    return import_extra("torchaudio.transforms", "speech").Resample(rate, new_rate)
 
 
 def check_waveforms(x: Tensor) -> None:

@@ -229,7 +229,43 @@ def predict(
     )
 
 
+def check(
+    directory: Directory,
+    output: Annotated[
+        Path | None, typer.Option(help="CSV file with a line for each clip.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Length of a clip in training.")] = 1.0,
+    sample_rate: Annotated[int, typer.Option(help="Samples per second in training.")] = 16_000,
+    validation_fraction: Annotated[
+        float, typer.Option(help="Share that training holds out.")
+    ] = 0.1,
+    labels: Labels = None,
+    column: Column = None,
+    label_pattern: LabelPattern = None,
+    speaker_pattern: SpeakerPattern = None,
+    on_error: options.OnError = "raise",
+    jobs: Jobs = -1,
+) -> None:
+    """Say what a folder of clips holds, and what is wrong with it.
+
+    Ends with the error of speech train if that would refuse the folder.
+    """
+    from mixup_tab.audio.check import check
+
+    check(
+        directory,
+        output=output,
+        seconds=seconds,
+        sample_rate=sample_rate,
+        validation_fraction=validation_fraction,
+        folder_options=_folder_options(labels, column, label_pattern, speaker_pattern),
+        on_error=on_error,
+        n_jobs=jobs,
+    )
+
+
 for function, example in (
+    (check, "check clips"),
     (train, "train clips --output words.mixup"),
     (predict, "predict words.mixup *.wav"),
     (evaluate, "evaluate words.mixup clips"),

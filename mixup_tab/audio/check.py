@@ -1,0 +1,173 @@
+"""``mixup-tab speech check``: what a folder of clips holds, and what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from sklearn.utils import Bunch
+
+from mixup_tab._files import write_whole
+from mixup_tab._terminal import ProgressBar, make_console, terminal_table
+from mixup_tab.audio.decoding import decode
+from mixup_tab.audio.files import (
+    SIZE_LIMIT,
+    check_on_error,
+    check_reading_params,
+    describe_bad,
+    for_each_file,
+)
+from mixup_tab.audio.findings import clip_table, find_faults
+from mixup_tab.audio.folders import load_audio_folder
+from mixup_tab.audio.splitting import split_clips
+from mixup_tab.audio.survey import FACTS
+
+_FORMATS = {"clips": "{:,}", "speakers": "{:,}"} | dict.fromkeys(
+    ("seconds", "shortest", "longest"), "{:.2f}"
+)
+
+
+@dataclass
+class FolderCheck:
+    """What a folder of clips holds.
+
+    Attributes
+    ----------
+    words : DataFrame
+        One row per word: clips, speakers, median, shortest and longest seconds, sample rates.
+    files : DataFrame
+        One row per clip: path, word, speaker, part, sample rate and what else is known of it;
+        ``problem`` says why it cannot be read.
+    findings : list of str
+        What should be known or mended, in sentences.
+    refusal : str or None
+        The error with which ``speech train`` would refuse the folder.
+    """
+
+    words: pd.DataFrame
+    files: pd.DataFrame
+    findings: list[str]
+    refusal: str | None
+
+
+def check_folder(
+    root: str | os.PathLike,
+    *,
+    seconds: float = 1.0,
+    sample_rate: int = 16_000,
+    validation_fraction: float = 0.1,
+    folder_options: Mapping[str, Any] | None = None,
+    on_error: str = "raise",
+    n_jobs: int | None = None,
+    console: Console | None = None,
+) -> FolderCheck:
+    """Read all clips of a folder once, one by one, and say what is wrong with them.
+
+    Parameters
+    ----------
+    root : str or path-like
+        The folder.
+    seconds, sample_rate, validation_fraction
+        As in training.
+    folder_options : mapping, default=None
+        Parameters of :func:`~mixup_tab.audio.load_audio_folder`.
+    on_error : {"raise", "skip"}, default="raise"
+        Whether training would refuse unreadable files, or leave them out.
+    n_jobs : int or None, default=None
+        Threads that read; None means 1, −1 means one per core.
+    console : rich Console, default=None
+        Where progress is shown; None is standard output.
+
+    Returns
+    -------
+    FolderCheck
+
+    Raises
+    ------
+    ValueError
+        If there is no such folder, or no usable clip in it.
+    """
+    check_on_error(on_error)
+    check_reading_params(sample_rate, seconds, "sound", "int16", on_error)
+    options = dict(folder_options or {})
+    folder = load_audio_folder(root, on_error="skip", **{"min_labels": 1} | options)
+    facts = np.zeros(len(folder.data), FACTS)
+
+    def survey(position: int) -> None:
+        path = folder.data[position]
+        facts[position] = decode(path, sample_rate, seconds, "sound", SIZE_LIMIT).facts
+
+    with ProgressBar("clip", len(facts), console=console or make_console()) as bar:
+        bad = for_each_file(survey, len(facts), n_jobs, bar.advance)
+    files = clip_table(folder, facts)
+    files["problem"] = pd.Series(bad, dtype=object).reindex(files.index)
+    skipped = [*folder.skipped, *((folder.data[row], bad[row]) for row in bad)]
+    findings = [*folder.notes, *_not_taken(skipped)]
+    findings += find_faults(files[files["problem"].isna()], folder, seconds, sample_rate)
+    try:
+        load_audio_folder(root, on_error=on_error, **options)
+        split_clips(folder, validation_fraction=validation_fraction)
+        refusal = _refusal(folder, bad) if on_error == "raise" else None
+    except ValueError as error:
+        refusal = str(error)
+    return FolderCheck(_by_word(files), files, findings, refusal)
+
+
+def _refusal(folder: Bunch, bad: dict[int, str]) -> str | None:
+    if not bad:
+        return None
+    remedy = "Remove or replace them, or use on_error='skip' to leave them out."
+    return describe_bad(folder.data, bad, remedy)
+
+
+def _not_taken(skipped: list[tuple[str, str]]) -> list[str]:
+    """Return a sentence for each reason why files are not taken."""
+    by_reason: dict[str, list[str]] = {}
+    for path, reason in skipped:
+        by_reason.setdefault(reason, []).append(path)
+    return [
+        f"1 file is left out: {paths[0]} {reason}."
+        if len(paths) == 1
+        else f"{len(paths):,} files are left out, the first {paths[0]}: {reason}."
+        for reason, paths in by_reason.items()
+    ]
+
+
+def _by_word(files: pd.DataFrame) -> pd.DataFrame:
+    groups = files.groupby("word", sort=True)
+    rates = files.dropna(subset="rate").groupby("word")["rate"]
+    table = pd.DataFrame({"clips": groups.size()})
+    if files["speaker"].notna().any():
+        table["speakers"] = groups["speaker"].nunique()
+    table["seconds"] = groups["seconds"].median()
+    table["shortest"], table["longest"] = groups["seconds"].min(), groups["seconds"].max()
+    table["samples per second"] = rates.agg(
+        lambda column: ", ".join(f"{rate:,.0f}" for rate in sorted(column.unique()))
+    ).reindex(table.index)
+    return table
+
+
+def check(root: str | os.PathLike, *, output: Path | None = None, **options: Any) -> None:
+    """Print what :func:`check_folder` finds; write a line of CSV per clip to ``output``.
+
+    Raises ValueError, with the error of training, if that would refuse the folder.
+    """
+    console = make_console()
+    found = check_folder(root, console=console, **options)
+    console.print(terminal_table(found.words, _FORMATS))
+    for finding in found.findings:
+        console.print(f"- {finding}", soft_wrap=True)
+    if not found.findings:
+        console.print("No faults found.")
+    if output is not None:
+        content = found.files.to_csv(index=False, lineterminator="\n")
+        write_whole(output, content.encode(errors="surrogateescape"))
+        console.print(f"Clips: {output}", soft_wrap=True)
+    if found.refusal is not None:
+        raise ValueError(found.refusal)

@@ -1,0 +1,90 @@
+"""Where the sound is in a recording that is longer than a clip."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import median_filter
+
+# All levels in dB. What is less than so much above the background is background, ...
+_MARGIN = 6.0
+# ... and so is what is so much below the loudest sound, in a recording without background.
+_RANGE = 30.0
+# A bang is louder than a word but shorter: more than so much above that counts no more.
+_ENOUGH = 12.0
+_BACKGROUND = 20  # percentile of the levels
+_EDGE = 0.02  # share of a sound that is not looked at when it is centred
+_CLICK = 5  # frames; what lasts less than half of it is not heard
+
+
+class Levels:
+    """The level of a recording in frames of 10 ms, from blocks of it.
+
+    It is that of the difference between samples 0.5 ms apart, which takes away a DC offset and
+    nearly all of mains hum, and keeps what makes speech.
+
+    Parameters
+    ----------
+    rate : int
+        Samples per second.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self.frame = max(rate // 100, 8)  # samples
+        self._lag = max(rate // 2000, 1)
+        self._rest = np.zeros(0, np.float32)
+        self._parts: list[np.ndarray] = []
+
+    def add(self, block: np.ndarray) -> None:
+        """Take the next samples, shape (samples,)."""
+        samples = np.concatenate([self._rest, block])
+        whole = max(len(samples) - self._lag, 0) // self.frame * self.frame
+        change = samples[self._lag : whole + self._lag] - samples[:whole]
+        power = np.square(change).reshape(-1, self.frame).mean(axis=1, dtype=np.float64)
+        self._parts.append(power)
+        self._rest = samples[whole:]
+
+    def in_decibels(self) -> np.ndarray:
+        """Return the level of every whole frame, in dB."""
+        power = np.concatenate(self._parts)
+        return 10 * np.log10(np.maximum(power, 1e-20))
+
+
+def find_sound(levels: np.ndarray, width: int) -> tuple[int, float]:
+    """Return where to cut a window, and the share of the sound that is outside of it.
+
+    Sound is what is louder than the background, the level that a fifth of the frames do not
+    reach, by more than 6 dB, and is at most 30 dB below the loudest. A frame counts by how many
+    dB it is above that, at most 12: so a word counts more than a bang, which is louder but
+    shorter. Clicks of up to 20 ms do not count. The window is the one that holds most, the
+    first of several, with its sound moved to its centre; the middle if there is no sound.
+
+    Parameters
+    ----------
+    levels : ndarray of shape (frames,)
+        In dB.
+    width : int
+        Length of the window in frames.
+
+    Returns
+    -------
+    start : int
+        First frame of the window, in [0, frames − width].
+    lost : float
+        In [0, 1).
+    """
+    last = len(levels) - width
+    if last <= 0:
+        return 0, 0.0
+    smooth = median_filter(levels, _CLICK, mode="nearest")
+    loudest = np.partition(smooth, -min(_CLICK, len(smooth)))[-min(_CLICK, len(smooth))]
+    base = max(np.percentile(smooth, _BACKGROUND) + _MARGIN, loudest - _RANGE)
+    total = np.concatenate([[0.0], np.cumsum(np.clip(smooth - base, 0, _ENOUGH))])
+    inside = total[width:] - total[:-width]
+    if inside.max() <= 0:
+        return last // 2, 0.0
+    # Sums of the same frames differ in their last bits.
+    best = int(np.argmax(inside >= inside.max() - 1e-6))
+    found = total[best] + inside[best] * np.array([_EDGE, 1 - _EDGE])
+    first, end = np.searchsorted(total, found)
+    start = int(np.clip((first - 1 + end - width) // 2, 0, last))
+    return start, float(1 - inside[start] / total[-1])
