@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -19,8 +20,18 @@ from skorch.callbacks import Callback
 
 from mixup_tab._files import write_whole
 from mixup_tab._terminal import ProgressBar, list_skipped, make_console
+from mixup_tab.audio.answers import UNKNOWN, best_words
 from mixup_tab.audio.folders import load_audio_folder
+from mixup_tab.audio.negatives import (
+    Negatives,
+    Noise,
+    as_recordings,
+    collect_negatives,
+    read_noise,
+    with_unknown,
+)
 from mixup_tab.audio.recipe import speech_classifier
+from mixup_tab.audio.rejection import RejectingClassifier, check_rate, choose_threshold
 from mixup_tab.audio.saving import SpeechCard, save_speech_model
 from mixup_tab.audio.splitting import ClipSplit, LabelledClips, read_rows, split_clips
 from mixup_tab.displays import LossCurveDisplay
@@ -29,6 +40,12 @@ from mixup_tab.training.resume_file import ResumeFile
 from mixup_tab.training.state import mixed_epochs
 from mixup_tab.training.stopping import propagate_interrupt
 
+# Other sounds for training, relative to the clips of an average word; and for validation, at
+# least.
+OTHERS = 2.0
+VALIDATED = 200
+RATE = 0.05  # of false alarms, if none is stated
+
 
 def train(
     root: str | os.PathLike,
@@ -36,6 +53,8 @@ def train(
     *,
     validation_fraction: float = 0.1,
     folder_options: Mapping[str, Any] | None = None,
+    unknown: bool = True,
+    false_alarms: float | None = None,
     on_error: str = "raise",
     n_jobs: int | None = None,
     overwrite: bool = False,
@@ -44,23 +63,29 @@ def train(
 ) -> bool:
     """Train on a folder of clips and save the model; return False if stopped by Ctrl-C.
 
+    With ``unknown``, the net has one more class, for sounds that are none of the words: those
+    of the folder ``unknown``, noise, and sounds made from the clips. A threshold is then chosen
+    on validation clips, for a rate of false alarms.
+
     The state of training is saved after every epoch in ``<output>.resume``. If training is
     stopped or killed, the same call resumes it and ends with the same model. A picture of the
     losses is saved as ``<output>-loss.png``. ``folder_options`` are parameters of
     :func:`~mixup_tab.audio.load_audio_folder`, ``recipe`` are those of
     :func:`~mixup_tab.audio.speech_classifier`; the other options are those of the command.
     Raises ValueError if there is nothing to train on, files cannot be read, a word has no
-    readable file, or ``output`` exists, unless it is a model and ``overwrite`` is True.
+    readable file, no threshold reaches the rate, or ``output`` exists, unless it is a model and
+    ``overwrite`` is True.
     """
     console = console or make_console()
     check_output(output, overwrite)
+    check_rate(RATE if false_alarms is None else false_alarms)
     pipeline = speech_classifier(**recipe)
-    folder = load_audio_folder(root, on_error=on_error, **(folder_options or {}))
+    options = {"min_labels": 1 if unknown else 2} | dict(folder_options or {})
+    folder = load_audio_folder(root, on_error=on_error, **options)
     for note in folder.notes:
         console.print(note, soft_wrap=True)
-    for word in folder.label_names:
-        if str(word).encode(errors="ignore").decode() != word:
-            raise ValueError(f"word {str(word)!r} is not UTF-8. Rename its folder.")
+    folder = with_unknown(folder, UNKNOWN) if unknown else folder
+    _check_names(folder.label_names, unknown)
     seed = recipe.get("random_state") or 0
     split = split_clips(folder, validation_fraction=validation_fraction, random_state=seed)
     console.print(_summary(folder, split))
@@ -71,8 +96,15 @@ def train(
             read_rows(folder, rows, pipeline, on_error, n_jobs, bar.advance)
             for rows in (split.train, split.validation)
         )
-    list_skipped([*folder.skipped, *training.skipped, *validation.skipped])
-    _check_words([*folder.target, *folder.lost_labels], training.y)
+    share = len(split.validation) / (len(split.train) + len(split.validation))
+    noise = read_noise(folder.noise, pipeline[0], share, on_error)
+    list_skipped([*folder.skipped, *training.skipped, *validation.skipped, *noise.skipped])
+    _check_words([*({*folder.target} - {UNKNOWN}), *folder.lost_labels], training.y)
+    if len(noise.training):
+        pipeline = speech_classifier(**recipe, noise=as_recordings(noise.training))
+    others = Negatives(training.X[:0], training.y[:0])
+    if unknown:
+        training, validation, others = _with_others(training, validation, noise, seed, console)
     resume_file = output.with_name(f"{output.name}.resume")
     started = time.perf_counter()
     try:
@@ -80,15 +112,34 @@ def train(
     except KeyboardInterrupt:
         console.print(_stopped(resume_file), soft_wrap=True)
         return False
-    card = _card(pipeline, recipe, training, validation)
-    save_speech_model(output, pipeline, card)
     picture = draw_losses(pipeline, output)
+    card = _card(pipeline, recipe, training, validation)
+    if unknown:
+        card = choose(pipeline, card, validation, others, false_alarms, console)
+    save_speech_model(output, pipeline, card)
     resume_file.unlink(missing_ok=True)
     _print_result(card, split, console)
     seconds = time.perf_counter() - started
     console.print(f"Trained in {seconds:,.0f} s; losses: {picture}", soft_wrap=True)
     console.print(f"Model: {output}", soft_wrap=True)
     return True
+
+
+def _check_names(words: Sequence[str], unknown: bool) -> None:
+    for word in words:
+        if str(word).encode(errors="ignore").decode() != word:
+            raise ValueError(f"word {str(word)!r} is not UTF-8. Rename its folder.")
+        if unknown and word.casefold() == UNKNOWN != word:
+            raise ValueError(
+                f"the folder {word!r} is easily mistaken for {UNKNOWN!r}, the answer to sounds "
+                f"that are none of the words. Rename it to {UNKNOWN!r} if it holds such "
+                "sounds; if it is a word, use --no-unknown."
+            )
+    if unknown and [*words] == [UNKNOWN]:
+        raise ValueError(
+            "there are only sounds that are none of the words. Add a folder with clips of a "
+            "word."
+        )
 
 
 def _summary(folder: Bunch, split: ClipSplit) -> str:
@@ -138,6 +189,78 @@ def _check_words(needed: Sequence[str] | np.ndarray, trained: np.ndarray) -> Non
             f"word {str(lacking[0])!r} has no training clip that can be read. Fix its files, "
             "or remove its folder."
         )
+
+
+# ---------------------------------------------------------------- sounds that are no words
+
+
+def _with_others(
+    training: LabelledClips,
+    validation: LabelledClips,
+    noise: Noise,
+    seed: int,
+    console: Console,
+) -> tuple[LabelledClips, LabelledClips, Negatives]:
+    """Return training clips with other sounds, validation clips of words, and other sounds.
+
+    The last are for validation, and have nothing in common with those for training.
+    """
+    X, y, skipped = training
+    words = y != UNKNOWN
+    per_word = words.sum() / len(np.unique(y[words]))
+    others = collect_negatives(X, y, noise.training, round(OTHERS * per_word), seed)
+    labels = np.full(len(others.X), UNKNOWN)
+    training = LabelledClips(
+        np.concatenate([X[words], others.X]), np.concatenate([y[words], labels]), skipped
+    )
+    console.print(f"Other sounds for training: {others}", soft_wrap=True)
+    X, y, skipped = validation
+    words = y != UNKNOWN
+    count = max(words.sum(), VALIDATED) if words.any() else 0
+    others = collect_negatives(X, y, noise.validation, count, seed + 1)
+    return training, LabelledClips(X[words], y[words], skipped), others
+
+
+def choose(
+    pipeline: Pipeline,
+    card: SpeechCard,
+    validation: LabelledClips,
+    others: Negatives,
+    false_alarms: float | None,
+    console: Console,
+) -> SpeechCard:
+    """Put a threshold around the net of a pipeline, and return the card that tells of it."""
+    name, net = pipeline.steps[-1]
+    rate = RATE if false_alarms is None else float(false_alarms)
+    found, why = None, "there are no clips for validation"
+    if len(validation.y):
+        known, other = (
+            best_words(net.predict_proba(X), net.classes_, UNKNOWN)[1]
+            for X in (validation.X, others.X)
+        )
+        try:
+            found = choose_threshold(known, other, rate)
+        except ValueError as error:
+            if false_alarms is not None:
+                raise
+            why = str(error)
+    if found is None:
+        console.print(
+            f"No threshold was chosen, so the answer is {UNKNOWN!r} only where that is the "
+            f"most probable: {why}"
+        )
+        pipeline.steps[-1] = name, RejectingClassifier.from_fitted(net)
+        return card
+    alarms = pd.Series(other >= found.threshold).groupby(others.kind).mean()
+    kinds = ", ".join(f"{kind} {100 * share:.0f} %" for kind, share in alarms.items())
+    console.print(
+        f"If no word has a probability of {found.threshold:.3f}, the answer is {UNKNOWN!r}: "
+        f"{100 * found.lost:.1f} % of the {len(known):,} validation clips of words are lost, "
+        f"and {100 * found.false_alarms:.1f} % of {len(other):,} other sounds are taken for a "
+        f"word ({kinds})."
+    )
+    pipeline.steps[-1] = name, RejectingClassifier.from_fitted(net, threshold=found.threshold)
+    return card._replace(threshold=found.threshold, false_alarms=rate, lost=found.lost)
 
 
 # ---------------------------------------------------------------------------- training
