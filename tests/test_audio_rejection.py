@@ -120,23 +120,37 @@ def test_the_threshold_is_the_lowest_that_keeps_to_the_rate(seed):
     known, other = scores(rng, 30), scores(rng, int(rng.integers(1, 40)))
     known[0] = 1.0
     rate = float(rng.choice([0, 0.05, 0.1, 1 / 3, 0.5, 1]))
-    other[other == 1] = 0.9
-    found = choose_threshold(known, other, rate)
-    assert found.false_alarms == np.mean(other >= found.threshold)
+    found = choose_threshold(known, other, false_alarms=rate)
+    assert found.false_alarms == np.mean(other >= found.threshold) <= rate + 1e-9
     assert found.lost == np.mean(known < found.threshold)
-    assert found.false_alarms <= rate + 1e-9
     if found.threshold > 0:  # the next lower number lets one more pass
         assert np.mean(other >= np.nextafter(found.threshold, 0)) > rate + 1e-9
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_threshold_is_the_highest_that_loses_no_more(seed):
+    rng = np.random.default_rng(seed)
+    known, other = scores(rng, int(rng.integers(1, 40))), scores(rng, 30)
+    share = float(rng.choice([0, 0.05, 0.1, 0.29, 0.5, 1]))
+    found = choose_threshold(known, other, lost=share)
+    assert found.lost == np.mean(known < found.threshold)
+    if found.threshold > 0:
+        assert found.lost <= share + 1e-9
+    if found.threshold < 1:  # the next higher number loses one more
+        assert np.mean(known < np.nextafter(found.threshold, 2)) > share + 1e-9
 
 
 def test_rates_that_no_threshold_keeps_to():
     known, other = np.array([0.5, 0.6]), np.array([0.9, 0.7, 0.2, 0.1])
     with pytest.raises(ValueError, match=r"false_alarms=0.25 is kept by no .* 50.0 % of 4 "):
-        choose_threshold(known, other, 0.25)
-    assert choose_threshold(known, other, 0.5) == (np.nextafter(0.2, 1), 0.5, 0.0)
+        choose_threshold(known, other, false_alarms=0.25)
+    found = choose_threshold(known, other, false_alarms=0.5)
+    assert found == (np.nextafter(0.2, 1), 0.5, 0.0)
     for bad, error in [(-0.1, ValueError), (float("nan"), ValueError), ("5 %", TypeError)]:
         with pytest.raises(error, match=r"must be a share in \[0, 1\]"):
-            choose_threshold(known, other, bad)
+            choose_threshold(known, other, false_alarms=bad)
+        with pytest.raises(error, match=r"must be a share in \[0, 1\]"):
+            choose_threshold(known, other, lost=bad)
 
 
 def test_a_score_is_the_probability_of_the_best_word_unless_unknown_wins():

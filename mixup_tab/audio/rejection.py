@@ -221,19 +221,31 @@ class Threshold(NamedTuple):
     lost: float
 
 
-def choose_threshold(known: np.ndarray, other: np.ndarray, false_alarms: float) -> Threshold:
-    """Return the lowest threshold at which few enough other sounds are taken for a word.
+def choose_threshold(
+    known: np.ndarray,
+    other: np.ndarray,
+    *,
+    lost: float = 0.05,
+    false_alarms: float | None = None,
+) -> Threshold:
+    """Return a threshold for a share of lost clips, or for a share of false alarms.
 
-    With scores s of n other sounds, it is the smallest t ≥ 0 for which at most ⌊r n⌋ of them
-    have s ≥ t, where r is the stated rate: the next number above the (⌊r n⌋ + 1)-th largest
-    score.
+    Of n clips of words, at most ⌊lost · n⌋ have a score below the threshold, and it is the
+    highest number of which that is true: the (⌊lost · n⌋ + 1)-th smallest score. If a rate of
+    false alarms is stated, that decides instead: of m other sounds, at most
+    ⌊false_alarms · m⌋ have a score of at least the threshold, and it is the lowest number of
+    which that is true: the next one above the (⌊false_alarms · m⌋ + 1)-th largest score. It is
+    never below 0, where the class ``unknown`` alone refuses.
 
     Parameters
     ----------
     known, other : ndarray of shape (clips,)
-        Scores by :func:`best_words` of clips of words, and of other sounds; neither is empty.
-    false_alarms : float
-        The rate r, in [0, 1].
+        Scores by :func:`~.answers.best_words` of clips of words, and of other sounds; neither
+        is empty.
+    lost : float, default=0.05
+        Share in [0, 1].
+    false_alarms : float or None, default=None
+        Share in [0, 1].
 
     Returns
     -------
@@ -242,29 +254,38 @@ def choose_threshold(known: np.ndarray, other: np.ndarray, false_alarms: float) 
     Raises
     ------
     ValueError
-        If the rate is out of range, or the threshold would refuse every clip of a word.
+        If a share is out of range, or only a threshold that refuses every clip of a word keeps
+        to the rate of false alarms.
     """
-    check_rate(false_alarms)
-    ranked = np.append(np.sort(other)[::-1], -1.0)
-    allowed = math.floor(false_alarms * len(other) + 1e-9)
-    threshold = float(max(np.nextafter(ranked[allowed], 2.0), 0.0))
-    if threshold > known.max():
-        surest = float(np.mean(other >= max(known.max(), 0)))
+    if false_alarms is None:
+        check_share("lost", lost)
+        allowed = _whole(lost, len(known))
+        threshold = np.append(np.sort(known), 1.0)[allowed]
+    else:
+        check_share("false_alarms", false_alarms)
+        allowed = _whole(false_alarms, len(other))
+        threshold = np.nextafter(np.append(np.sort(other)[::-1], -1.0)[allowed], 2.0)
+    threshold = float(max(threshold, 0.0))
+    if false_alarms is not None and threshold > known.max():
         raise ValueError(
             f"false_alarms={shown(false_alarms)} is kept by no threshold that leaves one of "
-            f"{len(known):,} validation clips of words: where the surest of them is accepted, "
-            f"{100 * surest:.1f} % of {len(other):,} other sounds are taken for a word. State "
-            "a higher rate, train for more epochs, or add clips of the words and recordings "
-            "of other sounds."
+            f"{len(known):,} validation clips of words: the surest has the score "
+            f"{max(known.max(), 0):.3f}, and {100 * np.mean(other >= known.max()):.1f} % of "
+            f"{len(other):,} other sounds reach that. State a higher rate, train for more "
+            "epochs, or add clips of the words and recordings of other sounds."
         )
     return Threshold(
         threshold, float(np.mean(other >= threshold)), float(np.mean(known < threshold))
     )
 
 
-def check_rate(false_alarms: Any) -> None:
-    """Raise TypeError or ValueError unless a rate of false alarms is a number in [0, 1]."""
-    number = isinstance(false_alarms, Real) and not isinstance(false_alarms, bool)
-    if not number or not 0 <= false_alarms <= 1:
+def _whole(share: float, count: int) -> int:
+    return math.floor(share * count + 1e-9)  # 0.29 · 100 is 28.999…
+
+
+def check_share(name: str, share: Any) -> None:
+    """Raise TypeError or ValueError unless a share is a number in [0, 1]."""
+    number = isinstance(share, Real) and not isinstance(share, bool)
+    if not number or not 0 <= share <= 1:
         kind = ValueError if number else TypeError
-        raise kind(f"false_alarms={shown(false_alarms)} must be a share in [0, 1].")
+        raise kind(f"{name}={shown(share)} must be a share in [0, 1].")

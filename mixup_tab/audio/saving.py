@@ -31,10 +31,9 @@ class SpeechCard(NamedTuple):
         right, before any was refused.
     threshold : float or None, default=None
         Probability below which a sound is none of the words; None if none was chosen.
-    false_alarms : float or None, default=None
-        Share of other sounds taken for a word that the threshold was chosen for.
-    lost : float or None, default=None
-        Share of the validation clips of words that are refused.
+    false_alarms, lost : float or None, default=None
+        What it does to validation clips: share of other sounds taken for a word, and share of
+        clips of words refused.
     """
 
     words: list[str]

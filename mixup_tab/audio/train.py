@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -20,18 +19,12 @@ from skorch.callbacks import Callback
 
 from mixup_tab._files import write_whole
 from mixup_tab._terminal import ProgressBar, list_skipped, make_console
-from mixup_tab.audio.answers import UNKNOWN, best_words
+from mixup_tab.audio.answers import UNKNOWN
 from mixup_tab.audio.folders import load_audio_folder
-from mixup_tab.audio.negatives import (
-    Negatives,
-    Noise,
-    as_recordings,
-    collect_negatives,
-    read_noise,
-    with_unknown,
-)
+from mixup_tab.audio.negatives import SILENCE, as_recordings, read_noise, with_unknown
+from mixup_tab.audio.other_sounds import add_others, with_threshold
 from mixup_tab.audio.recipe import speech_classifier
-from mixup_tab.audio.rejection import RejectingClassifier, check_rate, choose_threshold
+from mixup_tab.audio.rejection import check_share
 from mixup_tab.audio.saving import SpeechCard, save_speech_model
 from mixup_tab.audio.splitting import ClipSplit, LabelledClips, read_rows, split_clips
 from mixup_tab.displays import LossCurveDisplay
@@ -39,12 +32,6 @@ from mixup_tab.persistence.model_file import check_output
 from mixup_tab.training.resume_file import ResumeFile
 from mixup_tab.training.state import mixed_epochs
 from mixup_tab.training.stopping import propagate_interrupt
-
-# Other sounds for training, relative to the clips of an average word; and for validation, at
-# least.
-OTHERS = 2.0
-VALIDATED = 200
-RATE = 0.05  # of false alarms, if none is stated
 
 
 def train(
@@ -54,6 +41,7 @@ def train(
     validation_fraction: float = 0.1,
     folder_options: Mapping[str, Any] | None = None,
     unknown: bool = True,
+    lost: float = 0.05,
     false_alarms: float | None = None,
     on_error: str = "raise",
     n_jobs: int | None = None,
@@ -65,7 +53,8 @@ def train(
 
     With ``unknown``, the net has one more class, for sounds that are none of the words: those
     of the folder ``unknown``, noise, and sounds made from the clips. A threshold is then chosen
-    on validation clips, for a rate of false alarms.
+    on validation clips: one that refuses a share ``lost`` of the clips of words, or, if that is
+    stated, takes a share ``false_alarms`` of other sounds for a word.
 
     The state of training is saved after every epoch in ``<output>.resume``. If training is
     stopped or killed, the same call resumes it and ends with the same model. A picture of the
@@ -78,7 +67,8 @@ def train(
     """
     console = console or make_console()
     check_output(output, overwrite)
-    check_rate(RATE if false_alarms is None else false_alarms)
+    check_share("lost", lost)
+    check_share("false_alarms", 0.0 if false_alarms is None else false_alarms)
     pipeline = speech_classifier(**recipe)
     options = {"min_labels": 1 if unknown else 2} | dict(folder_options or {})
     folder = load_audio_folder(root, on_error=on_error, **options)
@@ -89,22 +79,16 @@ def train(
     seed = recipe.get("random_state") or 0
     split = split_clips(folder, validation_fraction=validation_fraction, random_state=seed)
     console.print(_summary(folder, split))
-    with ProgressBar(
-        "clip read", len(split.train) + len(split.validation), console=console
-    ) as bar:
-        training, validation = (
-            read_rows(folder, rows, pipeline, on_error, n_jobs, bar.advance)
-            for rows in (split.train, split.validation)
-        )
+    training, validation = _read(folder, split, pipeline, on_error, n_jobs, console)
     share = len(split.validation) / (len(split.train) + len(split.validation))
     noise = read_noise(folder.noise, pipeline[0], share, on_error)
     list_skipped([*folder.skipped, *training.skipped, *validation.skipped, *noise.skipped])
-    _check_words([*({*folder.target} - {UNKNOWN}), *folder.lost_labels], training.y)
+    _check_words(folder, training, unknown)
     if len(noise.training):
         pipeline = speech_classifier(**recipe, noise=as_recordings(noise.training))
-    others = Negatives(training.X[:0], training.y[:0])
     if unknown:
-        training, validation, others = _with_others(training, validation, noise, seed, console)
+        training, validation, trained, others = add_others(training, validation, noise, seed)
+        console.print(f"Other sounds for training: {trained}.", soft_wrap=True)
     resume_file = output.with_name(f"{output.name}.resume")
     started = time.perf_counter()
     try:
@@ -115,7 +99,12 @@ def train(
     picture = draw_losses(pipeline, output)
     card = _card(pipeline, recipe, training, validation)
     if unknown:
-        card = choose(pipeline, card, validation, others, false_alarms, console)
+        name, net = pipeline.steps[-1]
+        net, found, sentence = with_threshold(net, validation.X, others, lost, false_alarms)
+        pipeline.steps[-1] = name, net
+        console.print(sentence)
+        if found is not None:
+            card = card._replace(**found._asdict())
     save_speech_model(output, pipeline, card)
     resume_file.unlink(missing_ok=True)
     _print_result(card, split, console)
@@ -182,85 +171,40 @@ def _print_result(card: SpeechCard, split: ClipSplit, console: Console) -> None:
         )
 
 
-def _check_words(needed: Sequence[str] | np.ndarray, trained: np.ndarray) -> None:
-    lacking = np.setdiff1d(needed, trained)
-    if len(lacking):
+def _read(
+    folder: Bunch,
+    split: ClipSplit,
+    pipeline: Pipeline,
+    on_error: str,
+    n_jobs: int | None,
+    console: Console,
+) -> tuple[LabelledClips, LabelledClips]:
+    """Return the clips for training and those for validation."""
+    total = len(split.train) + len(split.validation)
+    with ProgressBar("clip read", total, console=console) as bar:
+        training, validation = (
+            read_rows(folder, rows, pipeline, on_error, n_jobs, bar.advance)
+            for rows in (split.train, split.validation)
+        )
+    return training, validation
+
+
+def _check_words(folder: Bunch, training: LabelledClips, unknown: bool) -> None:
+    """Raise ValueError unless every word has a clip that can be learned from."""
+    free = {UNKNOWN} if unknown else set()  # is also made
+    lacking = {*folder.target, *folder.lost_labels} - {*training.y} - free
+    if lacking:
         raise ValueError(
-            f"word {str(lacking[0])!r} has no training clip that can be read. Fix its files, "
+            f"word {str(min(lacking))!r} has no training clip that can be read. Fix its files, "
             "or remove its folder."
         )
-
-
-# ---------------------------------------------------------------- sounds that are no words
-
-
-def _with_others(
-    training: LabelledClips,
-    validation: LabelledClips,
-    noise: Noise,
-    seed: int,
-    console: Console,
-) -> tuple[LabelledClips, LabelledClips, Negatives]:
-    """Return training clips with other sounds, validation clips of words, and other sounds.
-
-    The last are for validation, and have nothing in common with those for training.
-    """
-    X, y, skipped = training
-    words = y != UNKNOWN
-    per_word = words.sum() / len(np.unique(y[words]))
-    others = collect_negatives(X, y, noise.training, round(OTHERS * per_word), seed)
-    labels = np.full(len(others.X), UNKNOWN)
-    training = LabelledClips(
-        np.concatenate([X[words], others.X]), np.concatenate([y[words], labels]), skipped
-    )
-    console.print(f"Other sounds for training: {others}", soft_wrap=True)
-    X, y, skipped = validation
-    words = y != UNKNOWN
-    count = max(words.sum(), VALIDATED) if words.any() else 0
-    others = collect_negatives(X, y, noise.validation, count, seed + 1)
-    return training, LabelledClips(X[words], y[words], skipped), others
-
-
-def choose(
-    pipeline: Pipeline,
-    card: SpeechCard,
-    validation: LabelledClips,
-    others: Negatives,
-    false_alarms: float | None,
-    console: Console,
-) -> SpeechCard:
-    """Put a threshold around the net of a pipeline, and return the card that tells of it."""
-    name, net = pipeline.steps[-1]
-    rate = RATE if false_alarms is None else float(false_alarms)
-    found, why = None, "there are no clips for validation"
-    if len(validation.y):
-        known, other = (
-            best_words(net.predict_proba(X), net.classes_, UNKNOWN)[1]
-            for X in (validation.X, others.X)
+    heard = (training.X[:, :1] != training.X).any(axis=1)
+    silent = {*training.y} - {*training.y[heard]} - free - {*SILENCE}
+    if silent:
+        raise ValueError(
+            f"all training clips of the word {str(min(silent))!r} are silent. Record them "
+            "again, or remove its folder."
         )
-        try:
-            found = choose_threshold(known, other, rate)
-        except ValueError as error:
-            if false_alarms is not None:
-                raise
-            why = str(error)
-    if found is None:
-        console.print(
-            f"No threshold was chosen, so the answer is {UNKNOWN!r} only where that is the "
-            f"most probable: {why}"
-        )
-        pipeline.steps[-1] = name, RejectingClassifier.from_fitted(net)
-        return card
-    alarms = pd.Series(other >= found.threshold).groupby(others.kind).mean()
-    kinds = ", ".join(f"{kind} {100 * share:.0f} %" for kind, share in alarms.items())
-    console.print(
-        f"If no word has a probability of {found.threshold:.3f}, the answer is {UNKNOWN!r}: "
-        f"{100 * found.lost:.1f} % of the {len(known):,} validation clips of words are lost, "
-        f"and {100 * found.false_alarms:.1f} % of {len(other):,} other sounds are taken for a "
-        f"word ({kinds})."
-    )
-    pipeline.steps[-1] = name, RejectingClassifier.from_fitted(net, threshold=found.threshold)
-    return card._replace(threshold=found.threshold, false_alarms=rate, lost=found.lost)
 
 
 # ---------------------------------------------------------------------------- training

@@ -123,11 +123,14 @@ def train(
     unknown: Annotated[
         bool, typer.Option(help="Learn to answer unknown to sounds that are none of the words.")
     ] = True,
+    lost: Annotated[
+        float, typer.Option(help="Share of validation clips of words that may be refused.")
+    ] = 0.05,
     false_alarms: Annotated[
         float | None,
         typer.Option(
-            help="Share of other sounds for validation that may be taken for a word [0.05, if "
-            "a threshold keeps to it]."
+            help="Share of other sounds for validation that may be taken for a word; goes "
+            "before --lost."
         ),
     ] = None,
     unknown_folder: UnknownFolder = "_unknown_",
@@ -159,6 +162,7 @@ def train(
         folder_options=_folder_options(labels, column, label_pattern, speaker_pattern)
         | {"unknown": unknown_folder, "noise": noise_folder},
         unknown=unknown,
+        lost=lost,
         false_alarms=false_alarms,
         on_error=on_error,
         n_jobs=jobs,
