@@ -4,82 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from rich.console import Console
-from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
 from mixup_tab._terminal import ProgressBar, make_console
+from mixup_tab.audio.answers import best_words
+from mixup_tab.audio.evaluation import Evaluation
 from mixup_tab.audio.folders import load_audio_folder
+from mixup_tab.audio.negatives import read_windows, with_unknown
 from mixup_tab.audio.predict import predict_files
 from mixup_tab.audio.saving import load_speech_model
 from mixup_tab.persistence.model_file import SIZE_LIMIT
 
+SPECIAL = {"unknown": "_unknown_", "noise": "_background_noise_"}
 PARTS = ("auto", "all", "train", "validation", "test")
-
-
-@dataclass
-class Evaluation:
-    """Predictions of a model for labelled clips.
-
-    ``predictions`` has one row per clip: path, label, predicted, and the probability of the
-    predicted word. ``words`` are those that the model knows; ``skipped`` are unreadable files,
-    with reasons.
-    """
-
-    predictions: pd.DataFrame
-    words: list[str]
-    skipped: list[tuple[str, str]]
-
-    @property
-    def accuracy(self) -> float:
-        """Share of clips that are right."""
-        return float((self.predictions["label"] == self.predictions["predicted"]).mean())
-
-    def interval(self) -> tuple[float, float]:
-        """Return the 95 % interval of the accuracy (Wilson), as if clips were independent."""
-        clips = len(self.predictions)
-        test = binomtest(round(self.accuracy * clips), clips)
-        low, high = test.proportion_ci(method="wilson")
-        return float(low), float(high)
-
-    def confusion(self) -> pd.DataFrame:
-        """Return counts of clips: true words as rows, predicted words as columns."""
-        counts = confusion_matrix(
-            self.predictions["label"], self.predictions["predicted"], labels=self.words
-        )
-        return pd.DataFrame(counts, index=pd.Index(self.words, name="word"), columns=self.words)
-
-    def by_word(self) -> pd.DataFrame:
-        """Return one row per word: clips, recall, precision, F1, the most common mistake."""
-        label, predicted = self.predictions["label"], self.predictions["predicted"]
-        precision, recall, f1, clips = precision_recall_fscore_support(
-            label, predicted, labels=self.words, zero_division=np.nan
-        )
-        return pd.DataFrame(
-            {
-                "clips": clips,
-                "right %": 100 * recall,
-                "precision %": 100 * precision,
-                "F1 %": 100 * f1,
-                "most often taken for": self._mistakes(),
-            },
-            index=pd.Index(self.words, name="word"),
-        )
-
-    def _mistakes(self) -> list[str]:
-        counts = self.confusion().to_numpy(copy=True)
-        np.fill_diagonal(counts, 0)
-        most = counts.argmax(axis=1)
-        return [
-            f"{self.words[most[k]]} ({row[most[k]]})" if row.any() else "–"
-            for k, row in enumerate(counts)
-        ]
 
 
 def evaluate_model(
@@ -99,53 +42,97 @@ def evaluate_model(
 
     ``part`` chooses clips by the folder's own parts; "auto" is "test" for a folder with parts
     and "all" otherwise. ``folder_options`` are parameters of
-    :func:`~mixup_tab.audio.load_audio_folder`. ``rescue`` gets the predictions so far if an
-    unreadable file or Ctrl-C ends the evaluation. ``size_limit`` is the largest size of the
-    model's file in bytes. Raises ValueError if the model is unusable, there are no clips of its
-    words, or files cannot be read.
+    :func:`~mixup_tab.audio.load_audio_folder`. If the model can answer "unknown", it is also
+    tested on sounds that are none of its words: clips of other words and of the folder
+    ``unknown``, and all windows of the recordings in the folder ``noise``. ``rescue`` gets the
+    predictions so far if an unreadable file or Ctrl-C ends the evaluation. ``size_limit`` is
+    the largest size of the model's file in bytes. Raises ValueError if the model is unusable,
+    there are no clips of its words, or files cannot be read.
     """
     pipeline, card = load_speech_model(model, device=device, size_limit=size_limit)
-    options = {"speaker": None, "min_labels": 1} | dict(folder_options or {})
+    unknown = getattr(pipeline[-1], "unknown", None)
+    words = [word for word in card.words if word != unknown]
+    options: dict[str, Any] = {"speaker": None, "min_labels": 1, **SPECIAL}
+    options |= folder_options or {}
     folder = load_audio_folder(root, on_error=on_error, **options)
-    rows, notes = choose_clips(folder, part, card.words)
+    folder = with_unknown(folder, options["unknown"])
+    rows, notes = choose_clips(folder, part, words, unknown)
     notes += folder.notes
+    noise = [] if unknown is None else folder.noise
     skipped, done = list(folder.skipped), []
     batches = predict_files(pipeline, folder.data[rows], on_error=on_error, n_jobs=n_jobs)
     try:
-        with ProgressBar("clip", len(rows), console=console or make_console()) as bar:
+        with ProgressBar(
+            "clip", len(rows) + len(noise), console=console or make_console()
+        ) as bar:
             for batch in batches:
-                positions = rows[batch.positions]
-                done.append(_predictions(folder, positions, batch.proba, card.words))
+                where = rows[batch.positions]
+                sounds = {"path": folder.data[where], "label": folder.target[where]}
+                done.append(_predictions(sounds, batch.proba, pipeline[-1]))
                 skipped += batch.skipped
                 bar.advance(len(batch.paths) + len(batch.skipped))
+            for path in noise:
+                done.append(_predict_noise(path, options["noise"], pipeline, on_error))
+                bar.advance()
     except (ValueError, OSError, KeyboardInterrupt):
         if done and rescue is not None:
             rescue(pd.concat(done))
         raise
     if not sum(map(len, done)):
         raise ValueError(f"root={str(root)!r} has no clip that can be read.")
-    return Evaluation(pd.concat(done, ignore_index=True), card.words, skipped), notes
+    table = pd.concat(done, ignore_index=True)
+    return _evaluation(table, words, skipped, pipeline), notes
 
 
-def _predictions(
-    folder: Bunch, rows: np.ndarray, proba: np.ndarray, words: Sequence[str]
-) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "path": folder.data[rows],
-            "label": folder.target[rows],
-            "predicted": np.array(words)[proba.argmax(axis=1)],
-            "probability": proba.max(axis=1),
-        }
+def _predictions(sounds: dict[str, Any], proba: np.ndarray, net: Any) -> pd.DataFrame:
+    """Return the columns of an :class:`Evaluation` for some sounds."""
+    unknown, classes = getattr(net, "unknown", None), net.classes_
+    predicted = classes[proba.argmax(axis=1)] if unknown is None else net.decide(proba)
+    table = pd.DataFrame(sounds | {"predicted": predicted, "probability": proba.max(axis=1)})
+    if unknown is not None:
+        best, _ = best_words(proba, classes, unknown)
+        table["word"] = classes[best]
+        table["word_probability"] = proba[np.arange(len(proba)), best]
+    return table
+
+
+def _predict_noise(path: str, label: str, pipeline: Pipeline, on_error: str) -> pd.DataFrame:
+    """Return predictions for a recording, one window after the other."""
+    windows = read_windows(path, pipeline[0])
+    start = np.arange(len(windows)) * pipeline[0].seconds
+    sounds = {"path": np.full(len(windows), path), "label": label, "start": start}
+    return _predictions(sounds, pipeline[-1].predict_proba(windows), pipeline[-1])
+
+
+def _evaluation(
+    table: pd.DataFrame, words: list[str], skipped: list[tuple[str, str]], pipeline: Pipeline
+) -> Evaluation:
+    """Tell the clips of words from other sounds."""
+    net = pipeline[-1]
+    unknown = getattr(net, "unknown", None)
+    if unknown is None:
+        return Evaluation(table, words, skipped)
+    known = table["label"].isin(words)
+    own, other = (table[part].reset_index(drop=True) for part in (known, ~known))
+    seconds = len(other) * pipeline[0].seconds
+    return Evaluation(
+        own.drop(columns="start", errors="ignore"),
+        words,
+        skipped,
+        other,
+        unknown,
+        net.threshold,
+        seconds,
     )
 
 
 def choose_clips(
-    folder: Bunch, part: str, words: Sequence[str]
+    folder: Bunch, part: str, words: Sequence[str], unknown: str | None = None
 ) -> tuple[np.ndarray, list[str]]:
-    """Return the positions of the clips of a part whose words a model knows, and remarks.
+    """Return the positions of the clips of a part that a model can be tested on, and remarks.
 
-    Raises ValueError if there is no such part, or no clip in it.
+    These are clips of its words and, if it can answer ``unknown``, all others. Raises
+    ValueError if there is no such part, or no clip of a word in it.
     """
     if part not in PARTS:
         raise ValueError(f"part must be one of {', '.join(PARTS)}, got {part!r}.")
@@ -160,19 +147,19 @@ def choose_clips(
     chosen = np.ones(len(folder.target), bool) if part == "all" else folder.subset == part
     notes = [f"Clips: {'all' if part == 'all' else f'the {part} part of the folder'}."]
     known = np.isin(folder.target, words)
-    unknown = np.unique(folder.target[chosen & ~known]).tolist()
-    if unknown:
-        notes.append(
-            f"Left out, because the model does not know these words: {_shown(unknown)} "
-            f"({(chosen & ~known).sum():,} clips)."
-        )
-    rows = np.flatnonzero(chosen & known)
-    if not len(rows):
+    others = chosen & ~known
+    if others.any():
+        left = "Left out, because the model does not know these words"
+        heard = "Other sounds, which the model should not take for a word"
+        names = np.unique(folder.target[others]).tolist()
+        what = left if unknown is None else heard
+        notes.append(f"{what}: {_shown(names)} ({others.sum():,} clips).")
+    if not (chosen & known).any():
         raise ValueError(
             f"root has no clip {'' if part == 'all' else f'of the {part} part '}with a word "
             f"that the model knows ({_shown(words)}). Give a folder with these words."
         )
-    return rows, notes
+    return np.flatnonzero(chosen if unknown is not None else chosen & known), notes
 
 
 def _shown(words: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import numpy as np
 from sklearn.pipeline import Pipeline
 
 from mixup_tab.audio.augment import SpecAugment, WaveAugment
@@ -28,6 +29,7 @@ def speech_classifier(
     *,
     net_params: dict[str, Any] | None = None,
     augment: bool = True,
+    noise: np.ndarray | None = None,
     level: str = "spectrogram",
     kind: str = "mel",
     seconds: float = 1.0,
@@ -52,6 +54,8 @@ def speech_classifier(
     augment : bool, default=True
         Whether to change clips at random in training, by the defaults of
         :class:`~mixup_tab.audio.WaveAugment` and :class:`~mixup_tab.audio.SpecAugment`.
+    noise : array of int16 or float, shape (recordings, samples), default=None
+        Background recordings for ``WaveAugment``; None is synthetic noise.
     level : {"spectrogram", "waveform"}, default="spectrogram"
         What is mixed.
     kind : {"mel", "log", "power"}, default="mel"
@@ -97,7 +101,7 @@ def speech_classifier(
         net=partial(net, **net_params) if net_params else net,
         level=level,
         spectrogram=SpectrogramLayer(sample_rate, kind=kind, **frames),
-        augment=WaveAugment(sample_rate=sample_rate) if augment else None,
+        augment=WaveAugment(sample_rate=sample_rate, noise=noise) if augment else None,
         masks=SpecAugment() if augment else None,
     )
     return Pipeline(

@@ -27,7 +27,13 @@ class SpeechCard(NamedTuple):
     training_clips, validation_clips : int
         How many clips it was trained on, and how many it was evaluated on.
     validation_accuracy : float or None
-        Share of the validation clips that were right.
+        Share of the validation clips of words for which the net's most probable class was
+        right, before any was refused.
+    threshold : float or None, default=None
+        Probability below which a sound is none of the words; None if none was chosen.
+    false_alarms, lost : float or None, default=None
+        What it does to validation clips: share of other sounds taken for a word, and share of
+        clips of words refused.
     """
 
     words: list[str]
@@ -36,6 +42,9 @@ class SpeechCard(NamedTuple):
     training_clips: int
     validation_clips: int
     validation_accuracy: float | None
+    threshold: float | None = None
+    false_alarms: float | None = None
+    lost: float | None = None
 
 
 def save_speech_model(path: str | os.PathLike, pipeline: Pipeline, card: SpeechCard) -> None:
@@ -46,7 +55,8 @@ def save_speech_model(path: str | os.PathLike, pipeline: Pipeline, card: SpeechC
     path : str or path-like
         Where to write.
     pipeline : Pipeline
-        From :func:`~mixup_tab.audio.speech_classifier`, its last step fitted.
+        From :func:`~mixup_tab.audio.speech_classifier`, its last step fitted, or a
+        :class:`~mixup_tab.audio.RejectingClassifier` around it.
     card : SpeechCard
         What there is to know about it.
 
@@ -99,5 +109,6 @@ def _check(pipeline: Pipeline, card: SpeechCard) -> None:
     samples = samples_in("seconds", reader.seconds, reader.sample_rate)
     fine = samples == card.samples == net.n_features_in_
     fine = fine and net.classes_.tolist() == card.words
+    fine = fine and (card.threshold or 0.0) == getattr(net, "threshold", 0.0)
     if not fine:
         raise ValueError("its description is not one of a speech model")

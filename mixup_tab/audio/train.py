@@ -19,9 +19,13 @@ from skorch.callbacks import Callback
 
 from mixup_tab._files import write_whole
 from mixup_tab._terminal import ProgressBar, list_skipped, make_console
+from mixup_tab.audio.answers import UNKNOWN
 from mixup_tab.audio.findings import clip_table, find_faults, summarize
 from mixup_tab.audio.folders import load_audio_folder
+from mixup_tab.audio.negatives import SILENCE, as_recordings, read_noise, with_unknown
+from mixup_tab.audio.other_sounds import add_others, with_threshold
 from mixup_tab.audio.recipe import speech_classifier
+from mixup_tab.audio.rejection import check_share
 from mixup_tab.audio.saving import SpeechCard, save_speech_model
 from mixup_tab.audio.splitting import ClipSplit, LabelledClips, read_rows, split_clips
 from mixup_tab.audio.survey import FACTS
@@ -38,6 +42,9 @@ def train(
     *,
     validation_fraction: float = 0.1,
     folder_options: Mapping[str, Any] | None = None,
+    unknown: bool = True,
+    lost: float = 0.05,
+    false_alarms: float | None = None,
     on_error: str = "raise",
     n_jobs: int | None = None,
     overwrite: bool = False,
@@ -46,39 +53,46 @@ def train(
 ) -> bool:
     """Train on a folder of clips and save the model; return False if stopped by Ctrl-C.
 
+    With ``unknown``, the net has one more class, for sounds that are none of the words: those
+    of the folder ``unknown``, noise, and sounds made from the clips. A threshold is then chosen
+    on validation clips: one that refuses a share ``lost`` of the clips of words, or, if that is
+    stated, takes a share ``false_alarms`` of other sounds for a word.
+
     The state of training is saved after every epoch in ``<output>.resume``. If training is
     stopped or killed, the same call resumes it and ends with the same model. A picture of the
     losses is saved as ``<output>-loss.png``. ``folder_options`` are parameters of
     :func:`~mixup_tab.audio.load_audio_folder`, ``recipe`` are those of
     :func:`~mixup_tab.audio.speech_classifier`; the other options are those of the command.
     Raises ValueError if there is nothing to train on, files cannot be read, a word has no
-    readable file, or ``output`` exists, unless it is a model and ``overwrite`` is True.
+    readable file, no threshold reaches the rate, or ``output`` exists, unless it is a model and
+    ``overwrite`` is True.
     """
     console = console or make_console()
     check_output(output, overwrite)
+    check_share("lost", lost)
+    check_share("false_alarms", 0.0 if false_alarms is None else false_alarms)
     pipeline = speech_classifier(**recipe)
-    folder = load_audio_folder(root, on_error=on_error, **(folder_options or {}))
+    options = {"min_labels": 1 if unknown else 2} | dict(folder_options or {})
+    folder = load_audio_folder(root, on_error=on_error, **options)
     for note in folder.notes:
         console.print(note, soft_wrap=True)
-    for word in folder.label_names:
-        if str(word).encode(errors="ignore").decode() != word:
-            raise ValueError(f"word {str(word)!r} is not UTF-8. Rename its folder.")
+    folder = with_unknown(folder, UNKNOWN) if unknown else folder
+    _check_names(folder.label_names, unknown)
     seed = recipe.get("random_state") or 0
     split = split_clips(folder, validation_fraction=validation_fraction, random_state=seed)
     console.print(_summary(folder, split))
     facts = np.zeros(len(folder.data), FACTS)
-    with ProgressBar(
-        "clip read", len(split.train) + len(split.validation), console=console
-    ) as bar:
-        training, validation = (
-            read_rows(folder, rows, pipeline, on_error, n_jobs, bar.advance, facts)
-            for rows in (split.train, split.validation)
-        )
-    list_skipped([*folder.skipped, *training.skipped, *validation.skipped])
-    reader, known = pipeline[0], clip_table(folder, facts)
-    for finding in summarize(find_faults(known, folder, reader.seconds, reader.sample_rate)):
-        console.print(f"- {finding}", soft_wrap=True)
-    _check_words([*folder.target, *folder.lost_labels], training.y)
+    training, validation = _read(folder, split, pipeline, on_error, n_jobs, console, facts)
+    share = len(split.validation) / (len(split.train) + len(split.validation))
+    noise = read_noise(folder.noise, pipeline[0], share, on_error)
+    list_skipped([*folder.skipped, *training.skipped, *validation.skipped, *noise.skipped])
+    _print_findings(folder, facts, pipeline, console)
+    _check_words(folder, training, unknown)
+    if len(noise.training):
+        pipeline = speech_classifier(**recipe, noise=as_recordings(noise.training))
+    if unknown:
+        training, validation, trained, others = add_others(training, validation, noise, seed)
+        console.print(f"Other sounds for training: {trained}.", soft_wrap=True)
     resume_file = output.with_name(f"{output.name}.resume")
     started = time.perf_counter()
     try:
@@ -86,15 +100,39 @@ def train(
     except KeyboardInterrupt:
         console.print(_stopped(resume_file), soft_wrap=True)
         return False
-    card = _card(pipeline, recipe, training, validation)
-    save_speech_model(output, pipeline, card)
     picture = draw_losses(pipeline, output)
+    card = _card(pipeline, recipe, training, validation)
+    if unknown:
+        name, net = pipeline.steps[-1]
+        net, found, sentence = with_threshold(net, validation.X, others, lost, false_alarms)
+        pipeline.steps[-1] = name, net
+        console.print(sentence)
+        if found is not None:
+            card = card._replace(**found._asdict())
+    save_speech_model(output, pipeline, card)
     resume_file.unlink(missing_ok=True)
     _print_result(card, split, console)
     seconds = time.perf_counter() - started
     console.print(f"Trained in {seconds:,.0f} s; losses: {picture}", soft_wrap=True)
     console.print(f"Model: {output}", soft_wrap=True)
     return True
+
+
+def _check_names(words: Sequence[str], unknown: bool) -> None:
+    for word in words:
+        if str(word).encode(errors="ignore").decode() != word:
+            raise ValueError(f"word {str(word)!r} is not UTF-8. Rename its folder.")
+        if unknown and word.casefold() == UNKNOWN != word:
+            raise ValueError(
+                f"the folder {word!r} is easily mistaken for {UNKNOWN!r}, the answer to sounds "
+                f"that are none of the words. Rename it to {UNKNOWN!r} if it holds such "
+                "sounds; if it is a word, use --no-unknown."
+            )
+    if unknown and [*words] == [UNKNOWN]:
+        raise ValueError(
+            "there are only sounds that are none of the words. Add a folder with clips of a "
+            "word."
+        )
 
 
 def _summary(folder: Bunch, split: ClipSplit) -> str:
@@ -137,12 +175,49 @@ def _print_result(card: SpeechCard, split: ClipSplit, console: Console) -> None:
         )
 
 
-def _check_words(needed: Sequence[str] | np.ndarray, trained: np.ndarray) -> None:
-    lacking = np.setdiff1d(needed, trained)
-    if len(lacking):
+def _read(
+    folder: Bunch,
+    split: ClipSplit,
+    pipeline: Pipeline,
+    on_error: str,
+    n_jobs: int | None,
+    console: Console,
+    facts: np.ndarray,
+) -> tuple[LabelledClips, LabelledClips]:
+    """Return the clips for training and those for validation; fill their rows of facts."""
+    total = len(split.train) + len(split.validation)
+    with ProgressBar("clip read", total, console=console) as bar:
+        training, validation = (
+            read_rows(folder, rows, pipeline, on_error, n_jobs, bar.advance, facts)
+            for rows in (split.train, split.validation)
+        )
+    return training, validation
+
+
+def _print_findings(
+    folder: Bunch, facts: np.ndarray, pipeline: Pipeline, console: Console
+) -> None:
+    """Print what ``speech check`` would say about the clips."""
+    reader, table = pipeline[0], clip_table(folder, facts)
+    for finding in summarize(find_faults(table, folder, reader.seconds, reader.sample_rate)):
+        console.print(f"- {finding}", soft_wrap=True)
+
+
+def _check_words(folder: Bunch, training: LabelledClips, unknown: bool) -> None:
+    """Raise ValueError unless every word has a clip that can be learned from."""
+    free = {UNKNOWN} if unknown else set()  # is also made
+    lacking = {*folder.target, *folder.lost_labels} - {*training.y} - free
+    if lacking:
         raise ValueError(
-            f"word {str(lacking[0])!r} has no training clip that can be read. Fix its files, "
+            f"word {str(min(lacking))!r} has no training clip that can be read. Fix its files, "
             "or remove its folder."
+        )
+    heard = (training.X[:, :1] != training.X).any(axis=1)
+    silent = {*training.y} - {*training.y[heard]} - free - {*SILENCE}
+    if silent:
+        raise ValueError(
+            f"all training clips of the word {str(min(silent))!r} are silent. Record them "
+            "again, or remove its folder."
         )
 
 

@@ -20,6 +20,10 @@ Model = Annotated[Path, typer.Argument(help="Model file from speech train.")]
 Directory = Annotated[
     Path, typer.Argument(metavar="DIR", help="Folder of clips, <word>/*.wav.")
 ]
+UnknownFolder = Annotated[
+    str, typer.Option(help="Folder in DIR of sounds that are none of the words.")
+]
+NoiseFolder = Annotated[str, typer.Option(help="Folder in DIR of background noise.")]
 Jobs = Annotated[int, typer.Option(help="Threads that read files; -1 is one per core.")]
 Labels = Annotated[
     Path | None,
@@ -116,6 +120,21 @@ def train(
     column: Column = None,
     label_pattern: LabelPattern = None,
     speaker_pattern: SpeakerPattern = None,
+    unknown: Annotated[
+        bool, typer.Option(help="Learn to answer unknown to sounds that are none of the words.")
+    ] = True,
+    lost: Annotated[
+        float, typer.Option(help="Share of validation clips of words that may be refused.")
+    ] = 0.05,
+    false_alarms: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of other sounds for validation that may be taken for a word; goes "
+            "before --lost."
+        ),
+    ] = None,
+    unknown_folder: UnknownFolder = "_unknown_",
+    noise_folder: NoiseFolder = "_background_noise_",
     on_error: options.OnError = "raise",
     device: options.Device = "auto",
     seed: options.Seed = 0,
@@ -140,7 +159,11 @@ def train(
         directory,
         output,
         validation_fraction=validation_fraction,
-        folder_options=_folder_options(labels, column, label_pattern, speaker_pattern),
+        folder_options=_folder_options(labels, column, label_pattern, speaker_pattern)
+        | {"unknown": unknown_folder, "noise": noise_folder},
+        unknown=unknown,
+        lost=lost,
+        false_alarms=false_alarms,
         on_error=on_error,
         n_jobs=jobs,
         overwrite=force,
@@ -172,6 +195,8 @@ def evaluate(
     labels: Labels = None,
     column: Column = None,
     label_pattern: LabelPattern = None,
+    unknown_folder: UnknownFolder = "_unknown_",
+    noise_folder: NoiseFolder = "_background_noise_",
     on_error: options.OnError = "raise",
     device: options.Device = "auto",
     jobs: Jobs = -1,
@@ -185,7 +210,8 @@ def evaluate(
         directory,
         part=part,
         output=output,
-        folder_options=_folder_options(labels, column, label_pattern),
+        folder_options=_folder_options(labels, column, label_pattern)
+        | {"unknown": unknown_folder, "noise": noise_folder},
         on_error=on_error,
         device=device,
         n_jobs=jobs,

@@ -91,7 +91,8 @@ def export_onnx(
     ``values``, float64, or ``quantiles``, as ``predict`` returns them.
 
     **Metadata**, each value as JSON: ``mixup_tab`` (version), ``output``, ``classes``,
-    ``features``, ``quantiles``, ``sample_rate`` and ``samples``, where there are such.
+    ``features``, ``quantiles``, ``sample_rate``, ``samples``, ``threshold`` and ``unknown``,
+    where there are such. ``label`` is "unknown" where ``predict`` of the model answers that.
 
     Examples
     --------
@@ -251,9 +252,10 @@ def _outputs(graph: Graph, model: Any, raw: Raw, names: list[Any] | None) -> dic
     """Return values in the graph, with dtype and shape of a row, by the name of the output."""
     if names is not None:
         found = probabilities(graph, model, raw)
-        text = all(isinstance(name, str) for name in names)
-        known = np.array(names, dtype=object if text else None)
-        label = graph("Gather", known, graph("ArgMax", found, axis=1, keepdims=0))
+        shares, answers = _with_refusal(graph, model, found, names)
+        text = all(isinstance(name, str) for name in answers)
+        known = np.array(answers, dtype=object if text else None)
+        label = graph("Gather", known, graph("ArgMax", shares, axis=1, keepdims=0))
         return {
             "probabilities": (found, np.float32, [len(names)]),
             "label": (label, known.dtype, []),
@@ -267,6 +269,30 @@ def _outputs(graph: Graph, model: Any, raw: Raw, names: list[Any] | None) -> dic
     else:
         found = values(graph, model, raw)
     return {name: (graph("Reshape", found, np.array([-1, *shape])), np.float64, shape)}
+
+
+def _with_refusal(
+    graph: Graph, model: Any, found: str, names: list[Any]
+) -> tuple[str, list[Any]]:
+    """Return what the label has the largest of, and the labels.
+
+    For a RejectingClassifier this is one more column, which wins where it refuses.
+    """
+    refusal = _refusal(model)
+    if not refusal:
+        return found, names
+    other = np.asarray(model.classes_) == refusal["unknown"]
+    unknown = names[other.argmax()] if other.any() else refusal["unknown"]
+    words = graph("Gather", found, np.flatnonzero(~other), axis=1)
+    best = graph("ReduceMax", words, np.array([1]), keepdims=1)
+    refused = graph("Less", best, np.float32(refusal["threshold"]))
+    column = graph("Where", refused, np.float32(2), np.float32(-1))
+    return graph("Concat", found, column, axis=1), [*names, unknown]
+
+
+def _refusal(model: Any) -> dict[str, Any]:
+    """Return what is known about refusing; nothing unless there is a RejectingClassifier."""
+    return next((part._refusal for part in parts(model) if hasattr(part, "_refusal")), {})
 
 
 def _regressor(model: Any) -> Any:
@@ -312,6 +338,7 @@ def _metadata(model: Any, raw: Raw, names: list[Any] | None) -> dict[str, Any]:
         "features": raw.names,
         "sample_rate": rate,
         "samples": rate and raw.width[0],
+        **_refusal(model),
     }
     return {name: value for name, value in facts.items() if value}
 

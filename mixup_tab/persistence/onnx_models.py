@@ -52,6 +52,8 @@ def split_steps(model: Any) -> tuple[list[tuple[str, Any]], Any]:
             model = model.best_estimator_
         elif isinstance(model, FrozenEstimator):
             model = model.estimator
+        elif hasattr(model, "_refusal"):  # a RejectingClassifier
+            model = model.estimator_
         elif isinstance(model, Pipeline):
             steps += [pair for pair in model.steps[:-1] if not _does_nothing(pair[1])]
             model = model.steps[-1][1]

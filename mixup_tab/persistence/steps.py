@@ -222,6 +222,15 @@ def _named(name: Any, module: Any, names: Sequence[str]) -> Callable[..., Any]:
     return getattr(module, name)
 
 
+# --------------------------------------------------------------------------------- answers
+
+
+def _check_refusal(part: Any) -> None:
+    """Check what decides between the answers of a RejectingClassifier, as ``fit`` does."""
+    if hasattr(part, "estimator_"):
+        part._keep(part.estimator_)
+
+
 # ----------------------------------------------------------------------------------- dates
 
 
@@ -300,6 +309,7 @@ _CHANGED = {
     "skrub._select_cols.SelectCols": _name_selected,
 }
 _CHECKED = {
+    "mixup_tab.audio.rejection.RejectingClassifier": _check_refusal,
     "sklearn.compose._target.TransformedTargetRegressor": _find_functions,
     "sklearn.feature_extraction.text.CountVectorizer": _check_words,
     "sklearn.feature_extraction.text.TfidfVectorizer": _check_words,

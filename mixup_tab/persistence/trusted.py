@@ -42,6 +42,7 @@ _OURS = {
     "mixup_tab.estimators.ensemble_regressor.MixupEnsembleRegressor",
     "mixup_tab.estimators.rescaled.RescaledClassifier",
     "mixup_tab.estimators.rescaled.RescaledRegressor",
+    "mixup_tab.audio.rejection.RejectingClassifier",
     "mixup_tab.audio.transformers.AudioReader",
     "mixup_tab.audio.transformers.Spectrogram",
     # What holds one of our estimators, or finds the best.
