@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -144,3 +146,34 @@ def test_a_thread_that_starts_inside_does_not_keep_the_limit(two_threads):
         worker.join(20)
     assert seen == [two_threads]
     assert torch.get_num_threads() == two_threads
+
+
+# ------------------------------------------------------------------- keep_freed_memory
+
+FAULTS = """
+import resource, torch
+from mixup_tab.training.device import keep_freed_memory
+if {keeps}:
+    keep_freed_memory()
+def step():
+    blocks = [torch.ones(2**21) for _ in range(4)]  # 8 MB each
+for _ in range(3):
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    step()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 20)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="about glibc")
+def test_memory_that_a_step_frees_is_kept_for_the_next():
+    def faults(keeps):
+        code = FAULTS.format(keeps=keeps)
+        run = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        return float(run.stdout)
+
+    pages = 4 * 8 * 2**20 / 4096
+    if faults(False) < pages / 4:
+        pytest.skip("this system keeps freed memory by itself")
+    assert faults(True) < pages / 20

@@ -120,6 +120,16 @@ def threads_for(multiplications: int) -> AbstractContextManager[None]:
     return _limit.one()
 
 
+def keep_freed_memory() -> None:
+    """Have glibc keep memory that a step frees for the next one.
+
+    Otherwise it goes back to the system at every step, and comes back page by page. glibc
+    raises its limits for that when a large block is freed, up to blocks of 32 MB (mallopt(3),
+    M_MMAP_THRESHOLD); twice as much is kept. Elsewhere this does nothing.
+    """
+    torch.empty(31 * 2**20, dtype=torch.uint8)
+
+
 @lru_cache
 def has_fast_bfloat16(kind: str) -> bool:
     """Whether a kind of device multiplies bfloat16 faster than float32."""

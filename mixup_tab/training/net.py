@@ -34,7 +34,12 @@ from mixup_tab.training.batches import (
     rule_for,
 )
 from mixup_tab.training.callbacks import KeepBestWeights, LearningRate
-from mixup_tab.training.device import input_device, pick_device, threads_for
+from mixup_tab.training.device import (
+    input_device,
+    keep_freed_memory,
+    pick_device,
+    threads_for,
+)
 from mixup_tab.training.hidden import HiddenMixing
 from mixup_tab.training.optim import LeanAdamW
 from mixup_tab.training.randomness import Streams, drawing_from, member_seeds
@@ -333,6 +338,7 @@ class MixupNet(NeuralNet):
         self.check_data(X, y)
         self.check_training_readiness()
         state = self._start_training(sample_weight, epochs)
+        keep_freed_memory()
         passes = self._epochs(X, y, state, **fit_params)
         # Closed at once after an error, so that it lets go of files.
         with threads_for(self._work(self.batch_size, X)), contextlib.closing(passes):
