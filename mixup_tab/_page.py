@@ -8,7 +8,10 @@ import io
 import math
 import re
 import warnings
+import wave
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +32,8 @@ class Table(NamedTuple):
     Attributes
     ----------
     frame : DataFrame
-        Its cells. An index with a name becomes the first column.
+        Its cells, some of which may be a :class:`Sound`. An index with a name becomes the
+        first column.
     caption : str
         A sentence below the table.
     formats : mapping of str to str or callable
@@ -62,6 +66,42 @@ class Picture(NamedTuple):
     caption: str = ""
 
 
+@dataclass(eq=False)
+class Sound:
+    """A cell of a table that can be played.
+
+    Attributes
+    ----------
+    samples : ndarray of int16, shape (samples,)
+        What to play; it is embedded as a WAV file.
+    sample_rate : int
+        Samples per second.
+    name : str
+        What it is, for those who cannot see the table.
+    picture : bytes, default=b""
+        A PNG file to show above the controls.
+    """
+
+    samples: np.ndarray
+    sample_rate: int
+    name: str
+    picture: bytes = b""
+
+    def __html__(self) -> str:
+        """Return what the template shows as it is."""
+        content = io.BytesIO()
+        with wave.open(content, "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(self.sample_rate)
+            file.writeframes(self.samples.astype("<i2").tobytes())
+        image = f'<img src="{_uri("image/png", self.picture)}" alt="">' if self.picture else ""
+        source = _uri("audio/wav", content.getvalue())
+        name = escape(self.name)
+        audio = f'<audio controls preload="none" aria-label="{name}" src="{source}"></audio>'
+        return f'<div class="sound">{image}{audio}</div>'
+
+
 Parts = Sequence[str | Table | Picture]
 
 
@@ -73,11 +113,12 @@ def write_page(
     *,
     details: Mapping[str, Parts] | None = None,
     facts: Mapping[str, str] | None = None,
+    name: str = "report.html",
 ) -> Path:
-    """Write ``report.html`` and its pictures into a folder, which is made if need be.
+    """Write a page and its pictures into a folder, which is made if need be.
 
-    Style, script and pictures are inside the page, and its content policy forbids everything
-    else. Whatever it is given is shown as text, never read as HTML.
+    Style, script, pictures and sounds are inside the page, and its content policy forbids
+    everything else. Whatever it is given is shown as text, never read as HTML.
 
     Parameters
     ----------
@@ -93,6 +134,8 @@ def write_page(
         Shown below the sections, folded until the heading is clicked.
     facts : mapping of str to str, default=None
         What the run was: versions, device, seed.
+    name : str, default="report.html"
+        Name of the page's file.
 
     Returns
     -------
@@ -120,16 +163,16 @@ def write_page(
     drawn = _draw_all(part for part in everything if isinstance(part, Picture))
     folder = Path(folder)
     (folder / "pictures" if drawn else folder).mkdir(parents=True, exist_ok=True)
-    for name, (svg, png) in drawn.items():
-        write_whole(folder / "pictures" / f"{name}.svg", svg)
-        write_whole(folder / "pictures" / f"{name}.png", png)
+    for picture, (svg, png) in drawn.items():
+        write_whole(folder / "pictures" / f"{picture}.svg", svg)
+        write_whole(folder / "pictures" / f"{picture}.png", png)
     shown = [
         {heading: [_shown(part, drawn) for part in parts] for heading, parts in group.items()}
         for group in groups
     ]
     html = _render(title=title, summary=summary, shown=shown, facts=facts or {})
-    write_whole(folder / "report.html", html.encode(errors="backslashreplace"))
-    return folder / "report.html"
+    write_whole(folder / name, html.encode(errors="backslashreplace"))
+    return folder / name
 
 
 def literal(text: Any) -> str:
@@ -155,25 +198,38 @@ def _shown(part: str | Table | Picture, drawn: Mapping[str, tuple[bytes, bytes]]
     if isinstance(part, Picture):
         svg, png = drawn[part.name]
         kind, data = ("svg+xml", svg) if len(svg) <= _LARGEST_SVG else ("png", png)
-        source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+        source = _uri(f"image/{kind}", data)
         width = round(96 * part.figure.get_figwidth())
         return {"kind": "picture", "source": source, "width": width, **part._asdict()}
     return {"kind": "text", "text": part}
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _table(table: Table) -> dict[str, Any]:
     columns = [table.frame[name] for name in table.frame]
     if table.frame.index.name is not None:
         columns.insert(0, table.frame.index.to_series())
-    texts = []
+    shown = []
     for column in columns:
         form = table.formats.get(column.name) or _usual_format(column)
-        shown = column.map(form if callable(form) else form.format, na_action="ignore")
-        texts.append(shown.astype(object).fillna("").reset_index(drop=True))
-    with pd.option_context("display.max_colwidth", None):  # else long cells are cut
-        html = pd.concat(texts, axis=1).to_html(index=False, border=0)
+        text = form if callable(form) else form.format
+        cells = zip(column, column.isna(), strict=True)
+        shown.append([_cell(value, text, missing) for value, missing in cells])
     numeric = [pd.api.types.is_numeric_dtype(column.dtype) for column in columns]
-    return {"html": html, "right": [k for k, right in enumerate(numeric, 1) if right]}
+    return {
+        "names": [column.name for column in columns],
+        "rows": list(zip(*shown, strict=True)),
+        "right": [k for k, right in enumerate(numeric, 1) if right],
+    }
+
+
+def _cell(value: Any, text: Callable[[Any], str], missing: bool) -> str | Sound:
+    if isinstance(value, Sound):
+        return value
+    return "" if missing else text(value)
 
 
 def _usual_format(column: pd.Series) -> str:

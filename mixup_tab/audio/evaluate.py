@@ -111,7 +111,7 @@ def _evaluation(
     net = pipeline[-1]
     unknown = getattr(net, "unknown", None)
     if unknown is None:
-        return Evaluation(table, words, skipped)
+        return Evaluation(table, words, skipped, reader=pipeline[0])
     known = table["label"].isin(words)
     own, other = (table[part].reset_index(drop=True) for part in (known, ~known))
     seconds = len(other) * pipeline[0].seconds
@@ -123,6 +123,7 @@ def _evaluation(
         unknown,
         net.threshold,
         seconds,
+        pipeline[0],
     )
 
 

@@ -9,6 +9,8 @@ import pandas as pd
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from mixup_tab.audio.transformers import AudioReader
+
 
 @dataclass
 class Evaluation:
@@ -34,6 +36,8 @@ class Evaluation:
         Probability below which it gives that answer.
     seconds : float, default=0.0
         How much sound the negatives are, one window of the model's length each.
+    reader : AudioReader or None, default=None
+        Reads files as the model does, for who wants to listen.
     """
 
     predictions: pd.DataFrame
@@ -43,6 +47,7 @@ class Evaluation:
     unknown: str | None = None
     threshold: float | None = None
     seconds: float = 0.0
+    reader: AudioReader | None = None
 
     @property
     def accuracy(self) -> float:

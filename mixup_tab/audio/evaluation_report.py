@@ -14,10 +14,17 @@ from rich.console import Console
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from mixup_tab._files import check_writable, write_whole
-from mixup_tab._page import Parts, Picture, Table, literal, write_page
+from mixup_tab._page import Parts, Picture, Sound, Table, literal, write_page
 from mixup_tab._terminal import list_skipped, make_console, terminal_table
 from mixup_tab.audio.evaluate import Evaluation, evaluate_model
+from mixup_tab.audio.files import read_clips
+from mixup_tab.audio.waveforms import samples_in
 
+# What the page holds of mistakes: rows, and bytes of their sounds.
+_MOST_MISTAKES, _MOST_SOUND = 100, 8_000_000
+# Shares of other sounds that are taken for a word, for the table of thresholds.
+_FALSE_ALARMS = (0.005, 0.01, 0.02, 0.05, 0.1)
+_TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100)
 _FORMATS = dict.fromkeys(("right %", "precision %", "F1 %"), "{:.1f}")
 
 
@@ -38,8 +45,8 @@ def evaluate(
     root : str or path-like
         Folder ``<word>/*.wav``.
     output : Path, default=None
-        Folder for ``report.html``, ``predictions.csv`` and ``pictures/confusion.png``; None
-        makes a new one under the current folder.
+        Folder for ``report.html``, ``predictions.csv`` and pictures; None makes a new one under
+        the current folder.
     console : rich Console, default=None
         Where to print.
     **settings
@@ -158,10 +165,134 @@ def draw_confusion(counts: pd.DataFrame) -> Figure:
     return figure
 
 
+def draw_tradeoff(curve: pd.DataFrame, threshold: float | None) -> Figure:
+    """Draw words missed against false alarms, with the threshold of the model.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        From :meth:`~.evaluate.Evaluation.tradeoff`.
+    threshold : float or None
+        The model's.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    figure = Figure(figsize=(6.5, 4.5), layout="constrained")
+    axes = figure.subplots()
+    share, missed = 100 * curve["false_alarms"], 100 * curve["missed"]
+    axes.plot(share, missed, color="#0072b2")
+    if threshold is not None:
+        here = (curve["threshold"] - threshold).abs().argmin()
+        style = {"color": "#d55e00", "marker": "o", "linestyle": "", "clip_on": False}
+        label = f"the model's threshold, {threshold:.2f}"
+        axes.plot(share.iloc[here], missed.iloc[here], label=label, zorder=3, **style)
+        axes.legend()
+    # Linear below 1 %, so that 0 has a place.
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set(xlim=(0, 100), ylim=(0, None), ylabel="words missed, %")
+    axes.set_xlabel("false alarms, % of other sounds")
+    axes.set_xticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def threshold_table(curve: pd.DataFrame, threshold: float | None) -> pd.DataFrame:
+    """Return what the model's and other thresholds mean, one row each.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        From :meth:`~.evaluate.Evaluation.tradeoff`.
+    threshold : float or None
+        The model's.
+
+    Returns
+    -------
+    DataFrame
+        The lowest thresholds with at most so many false alarms, and the model's.
+    """
+    rows, names = [], []
+    if threshold is not None:
+        rows.append(curve.iloc[(curve["threshold"] - threshold).abs().argmin()])
+        names.append("the model's")
+    for most in _FALSE_ALARMS:
+        within = curve[curve["false_alarms"] <= most]
+        if len(within):
+            rows.append(within.loc[within["threshold"].idxmin()])
+            names.append(f"at most {100 * most:g} % false alarms")
+    table = pd.DataFrame(rows)
+    return pd.DataFrame(
+        {
+            "threshold": table["threshold"].to_numpy(),
+            "words missed %": 100 * table["missed"].to_numpy(),
+            "false alarms %": 100 * table["false_alarms"].to_numpy(),
+            "false alarms per hour": table["false_alarms_per_hour"].to_numpy(),
+        },
+        index=pd.Index(names, name="choice"),
+    )
+
+
+def mistakes(evaluation: Evaluation) -> Parts:
+    """Return the most confident mistakes, to be played as the net heard them.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+
+    Returns
+    -------
+    list of str or Table
+    """
+    predictions = evaluation.predictions
+    wrong = predictions[predictions["label"] != predictions["predicted"]]
+    if not len(wrong):
+        return ["There are none."]
+    shown = wrong.sort_values("probability", ascending=False, kind="stable")
+    shown = shown.head(_MOST_MISTAKES)
+    sounds = _sounds(evaluation, shown)
+    table = pd.DataFrame(
+        {
+            "spoken": shown["label"],
+            "predicted": shown["predicted"],
+            "sound": pd.Series(sounds, index=shown.index, dtype=object),
+            "probability": shown["probability"],
+            "file": shown["path"],
+        }
+    )
+    text = f"{len(wrong):,} of {len(predictions):,} clips, the most confident mistakes first."
+    if len(shown) < len(wrong):
+        text += f" {len(wrong) - len(shown):,} more are in predictions.csv."
+    played = sum(sound is not None for sound in sounds)
+    caption = "Sounds as the net hears them: one channel, cut or padded to its length."
+    if played < len(shown):
+        caption += f" {len(shown) - played} are not embedded, to keep the page small."
+    return [text, Table(table, caption, {"probability": "{:.3f}"})]
+
+
+def _sounds(evaluation: Evaluation, shown: pd.DataFrame) -> list[Sound | None]:
+    """Return the first clips of a table as sounds, as many as a page should hold."""
+    reader = evaluation.reader
+    sounds: list[Sound | None] = [None] * len(shown)
+    if reader is None:
+        return sounds
+    rate = reader.sample_rate
+    size = 2 * samples_in("seconds", reader.seconds, rate)
+    paths = shown["path"].tolist()[: _MOST_SOUND // size]
+    settings = reader.get_params() | {"dtype": "int16", "on_error": "skip"}
+    clips = read_clips(paths, **settings)
+    for clip, position in zip(clips.waveforms, clips.kept, strict=True):
+        row = shown.iloc[position]
+        name = f"{row['label']}, predicted {row['predicted']}"
+        sounds[position] = Sound(clip, rate, name)
+    return sounds
+
+
 def _report(
     evaluation: Evaluation, folder: Path, sentence: str, notes: list[str], facts: dict[str, str]
 ) -> Path:
-    counts, predictions = evaluation.confusion(), evaluation.predictions
+    counts = evaluation.confusion()
     picture = Picture(
         draw_confusion(counts),
         "confusion",
@@ -172,12 +303,11 @@ def _report(
         "Clips": notes,
         "Word by word": [Table(evaluation.by_word(), formats=_FORMATS)],
         "Confusion matrix": [picture],
+        "Mistakes": mistakes(evaluation),
         "Counts": [Table(counts, caption)],
     }
     if evaluation.skipped:
         skipped = pd.DataFrame(evaluation.skipped, columns=["path", "reason"])
         sections["Files that could not be read"] = [Table(skipped)]
-    wrong = predictions[predictions["label"] != predictions["predicted"]]
-    details = {f"Wrong predictions: {len(wrong):,} clips": [Table(wrong)]}
     title = "A speech model on a folder of clips"
-    return write_page(folder, title, sentence, sections, details=details, facts=facts)
+    return write_page(folder, title, sentence, sections, facts=facts)
