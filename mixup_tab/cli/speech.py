@@ -290,10 +290,37 @@ def check(
     )
 
 
+def preview(
+    directory: Directory,
+    output: Annotated[Path, typer.Option(help="Page to write.")] = Path("preview.html"),
+    clips: Annotated[int, typer.Option(min=1, max=100, help="Clips of each word.")] = 1,
+    seconds: Annotated[float, typer.Option(help="Length of a clip.")] = 1.0,
+    sample_rate: Annotated[int, typer.Option(help="Samples per second.")] = 16_000,
+    on_error: options.OnError = "raise",
+    seed: options.Seed = 0,
+    force: options.Force = False,
+) -> None:
+    """Write a page to hear and see what training does to clips."""
+    from mixup_tab.audio.preview import write_preview
+
+    page = write_preview(
+        directory,
+        output,
+        clips=clips,
+        seconds=seconds,
+        sample_rate=sample_rate,
+        on_error=on_error,
+        random_state=seed,
+        overwrite=force,
+    )
+    typer.echo(f"Written: {page}. Open it in a browser; it works offline.")
+
+
 for function, example in (
     (check, "check clips"),
     (train, "train clips --output words.mixup"),
     (predict, "predict words.mixup *.wav"),
     (evaluate, "evaluate words.mixup clips"),
+    (preview, "preview clips --output preview.html"),
 ):
     speech_app.command()(options.as_command(function, f"speech {example}"))

@@ -1,0 +1,118 @@
+"""``mixup-tab speech preview``: what training does to clips, to be heard and seen."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.utils import Bunch
+from torch import Tensor
+
+from mixup_tab._extras import import_extra
+from mixup_tab._files import check_new
+from mixup_tab._page import Sound, Table, write_page
+from mixup_tab.audio.files import read_clips
+from mixup_tab.audio.folders import load_audio_folder
+from mixup_tab.audio.from_waveform import FromWaveform
+from mixup_tab.audio.recipe import speech_classifier
+from mixup_tab.audio.waveforms import to_int16
+from mixup_tab.training.randomness import drawing_from
+from mixup_tab.training.torch_state import with_torch_defaults
+
+_VERSIONS, _LAM = 3, 0.6
+_MOST_BYTES = 8_000_000  # of sounds
+_TEXT = (
+    "Every epoch of training changes the clips anew: shift, speed, filter and noise. The "
+    "pictures are the spectrograms that the net sees, low frequencies below; there stripes are "
+    "hidden as well.",
+    f"In the last column a clip is mixed with one of another word at λ = {_LAM:g}, and so is "
+    "its label. Training draws λ at random.",
+)
+
+
+@with_torch_defaults
+def write_preview(
+    root: str | os.PathLike,
+    output: Path,
+    *,
+    clips: int = 1,
+    on_error: str = "raise",
+    random_state: int = 0,
+    overwrite: bool = False,
+    **recipe: float,
+) -> Path:
+    """Write a page with some clips of a folder as they are, augmented, and mixed.
+
+    ``clips`` is the number of clips of each word, as far as 8 MB of sounds allow; ``recipe``
+    are parameters of :func:`~mixup_tab.audio.speech_classifier`. Returns the path of the page.
+    Raises ValueError if files cannot be read or ``output`` exists.
+    """
+    check_new(output, overwrite)
+    reader, classifier = speech_classifier(**recipe, on_error=on_error)
+    samples = len(reader.get_feature_names_out())
+    net = classifier.module(out_features=2, input_shape=(samples,))
+    folder = load_audio_folder(root, on_error=on_error)
+    most = max(_MOST_BYTES // (2 * samples * (_VERSIONS + 2)), 2)
+    rows = _choose(folder, clips, random_state)[:most]
+    read = read_clips(folder.data[rows], **reader.get_params())
+    rows = rows[read.kept]
+    if not len(rows):
+        raise ValueError(f"root={str(root)!r} has no clip that can be read.")
+    words = folder.target[rows]
+    generator = torch.Generator().manual_seed(random_state)
+    with torch.inference_mode(), drawing_from(generator):
+        columns = _hear(net, torch.from_numpy(read.waveforms), words, reader.sample_rate)
+    table = pd.DataFrame({"word": words, **columns, "file": folder.data[rows]})
+    shown, left = len(np.unique(words)), len(folder.label_names) - len(np.unique(words))
+    summary = f"{len(rows)} clips of {shown} words, as they are and as the net hears them."
+    summary += f" {left} words are left out, to keep the page small." if left else ""
+    facts = {"folder": str(root), "seed": str(random_state)}
+    facts |= {part: repr(getattr(net, part)) for part in ("augment", "masks", "spectrogram")}
+    title, sections = "What training does to clips", {"Clips": [*_TEXT, Table(table)]}
+    return write_page(output.parent, title, summary, sections, facts=facts, name=output.name)
+
+
+def _choose(folder: Bunch, clips: int, seed: int) -> np.ndarray:
+    """Return positions of random clips: one of every word, then a second, and so on."""
+    order = np.random.default_rng(seed).permutation(len(folder.target))
+    table = pd.DataFrame({"word": folder.target[order], "row": order})
+    table["turn"] = table.groupby("word").cumcount()
+    return table[table["turn"] < clips].sort_values(["turn", "word"])["row"].to_numpy()
+
+
+def _hear(net: FromWaveform, x: Tensor, words: np.ndarray, rate: int) -> dict[str, list[Sound]]:
+    """Return columns of sounds: clips as they are, augmented, and mixed with the next word."""
+    augment, see, masks = net.augment, net.spectrogram, net.masks
+    assert augment is not None
+    assert masks is not None
+    plain = augment.eval()(x)
+    augment.train()
+    columns = {"as it is": _sounds(plain, see(plain), words, rate)}
+    for version in range(1, _VERSIONS + 1):
+        changed = augment(x)
+        seen = see(changed)
+        columns[f"augmented {version}"] = _sounds(changed, masks(seen), words, rate)
+    mixed, both = (_LAM * each + (1 - _LAM) * each.roll(-1, 0) for each in (changed, seen))
+    pairs = zip(words, np.roll(words, -1), strict=True)
+    labels = [f"{_LAM:g} {one} + {1 - _LAM:g} {other}" for one, other in pairs]
+    columns["mixed"] = _sounds(mixed, masks(both), labels, rate)
+    return columns | {"label of the mixed one": labels}
+
+
+def _sounds(
+    x: Tensor, pictures: Tensor, names: Sequence[str] | np.ndarray, rate: int
+) -> list[Sound]:
+    """Return waveforms as sounds; those beyond full scale are turned down."""
+    x = x / x.abs().amax(1, keepdim=True).clamp(min=1)
+    sounds = []
+    for wave, picture, name in zip(x.numpy(), pictures.numpy(), names, strict=True):
+        png = io.BytesIO()
+        style = {"cmap": "magma", "origin": "lower", "format": "png"}
+        import_extra("matplotlib.image", "plots").imsave(png, picture[0], **style)
+        sounds.append(Sound(to_int16(wave), rate, str(name), png.getvalue()))
+    return sounds
