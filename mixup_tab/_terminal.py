@@ -118,8 +118,13 @@ class ProgressBar:
         with self._counting:  # threads report here
             self.update(self._done + steps)
 
-    def update(self, done: float, total: int | None = None, remark: str = "") -> None:
-        """Set how many steps of how many are done, with a remark."""
+    def update(
+        self, done: float, total: int | None = None, remark: str = "", *, passing: bool = False
+    ) -> None:
+        """Set how many steps of how many are done, with a remark.
+
+        Where there is no terminal, a remark is a line of its own, unless it is ``passing``.
+        """
         if self._total is None and total:  # an earlier run may have done those before
             self._first, self._start = done, time.monotonic()
         self._done, self._total = max(done, self._done), total or self._total
@@ -127,7 +132,7 @@ class ProgressBar:
             return
         place = f"{int(self._done):,}" + (f"/{self._total:,}" if self._total else "")
         if self._progress.disable:
-            self._line(remark or f"{self._what} {place}", bool(remark))
+            self._line(remark or f"{self._what} {place}", bool(remark) and not passing)
             return
         fields = {"place": f"{place}{self._left()}", **({"remark": remark} if remark else {})}
         self._progress.update(self._task, completed=self._done, total=self._total, **fields)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,12 +19,13 @@ from sklearn.utils import Bunch
 from skorch.callbacks import Callback
 
 from mixup_tab._files import write_whole
-from mixup_tab._terminal import ProgressBar, list_skipped, make_console
+from mixup_tab._terminal import ProgressBar, list_skipped, make_console, print_note
 from mixup_tab.audio.answers import UNKNOWN
 from mixup_tab.audio.findings import clip_table, find_faults, summarize
 from mixup_tab.audio.folders import load_audio_folder
 from mixup_tab.audio.negatives import SILENCE, as_recordings, read_noise, with_unknown
 from mixup_tab.audio.other_sounds import add_others, with_threshold
+from mixup_tab.audio.progress import StepProgress
 from mixup_tab.audio.recipe import speech_classifier
 from mixup_tab.audio.rejection import check_share
 from mixup_tab.audio.saving import SpeechCard, save_speech_model
@@ -72,6 +74,7 @@ def train(
     check_share("lost", lost)
     check_share("false_alarms", 0.0 if false_alarms is None else false_alarms)
     pipeline = speech_classifier(**recipe)
+    print_note("Looking for clips …", sys.stderr)
     options = {"min_labels": 1 if unknown else 2} | dict(folder_options or {})
     folder = load_audio_folder(root, on_error=on_error, **options)
     for note in folder.notes:
@@ -268,6 +271,7 @@ def fit(
     with ProgressBar("epoch", console=console) as bar, propagate_interrupt():
         own = list(net.callbacks or ())
         callbacks = [Validation(validation.X, codes, bar), ResumeFile(resume_file)]
+        callbacks.append(StepProgress(bar))
         net.set_params(callbacks=[*own, *callbacks])
         net.fit(training.X, training.y)
         net.set_params(callbacks=own or None)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 import mixup_tab.cli.options as options
+from mixup_tab._terminal import print_note
 from mixup_tab.cli.values import pair, size
 
 speech_app = typer.Typer(
@@ -153,6 +155,7 @@ def train(
         "mixing_span": mixing_span,
         "n_estimators": members,
     }
+    print_note("Loading PyTorch …", sys.stderr)
     from mixup_tab.audio.train import train
 
     finished = train(
