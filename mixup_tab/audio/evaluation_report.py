@@ -14,18 +14,17 @@ from rich.console import Console
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from mixup_tab._files import check_writable, write_whole
-from mixup_tab._page import Parts, Picture, Sound, Table, literal, write_page
+from mixup_tab._page import Parts, Picture, Table, literal, write_page
 from mixup_tab._terminal import list_skipped, make_console, terminal_table
-from mixup_tab.audio.evaluate import Evaluation, evaluate_model
-from mixup_tab.audio.files import read_clips
-from mixup_tab.audio.waveforms import samples_in
+from mixup_tab.audio.evaluate import evaluate_model
+from mixup_tab.audio.evaluation import Evaluation
+from mixup_tab.audio.mistakes import playable
+from mixup_tab.audio.tradeoff import draw_tradeoff, threshold_table
 
-# What the page holds of mistakes: rows, and bytes of their sounds.
-_MOST_MISTAKES, _MOST_SOUND = 100, 8_000_000
-# Shares of other sounds that are taken for a word, for the table of thresholds.
-_FALSE_ALARMS = (0.005, 0.01, 0.02, 0.05, 0.1)
-_TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100)
-_FORMATS = dict.fromkeys(("right %", "precision %", "F1 %"), "{:.1f}")
+_FORMATS = dict.fromkeys(("right %", "precision %", "F1 %", "false alarms %"), "{:.1f}")
+_THRESHOLDS = {"threshold": "{:.3f}", "false alarms per hour": "{:.0f}"} | dict.fromkeys(
+    ("words missed %", "false alarms %"), "{:.1f}"
+)
 
 
 def evaluate(
@@ -82,9 +81,9 @@ def evaluate(
             with suppress(OSError):  # predictions are kept in it, or it is not there yet
                 folder.rmdir()
         raise
-    sentence = _sentence(evaluation)
+    sentence, others = _sentence(evaluation), evaluation.negatives
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "predictions.csv", evaluation.predictions)
+    _write(folder / "predictions.csv", pd.concat([evaluation.predictions, others]))
     page = _report(
         evaluation, folder, sentence, notes, {"model": str(model), "clips": str(root)}
     )
@@ -92,6 +91,8 @@ def evaluate(
     for note in notes:
         console.print(note)
     console.print(terminal_table(evaluation.by_word(), _FORMATS))
+    if others is not None and len(others):
+        console.print(terminal_table(evaluation.by_kind(), _FORMATS))
     console.print("Counts of clips; rows are the words spoken, columns the words predicted:")
     console.print(confusion_text(evaluation.confusion()), soft_wrap=True)
     console.print(f"Report: {page}", soft_wrap=True)
@@ -106,10 +107,20 @@ def _write(path: Path, predictions: pd.DataFrame) -> None:
 
 def _sentence(evaluation: Evaluation) -> str:
     low, high = evaluation.interval()
-    return (
+    lines = [
         f"Accuracy {100 * evaluation.accuracy:.2f} % on {len(evaluation.predictions):,} clips "
         f"(95 % interval {100 * low:.1f} to {100 * high:.1f})."
-    )
+    ]
+    if evaluation.unknown is not None:
+        lines[0] += f" {100 * evaluation.lost:.1f} % are answered {evaluation.unknown!r}."
+    if evaluation.negatives is not None and len(evaluation.negatives):
+        rate, low, high = evaluation.false_alarms_per_hour()
+        lines.append(
+            f"{evaluation.false_alarms:,} of {len(evaluation.negatives):,} other sounds are "
+            f"taken for a word: {rate:,.0f} false alarms per hour of such sounds (95 % "
+            f"interval {low:,.0f} to {high:,.0f})."
+        )
+    return "\n".join(lines)
 
 
 def confusion_text(counts: pd.DataFrame) -> str:
@@ -165,145 +176,23 @@ def draw_confusion(counts: pd.DataFrame) -> Figure:
     return figure
 
 
-def draw_tradeoff(curve: pd.DataFrame, threshold: float | None) -> Figure:
-    """Draw words missed against false alarms, with the threshold of the model.
-
-    Parameters
-    ----------
-    curve : DataFrame
-        From :meth:`~.evaluate.Evaluation.tradeoff`.
-    threshold : float or None
-        The model's.
-
-    Returns
-    -------
-    matplotlib Figure
-    """
-    figure = Figure(figsize=(6.5, 4.5), layout="constrained")
-    axes = figure.subplots()
-    share, missed = 100 * curve["false_alarms"], 100 * curve["missed"]
-    axes.plot(share, missed, color="#0072b2")
-    if threshold is not None:
-        here = (curve["threshold"] - threshold).abs().argmin()
-        style = {"color": "#d55e00", "marker": "o", "linestyle": "", "clip_on": False}
-        label = f"the model's threshold, {threshold:.2f}"
-        axes.plot(share.iloc[here], missed.iloc[here], label=label, zorder=3, **style)
-        axes.legend()
-    # Linear below 1 %, so that 0 has a place.
-    axes.set_xscale("symlog", linthresh=1)
-    axes.set(xlim=(0, 100), ylim=(0, None), ylabel="words missed, %")
-    axes.set_xlabel("false alarms, % of other sounds")
-    axes.set_xticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
-    axes.grid(alpha=0.3)
-    return figure
-
-
-def threshold_table(curve: pd.DataFrame, threshold: float | None) -> pd.DataFrame:
-    """Return what the model's and other thresholds mean, one row each.
-
-    Parameters
-    ----------
-    curve : DataFrame
-        From :meth:`~.evaluate.Evaluation.tradeoff`.
-    threshold : float or None
-        The model's.
-
-    Returns
-    -------
-    DataFrame
-        The lowest thresholds with at most so many false alarms, and the model's.
-    """
-    rows, names = [], []
-    if threshold is not None:
-        rows.append(curve.iloc[(curve["threshold"] - threshold).abs().argmin()])
-        names.append("the model's")
-    for most in _FALSE_ALARMS:
-        within = curve[curve["false_alarms"] <= most]
-        if len(within):
-            rows.append(within.loc[within["threshold"].idxmin()])
-            names.append(f"at most {100 * most:g} % false alarms")
-    table = pd.DataFrame(rows)
-    return pd.DataFrame(
-        {
-            "threshold": table["threshold"].to_numpy(),
-            "words missed %": 100 * table["missed"].to_numpy(),
-            "false alarms %": 100 * table["false_alarms"].to_numpy(),
-            "false alarms per hour": table["false_alarms_per_hour"].to_numpy(),
-        },
-        index=pd.Index(names, name="choice"),
-    )
-
-
-def mistakes(evaluation: Evaluation) -> Parts:
-    """Return the most confident mistakes, to be played as the net heard them.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-
-    Returns
-    -------
-    list of str or Table
-    """
-    predictions = evaluation.predictions
-    wrong = predictions[predictions["label"] != predictions["predicted"]]
-    if not len(wrong):
-        return ["There are none."]
-    shown = wrong.sort_values("probability", ascending=False, kind="stable")
-    shown = shown.head(_MOST_MISTAKES)
-    sounds = _sounds(evaluation, shown)
-    table = pd.DataFrame(
-        {
-            "spoken": shown["label"],
-            "predicted": shown["predicted"],
-            "sound": pd.Series(sounds, index=shown.index, dtype=object),
-            "probability": shown["probability"],
-            "file": shown["path"],
-        }
-    )
-    text = f"{len(wrong):,} of {len(predictions):,} clips, the most confident mistakes first."
-    if len(shown) < len(wrong):
-        text += f" {len(wrong) - len(shown):,} more are in predictions.csv."
-    played = sum(sound is not None for sound in sounds)
-    caption = "Sounds as the net hears them: one channel, cut or padded to its length."
-    if played < len(shown):
-        caption += f" {len(shown) - played} are not embedded, to keep the page small."
-    return [text, Table(table, caption, {"probability": "{:.3f}"})]
-
-
-def _sounds(evaluation: Evaluation, shown: pd.DataFrame) -> list[Sound | None]:
-    """Return the first clips of a table as sounds, as many as a page should hold."""
-    reader = evaluation.reader
-    sounds: list[Sound | None] = [None] * len(shown)
-    if reader is None:
-        return sounds
-    rate = reader.sample_rate
-    size = 2 * samples_in("seconds", reader.seconds, rate)
-    paths = shown["path"].tolist()[: _MOST_SOUND // size]
-    settings = reader.get_params() | {"dtype": "int16", "on_error": "skip"}
-    clips = read_clips(paths, **settings)
-    for clip, position in zip(clips.waveforms, clips.kept, strict=True):
-        row = shown.iloc[position]
-        name = f"{row['label']}, predicted {row['predicted']}"
-        sounds[position] = Sound(clip, rate, name)
-    return sounds
-
-
 def _report(
     evaluation: Evaluation, folder: Path, sentence: str, notes: list[str], facts: dict[str, str]
 ) -> Path:
-    counts = evaluation.confusion()
+    counts, predictions = evaluation.confusion(), evaluation.predictions
     picture = Picture(
         draw_confusion(counts),
         "confusion",
         "Counts of clips by true word (rows) and predicted word (columns).",
     )
+    wrong = predictions[predictions["label"] != predictions["predicted"]]
     caption = "Rows are the words spoken, columns the words predicted."
     sections: dict[str, Parts] = {
         "Clips": notes,
         "Word by word": [Table(evaluation.by_word(), formats=_FORMATS)],
         "Confusion matrix": [picture],
-        "Mistakes": mistakes(evaluation),
+        **_about_others(evaluation),
+        "Mistakes": playable(wrong, evaluation.reader),
         "Counts": [Table(counts, caption)],
     }
     if evaluation.skipped:
@@ -311,3 +200,23 @@ def _report(
         sections["Files that could not be read"] = [Table(skipped)]
     title = "A speech model on a folder of clips"
     return write_page(folder, title, sentence, sections, facts=facts)
+
+
+def _about_others(evaluation: Evaluation) -> dict[str, Parts]:
+    """Return the sections on sounds that are none of the words, if there are any."""
+    others, curve = evaluation.negatives, evaluation.tradeoff()
+    if others is None or not len(curve):
+        return {}
+    threshold = evaluation.threshold or 0.0
+    alt = "Words missed against false alarms; the higher the threshold, the fewer of these."
+    caption = "A word is missed if it is refused, or taken for another one."
+    picture = Picture(draw_tradeoff(curve, threshold), "tradeoff", alt, caption)
+    alarms = others[others["predicted"] != evaluation.unknown]
+    return {
+        "Sounds that are none of the words": [
+            Table(evaluation.by_kind(), formats=_FORMATS),
+            picture,
+            Table(threshold_table(curve, threshold), formats=_THRESHOLDS),
+        ],
+        "False alarms": playable(alarms, evaluation.reader),
+    }
