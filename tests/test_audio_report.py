@@ -110,7 +110,7 @@ def test_a_page_holds_so_many_mistakes_and_so_much_sound(files, tmp_path, monkey
     monkeypatch.setattr(mistakes, "_MOST_BYTES", 5 * 2 * RATE // 5)
     _, shown = playable(found, AudioReader(RATE, 0.2))
     assert shown.frame["sound"].notna().tolist() == [True] * 5 + [False] * 95
-    assert "95 are not embedded" in shown.caption
+    assert "small: 95." in shown.caption
     page = report(tmp_path, found.assign(label=["no", "yes"] * 75))
     assert len(page.all("audio")) == 5
 
@@ -119,7 +119,7 @@ def test_a_file_that_has_gone_leaves_an_empty_cell(files, tmp_path):
     found = table([files[0], str(tmp_path / "gone.wav")], ["no", "yes"], ["yes", "no"])
     page = report(tmp_path, found)
     assert len(page.all("audio")) == 1
-    assert "1 are not embedded" in (tmp_path / "report.html").read_text("utf-8")
+    assert "small: 1." in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_names_are_shown_and_never_read_as_html(tmp_path):

@@ -53,7 +53,7 @@ def playable(wrong: pd.DataFrame, reader: AudioReader | None) -> Parts:
     caption = "Sounds as the net hears them: one channel, cut or padded to its length."
     silent = sum(sound is None for sound in sounds)
     if silent:
-        caption += f" {silent} are not embedded, to keep the page small."
+        caption += f" Not embedded, to keep the page small: {silent}."
     formats = {"probability": "{:.3f}", "at second": "{:g}"}
     return [text, Table(table, caption, formats)]
 

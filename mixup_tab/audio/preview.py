@@ -70,7 +70,7 @@ def write_preview(
     table = pd.DataFrame({"word": words, **columns, "file": folder.data[rows]})
     shown, left = len(np.unique(words)), len(folder.label_names) - len(np.unique(words))
     summary = f"{len(rows)} clips of {shown} words, as they are and as the net hears them."
-    summary += f" {left} words are left out, to keep the page small." if left else ""
+    summary += f" Words left out, to keep the page small: {left}." if left else ""
     facts = {"folder": str(root), "seed": str(random_state)}
     facts |= {part: repr(getattr(net, part)) for part in ("augment", "masks", "spectrogram")}
     title, sections = "What training does to clips", {"Clips": [*_TEXT, Table(table)]}
