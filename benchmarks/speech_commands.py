@@ -33,7 +33,7 @@ from study import start
 from mixup_tab import MixupNet
 from mixup_tab._terminal import ProgressBar, make_console
 from mixup_tab.audio import SpecAugment, WaveAugment, fetch_speech_commands, speech_classifier
-from mixup_tab.audio.negatives import read_windows
+from mixup_tab.audio.negatives import as_recordings, read_noise
 from mixup_tab.audio.splitting import SUBSETS, LabelledClips, read_rows
 from mixup_tab.audio.train import fit
 from mixup_tab.benchmark import markdown_table
@@ -101,9 +101,9 @@ def read(clips: Bunch, reader: Any, limit: int) -> tuple[list[LabelledClips], An
             X, y, _ = read_rows(clips, rows, [reader], "raise", -1, bar.advance)
             parts.append(LabelledClips(X, np.searchsorted(clips.label_names, y), []))
     paths = sorted(Path(frame["path"].iloc[0]).parents[1].glob("_background_noise_/*.wav"))
-    recordings = [read_windows(str(path), reader) for path in paths]
-    noise = [each[: math.ceil(0.8 * len(each))] for each in recordings]  # as for silence
-    return parts, np.concatenate(noise) if noise else None
+    # As for silence, the rest of every recording is for validation and test.
+    noise = read_noise([str(path) for path in paths], reader, 0.2, "raise").training
+    return parts, as_recordings(noise)
 
 
 def score(net: MixupNet, clips: LabelledClips) -> str:

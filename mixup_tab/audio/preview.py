@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,9 @@ from mixup_tab._page import Sound, Table, write_page
 from mixup_tab.audio.files import read_clips
 from mixup_tab.audio.folders import load_audio_folder
 from mixup_tab.audio.from_waveform import FromWaveform
+from mixup_tab.audio.negatives import as_recordings, read_noise
 from mixup_tab.audio.recipe import speech_classifier
-from mixup_tab.audio.waveforms import to_int16
+from mixup_tab.audio.waveforms import samples_in, to_int16
 from mixup_tab.training.randomness import drawing_from
 from mixup_tab.training.torch_state import with_torch_defaults
 
@@ -41,6 +43,7 @@ def write_preview(
     output: Path,
     *,
     clips: int = 1,
+    folder_options: Mapping[str, Any] | None = None,
     on_error: str = "raise",
     random_state: int = 0,
     overwrite: bool = False,
@@ -48,32 +51,36 @@ def write_preview(
 ) -> Path:
     """Write a page with some clips of a folder as they are, augmented, and mixed.
 
-    ``clips`` is the number of clips of each word, as far as 8 MB of sounds allow; ``recipe``
-    are parameters of :func:`~mixup_tab.audio.speech_classifier`. Returns the path of the page.
+    ``clips`` is the number of clips of each word, as far as 8 MB of sounds allow;
+    ``folder_options`` are those of :func:`~mixup_tab.audio.load_audio_folder`, and ``recipe``
+    parameters of :func:`~mixup_tab.audio.speech_classifier`. Returns the path of the page.
     Raises ValueError if files cannot be read or ``output`` exists.
     """
     check_new(output, overwrite)
-    reader, classifier = speech_classifier(**recipe, on_error=on_error)
-    samples = len(reader.get_feature_names_out())
-    net = classifier.module(out_features=2, input_shape=(samples,))
-    folder = load_audio_folder(root, on_error=on_error)
+    reader = speech_classifier(**recipe, on_error=on_error)[0]
+    options = {"min_labels": 1, **(folder_options or {})}
+    folder = load_audio_folder(root, on_error=on_error, **options)
+    noise = as_recordings(read_noise(folder.noise, reader, 0.0, on_error).training)
+    samples = samples_in("seconds", reader.seconds, reader.sample_rate)
+    make_net = speech_classifier(**recipe, noise=noise)[-1].module
+    net = make_net(out_features=2, input_shape=(samples,))
     most = max(_MOST_BYTES // (2 * samples * (_VERSIONS + 2)), 2)
     rows = _choose(folder, clips, random_state)[:most]
     read = read_clips(folder.data[rows], **reader.get_params())
     rows = rows[read.kept]
     if not len(rows):
         raise ValueError(f"root={str(root)!r} has no clip that can be read.")
-    words = folder.target[rows]
-    generator = torch.Generator().manual_seed(random_state)
+    words, generator = folder.target[rows], torch.Generator().manual_seed(random_state)
     with torch.inference_mode(), drawing_from(generator):
         columns = _hear(net, torch.from_numpy(read.waveforms), words, reader.sample_rate)
     table = pd.DataFrame({"word": words, **columns, "file": folder.data[rows]})
-    shown, left = len(np.unique(words)), len(folder.label_names) - len(np.unique(words))
-    summary = f"{len(rows)} clips of {shown} words, as they are and as the net hears them."
-    summary += f" Words left out, to keep the page small: {left}." if left else ""
+    summary = f"{len(rows)} clips, as they are and as the net hears them."
+    if left := len(folder.label_names) - len(np.unique(words)):
+        summary += f" Words left out, to keep the page small: {left}."
     facts = {"folder": str(root), "seed": str(random_state)}
     facts |= {part: repr(getattr(net, part)) for part in ("augment", "masks", "spectrogram")}
-    title, sections = "What training does to clips", {"Clips": [*_TEXT, Table(table)]}
+    title = "What training does to clips"
+    sections = {"Clips": [*folder.notes, *_TEXT, Table(table)]}
     return write_page(output.parent, title, summary, sections, facts=facts, name=output.name)
 
 
