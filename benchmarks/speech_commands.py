@@ -71,12 +71,10 @@ def make_net(args: argparse.Namespace, classes: int, samples: int, noise: Any) -
     if args.schedule == "recipe":
         return classifier
     width = MASKS.get(args.tau, 0) / 40
+    masks = SpecAugment(2, 2, time_width=20 / 101, freq_width=width) if width else None
+    augment = WaveAugment(0.1, 0, filter_db=0, snr=(5, 35), noise_share=0.8, noise=noise)
     return MixupNet(
-        partial(
-            classifier.module,
-            augment=WaveAugment(0.1, speed=0, filter_db=0, noise=noise),
-            masks=SpecAugment(time_width=20 / 101, freq_width=width) if width else None,
-        ),
+        partial(classifier.module, augment=augment, masks=masks),
         module__out_features=classes,
         module__input_shape=(samples,),
         module__dropout=0.1,
