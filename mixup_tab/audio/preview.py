@@ -47,7 +47,7 @@ def write_preview(
     on_error: str = "raise",
     random_state: int = 0,
     overwrite: bool = False,
-    **recipe: float,
+    **recipe: Any,
 ) -> Path:
     """Write a page with some clips of a folder as they are, augmented, and mixed.
 
@@ -92,7 +92,7 @@ def _choose(folder: Bunch, clips: int, seed: int) -> np.ndarray:
     return table[table["turn"] < clips].sort_values(["turn", "word"])["row"].to_numpy()
 
 
-def _hear(net: FromWaveform, x: Tensor, words: np.ndarray, rate: int) -> dict[str, list[Sound]]:
+def _hear(net: FromWaveform, x: Tensor, words: np.ndarray, rate: int) -> dict[str, Any]:
     """Return columns of sounds: clips as they are, augmented, and mixed with the next word."""
     augment, see, masks = net.augment, net.spectrogram, net.masks
     assert augment is not None
