@@ -95,8 +95,8 @@ def check_folder(
     """
     check_on_error(on_error)
     check_reading_params(sample_rate, seconds, "sound", "int16", on_error)
-    options = dict(folder_options or {})
-    folder = load_audio_folder(root, on_error="skip", **{"min_labels": 1} | options)
+    options = {"min_labels": 1} | dict(folder_options or {})
+    folder = load_audio_folder(root, on_error="skip", **options)
     facts = np.zeros(len(folder.data), FACTS)
 
     def survey(position: int) -> None:

@@ -202,6 +202,7 @@ def _print_findings(
 ) -> None:
     """Print what ``speech check`` would say about the clips."""
     reader, table = pipeline[0], clip_table(folder, facts)
+    table = table[~table["path"].isin(folder.unknown)]  # few of them are no fault
     for finding in summarize(find_faults(table, folder, reader.seconds, reader.sample_rate)):
         console.print(f"- {finding}", soft_wrap=True)
 
