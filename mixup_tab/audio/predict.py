@@ -30,6 +30,7 @@ from mixup_tab.persistence.model_file import SIZE_LIMIT, finite, predicting
 LONG = 3
 _BATCH = 256  # files
 _AT_ONCE = 32  # clips of a long file
+_OPTIONS = ("sample_rate", "seconds", "align")  # of a reader
 _HEADER = ("path", "label", "probability")
 _BEGINNING = ",".join(_HEADER).encode()
 
@@ -77,9 +78,8 @@ def _predict_batch(
 ) -> Iterator[PredictedBatch]:
     """Yield predictions for files that are read at once, the first at position ``start``."""
     reader, net = pipeline[0], pipeline[-1]
-    names = ("sample_rate", "seconds", "align", "dtype")
-    settings = {name: getattr(reader, name) for name in names}
-    clips = read_clips(batch, **settings, on_error="skip", n_jobs=n_jobs)
+    options = {each: getattr(reader, each) for each in (*_OPTIONS, "dtype")}
+    clips = read_clips(batch, **options, on_error="skip", n_jobs=n_jobs)
     kept, skipped = clips.kept, clips.skipped
     failed = on_error == "raise" and bool(skipped)
     if failed:
@@ -120,23 +120,30 @@ def _predict_runs(
                 yield from _predict_batch(pipeline, list(run), 0, on_error, n_jobs)
                 continue
             for path in run:
-                yield _search_or_skip(pipeline, path, path, on_error)
+                yield _predict_one(pipeline, path, path, on_error)
 
 
 def _is_long(reader: Any, source: str | bytes) -> bool:
     return duration(source) > LONG * reader.seconds
 
 
-def _search_or_skip(
+def _predict_one(
     pipeline: Sequence[Any], name: str, source: str | bytes, on_error: str
 ) -> PredictedBatch:
-    """Return the prediction for one long file, or that it cannot be read."""
+    """Return the prediction for one file, or that it cannot be read."""
+    reader, net, second = pipeline[0], pipeline[-1], None
     try:
-        proba, second = search(pipeline, source)
+        if _is_long(reader, source):
+            proba, second = search(pipeline, source)
+        else:
+            options = {each: getattr(reader, each) for each in _OPTIONS}
+            clip = read_clip(source, **options)
+            clip = to_int16(clip) if reader.dtype == "int16" else clip
+            proba = _probabilities(net, clip[np.newaxis])[0]
     except ClipError as error:
         if on_error == "raise":
             raise _unreadable(name, error.reason) from error
-        none = np.zeros((0, len(pipeline[-1].classes_)))
+        none = np.zeros((0, len(net.classes_)))
         return PredictedBatch([], np.zeros(0, int), none, [(name, error.reason)])
     return PredictedBatch([name], np.zeros(1, int), proba[np.newaxis], [], second)
 
@@ -233,30 +240,13 @@ def _batches(
     if "-" in files:
         head = read_head(stdin)
         if begins_sound(head):
-            return [_predict_bytes(pipeline, read_all(head, stdin), on_error)]
+            return [_predict_one(pipeline, "-", read_all(head, stdin), on_error)]
         batches = (part for names in read_names(head, stdin) for part in _split(names))
     return _predict_runs(pipeline, batches, on_error, n_jobs)
 
 
 def _split(names: Sequence[str]) -> Iterator[list[str]]:
     return (list(names[k : k + _BATCH]) for k in range(0, len(names), _BATCH))
-
-
-def _predict_bytes(pipeline: Sequence[Any], content: bytes, on_error: str) -> PredictedBatch:
-    """Predict for one clip, named "-"."""
-    reader = pipeline[0]
-    if _is_long(reader, content):
-        return _search_or_skip(pipeline, "-", content, on_error)
-    options = {name: getattr(reader, name) for name in ("sample_rate", "seconds", "align")}
-    try:
-        waveform = read_clip(content, **options)
-    except ClipError as error:
-        if on_error == "raise":
-            raise _unreadable("-", error.reason) from error
-        return PredictedBatch([], np.zeros(0, int), np.zeros((0, 0)), [("-", error.reason)])
-    waveform = to_int16(waveform) if reader.dtype == "int16" else waveform
-    proba = _probabilities(pipeline[-1], waveform[np.newaxis])
-    return PredictedBatch(["-"], np.zeros(1, int), proba, [])
 
 
 def _rows(batch: PredictedBatch, net: Any, every: bool) -> Iterator[list[str]]:

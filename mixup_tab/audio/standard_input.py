@@ -55,7 +55,7 @@ def read_names(head: bytes, stdin: Any) -> Iterator[list[str]]:
         more = bool(read := stdin.read1(_CHUNK))
         rest += read
     between = b"\0" if b"\0" in rest else b"\n"
-    if _NO_TEXT.search(rest.partition(between)[0]):
+    if _NO_TEXT.search(rest[:12] + rest.partition(between)[0]):
         raise ValueError(
             "files: - is neither a list of names nor a clip (WAV, FLAC, OGG, MP3 or AIFF). "
             "Give names of files, one per line, or the bytes of a clip."
