@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--snr", type=float, nargs="+", default=[20.0, 10.0])
     parser.add_argument("--threshold", type=float, nargs="+", default=[None])
-    parser.add_argument("--smoothing", type=int, nargs="+", default=[3])
+    parser.add_argument("--smoothing", type=int, nargs="+", default=[5])
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     paths, index = sorted(args.clips.glob("*/*.wav")), args.clips.parent / "INDEX.csv"

@@ -29,7 +29,7 @@ from mixup_tab.persistence.model_file import SIZE_LIMIT, finite, predicting
 from mixup_tab.training.device import threads_for
 
 # For models whose file states no threshold.
-THRESHOLD = 0.8
+THRESHOLD = 0.6
 
 
 class Heard(NamedTuple):
@@ -39,7 +39,7 @@ class Heard(NamedTuple):
     ----------
     seconds : float
         When, counted from the beginning of the stream: the middle of the clips that were
-        averaged.
+        averaged, which is about where the word begins.
     word : str
         Which.
     probability : float
@@ -58,7 +58,7 @@ def listen(
     sample_rate: int | None = None,
     threshold: float | None = None,
     step: float = 0.1,
-    smoothing: int = 3,
+    smoothing: int = 5,
     refractory: float = 1.0,
 ) -> Iterator[Heard]:
     """Yield the words in a stream of sound as they are said.
@@ -78,10 +78,10 @@ def listen(
     sample_rate : int or None, default=None
         Samples per second of the stream; None is the rate of the pipeline.
     threshold : float or None, default=None
-        Least probability of a word, in [0, 1]; None is the model's own, or 0.8.
+        Least probability of a word, in [0, 1]; None is the model's own, or 0.6.
     step : float, default=0.1
         Seconds between two predictions.
-    smoothing : int, default=3
+    smoothing : int, default=5
         Clips whose probabilities are averaged.
     refractory : float, default=1.0
         Least seconds between two words.

@@ -213,9 +213,11 @@ def open_microphone(sample_rate: int, device: str | None = None) -> Iterator[Sou
     """
     try:
         sounddevice = import_extra("sounddevice", "live")
-    except OSError as error:  # it needs a library that pip does not install everywhere
-        raise OSError(
-            f"PortAudio is missing ({error}). Install it (Debian: apt install libportaudio2), "
+    except ImportError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
+        raise OSError(  # a library that pip does not install everywhere
+            f"{error.__cause__}. Install PortAudio (Debian: apt install libportaudio2), "
             f"or listen to a pipe: {_recording(sample_rate)}"
         ) from error
     number = int(device) if device and device.isdigit() else device
@@ -230,9 +232,9 @@ def open_microphone(sample_rate: int, device: str | None = None) -> Iterator[Sou
         ) as stream:
             yield Sound(sample_rate, _microphone_blocks(stream, sample_rate // 20))
     except (sounddevice.PortAudioError, ValueError) as error:
-        which = "no microphone" if device is None else f"microphone={device!r} is none that"
+        which = "the microphone" if device is None else f"microphone={device!r}"
         raise OSError(
-            f"{which} can be opened ({error}). See python -m sounddevice for the devices, or "
+            f"{which} cannot be opened ({error}). python -m sounddevice lists the devices. Or "
             f"listen to a pipe: {_recording(sample_rate)}"
         ) from error
 

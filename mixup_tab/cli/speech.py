@@ -290,7 +290,7 @@ def listen(
     step: Annotated[float, typer.Option(help="Seconds between two predictions.")] = 0.1,
     smoothing: Annotated[
         int, typer.Option(min=1, max=1000, help="Predictions that are averaged.")
-    ] = 3,
+    ] = 5,
     refractory: Annotated[float, typer.Option(help="Least seconds between two words.")] = 1.0,
     microphone: Annotated[
         str | None,
