@@ -99,7 +99,7 @@ class Reader:
         device: str,
     ) -> None:
         self.objects: list[Any] = []
-        self.nets: dict[int, MixupNet] = {}
+        self.nets: dict[int, Any] = {}
         self.weights = weights
         self._arrays, self._modules, self._device = arrays, modules, device
         self._made: dict[int, Any] = {}
