@@ -21,7 +21,7 @@ from mixup_tab.audio.waveforms import FULL_SCALE, resample, samples_in, to_int16
 # How WAV, FLAC, OGG, AIFF and MP3 with tags begin; neither names of files nor samples do.
 SOUND = re.compile(rb"(RIFF|RF64).{4}WAVE|fLaC\0|OggS\0|ID3[\2-\4]|FORM.{4}AIF", re.DOTALL)
 _BYTES = 8192  # read from a pipe at once, at most
-_FRAMES = 2**15  # read from a file at once
+_SAMPLES = 2**15  # of all channels, read from a file at once
 _FASTEST, _MOST_CHANNELS = 1_000_000, 1000
 _PCM, _EXTENSIBLE = 1, 0xFFFE  # kinds of WAV
 _UNKNOWN_SIZE = 0x7FFF_0000  # a WAV of such a size or more was not finished when it was sent
@@ -119,20 +119,20 @@ def open_sound(source: str | bytes) -> Iterator[Sound]:
 
 def _file_blocks(name: str, sound: Any) -> Iterator[np.ndarray]:
     """Yield a file at the scale at which a clip of the whole of it would be read."""
-    counts = [min(_FRAMES, sound.frames - k) for k in range(0, sound.frames, _FRAMES)]
-    scale = 1.0
+    step, scale = _SAMPLES // sound.channels + 1, 1.0
+    starts = range(0, sound.frames, step)
     if sound.subtype in FINE and sound.seekable():
         survey = Survey(sound.samplerate, False)
-        for count in counts:
-            _next(name, sound, count, survey)
+        for start in starts:
+            _next(name, sound, min(step, sound.frames - start), survey)
         sound.seek(0)
         try:
             scale = find_scale(sound.subtype, survey.peak, survey.whole)
         except ValueError as error:
             raise ClipError(name, str(error)) from error
         scale *= find_boost(sound.subtype, survey.peak * scale)
-    for count in counts:
-        block = _next(name, sound, count, None)
+    for start in starts:
+        block = _next(name, sound, min(step, sound.frames - start), None)
         yield block if scale == 1 else block * np.float32(scale)
 
 
