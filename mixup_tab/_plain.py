@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,14 @@ def as_python(value: Any) -> Any:
     if type(value) is dict:
         return {key: as_python(part) for key, part in value.items()}
     return value
+
+
+def check_limit(name: str, limit: float) -> None:
+    """Raise TypeError or ValueError unless a limit is a positive number."""
+    if not isinstance(limit, Real) or isinstance(limit, bool):
+        raise TypeError(f"{name}={limit!r} must be a positive number.")
+    if not limit > 0:
+        raise ValueError(f"{name}={limit!r} must be a positive number.")
 
 
 def shown(value: Any) -> str:

@@ -14,6 +14,7 @@ from tone_folders import write_tones
 from mixup_tab.audio import read_clips, speech_classifier
 from mixup_tab.audio.predict import predict_files, predict_to
 from mixup_tab.audio.saving import SpeechCard, save_speech_model
+from mixup_tab.audio.standard_input import read_all, read_head, read_names
 
 RECIPE = {"model": "lenet", "seconds": 0.2, "sample_rate": 8000, "max_epochs": 1}
 RECIPE |= {"device": "cpu", "random_state": 0}
@@ -155,3 +156,75 @@ def test_without_soundfile_nothing_is_written(model, tmp_path, monkeypatch):
     with pytest.raises(ImportError, match=r"mixup-tab\[speech\]"):
         predict_to(model, ["a.wav"], output=tmp_path / "out.csv")
     assert not any(tmp_path.iterdir())
+
+
+# ------------------------------------------------------------------------------- long files
+
+
+def write_long(path, files, seconds=6):
+    """Write quiet noise with the first of the files in it."""
+    rng = np.random.default_rng(0)
+    wave = 0.001 * rng.normal(size=8000 * seconds)
+    start = 8000 * seconds * 2 // 3
+    wave[start : start + 1600] = soundfile.read(files[0])[0]
+    soundfile.write(path, wave, 8000)
+
+
+def lines(model, files, **options):
+    out = io.StringIO()
+    predict_to(model, files, stdout=out, device="cpu", **options)
+    return list(csv.DictReader(io.StringIO(out.getvalue())))
+
+
+def test_a_long_file_is_searched_for_its_surest_word(fitted, model, tmp_path):
+    pipeline, files, _ = fitted
+    path = str(tmp_path / "long.wav")
+    write_long(path, files)
+    samples = np.pad(soundfile.read(path, dtype="int16")[0], 800)
+    step = 320  # a fifth of a clip
+    every = np.lib.stride_tricks.sliding_window_view(samples, 1600)[::step]
+    proba = pipeline[-1].predict_proba(every.copy())
+    best = proba.max(axis=1).argmax()
+    row, short = lines(model, [path, files[0]], every=True)
+    assert row["label"] == ["low", "top"][proba[best].argmax()]
+    assert float(row["seconds"]) == pytest.approx(max(best * step - 800, 0) / 8000, abs=0.006)
+    for found, expected in (("probability", proba.max()), ("probability_low", proba[best, 0])):
+        assert float(row[found]) == pytest.approx(expected, abs=1e-5)
+    assert short["seconds"] == ""
+    with open(path, "rb") as file:
+        content = file.read()
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="")
+    stdin = io.BufferedReader(io.BytesIO(content))
+    predict_to(model, ["-"], stdin=stdin, stdout=out, device="cpu", every=True)
+    out.seek(0)
+    assert list(csv.DictReader(out)) == [{**row, "path": "-"}]
+
+
+def test_long_and_short_files_stay_in_order_and_damaged_ones_are_named(fitted, model, tmp_path):
+    files = fitted[1]
+    long, broken = str(tmp_path / "long.flac"), tmp_path / "broken.flac"
+    write_long(long, files)
+    with open(long, "rb") as file:
+        broken.write_bytes(file.read()[:-2000])
+    mixed = [files[0], long, files[1], files[2], str(broken), long]
+    found = lines(model, mixed, on_error="skip")
+    assert [row["path"] for row in found] == [*mixed[:4], long]
+    assert [bool(row["seconds"]) for row in found] == [False, True, False, False, True]
+    with pytest.raises(ValueError, match=r"broken\.flac is .* Lines written: 4\."):
+        lines(model, mixed)
+
+
+def test_names_that_are_waiting_are_read_together():
+    names = [f"clips/{k:06}.wav" for k in range(100_000)]
+    stdin = io.BufferedReader(io.BytesIO("\n".join(names).encode()))
+    batches = list(read_names(read_head(stdin), stdin))
+    assert [name for batch in batches for name in batch] == names
+    assert len(batches) < 400
+
+
+def test_a_clip_on_standard_input_is_not_endless(monkeypatch):
+    monkeypatch.setattr("mixup_tab.audio.standard_input._LARGEST", 10**6)
+    content = io.BytesIO(bytes(10**7))
+    with pytest.raises(ValueError, match="is a clip of more than 1,000,000 bytes"):
+        read_all(b"", content)
+    assert content.tell() < 2 * 10**6

@@ -17,6 +17,7 @@ PUBLIC = [name for name in mixup_tab.__all__ if name != "__version__"]
 FLOORS = {
     "_extras": 0,
     "_files": 0,
+    "_lazy": 0,
     "_page": 1,
     "_plain": 0,
     "_resumable": 1,

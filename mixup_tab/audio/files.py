@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from numbers import Integral
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from mixup_tab._extras import import_extra
-from mixup_tab._plain import shown
+from mixup_tab._plain import check_limit, shown
 from mixup_tab.audio.decoding import ALIGNMENTS, ClipError, decode
 from mixup_tab.audio.survey import FACTS
 from mixup_tab.audio.waveforms import allocate, check_count, resample, samples_in, to_int16
-from mixup_tab.datasets.download import check_limit
 
 _FILES_PER_TASK = 64
 SIZE_LIMIT = 2**30  # bytes
@@ -309,15 +307,22 @@ def for_each_file(
                 bad[position] = error.reason
         return len(part), bad
 
-    parallel = Parallel(n_jobs=n_jobs, backend="threading", return_as="generator")
     bad: dict[int, str] = {}
-    for done, found in parallel(
-        delayed(read_some)(start) for start in range(0, count, _FILES_PER_TASK)
-    ):
+    for done, found in _in_threads(read_some, range(0, count, _FILES_PER_TASK), n_jobs):
         bad |= found
         if progress is not None:
             progress(done)
     return bad
+
+
+def _in_threads(function: Callable, arguments: range, n_jobs: int | None) -> Iterator[Any]:
+    """Call a function for every argument; yield the results in order."""
+    if len(arguments) < 2:  # joblib takes longer to import than 64 files to read
+        return map(function, arguments)
+    from joblib import Parallel, delayed
+
+    parallel = Parallel(n_jobs=n_jobs, backend="threading", return_as="generator")
+    return parallel(delayed(function)(argument) for argument in arguments)
 
 
 def describe_bad(paths: Sequence[str], bad: dict[int, str], remedy: str, most: int = 10) -> str:

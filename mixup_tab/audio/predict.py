@@ -4,50 +4,53 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, islice
+from functools import partial
+from itertools import groupby, islice
+from math import ceil
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TextIO
+from typing import Any, BinaryIO, NamedTuple, TextIO
 
 import numpy as np
-from sklearn.pipeline import Pipeline
 
 from mixup_tab._extras import import_extra
 from mixup_tab._files import check_writable, explained
-from mixup_tab._terminal import list_skipped
+from mixup_tab._terminal import ProgressBar, list_skipped
+from mixup_tab.audio.answers import UNKNOWN, best_words
 from mixup_tab.audio.files import ClipError, check_on_error, read_clip, read_clips
-from mixup_tab.audio.saving import load_speech_model
+from mixup_tab.audio.recogniser import load_recogniser
+from mixup_tab.audio.standard_input import begins_sound, read_all, read_head, read_names
+from mixup_tab.audio.streams import as_clip, duration, open_sound, windows
 from mixup_tab.audio.waveforms import to_int16
-from mixup_tab.estimators import MixupClassifier
 from mixup_tab.persistence.model_file import SIZE_LIMIT, finite, predicting
 
+# A file is searched if it is longer than so many clips.
+LONG = 3
+_BATCH = 256  # files
+_AT_ONCE = 32  # clips of a long file
+_OPTIONS = ("sample_rate", "seconds", "align")  # of a reader
 _HEADER = ("path", "label", "probability")
 _BEGINNING = ",".join(_HEADER).encode()
-# How WAV, FLAC, OGG, MP3 with tags, an MPEG frame, and AIFF begin; names of files do not.
-_SOUND = re.compile(
-    rb"(RIFF|RF64).{4}WAVE|fLaC\0|OggS\0|ID3[\2-\4]|\xff[\xe2\xe3\xf2\xf3\xfa\xfb]|FORM.{4}AIF",
-    re.DOTALL,
-)
-_NO_TEXT = re.compile(rb"[\1-\x08\x0e-\x1f]")
 
 
 class PredictedBatch(NamedTuple):
     """Files that could be read, their positions among all files, and their probabilities.
 
-    ``proba`` has the shape (files, words); ``skipped`` are unreadable files, with reasons.
+    ``proba`` has the shape (files, words); ``skipped`` are unreadable files, with reasons;
+    ``second`` is where the most probable clip of a single long file begins.
     """
 
     paths: list[str]
     positions: np.ndarray
     proba: np.ndarray
     skipped: list[tuple[str, str]]
+    second: float | None = None
 
 
 def predict_files(
-    pipeline: Pipeline,
+    pipeline: Sequence[Any],
     paths: Iterable[str],
     *,
     on_error: str = "raise",
@@ -60,26 +63,37 @@ def predict_files(
     the files before the first one are predicted before the ValueError.
     """
     check_on_error(on_error)
-    reader, net = pipeline[0], pipeline[-1]
-    settings = reader.get_params() | {"on_error": "skip", "n_jobs": n_jobs}
     files, start = iter(paths), 0
     while batch := list(islice(files, batch_size)):
-        clips = read_clips(batch, **settings)
-        kept, skipped = clips.kept, clips.skipped
-        failed = on_error == "raise" and bool(skipped)
-        if failed:
-            kept, skipped = kept[kept < batch.index(skipped[0][0])], []
-        if len(kept) or skipped:
-            proba = np.zeros((0, len(net.classes_)))
-            if len(kept):
-                proba = _probabilities(net, clips.waveforms[: len(kept)])
-            yield PredictedBatch([batch[k] for k in kept], start + kept, proba, skipped)
-        if failed:
-            raise _unreadable(*clips.skipped[0])
+        yield from _predict_batch(pipeline, batch, start, on_error, n_jobs)
         start += len(batch)
 
 
-def _probabilities(net: MixupClassifier, waveforms: np.ndarray) -> np.ndarray:
+def _predict_batch(
+    pipeline: Sequence[Any],
+    batch: list[str],
+    start: int,
+    on_error: str,
+    n_jobs: int | None,
+) -> Iterator[PredictedBatch]:
+    """Yield predictions for files that are read at once, the first at position ``start``."""
+    reader, net = pipeline[0], pipeline[-1]
+    options = {each: getattr(reader, each) for each in (*_OPTIONS, "dtype")}
+    clips = read_clips(batch, **options, on_error="skip", n_jobs=n_jobs)
+    kept, skipped = clips.kept, clips.skipped
+    failed = on_error == "raise" and bool(skipped)
+    if failed:
+        kept, skipped = kept[kept < batch.index(skipped[0][0])], []
+    if len(kept) or skipped:
+        proba = np.zeros((0, len(net.classes_)))
+        if len(kept):
+            proba = _probabilities(net, clips.waveforms[: len(kept)])
+        yield PredictedBatch([batch[k] for k in kept], start + kept, proba, skipped)
+    if failed:
+        raise _unreadable(*clips.skipped[0])
+
+
+def _probabilities(net: Any, waveforms: np.ndarray) -> np.ndarray:
     with predicting("the model"):
         return finite(net.predict_proba(waveforms))
 
@@ -88,6 +102,77 @@ def _unreadable(path: str, reason: str) -> ValueError:
     return ValueError(
         f"{path} {reason}. Fix or remove it, or skip such files with --on-error skip."
     )
+
+
+# ----------------------------------------------------------------------------- long files
+
+
+def _predict_runs(
+    pipeline: Sequence[Any],
+    batches: Iterable[list[str]],
+    on_error: str,
+    n_jobs: int | None,
+) -> Iterator[PredictedBatch]:
+    """Yield predictions for batches of files, the long ones among them one by one."""
+    for batch in batches:
+        for long, run in groupby(batch, partial(_is_long, pipeline[0])):
+            if not long:
+                yield from _predict_batch(pipeline, list(run), 0, on_error, n_jobs)
+                continue
+            for path in run:
+                yield _predict_one(pipeline, path, path, on_error)
+
+
+def _is_long(reader: Any, source: str | bytes) -> bool:
+    return duration(source) > LONG * reader.seconds
+
+
+def _predict_one(
+    pipeline: Sequence[Any], name: str, source: str | bytes, on_error: str
+) -> PredictedBatch:
+    """Return the prediction for one file, or that it cannot be read."""
+    reader, net, second = pipeline[0], pipeline[-1], None
+    try:
+        if _is_long(reader, source):
+            proba, second = search(pipeline, source)
+        else:
+            options = {each: getattr(reader, each) for each in _OPTIONS}
+            clip = read_clip(source, **options)
+            clip = to_int16(clip) if reader.dtype == "int16" else clip
+            proba = _probabilities(net, clip[np.newaxis])[0]
+    except ClipError as error:
+        if on_error == "raise":
+            raise _unreadable(name, error.reason) from error
+        none = np.zeros((0, len(net.classes_)))
+        return PredictedBatch([], np.zeros(0, int), none, [(name, error.reason)])
+    return PredictedBatch([name], np.zeros(1, int), proba[np.newaxis], [], second)
+
+
+def search(pipeline: Sequence[Any], source: str | bytes) -> tuple[np.ndarray, float]:
+    """Return the probabilities of the clip of a file that is a word most surely.
+
+    Clips overlap by four fifths, and only a few are in memory. Also returns the second at which
+    the clip begins. ClipError says why a file cannot be read.
+    """
+    reader, net = pipeline[0], pipeline[-1]
+    highest, best, second = -2.0, np.zeros(0), 0.0
+    with open_sound(source) as sound, ProgressBar("second of sound searched") as bar:
+        rate, frames = sound.sample_rate, sound.frames or 0
+        length = ceil(reader.seconds * rate)
+        cut = windows(sound.blocks, length, max(length // 5, 1))
+        clips = ((start, as_clip(each, rate, reader).copy()) for start, each in cut)
+        while some := list(islice(clips, _AT_ONCE)):
+            starts, waveforms = zip(*some, strict=True)
+            proba = _probabilities(net, np.stack(waveforms))
+            _, scores = best_words(proba, net.classes_, getattr(net, "unknown", UNKNOWN))
+            k = int(scores.argmax())
+            if scores[k] > highest:
+                highest, best, second = scores[k], proba[k], max(starts[k], 0) / rate
+            bar.update(max(starts[-1], 0) // rate, frames // rate)
+    return best, second
+
+
+# -------------------------------------------------------------------------------- command
 
 
 def predict_to(
@@ -103,11 +188,16 @@ def predict_to(
     stdin: BinaryIO | None = None,
     stdout: TextIO | None = None,
 ) -> None:
-    """Write a line of CSV for every file: path, label, probability.
+    """Write a line of CSV for every file: path, label, probability, seconds.
+
+    Probability is that of the most probable label. A file that is longer than three clips is
+    searched for the clip that is a word most surely, and seconds are where that begins; they
+    are empty for other files.
 
     Lines are written and flushed batch by batch, so they survive any later error. Skipped files
     are listed on standard error at the end. The file "-" reads standard input: names of files,
-    one per line or separated by zero bytes (``find -print0``), or the bytes of a single clip.
+    one per line or separated by zero bytes (``find -print0``), each answered when it has come,
+    or the bytes of a single clip.
     ``every`` adds the probability of every word, ``probability_<word>``. ``size_limit`` is the
     largest size of the model's file in bytes.
 
@@ -115,7 +205,7 @@ def predict_to(
     cannot be read and ``on_error="raise"``; the message says how many lines were written.
     """
     check_on_error(on_error)
-    pipeline, _ = load_speech_model(model, device=device, size_limit=size_limit)
+    pipeline, _ = load_recogniser(model, device=device, size_limit=size_limit)
     import_extra("soundfile", "speech")  # if missing, do not leave a file with only a header
     batches = _batches(files, pipeline, on_error, n_jobs, stdin or sys.stdin.buffer)
     words = [str(word) for word in pipeline[-1].classes_]
@@ -123,11 +213,11 @@ def predict_to(
     with _open_output(output, stdout) as target:
         writer = csv.writer(target, lineterminator="\n")
         more = [f"probability_{word}" for word in words] if every else []
-        writer.writerow([*_HEADER, *more])
+        writer.writerow([*_HEADER, "seconds", *more])
         try:
             for batch in batches:
                 skipped += batch.skipped
-                writer.writerows(_rows(batch, words, every))
+                writer.writerows(_rows(batch, pipeline[-1], every))
                 target.flush()
                 written += len(batch.paths)
         except ValueError as error:
@@ -138,7 +228,7 @@ def predict_to(
 
 def _batches(
     files: Sequence[str],
-    pipeline: Pipeline,
+    pipeline: Sequence[Any],
     on_error: str,
     n_jobs: int | None,
     stdin: BinaryIO,
@@ -146,54 +236,31 @@ def _batches(
     """Predict for files, or for names or a clip on standard input."""
     if "-" in files and len(files) > 1:
         raise ValueError("files: - (standard input) cannot be combined with other files.")
-    names: Iterable[str] = files
+    batches: Iterable[list[str]] = _split(files)
     if "-" in files:
-        head = stdin.read(12)
-        if _SOUND.match(head):
-            return _predict_bytes(pipeline, head + stdin.read(), on_error)
-        names = _names(head, stdin)
-    return predict_files(pipeline, names, on_error=on_error, n_jobs=n_jobs)
+        head = read_head(stdin)
+        if begins_sound(head):
+            return [_predict_one(pipeline, "-", read_all(head, stdin), on_error)]
+        batches = (part for names in read_names(head, stdin) for part in _split(names))
+    return _predict_runs(pipeline, batches, on_error, n_jobs)
 
 
-def _names(head: bytes, stdin: BinaryIO) -> Iterator[str]:
-    """Yield names from standard input, one per line or separated by zero bytes."""
-    first = head + stdin.readline()
-    if _NO_TEXT.search(first):
-        raise ValueError(
-            "files: - is neither a list of names nor a clip (WAV, FLAC, OGG, MP3 or AIFF). "
-            "Give names of files, one per line, or the bytes of a clip."
-        )
-    lines = (first + stdin.read()).split(b"\0") if b"\0" in first else first.splitlines()
-    for line in chain(lines, stdin):
-        name = os.fsdecode(line if b"\0" in first else line.strip(b"\r\n"))
-        if name:
-            yield name
+def _split(names: Sequence[str]) -> Iterator[list[str]]:
+    return (list(names[k : k + _BATCH]) for k in range(0, len(names), _BATCH))
 
 
-def _predict_bytes(
-    pipeline: Pipeline, content: bytes, on_error: str
-) -> Iterator[PredictedBatch]:
-    """Predict for one clip, named "-"."""
-    settings = pipeline[0].get_params()
-    options = {name: settings[name] for name in ("sample_rate", "seconds", "align")}
-    try:
-        waveform = read_clip(content, **options)
-    except ClipError as error:
-        if on_error == "raise":
-            raise _unreadable("-", error.reason) from error
-        yield PredictedBatch([], np.zeros(0, int), np.zeros((0, 0)), [("-", error.reason)])
-        return
-    if settings["dtype"] == "int16":
-        waveform = to_int16(waveform)
-    proba = _probabilities(pipeline[-1], waveform[np.newaxis])
-    yield PredictedBatch(["-"], np.zeros(1, int), proba, [])
-
-
-def _rows(batch: PredictedBatch, words: Sequence[str], every: bool) -> Iterator[list[str]]:
-    for path, proba in zip(batch.paths, batch.proba, strict=True):
-        best = int(proba.argmax())
-        shown = [proba[best], *proba] if every else [proba[best]]
-        yield [path, words[best], *(f"{share:.6f}" for share in shown)]
+def _rows(batch: PredictedBatch, net: Any, every: bool) -> Iterator[list[str]]:
+    """Yield the lines of a batch."""
+    unknown = getattr(net, "unknown", UNKNOWN)
+    best, scores = best_words(batch.proba, net.classes_, unknown)
+    for path, proba, word, score in zip(batch.paths, batch.proba, best, scores, strict=True):
+        found = score >= getattr(net, "threshold", 0.0)
+        label = str(net.classes_[word] if found else unknown)
+        second = "" if batch.second is None or not found else f"{batch.second:.2f}"
+        shares = [
+            f"{share:.6f}" for share in ([proba.max(), *proba] if every else [proba.max()])
+        ]
+        yield [path, label, shares[0], second, *shares[1:]]
 
 
 @contextmanager

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
-
-from sklearn.pipeline import Pipeline
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mixup_tab import persistence
 from mixup_tab.audio.waveforms import samples_in
 from mixup_tab.persistence.cards import load_with_card
 from mixup_tab.persistence.model_file import SIZE_LIMIT, read_model
+
+if TYPE_CHECKING:  # predict and listen do without scikit-learn
+    from sklearn.pipeline import Pipeline
 
 
 class SpeechCard(NamedTuple):
@@ -67,7 +68,7 @@ def save_speech_model(path: str | os.PathLike, pipeline: Pipeline, card: SpeechC
     OSError
         If the file cannot be written.
     """
-    _check(pipeline, card)
+    check_pipeline(pipeline, card)
     about = {"kind": "sound", **card._asdict()}
     persistence.save_model(pipeline, path, about=about, overwrite=True)
 
@@ -100,10 +101,10 @@ def load_speech_model(
         If it is no such file, or the device cannot be used.
     """
     model = read_model(path, size_limit=size_limit)
-    return load_with_card(model, "sound", SpeechCard, _check, device=device)
+    return load_with_card(model, "sound", SpeechCard, check_pipeline, device=device)
 
 
-def _check(pipeline: Pipeline, card: SpeechCard) -> None:
+def check_pipeline(pipeline: Pipeline, card: SpeechCard) -> None:
     """Raise ValueError unless a model is what its card describes."""
     reader, net = pipeline[0], pipeline[-1]
     samples = samples_in("seconds", reader.seconds, reader.sample_rate)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.signal import resample_poly
 from torch import Tensor
 
 from mixup_tab._extras import import_extra
@@ -38,6 +37,8 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     common = gcd(rate, new_rate)
     up, down = new_rate // common, rate // common
     if up * down > _LARGEST_KERNEL:
+        from scipy.signal import resample_poly  # rarely needed
+
         return resample_poly(samples, up, down)
     with torch.inference_mode():
         return _resampler(down, up)(torch.from_numpy(samples)).numpy()

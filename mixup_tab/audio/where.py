@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import median_filter
 
 # All levels in dB. What is less than so much above the background is background, ...
 _MARGIN = 6.0
@@ -75,6 +74,8 @@ def find_sound(levels: np.ndarray, width: int) -> tuple[int, float]:
     last = len(levels) - width
     if last <= 0:
         return 0, 0.0
+    from scipy.ndimage import median_filter  # most clips are not searched
+
     smooth = median_filter(levels, _CLICK, mode="nearest")
     loudest = np.partition(smooth, -min(_CLICK, len(smooth)))[-min(_CLICK, len(smooth))]
     base = max(np.percentile(smooth, _BACKGROUND) + _MARGIN, loudest - _RANGE)

@@ -242,7 +242,9 @@ def predict(
 ) -> None:
     """Write label and probability of every clip as CSV.
 
-    Lines are written batch by batch.
+    Lines are written batch by batch; a name on standard input is answered when it has come. A
+    file longer than three clips is searched for its surest word, and the column seconds says
+    where that begins.
     """
     from mixup_tab.audio.predict import predict_to
 
@@ -324,11 +326,66 @@ def preview(
     typer.echo(f"Written: {page}. Open it in a browser; it works offline.")
 
 
+def listen(
+    model: Model,
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="A sound file of any length, or - for standard input: raw 16-bit "
+            "little-endian samples of one channel, or a WAV file [the microphone].",
+        ),
+    ] = None,
+    sample_rate: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1_000_000,
+            help="Samples per second of raw samples or the microphone [the model's].",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Least probability of a word that is printed [the model's]."),
+    ] = None,
+    step: Annotated[float, typer.Option(help="Seconds between two predictions.")] = 0.1,
+    smoothing: Annotated[
+        int, typer.Option(min=1, max=1000, help="Predictions that are averaged.")
+    ] = 5,
+    refractory: Annotated[float, typer.Option(help="Least seconds between two words.")] = 1.0,
+    microphone: Annotated[
+        str | None,
+        typer.Option(help="Name or number, as python -m sounddevice lists them."),
+    ] = None,
+    device: options.Device = "auto",
+    size_limit: options.ModelSize = "1GB",
+) -> None:
+    """Write second, word and probability of every word that is heard, as CSV, at once.
+
+    A microphone needs the extra live, or another recorder:
+    arecord -t raw -f S16_LE -c 1 -r 16000 | mixup-tab speech listen words.mixup -
+    """
+    from mixup_tab.audio.listening import listen_to
+
+    listen_to(
+        model,
+        source,
+        sample_rate=sample_rate,
+        threshold=threshold,
+        step=step,
+        smoothing=smoothing,
+        refractory=refractory,
+        microphone=microphone,
+        device=device,
+        size_limit=size(size_limit),
+    )
+
+
 for function, example in (
     (check, "check clips"),
     (train, "train clips --output words.mixup"),
     (predict, "predict words.mixup *.wav"),
     (evaluate, "evaluate words.mixup clips"),
     (preview, "preview clips --output preview.html"),
+    (listen, "listen words.mixup meeting.wav"),
 ):
     speech_app.command()(options.as_command(function, f"speech {example}"))

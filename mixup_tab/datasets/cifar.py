@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import Bunch
 
+from mixup_tab._plain import check_limit
 from mixup_tab.datasets.archives import check_size
-from mixup_tab.datasets.download import check_limit
 
 _SITE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 _SHAPE = (3, 32, 32)

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from itertools import chain
-from numbers import Real
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +18,7 @@ from filelock import FileLock
 
 from mixup_tab._extras import import_extra
 from mixup_tab._files import discard_old, explained, is_full
+from mixup_tab._plain import check_limit
 
 TIMEOUT = 60.0  # seconds without a single byte
 _MOST_REDIRECTS = 10
@@ -83,14 +83,6 @@ def fetch_file(
                     f"{remedy}{_what_remains(partial, sha256)}, or {by_hand}."
                 ) from error
             os.replace(partial, path)
-
-
-def check_limit(name: str, limit: float) -> None:
-    """Raise TypeError or ValueError unless a limit is a positive number."""
-    if not isinstance(limit, Real) or isinstance(limit, bool):
-        raise TypeError(f"{name}={limit!r} must be a positive number.")
-    if not limit > 0:
-        raise ValueError(f"{name}={limit!r} must be a positive number.")
 
 
 @contextlib.contextmanager

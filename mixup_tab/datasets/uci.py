@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 from sklearn.utils import Bunch
 
+from mixup_tab._plain import check_limit
 from mixup_tab.datasets.archives import SIZE_LIMIT, read_members
 from mixup_tab.datasets.cards import UciCard, cards
-from mixup_tab.datasets.download import check_limit, fetch_file
+from mixup_tab.datasets.download import fetch_file
 from mixup_tab.datasets.home import check_name, get_data_home
 from mixup_tab.datasets.tables import (
     ENDING,

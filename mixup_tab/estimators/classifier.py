@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.special import expit
 from sklearn.utils._param_validation import StrOptions
 from skorch.callbacks import Callback
 from torch import nn
@@ -18,6 +17,7 @@ from mixup_tab.estimators.labels import LabelsMixin
 from mixup_tab.losses import MixedCrossEntropy
 from mixup_tab.mixing import MixingRule
 from mixup_tab.nets import MLP
+from mixup_tab.nets.prediction import probabilities
 from mixup_tab.training import LearningRate
 
 
@@ -379,17 +379,5 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         ndarray of shape (n_samples, n_classes)
             Columns in the order of ``classes_``.
         """
-        proba = _probabilities(self._outputs(X).astype(np.float64, copy=False))
+        proba = probabilities(self._outputs(X).astype(np.float64, copy=False))
         return proba[0] if len(proba) == 1 else proba.mean(0)
-
-
-def _probabilities(outputs: np.ndarray) -> np.ndarray:
-    """Return softmax over the last axis."""
-    if outputs.shape[-1] != 2:
-        return torch.from_numpy(outputs).softmax(-1).numpy()
-    # The same, in a third of the time for one row and a tenth for many.
-    difference = outputs[..., 1] - outputs[..., 0]
-    proba = np.empty_like(outputs)
-    expit(difference, out=proba[..., 1])
-    expit(-difference, out=proba[..., 0])
-    return proba

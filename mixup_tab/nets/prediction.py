@@ -71,6 +71,30 @@ def predictor_of(net: nn.Module) -> Predictor | None:
     return found if found.is_possible else None
 
 
+def probabilities(outputs: np.ndarray) -> np.ndarray:
+    """Return softmax over the last axis.
+
+    Parameters
+    ----------
+    outputs : ndarray of float64, shape (..., outputs)
+        Outputs of nets.
+
+    Returns
+    -------
+    ndarray of float64, of the same shape
+    """
+    if outputs.shape[-1] != 2:
+        return torch.from_numpy(outputs).softmax(-1).numpy()
+    from scipy.special import expit  # imported late: it takes longer than most predictions
+
+    # The same, in a third of the time for one row and a tenth for many.
+    difference = outputs[..., 1] - outputs[..., 0]
+    proba = np.empty_like(outputs)
+    expit(difference, out=proba[..., 1])
+    expit(-difference, out=proba[..., 0])
+    return proba
+
+
 def _drop_old_predictors(net: MLP) -> None:
     """Delete the oldest predictors if there are many, as after a search."""
     with _lock:

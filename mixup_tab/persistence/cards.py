@@ -9,6 +9,7 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from mixup_tab.persistence.model_file import ModelFile
+from mixup_tab.persistence.reading import Reader
 
 Card = TypeVar("Card", bound=tuple)
 
@@ -27,6 +28,7 @@ def load_with_card(
     check: Callable[[Any, Card], None],
     *,
     device: str = "cpu",
+    reader: type[Reader] = Reader,
 ) -> tuple[Any, Card]:
     """Load a model that a command wrote, with the card that the command stored.
 
@@ -42,6 +44,8 @@ def load_with_card(
         ``check(estimator, card)`` raises ValueError if they do not belong together.
     device : str, default="cpu"
         Device to predict on.
+    reader : class, default=Reader
+        As in :meth:`~mixup_tab.persistence.ModelFile.load`.
 
     Raises
     ------
@@ -57,7 +61,7 @@ def load_with_card(
         check_fields(read[0])
         check(estimator, read[0])
 
-    return model.load(device=device, check=check_both), read[0]
+    return model.load(device=device, check=check_both, reader=reader), read[0]
 
 
 def _check_kind(model: ModelFile, kind: str) -> None:

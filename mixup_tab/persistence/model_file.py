@@ -26,23 +26,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import NotFittedError
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 from mixup_tab._files import check_new, write_whole
 from mixup_tab._plain import shown
-from mixup_tab.estimators.base import BaseMixup
 from mixup_tab.persistence.archive import pack, unpack
-from mixup_tab.persistence.pipelines import (
+from mixup_tab.persistence.reading import (
     JSON_SHARE,
     MissingModule,
+    Reader,
     from_bytes,
     named,
-    to_bytes,
 )
 from mixup_tab.persistence.schema import Foreign
-from mixup_tab.training import MixupNet
 from mixup_tab.training.device import pick_device
 
 _FORMAT, _VERSION = "mixup-tab model", 3
@@ -121,6 +116,8 @@ def save_model(
     >>> bool((again.predict_proba(X) == clf.predict_proba(X)).all())
     True
     """
+    from mixup_tab.training import MixupNet  # not needed to read a model
+
     path = Path(path)
     check_output(path, overwrite)
     if isinstance(model, (type, MixupNet)) or not hasattr(model, "fit"):
@@ -232,6 +229,7 @@ class ModelFile:
         device: str = "cpu",
         modules: Sequence[Callable[..., Any]] = (),
         check: Callable[[Any], None] | None = None,
+        reader: type[Reader] = Reader,
     ) -> Any:
         """Return the fitted estimator; see :func:`load_model`.
 
@@ -243,6 +241,8 @@ class ModelFile:
             The ``module`` of your own that it was fitted with.
         check : callable, default=None
             Called with the estimator; raises ValueError if it is not what was expected.
+        reader : class, default=Reader
+            What makes the estimator, or something that predicts the same.
 
         Returns
         -------
@@ -256,7 +256,8 @@ class ModelFile:
         pick_device(device)  # an error here is no fault of the model
         given = named(modules)
         try:
-            model = from_bytes(self._model, self._weights, given, device, self._size_limit)
+            packed = self._model, self._weights
+            model = from_bytes(*packed, given, device, self._size_limit, reader)
             if check is not None:
                 check(model)
         except ImportError:  # says itself what to install
@@ -402,6 +403,12 @@ def one_line(error: Exception) -> str:
 
 
 def _check_fitted(model: Any) -> None:
+    from sklearn.exceptions import NotFittedError
+    from sklearn.pipeline import Pipeline
+    from sklearn.utils.validation import check_is_fitted
+
+    from mixup_tab.estimators.base import BaseMixup
+
     check_is_fitted(model)
     net = model[-1] if isinstance(model, Pipeline) else model
     if isinstance(net, BaseMixup) and not hasattr(net, "net_"):
@@ -413,6 +420,8 @@ def _check_fitted(model: Any) -> None:
 
 def _to_bytes(model: Any, about: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
     """Return a model file, and modules of the user's by name."""
+    from mixup_tab.persistence.pipelines import to_bytes
+
     head = {"format": f"{_FORMAT} {_VERSION}", "versions": _versions(), "about": about}
     try:
         text = json.dumps(head, indent=1, ensure_ascii=False)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
 import torch
-from sklearn.base import is_classifier
 from torch import Tensor
 
 from mixup_tab._extras import import_extra
-from mixup_tab.estimators.base import BaseMixup
-from mixup_tab.estimators.categories import MOST_LEVELS, levels_of
 from mixup_tab.losses import MixedCrossEntropy, MixedPinballLoss, MixedSquaredError
 from mixup_tab.nets import MLP, Columns, Periodic, PiecewiseLinear, RobustScale
-from mixup_tab.training import MixupNet
+
+if TYPE_CHECKING:
+    from mixup_tab.training import MixupNet
 
 # More nets than anybody trains; making them takes a second.
 _MOST_MEMBERS = 10_000
@@ -68,7 +65,7 @@ def describe(net: MixupNet) -> dict[str, Any]:
     return {
         "module": net.module,
         "arguments": arguments,
-        "columns": None if layer is None else _n_columns(layer),
+        "columns": None if layer is None else n_columns(layer),
         "categories": getattr(layer, "categories", None),
         "classifies": isinstance(net.criterion_, MixedCrossEntropy),
         "quantiles": getattr(net.criterion_, "quantiles", None),
@@ -85,7 +82,8 @@ def input_layer(net: MixupNet) -> RobustScale | Columns | None:
     return net.module_.input_layer if has else None  # type: ignore[return-value]
 
 
-def _n_columns(layer: RobustScale | Columns) -> int:
+def n_columns(layer: RobustScale | Columns) -> int:
+    """Return the number of columns that a layer takes."""
     return layer.n_columns if isinstance(layer, Columns) else len(layer.center)
 
 
@@ -96,6 +94,34 @@ def make_net(facts: dict[str, Any], stored: Weights, device: str) -> MixupNet:
     ------
     Exception
         Of any kind, if they do not fit, at once and without taking much memory.
+    """
+    from mixup_tab.training import MixupNet
+
+    arguments = checked_arguments(facts, stored)
+    net = MixupNet(
+        facts["module"],
+        _criterion(facts["classifies"], facts["quantiles"]),
+        n_outputs=facts["n_outputs"],
+        n_members=facts["n_members"],
+        random_state=list(facts["seeds"]),
+        batch_size=facts["batch_size"],
+        device=device,
+        verbose=0,
+        callbacks__print_log=None,
+        **{f"module__{name}": value for name, value in arguments.items()},
+    ).initialize()
+    net.module_.load_state_dict(stored)
+    net.n_outputs_ = facts["n_outputs"]
+    return net
+
+
+def checked_arguments(facts: dict[str, Any], stored: Weights) -> dict[str, Any]:
+    """Return the arguments of the module that :func:`describe` described.
+
+    Raises
+    ------
+    Exception
+        Of any kind, if these are not the weights of such a net.
     """
     members, module = facts["n_members"], facts["module"]
     for name in ("n_members", "n_outputs", "batch_size"):
@@ -110,21 +136,7 @@ def make_net(facts: dict[str, Any], stored: Weights, device: str) -> MixupNet:
         made = _make_layer(stored, facts["columns"], facts["categories"])
         arguments["input_layer"] = made
     _check_tensors(stored, module, arguments, members)
-    net = MixupNet(
-        module,
-        _criterion(facts["classifies"], facts["quantiles"]),
-        n_outputs=facts["n_outputs"],
-        n_members=members,
-        random_state=list(facts["seeds"]),
-        batch_size=facts["batch_size"],
-        device=device,
-        verbose=0,
-        callbacks__print_log=None,
-        **{f"module__{name}": value for name, value in arguments.items()},
-    ).initialize()
-    net.module_.load_state_dict(stored)
-    net.n_outputs_ = facts["n_outputs"]
-    return net
+    return arguments
 
 
 def _criterion(classifies: bool, quantiles: Any) -> Any:
@@ -141,6 +153,8 @@ def _make_layer(stored: Weights, count: int, categories: Any) -> RobustScale | C
     """Return an input layer for these tensors; plain scaling has no categories, not even ()."""
     if type(count) is not int or not 1 <= count <= sum(t.numel() for t in stored.values()):
         raise ValueError(f"n_features_in_={count!r:.40} are more than its weights")
+    from mixup_tab.estimators.categories import MOST_LEVELS
+
     if categories is None:
         return _scaling(stored, _LAYER, count)
     pairs = [(column, levels) for column, levels in categories]
@@ -219,69 +233,3 @@ def _check_tensors(
                 f"weights {name!r} are {tuple(found.shape)} {found.dtype}, and the net that it "
                 f"describes has {tuple(tensor.shape)} {tensor.dtype}"
             )
-
-
-# ------------------------------------------------------------------- a net and its estimator
-
-
-def check_estimator(estimator: BaseMixup) -> None:
-    """Raise ValueError or the like unless an estimator and its net belong together."""
-    estimator._validate_params()
-    net, features = estimator.net_, estimator.n_features_in_
-    if type(net) is not MixupNet or type(features) is not int:
-        raise ValueError(f"n_features_in_ is {features!r:.40}")
-    arguments, layer = net.get_params_for("module"), input_layer(net)
-    if (estimator.module is None) != (layer is not None):
-        raise ValueError("its net is not the one of its module")
-    shape = arguments.get("input_shape") or (arguments.get("in_features", features),)
-    if layer is not None:
-        shape = (_n_columns(layer),)
-    if shape[0] != features:
-        raise ValueError(f"n_features_in_={features} are not those of its weights")
-    outputs = _n_classes(estimator) if is_classifier(estimator) else _n_values(estimator)
-    if not outputs or outputs != net.n_outputs:
-        raise ValueError("what it knows about the target is wrong")
-    if layer is not None:
-        _check_categories(estimator, layer)
-
-
-def _check_categories(estimator: BaseMixup, layer: RobustScale | Columns) -> None:
-    """Check that columns and levels are as ``fit`` leaves them, and those of the net."""
-    mask, levels = estimator.is_categorical_, estimator.categories_
-    fine = mask is None or (
-        mask.dtype == np.bool_
-        and mask.shape == (estimator.n_features_in_,)
-        and len(levels) == mask.sum()
-        and all(part.ndim == 1 and pd.Index(part).is_unique for part in levels)
-    )
-    if not fine or levels_of(estimator) != getattr(layer, "categories", ()):
-        raise ValueError("what it knows about categories, or n_features_in_, is wrong")
-    kinds = {Periodic: ("periodic",), PiecewiseLinear: ("quantile", "target")}
-    encoding = getattr(layer, "encoding", None)
-    without_numbers = len(levels or ()) == estimator.n_features_in_
-    known = kinds.get(type(encoding), ("none",))
-    if estimator.embedding_ not in known and not (encoding is None and without_numbers):
-        raise ValueError(f"embedding_ is {estimator.embedding_!r:.40}")
-
-
-def _n_classes(estimator: BaseMixup) -> int:
-    """Return the number of classes, 0 if they are not as ``fit`` leaves them."""
-    classes = estimator.classes_
-    fine = classes.ndim == 1 and np.array_equal(classes, np.unique(classes))
-    return len(classes) if fine else 0
-
-
-def _n_values(estimator: BaseMixup) -> int:
-    """Return the number of values that a net predicts, 0 if what scales them is not right."""
-    mean, scale, one = estimator.target_mean_, estimator.target_scale_, estimator._one_column
-    fine = mean.dtype == scale.dtype == np.float64 and mean.ndim == 1
-    fine = fine and mean.shape == scale.shape and np.isfinite([mean, scale]).all()
-    fine = fine and (scale > 0).all() and type(one) is bool and (len(mean) == 1 or not one)
-    levels = getattr(estimator.net_.criterion_, "quantiles", ())
-    if not levels:
-        fine = fine and not hasattr(estimator, "quantile_shift_")
-    elif fine:
-        shift = estimator.quantile_shift_
-        fine = shift.dtype == np.float64 and shift.shape == (len(mean), len(levels))
-        fine = fine and np.isfinite(shift).all()
-    return len(mean) * max(len(levels), 1) if fine else 0

@@ -1,0 +1,253 @@
+"""Sound as it comes: from files of any length, pipes and microphones, block by block."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from mixup_tab._extras import import_extra
+from mixup_tab.audio.decoding import ClipError, _check_complete, _next, _open, _why_not
+from mixup_tab.audio.files import _fit_length
+from mixup_tab.audio.survey import FINE, Survey, find_boost, find_scale
+from mixup_tab.audio.waveforms import FULL_SCALE, resample, samples_in, to_int16
+
+# How WAV, FLAC, OGG, AIFF and MP3 with tags begin; neither names of files nor samples do.
+SOUND = re.compile(rb"(RIFF|RF64).{4}WAVE|fLaC\0|OggS\0|ID3[\2-\4]|FORM.{4}AIF", re.DOTALL)
+_BYTES = 8192  # read from a pipe at once, at most
+_SAMPLES = 2**15  # of all channels, read from a file at once
+_FASTEST, _MOST_CHANNELS = 1_000_000, 1000
+_PCM, _EXTENSIBLE = 1, 0xFFFE  # kinds of WAV
+_UNKNOWN_SIZE = 0x7FFF_0000  # a WAV of such a size or more was not finished when it was sent
+
+
+class Sound(NamedTuple):
+    """Samples of one channel, with full scale 1, and how many there are a second.
+
+    ``frames`` is their number, None if that is not known.
+    """
+
+    sample_rate: int
+    blocks: Iterable[np.ndarray]
+    frames: int | None = None
+
+
+def windows(
+    blocks: Iterable[np.ndarray], length: int, step: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield stretches of a stream, with the position of their first sample.
+
+    Half a stretch of silence goes before the stream and after it, so that each of its sounds is
+    once in the middle. Memory does not grow with the stream.
+
+    Parameters
+    ----------
+    blocks : iterable of ndarray, shape (samples,)
+        The stream, cut anywhere.
+    length, step : int
+        Samples of a stretch, and between the beginnings of two.
+
+    Yields
+    ------
+    position : int
+        From −length / 2; 0 is where the stream begins.
+    stretch : ndarray of float32, shape (length,)
+        Only valid until the next one.
+    """
+    half = length // 2
+    buffer, filled, start = np.zeros(length, np.float32), half, -half
+    silence = np.zeros(half, np.float32)
+    for block in (part for source in (blocks, [silence]) for part in source):
+        while len(block):
+            taken = block[: length - filled]
+            buffer[filled : filled + len(taken)] = taken
+            filled, block = filled + len(taken), block[len(taken) :]
+            if filled == length:
+                yield start, buffer
+                shift = min(step, length)
+                buffer[:-shift] = buffer[shift:]
+                filled, start = length - shift, start + shift
+
+
+def as_clip(stretch: np.ndarray, rate: int, reader: Any) -> np.ndarray:
+    """Return a stretch of sound as the clip that a reader with these parameters gives."""
+    length = samples_in("seconds", reader.seconds, reader.sample_rate)
+    if rate != reader.sample_rate:
+        stretch = resample(stretch, rate, reader.sample_rate)
+    clip = _fit_length(stretch, length, "center")
+    return to_int16(clip) if reader.dtype == "int16" else clip
+
+
+# ---------------------------------------------------------------------------------- files
+
+
+def duration(source: str | bytes) -> float:
+    """Return the seconds that a sound file states, 0 if it cannot be opened."""
+    try:
+        with open_sound(source) as sound:
+            return (sound.frames or 0) / sound.sample_rate
+    except ClipError:
+        return 0.0
+
+
+@contextmanager
+def open_sound(source: str | bytes) -> Iterator[Sound]:
+    """Open a sound file, or its content, to be read block by block.
+
+    Raises ClipError, also while it is read, for what :func:`~mixup_tab.audio.read_clip` refuses
+    and a file that ends too early.
+    """
+    soundfile = import_extra("soundfile", "speech")
+    name, file = _open(source)
+    encoded = os.fsencode(file) if isinstance(file, str) and os.name == "posix" else file
+    try:
+        with soundfile.SoundFile(encoded) as sound:
+            _check_complete(name, sound, file)
+            if sound.samplerate > _FASTEST:
+                reason = f"states {sound.samplerate:,} samples per second: it is damaged"
+                raise ClipError(name, reason)
+            yield Sound(sound.samplerate, _file_blocks(name, sound), sound.frames)
+    except (soundfile.SoundFileError, TypeError, OSError, UnicodeError) as error:
+        raise ClipError(name, _why_not(file, error)) from error
+
+
+def _file_blocks(name: str, sound: Any) -> Iterator[np.ndarray]:
+    """Yield a file at the scale at which a clip of the whole of it would be read."""
+    step, scale = _SAMPLES // sound.channels + 1, 1.0
+    starts = range(0, sound.frames, step)
+    if sound.subtype in FINE and sound.seekable():
+        survey = Survey(sound.samplerate, False)
+        for start in starts:
+            _next(name, sound, min(step, sound.frames - start), survey)
+        sound.seek(0)
+        try:
+            scale = find_scale(sound.subtype, survey.peak, survey.whole)
+        except ValueError as error:
+            raise ClipError(name, str(error)) from error
+        scale *= find_boost(sound.subtype, survey.peak * scale)
+    for start in starts:
+        block = _next(name, sound, min(step, sound.frames - start), None)
+        yield block if scale == 1 else block * np.float32(scale)
+
+
+# ---------------------------------------------------------------------------------- pipes
+
+
+def read_pipe(stdin: BinaryIO, sample_rate: int) -> Sound:
+    """Return 16-bit samples from a pipe: raw ones of a known rate, or a WAV file.
+
+    Raises ValueError for sound that is packed in another way.
+    """
+    head = stdin.read(12)
+    if not SOUND.match(head):
+        return Sound(sample_rate, _pipe_blocks(head, stdin, 1, None))
+    layout = _wav_layout(stdin) if head[8:] == b"WAVE" else None
+    if layout is None:
+        raise ValueError(
+            "source: - is neither raw 16-bit samples nor a WAV file of such. Give the file by "
+            "its name, or convert it: ffmpeg -i FILE -f s16le -ac 1 -ar "
+            f"{sample_rate} - | mixup-tab speech listen MODEL -"
+        )
+    channels, rate, size = layout
+    return Sound(rate, _pipe_blocks(b"", stdin, channels, size))
+
+
+def _wav_layout(stdin: BinaryIO) -> tuple[int, int, int | None] | None:
+    """Read the head of a WAV file: channels, rate, and bytes of samples if that is known.
+
+    Returns None if its samples are not integers of 16 bits.
+    """
+    layout = None
+    while len(head := stdin.read(8)) == 8:
+        name, size = struct.unpack("<4sI", head)
+        if name == b"data":
+            known = 0 < size < _UNKNOWN_SIZE
+            return layout and (*layout, size if known else None)
+        if size > 2**20:  # no head is so long
+            return None
+        body = stdin.read(size + size % 2)
+        if name == b"fmt " and len(body) >= 16:
+            kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", body[:16])
+            if kind == _EXTENSIBLE and len(body) >= 26:
+                kind = int.from_bytes(body[24:26], "little")
+            fine = kind == _PCM and bits == 16 and 1 <= channels <= _MOST_CHANNELS
+            layout = (channels, rate) if fine and 1 <= rate <= _FASTEST else None
+    return None
+
+
+def _pipe_blocks(
+    first: bytes, stdin: Any, channels: int, size: int | None
+) -> Iterator[np.ndarray]:
+    """Yield what a pipe brings as it comes, up to so many bytes."""
+    left = float("inf") if size is None else size
+    rest = first
+    while left > 0:
+        read = stdin.read1(int(min(left, _BYTES)))
+        left -= len(read)
+        rest += read
+        whole = len(rest) - len(rest) % (2 * channels)
+        samples = np.frombuffer(rest[:whole], "<i2").reshape(-1, channels)
+        rest = rest[whole:]
+        yield samples.mean(axis=1, dtype=np.float32) / FULL_SCALE
+        if not read:
+            break
+    if rest:
+        print("The sound ended in the middle of a sample, which is left out.", file=sys.stderr)
+
+
+# ---------------------------------------------------------------------------- microphones
+
+
+@contextmanager
+def open_microphone(sample_rate: int, device: str | None = None) -> Iterator[Sound]:
+    """Open a microphone, at another rate if it does not have this one.
+
+    Raises ImportError without sounddevice, and OSError that says what to do without PortAudio
+    or a microphone.
+    """
+    try:
+        sounddevice = import_extra("sounddevice", "live")
+    except ImportError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
+        raise OSError(  # a library that pip does not install everywhere
+            f"{error.__cause__}. Install PortAudio (Debian: apt install libportaudio2), "
+            f"or listen to a pipe: {_recording(sample_rate)}"
+        ) from error
+    number = int(device) if device and device.isdigit() else device
+    try:
+        try:
+            sounddevice.check_input_settings(number, 1, "int16", samplerate=sample_rate)
+        except sounddevice.PortAudioError:
+            found = sounddevice.query_devices(number, "input")
+            sample_rate = int(found["default_samplerate"])
+        with sounddevice.RawInputStream(
+            sample_rate, device=number, channels=1, dtype="int16"
+        ) as stream:
+            yield Sound(sample_rate, _microphone_blocks(stream, sample_rate // 20))
+    except (sounddevice.PortAudioError, ValueError) as error:
+        which = "the microphone" if device is None else f"microphone={device!r}"
+        raise OSError(
+            f"{which} cannot be opened ({error}). python -m sounddevice lists the devices. Or "
+            f"listen to a pipe: {_recording(sample_rate)}"
+        ) from error
+
+
+def _recording(sample_rate: int) -> str:
+    return f"arecord -t raw -f S16_LE -c 1 -r {sample_rate} | mixup-tab speech listen MODEL -"
+
+
+def _microphone_blocks(stream: Any, frames: int) -> Iterator[np.ndarray]:
+    warned = False
+    while True:
+        content, lost = stream.read(frames)
+        if lost and not warned:
+            print("Sound was lost: prediction is too slow on this machine.", file=sys.stderr)
+            warned = True
+        yield np.frombuffer(content, np.int16).astype(np.float32) / FULL_SCALE
