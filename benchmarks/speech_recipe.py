@@ -26,7 +26,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "Adam, as many epochs": {"optimizer": "adam", "learning_rate_init": 0.004},
     "plain training": {"alpha": 0.0},
     "α = 0.5": {"alpha": 0.5},
-    "mixed for 70 %": {"mixing_span": (0.0, 0.7)},
+    "mixed to the end": {"mixing_span": (0.0, 1.0)},
     "CutMix for half": {"mixing": "mixup+cutmix"},
     "learning rate 0.05": {"learning_rate_init": 0.05},
     "learning rate 0.2": {"learning_rate_init": 0.2},
