@@ -93,6 +93,8 @@ class _LeanReader(Reader):
             return _Classifier(state) if "net_" in state else None
         if name == "RejectingClassifier":
             check_threshold(state["threshold"])
+            if type(state["unknown"]) is not str:
+                raise ValueError("its answer to other sounds is no text")
             state["estimator_"].threshold = state["threshold"]
             state["estimator_"].unknown = state["unknown"]
             return state["estimator_"]
@@ -126,7 +128,7 @@ class _Classifier:
         self._net, facts = state["net_"]
         self.classes_, self.n_features_in_ = state["classes_"], state["n_features_in_"]
         self._chunk = as_stack(self._net).rows_per_chunk(facts["batch_size"])
-        fine = facts["classifies"] and facts["n_outputs"] == len(self.classes_)
+        fine = facts["classifies"] and facts["n_outputs"] == len(self.classes_) > 1
         fine = fine and np.array_equal(self.classes_, np.unique(self.classes_))
         fine = fine and facts["arguments"]["input_shape"] == (self.n_features_in_,)
         if not fine:
