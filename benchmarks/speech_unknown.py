@@ -84,7 +84,7 @@ def measure(
         "known lost %": 100 * np.mean(answers == UNKNOWN),
         "known right %": 100 * np.mean(answers == label[known]),
         "left out refused %": 100 * np.mean(model.predict(X[strange]) == UNKNOWN),
-        "threshold": found.threshold,
+        "threshold": f"{found.threshold:.3f}",
         "validation false alarms %": 100 * found.false_alarms,
         "processor s": seconds,
     }
