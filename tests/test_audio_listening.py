@@ -148,6 +148,8 @@ def rules(levels, **options):
     """Times of words in a stream of one level per step of 0.1 s; a clip is one step."""
     reader = SimpleNamespace(sample_rate=100, seconds=0.1, dtype="int16")
     blocks = [np.zeros(5), *(np.full(10, level, np.float32) for level in levels)]
+    if "threshold" in options:  # as a margin
+        options["threshold"] = 2 * options["threshold"] - 1
     found = listen([reader, Levels()], blocks, **{"smoothing": 1, **options})
     return [(round(one.seconds, 2), round(one.probability, 2)) for one in found]
 
@@ -169,8 +171,8 @@ def test_probabilities_are_averaged():
     found = rules([0, 0, 0.6, 0.9, 0.9], threshold=0.79, smoothing=3)
     assert found == [(0.4, 0.8)]  # the middle of three clips
     # Where the class "unknown" is more probable, no word is heard.
-    assert rules([0.45], threshold=0.0) == []
-    assert rules([0.55], threshold=0.0) == [(0.1, 0.55)]
+    assert rules([0.45], threshold=0.5) == []
+    assert rules([0.55], threshold=0.5) == [(0.1, 0.55)]
 
 
 def test_the_threshold_of_the_model_is_used():
@@ -179,13 +181,13 @@ def test_the_threshold_of_the_model_is_used():
     blocks = [np.full(50, 0.5, np.float32)]
     options = {"smoothing": 1, "step": 0.1}
     assert not list(listen([reader, net], blocks, **options))  # 0.6 where it has none
-    net.threshold = 0.4
+    net.threshold = -0.2
     assert list(listen([reader, net], blocks, **options))
-    assert not list(listen([reader, net], blocks, **options, threshold=0.6))
+    assert not list(listen([reader, net], blocks, **options, threshold=0.2))
 
 
 BAD = {
-    "threshold": (2, "threshold=2 must be a number in"),
+    "threshold": (2, "threshold=3 must be a number in"),
     "step": (0, "step=0 must be finite and at least"),
     "smoothing": (0, "smoothing=0 must be a positive integer"),
     "refractory": (-1, "refractory=-1 must be"),

@@ -45,9 +45,10 @@ ROWS = [[0.6, 0.1, 0.3], [0.4, 0.3, 0.3], [0.3, 0.5, 0.2], [0.1, 0.4, 0.5], [0.4
 @pytest.mark.parametrize(
     ("threshold", "expected"),
     [
+        (-1, ["no", "no", "no", "yes", "no"]),
         (0.0, ["no", "no", "unknown", "yes", "no"]),
-        (0.45, ["no", "unknown", "unknown", "yes", "no"]),
-        (0.55, ["no", "unknown", "unknown", "unknown", "unknown"]),
+        (0.2, ["no", "unknown", "unknown", "unknown", "no"]),
+        (0.4, ["no", "unknown", "unknown", "unknown", "unknown"]),
         (1, ["unknown"] * 5),
     ],
 )
@@ -85,7 +86,7 @@ def test_it_is_cloned_scored_and_knows_what_the_estimator_knows():
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ({"threshold": 1.5}, ValueError, r"threshold=1.5 must be a number in \[0, 1\]"),
+        ({"threshold": 1.5}, ValueError, r"threshold=1.5 must be a number in \[-1, 1\]"),
         ({"threshold": float("nan")}, ValueError, "threshold=nan"),
         ({"threshold": "0.5"}, TypeError, "threshold='0.5'"),
         ({"threshold": True}, TypeError, "threshold=True"),
@@ -153,10 +154,14 @@ def test_rates_that_no_threshold_keeps_to():
             choose_threshold(known, other, lost=bad)
 
 
-def test_a_score_is_the_probability_of_the_best_word_unless_unknown_wins():
-    best, score = best_words(np.array(ROWS), np.array(WORDS), "unknown")
+def test_a_margin_is_the_probability_of_the_best_word_less_that_of_unknown():
+    rows, words = np.array(ROWS), np.array(WORDS)
+    best, margin = best_words(rows, words, "unknown")
     assert best.tolist() == [0, 0, 0, 2, 0]
-    assert score.tolist() == [0.6, 0.4, -1.0, 0.5, 0.45]
+    assert (
+        margin.tolist() == (rows[range(5), best] - rows[:, words == "unknown"][:, 0]).tolist()
+    )
+    assert best_words(rows, words, "none")[1].tolist() == rows.max(axis=1).tolist()
 
 
 # ------------------------------------------------------------------------ saved, exported
@@ -184,8 +189,8 @@ def test_the_threshold_is_saved_with_the_model(flowers, tmp_path):
     assert (model.predict(X) != net.predict(X)).any()
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "-0.1", "1.5", '"0.5"', "true", "null"])
-def test_a_threshold_in_a_file_is_a_number_between_0_and_1(value, flowers, tmp_path):
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-1.1", "1.5", '"0.5"', "true", "null"])
+def test_a_threshold_in_a_file_is_a_number_between_minus_1_and_1(value, flowers, tmp_path):
     save_model(RejectingClassifier.from_fitted(flowers[0], threshold=0.8125), tmp_path / "m")
 
     def change(schema):

@@ -154,11 +154,9 @@ def evaluation_of(files):
     known = pd.DataFrame(columns | {"word": ["no", "no", "yes", "yes", "no"]})
     other = pd.DataFrame({"path": [files[1]] * 4, "label": "noise", "word": "no"})
     for frame, score in ((known, [0.9, 0.8, 0.6, 0.4, 0.7]), (other, [0.75, 0.3, 0.2, 0.1])):
-        frame["word_probability"] = score
-        frame["predicted"] = frame["word"].where(frame["word_probability"] >= 0.5, "unknown")
-        frame["probability"] = frame["word_probability"].where(
-            frame["predicted"] != "unknown", 0.0
-        )
+        frame["margin"] = score
+        frame["predicted"] = frame["word"].where(frame["margin"] >= 0.5, "unknown")
+        frame["probability"] = frame["margin"].where(frame["predicted"] != "unknown", 0.0)
     common = {"unknown": "unknown", "threshold": 0.5, "reader": AudioReader(RATE, 0.2)}
     return Evaluation(known, ["no", "yes"], [], other, seconds=4 * 0.2, **common)
 

@@ -90,9 +90,8 @@ def _predictions(sounds: dict[str, Any], proba: np.ndarray, net: Any) -> pd.Data
     predicted = classes[proba.argmax(axis=1)] if unknown is None else net.decide(proba)
     table = pd.DataFrame(sounds | {"predicted": predicted, "probability": proba.max(axis=1)})
     if unknown is not None:
-        best, _ = best_words(proba, classes, unknown)
+        best, table["margin"] = best_words(proba, classes, unknown)
         table["word"] = classes[best]
-        table["word_probability"] = proba[np.arange(len(proba)), best]
     return table
 
 

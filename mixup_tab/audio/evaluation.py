@@ -20,8 +20,8 @@ class Evaluation:
     ----------
     predictions : DataFrame
         One row per clip of a word: path, label, predicted, the largest probability, and, if the
-        model may answer ``unknown``, word and word_probability: the most probable word,
-        answered or not.
+        model may answer ``unknown``, word and margin: the most probable word, answered or not,
+        and its probability less that of ``unknown``.
     words : list of str
         Those that the model knows, without ``unknown``.
     skipped : list of (path, reason)
@@ -33,7 +33,7 @@ class Evaluation:
     unknown : str or None, default=None
         The model's answer to sounds that are none of the words.
     threshold : float or None, default=None
-        Probability below which it gives that answer.
+        Margin below which it gives that answer.
     seconds : float, default=0.0
         How much sound the negatives are, one window of the model's length each.
     reader : AudioReader or None, default=None
@@ -101,7 +101,7 @@ class Evaluation:
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("none of the words")
 
     def tradeoff(self) -> pd.DataFrame:
-        """Return what every threshold would do, from 0 to one that refuses all.
+        """Return what every threshold would do, from −1 to one that refuses all.
 
         Returns
         -------
@@ -114,10 +114,13 @@ class Evaluation:
         if self.negatives is None or not len(self.negatives):
             names = ["threshold", "missed", "false_alarms", "false_alarms_per_hour"]
             return pd.DataFrame(columns=names, dtype=float)
-        known, other = self._scores(self.predictions), self._scores(self.negatives)
+        known, other = (
+            table["margin"].to_numpy() for table in (self.predictions, self.negatives)
+        )
         right = known[(self.predictions["word"] == self.predictions["label"]).to_numpy()]
-        scores = np.concatenate([known, other]).clip(min=0)  # where something changes
-        thresholds = np.unique(np.concatenate([[0.0], scores, [np.nextafter(scores.max(), 2)]]))
+        margins = np.concatenate([known, other])  # where something changes
+        refuses_all = np.nextafter(margins.max(), 2)
+        thresholds = np.unique(np.concatenate([[-1.0], margins, [refuses_all]]))
         alarms = _share_above(other, thresholds, len(other))
         return pd.DataFrame(
             {
@@ -127,12 +130,6 @@ class Evaluation:
                 "false_alarms_per_hour": alarms * 3600 * len(other) / self.seconds,
             }
         )
-
-    def _scores(self, frame: pd.DataFrame) -> np.ndarray:
-        """Return the probability of each row's best word; −1 if ``unknown`` is likelier."""
-        refused = frame["predicted"] == self.unknown
-        refused &= frame["probability"] > frame["word_probability"]
-        return frame["word_probability"].where(~refused, -1.0).to_numpy(float)
 
     def confusion(self) -> pd.DataFrame:
         """Return counts of clips: true words as rows, predicted words as columns.

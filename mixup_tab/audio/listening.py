@@ -64,9 +64,10 @@ def listen(
     """Yield the words in a stream of sound as they are said.
 
     Every ``step`` seconds the net is given the last clip of sound, and its probabilities are
-    averaged over the last ``smoothing`` clips. A word is heard when its mean reaches the
-    threshold. Then the same word is heard again only after its mean was below the threshold,
-    and any word only after ``refractory`` seconds.
+    averaged over the last ``smoothing`` clips. A word is heard when its margin, its mean
+    probability less that of "unknown", reaches the threshold. Then the same word is heard again
+    only after its margin was below the threshold, and any word only after ``refractory``
+    seconds.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ def listen(
     sample_rate : int or None, default=None
         Samples per second of the stream; None is the rate of the pipeline.
     threshold : float or None, default=None
-        Least probability of a word, in [0, 1]; None is the model's own, or 0.6.
+        Least margin of a word, in [−1, 1]; None is the model's own, or 0.6.
     step : float, default=0.1
         Seconds between two predictions.
     smoothing : int, default=5
@@ -126,13 +127,13 @@ def listen(
             recent.append(finite(net.predict_proba(clip[np.newaxis]))[0])
         mean = np.mean(recent, axis=0)[None]
         position = start + length / 2 - (len(recent) - 1) * every / 2
-        best, score = best_words(mean, net.classes_, getattr(net, "unknown", UNKNOWN))
+        best, margin = best_words(mean, net.classes_, getattr(net, "unknown", UNKNOWN))
         word = net.classes_[best[0]]
-        if score[0] < threshold:
+        if margin[0] < threshold:
             held = None
         elif word != held and start >= quiet_until:
             held, quiet_until = word, start + pause
-            yield Heard(max(position, 0) / rate, str(word), float(score[0]))
+            yield Heard(max(position, 0) / rate, str(word), float(mean[0, best[0]]))
 
 
 def _as_floats(block: Any) -> np.ndarray:

@@ -71,7 +71,8 @@ def with_threshold(
     alarms = pd.Series(other >= found.threshold).groupby(others.kind).mean()
     kinds = ", ".join(f"{kind} {100 * share:.0f} %" for kind, share in alarms.items())
     sentence = (
-        f"Where no word has a probability of {found.threshold:.3f}, the answer is {UNKNOWN!r}: "
+        f"A word is answered if its probability exceeds that of {UNKNOWN!r} by "
+        f"{found.threshold:.3f}: "
         f"{100 * found.lost:.1f} % of {len(known):,} validation clips of words are lost, and "
         f"{100 * found.false_alarms:.1f} % of {len(other):,} other sounds are taken for a word "
         f"({kinds})."

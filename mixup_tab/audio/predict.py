@@ -164,10 +164,10 @@ def search(pipeline: Sequence[Any], source: str | bytes) -> tuple[np.ndarray, fl
         while some := list(islice(clips, _AT_ONCE)):
             starts, waveforms = zip(*some, strict=True)
             proba = _probabilities(net, np.stack(waveforms))
-            _, scores = best_words(proba, net.classes_, getattr(net, "unknown", UNKNOWN))
-            k = int(scores.argmax())
-            if scores[k] > highest:
-                highest, best, second = scores[k], proba[k], max(starts[k], 0) / rate
+            _, margins = best_words(proba, net.classes_, getattr(net, "unknown", UNKNOWN))
+            k = int(margins.argmax())
+            if margins[k] > highest:
+                highest, best, second = margins[k], proba[k], max(starts[k], 0) / rate
             bar.update(max(starts[-1], 0) // rate, frames // rate)
     return best, second
 
@@ -252,9 +252,9 @@ def _split(names: Sequence[str]) -> Iterator[list[str]]:
 def _rows(batch: PredictedBatch, net: Any, every: bool) -> Iterator[list[str]]:
     """Yield the lines of a batch."""
     unknown = getattr(net, "unknown", UNKNOWN)
-    best, scores = best_words(batch.proba, net.classes_, unknown)
-    for path, proba, word, score in zip(batch.paths, batch.proba, best, scores, strict=True):
-        found = score >= getattr(net, "threshold", 0.0)
+    best, margins = best_words(batch.proba, net.classes_, unknown)
+    for path, proba, word, margin in zip(batch.paths, batch.proba, best, margins, strict=True):
+        found = margin >= getattr(net, "threshold", 0.0)
         label = str(net.classes_[word] if found else unknown)
         second = "" if batch.second is None or not found else f"{batch.second:.2f}"
         shares = [

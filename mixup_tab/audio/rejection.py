@@ -19,16 +19,16 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Classifier that answers ``unknown`` where no label is probable enough.
 
     Labels other than ``unknown`` are called words here. The answer is the most probable word if
-    its probability is at least ``threshold`` and at least that of the class ``unknown``, if
-    there is such a class; otherwise it is ``unknown``. Probabilities are those of the
-    estimator.
+    its margin is at least ``threshold``, and ``unknown`` otherwise. The margin is the word's
+    probability less that of the class ``unknown``, if there is such a class. Probabilities are
+    those of the estimator.
 
     Parameters
     ----------
     estimator : classifier with ``predict_proba``
         What is fitted, usually on clips of the words and of other sounds.
     threshold : float, default=0.0
-        Least probability of a word that is answered, in [0, 1].
+        Least margin of a word that is answered, in [−1, 1].
     unknown : str or int, default="unknown"
         The answer where no word is probable enough, of the same type as the other labels.
 
@@ -163,10 +163,10 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         ndarray of shape (n_samples,)
         """
         check_threshold(self.threshold)
-        best, score = best_words(proba, self.classes_, self.unknown)
+        best, margin = best_words(proba, self.classes_, self.unknown)
         words = self.classes_[best]
         refused = np.asarray(self.unknown, object if words.dtype == object else None)
-        return np.where(score >= self.threshold, words, refused)
+        return np.where(margin >= self.threshold, words, refused)
 
     # Not kept, so that they cannot differ from those of the estimator.
 
@@ -209,7 +209,7 @@ class Threshold(NamedTuple):
     Attributes
     ----------
     threshold : float
-        In [0, 1].
+        In [−1, 1].
     false_alarms : float
         Share of the other sounds that are taken for a word.
     lost : float
@@ -230,17 +230,16 @@ def choose_threshold(
 ) -> Threshold:
     """Return a threshold for a share of lost clips, or for a share of false alarms.
 
-    Of n clips of words, at most ⌊lost · n⌋ have a score below the threshold, and it is the
-    highest number of which that is true: the (⌊lost · n⌋ + 1)-th smallest score. If a rate of
+    Of n clips of words, at most ⌊lost · n⌋ have a margin below the threshold, and it is the
+    highest number of which that is true: the (⌊lost · n⌋ + 1)-th smallest margin. If a rate of
     false alarms is stated, that decides instead: of m other sounds, at most
-    ⌊false_alarms · m⌋ have a score of at least the threshold, and it is the lowest number of
-    which that is true: the next one above the (⌊false_alarms · m⌋ + 1)-th largest score. It is
-    never below 0, where the class ``unknown`` alone refuses.
+    ⌊false_alarms · m⌋ have a margin of at least the threshold, and it is the lowest number of
+    which that is true: the next one above the (⌊false_alarms · m⌋ + 1)-th largest margin.
 
     Parameters
     ----------
     known, other : ndarray of shape (clips,)
-        Scores by :func:`~.answers.best_words` of clips of words, and of other sounds; neither
+        Margins by :func:`~.answers.best_words` of clips of words, and of other sounds; neither
         is empty.
     lost : float, default=0.05
         Share in [0, 1].
@@ -265,12 +264,12 @@ def choose_threshold(
         check_share("false_alarms", false_alarms)
         allowed = _whole(false_alarms, len(other))
         threshold = np.nextafter(np.append(np.sort(other)[::-1], -1.0)[allowed], 2.0)
-    threshold = float(max(threshold, 0.0))
+    threshold = float(threshold)
     if false_alarms is not None and threshold > known.max():
         raise ValueError(
             f"false_alarms={shown(false_alarms)} is kept by no threshold that leaves one of "
-            f"{len(known):,} validation clips of words: the surest has the score "
-            f"{max(known.max(), 0):.3f}, and {100 * np.mean(other >= known.max()):.1f} % of "
+            f"{len(known):,} validation clips of words: the surest has a margin of "
+            f"{known.max():.3f}, and {100 * np.mean(other >= known.max()):.1f} % of "
             f"{len(other):,} other sounds reach that. State a higher rate, train for more "
             "epochs, or add clips of the words and recordings of other sounds."
         )

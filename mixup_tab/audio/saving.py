@@ -31,7 +31,8 @@ class SpeechCard(NamedTuple):
         Share of the validation clips of words for which the net's most probable class was
         right, before any was refused.
     threshold : float or None, default=None
-        Probability below which a sound is none of the words; None if none was chosen.
+        Least probability of a word that is answered, less that of ``unknown``; None if none
+        was chosen.
     false_alarms, lost : float or None, default=None
         What it does to validation clips: share of other sounds taken for a word, and share of
         clips of words refused.

@@ -345,7 +345,7 @@ def listen(
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(help="Least probability of a word that is printed [the model's]."),
+        typer.Option(help="Least probability of a word, less that of unknown [the model's]."),
     ] = None,
     step: Annotated[float, typer.Option(help="Seconds between two predictions.")] = 0.1,
     smoothing: Annotated[

@@ -284,8 +284,10 @@ def _with_refusal(
     other = np.asarray(model.classes_) == refusal["unknown"]
     unknown = names[other.argmax()] if other.any() else refusal["unknown"]
     words = graph("Gather", found, np.flatnonzero(~other), axis=1)
-    best = graph("ReduceMax", words, np.array([1]), keepdims=1)
-    refused = graph("Less", best, np.float32(refusal["threshold"]))
+    margin = graph("ReduceMax", words, np.array([1]), keepdims=1)
+    if other.any():
+        margin = graph("Sub", margin, graph("Gather", found, np.flatnonzero(other), axis=1))
+    refused = graph("Less", margin, np.float32(refusal["threshold"]))
     column = graph("Where", refused, np.float32(2), np.float32(-1))
     return graph("Concat", found, column, axis=1), [*names, unknown]
 
