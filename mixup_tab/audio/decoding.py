@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -12,13 +14,12 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from mixup_tab._extras import import_extra
-from mixup_tab.audio.containers import count_streams, foreign_format
 from mixup_tab.audio.survey import Survey, find_boost, find_scale
 from mixup_tab.audio.where import find_sound
 
 ALIGNMENTS = ("sound", "center", "start")
 # Streamed WAV files carry such sizes or larger ones, because the real one was not known yet.
-_UNKNOWN_SIZE = 0x7FFF_0000
+UNKNOWN_SIZE = 0x7FFF_0000
 _UNKNOWN_FRAMES = 2**40  # libsndfile gives a larger number
 # What libsndfile notes about the sizes of WAV and AIFF, and about the last page of OGG.
 _SIZES = re.compile(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", re.MULTILINE)
@@ -26,14 +27,35 @@ _NO_LAST_PAGE = re.compile("Last page lacks|File ended unexpectedly")
 _LENGTH = re.compile(r"^Length : (\d+)", re.MULTILINE)
 _LARGEST_HEADER = 4096  # bytes
 _JUNK = re.compile("Junk after the last page")
-_FASTEST = 1_000_000  # samples per second; files of a damaged or hostile header state more
+FASTEST = 1_000_000  # samples per second; files of a damaged or hostile header state more
 _BLOCK = 2**18  # samples of all channels that are read at once
 # Power of the average of channels, as a share of that of channels which have nothing in common.
 _CANCELLED = 0.05
-
-
 # Said of files that are no sound: the last that libsndfile tries is an old format of the Mac.
 _GUESSES = re.compile("File does not exist|bad (data|map|resource)")
+
+# How files begin that libsndfile cannot read, and what they are.
+_CONVERT = "convert it, for example with ffmpeg -i OLD NEW.wav"
+_BEGINNINGS = (
+    (rb".{4}ftyp", f"is MPEG-4 (m4a, AAC), which libsndfile cannot read: {_CONVERT}"),
+    (rb"\x1aE\xdf\xa3", f"is WebM or Matroska, which libsndfile cannot read: {_CONVERT}"),
+    (rb"\x30\x26\xb2\x75\x8e\x66", f"is WMA, which libsndfile cannot read: {_CONVERT}"),
+    (rb"\xff[\xf0\xf1\xf8\xf9]", f"is AAC, which libsndfile cannot read: {_CONVERT}"),
+    (rb"#!AMR", f"is AMR, which libsndfile cannot read: {_CONVERT}"),
+    (rb"DSD |FRM8.{8}DSD ", f"is DSD, which libsndfile cannot read: {_CONVERT}"),
+    (rb"MAC ", f"is Monkey's Audio, which libsndfile cannot read: {_CONVERT}"),
+    (rb"wvpk", f"is WavPack, which libsndfile cannot read: {_CONVERT}"),
+    (rb"TTA1", f"is True Audio, which libsndfile cannot read: {_CONVERT}"),
+    (rb"BW64", f"is BW64, which libsndfile cannot read: {_CONVERT}"),
+    (rb"MThd", "is MIDI, which is notes and no sound"),
+    (rb"version https://git-lfs", "is a pointer of Git LFS: fetch the sound with git lfs pull"),
+    (rb"\0\x05\x16\x07", "is a file of macOS about another file: delete it"),
+    (rb"\s*<(!DOCTYPE|!doctype|html|HTML|\?xml)", "is a web page, not a sound"),
+    (rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!", "is an archive: unpack it"),
+)
+_KNOWN = [(re.compile(start, re.DOTALL), reason) for start, reason in _BEGINNINGS]
+_FIRST_PAGE = b"OggS\0\2"
+_PIECE = 2**20
 
 
 class ClipError(ValueError):
@@ -102,6 +124,17 @@ def decode(
 
     Parameters as in :func:`~mixup_tab.audio.read_clip`; ``new_rate`` is that of the result.
     """
+    with open_file(source) as (name, sound):
+        needed = sound.frames
+        if seconds is not None:
+            needed = min(ceil(seconds * sound.samplerate), needed)
+        _check_size(name, needed, align, sound, new_rate, size_limit)
+        return _read(name, sound, needed, align)
+
+
+@contextmanager
+def open_file(source: Any) -> Iterator[tuple[str, Any]]:
+    """Yield a name for messages and a ``SoundFile``; raise ClipError, also while it is read."""
     soundfile = import_extra("soundfile", "speech")
     name, file = _open(source)
     # Names of files need not be UTF-8.
@@ -109,11 +142,10 @@ def decode(
     try:
         with soundfile.SoundFile(encoded) as sound:
             _check_complete(name, sound, file)
-            needed = sound.frames
-            if seconds is not None:
-                needed = min(ceil(seconds * sound.samplerate), needed)
-            _check_size(name, needed, align, sound, new_rate, size_limit)
-            return _read(name, sound, needed, align)
+            if sound.samplerate > FASTEST:
+                reason = f"states {sound.samplerate:,} samples per second: it is damaged"
+                raise ClipError(name, reason)
+            yield name, sound
     except (soundfile.SoundFileError, TypeError, OSError, UnicodeError) as error:
         raise ClipError(name, _why_not(file, error)) from error
 
@@ -122,16 +154,16 @@ def _read(name: str, sound: Any, needed: int, align: str) -> Decoded:
     frames, search = sound.frames, align == "sound" and needed < sound.frames
     survey = Survey(sound.samplerate, search)
     if needed == frames or not sound.seekable():
-        samples = _next(name, sound, frames, survey)
+        samples = read_block(name, sound, frames, survey)
         start, lost = _place(survey, frames, needed, align)
         samples = samples[start : start + needed]
     else:
         step = _BLOCK // sound.channels + 1
         for done in range(0, frames if search else 0, step):
-            _next(name, sound, min(step, frames - done), survey)
+            read_block(name, sound, min(step, frames - done), survey)
         start, lost = _place(survey, frames, needed, align)
         sound.seek(start)
-        samples = _next(name, sound, needed, None if search else survey)
+        samples = read_block(name, sound, needed, None if search else survey)
     try:
         scale = find_scale(sound.subtype, survey.peak, survey.whole)
     except ValueError as error:
@@ -142,7 +174,7 @@ def _read(name: str, sound: Any, needed: int, align: str) -> Decoded:
     return Decoded(samples, sound.samplerate, survey.facts(sound, scale, boost, lost))
 
 
-def _next(name: str, sound: Any, count: int, survey: Survey | None) -> np.ndarray:
+def read_block(name: str, sound: Any, count: int, survey: Survey | None) -> np.ndarray:
     """Read the next samples as one channel, and survey them."""
     block = sound.read(count, dtype="float32", always_2d=True)
     if len(block) < count:
@@ -167,7 +199,7 @@ def _check_complete(name: str, sound: Any, file: str | BinaryIO) -> None:
     notes = sound.extra_info
     sizes = _SIZES.search(notes)
     stated, found = map(int, sizes.groups()) if sizes else (0, 0)
-    if found < stated < _UNKNOWN_SIZE:
+    if found < stated < UNKNOWN_SIZE:
         raise ClipError(name, f"is truncated: it holds {found} of {stated} bytes of sound")
     if _NO_LAST_PAGE.search(notes):
         raise ClipError(name, "is truncated: its last page is missing")
@@ -180,7 +212,7 @@ def _check_complete(name: str, sound: Any, file: str | BinaryIO) -> None:
                 "its recording was not finished",
             )
         raise ClipError(name, "holds no samples")
-    if _JUNK.search(notes) and count_streams(file) > 1:
+    if _JUNK.search(notes) and _count_streams(file) > 1:
         raise ClipError(
             name,
             "holds several OGG streams, and libsndfile reads only the first: save it again",
@@ -193,8 +225,6 @@ def _check_size(
     name: str, needed: int, align: str, sound: Any, new_rate: int, size_limit: float
 ) -> None:
     """Raise ClipError if reading or converting so many frames takes too much memory or time."""
-    if sound.samplerate > _FASTEST:
-        raise ClipError(name, f"states {sound.samplerate:,} samples per second: it is damaged")
     read = sound.frames if align == "sound" or not sound.seekable() else needed
     size = 4 * max(read * sound.channels, needed * new_rate // sound.samplerate)
     if size > size_limit:
@@ -221,7 +251,7 @@ def _why_not(file: str | BinaryIO, error: Exception) -> str:
             return "has no read permission"
         if size == 0:
             return "is empty"
-    if found := foreign_format(file):
+    if found := _foreign_format(file):
         return found
     reason = str(error).rsplit(": ", 1)[-1].rstrip(".")
     if _GUESSES.match(reason):
@@ -247,3 +277,33 @@ def _one_channel(name: str, samples: np.ndarray) -> tuple[np.ndarray, bool]:
         power = [samples[:, each].var() for each in range(channels)]
         cancels = bool(mono.var() < _CANCELLED * sum(power) / channels**2)
     return (samples[:, np.argmax(power)] if cancels else mono), cancels
+
+
+def _foreign_format(file: str | BinaryIO) -> str | None:
+    """Return in words what a file is that libsndfile could not open; None if unknown."""
+    with _from_start(file) as content:
+        head = content.read(64)
+    return next((reason for start, reason in _KNOWN if start.match(head)), None)
+
+
+def _count_streams(file: str | BinaryIO) -> int:
+    """Return how many streams an OGG file holds."""
+    count, rest = 0, b""
+    with _from_start(file) as content:
+        while piece := content.read(_PIECE):
+            count += (rest + piece).count(_FIRST_PAGE)
+            rest = piece[1 - len(_FIRST_PAGE) :]
+    return count
+
+
+@contextmanager
+def _from_start(file: str | BinaryIO) -> Iterator[BinaryIO]:
+    """Open a path; leave a file that is open where it was."""
+    if isinstance(file, str):
+        with open(file, "rb") as content:
+            yield content
+        return
+    place = file.tell()
+    file.seek(0)
+    yield file
+    file.seek(place)

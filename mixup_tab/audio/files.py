@@ -211,10 +211,10 @@ def read_with_facts(
     if seconds is None:
         return samples, facts
     length = samples_in("seconds", seconds, sample_rate)
-    return _fit_length(samples, length, align), facts
+    return fit_length(samples, length, align), facts
 
 
-def _fit_length(samples: np.ndarray, length: int, align: str) -> np.ndarray:
+def fit_length(samples: np.ndarray, length: int, align: str) -> np.ndarray:
     """Crop, or pad with zeros."""
     spare = length - len(samples)
     before = 0 if align == "start" else spare // 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import struct
 import sys
@@ -13,8 +12,8 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from mixup_tab._extras import import_extra
-from mixup_tab.audio.decoding import ClipError, _check_complete, _next, _open, _why_not
-from mixup_tab.audio.files import _fit_length
+from mixup_tab.audio.decoding import FASTEST, UNKNOWN_SIZE, ClipError, open_file, read_block
+from mixup_tab.audio.files import fit_length
 from mixup_tab.audio.survey import FINE, Survey, find_boost, find_scale
 from mixup_tab.audio.waveforms import FULL_SCALE, resample, samples_in, to_int16
 
@@ -22,9 +21,8 @@ from mixup_tab.audio.waveforms import FULL_SCALE, resample, samples_in, to_int16
 SOUND = re.compile(rb"(RIFF|RF64).{4}WAVE|fLaC\0|OggS\0|ID3[\2-\4]|FORM.{4}AIF", re.DOTALL)
 _BYTES = 8192  # read from a pipe at once, at most
 _SAMPLES = 2**15  # of all channels, read from a file at once
-_FASTEST, _MOST_CHANNELS = 1_000_000, 1000
+_MOST_CHANNELS = 1000
 _PCM, _EXTENSIBLE = 1, 0xFFFE  # kinds of WAV
-_UNKNOWN_SIZE = 0x7FFF_0000  # a WAV of such a size or more was not finished when it was sent
 
 
 class Sound(NamedTuple):
@@ -80,7 +78,7 @@ def as_clip(stretch: np.ndarray, rate: int, reader: Any) -> np.ndarray:
     length = samples_in("seconds", reader.seconds, reader.sample_rate)
     if rate != reader.sample_rate:
         stretch = resample(stretch, rate, reader.sample_rate)
-    clip = _fit_length(stretch, length, "center")
+    clip = fit_length(stretch, length, "center")
     return to_int16(clip) if reader.dtype == "int16" else clip
 
 
@@ -103,18 +101,8 @@ def open_sound(source: str | bytes) -> Iterator[Sound]:
     Raises ClipError, also while it is read, for what :func:`~mixup_tab.audio.read_clip` refuses
     and a file that ends too early.
     """
-    soundfile = import_extra("soundfile", "speech")
-    name, file = _open(source)
-    encoded = os.fsencode(file) if isinstance(file, str) and os.name == "posix" else file
-    try:
-        with soundfile.SoundFile(encoded) as sound:
-            _check_complete(name, sound, file)
-            if sound.samplerate > _FASTEST:
-                reason = f"states {sound.samplerate:,} samples per second: it is damaged"
-                raise ClipError(name, reason)
-            yield Sound(sound.samplerate, _file_blocks(name, sound), sound.frames)
-    except (soundfile.SoundFileError, TypeError, OSError, UnicodeError) as error:
-        raise ClipError(name, _why_not(file, error)) from error
+    with open_file(source) as (name, sound):
+        yield Sound(sound.samplerate, _file_blocks(name, sound), sound.frames)
 
 
 def _file_blocks(name: str, sound: Any) -> Iterator[np.ndarray]:
@@ -124,7 +112,7 @@ def _file_blocks(name: str, sound: Any) -> Iterator[np.ndarray]:
     if sound.subtype in FINE and sound.seekable():
         survey = Survey(sound.samplerate, False)
         for start in starts:
-            _next(name, sound, min(step, sound.frames - start), survey)
+            read_block(name, sound, min(step, sound.frames - start), survey)
         sound.seek(0)
         try:
             scale = find_scale(sound.subtype, survey.peak, survey.whole)
@@ -132,7 +120,7 @@ def _file_blocks(name: str, sound: Any) -> Iterator[np.ndarray]:
             raise ClipError(name, str(error)) from error
         scale *= find_boost(sound.subtype, survey.peak * scale)
     for start in starts:
-        block = _next(name, sound, min(step, sound.frames - start), None)
+        block = read_block(name, sound, min(step, sound.frames - start), None)
         yield block if scale == 1 else block * np.float32(scale)
 
 
@@ -167,7 +155,7 @@ def _wav_layout(stdin: BinaryIO) -> tuple[int, int, int | None] | None:
     while len(head := stdin.read(8)) == 8:
         name, size = struct.unpack("<4sI", head)
         if name == b"data":
-            known = 0 < size < _UNKNOWN_SIZE
+            known = 0 < size < UNKNOWN_SIZE
             return layout and (*layout, size if known else None)
         if size > 2**20:  # no head is so long
             return None
@@ -177,7 +165,7 @@ def _wav_layout(stdin: BinaryIO) -> tuple[int, int, int | None] | None:
             if kind == _EXTENSIBLE and len(body) >= 26:
                 kind = int.from_bytes(body[24:26], "little")
             fine = kind == _PCM and bits == 16 and 1 <= channels <= _MOST_CHANNELS
-            layout = (channels, rate) if fine and 1 <= rate <= _FASTEST else None
+            layout = (channels, rate) if fine and 1 <= rate <= FASTEST else None
     return None
 
 
