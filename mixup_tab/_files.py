@@ -23,19 +23,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def as_utf8(text: bytes) -> bytes:
     """Return text from outside in UTF-8, without the byte-order mark that editors put first.
 
-    Parameters
-    ----------
-    text : bytes
-        UTF-8, or UTF-16 with a mark.
-
-    Returns
-    -------
-    bytes
-
-    Raises
-    ------
-    UnicodeDecodeError
-        If the mark is that of UTF-16, and the rest is not.
+    It is UTF-8, or UTF-16 with a mark; UnicodeDecodeError if only the mark is that of UTF-16.
     """
     if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return text.decode("utf-16").encode()

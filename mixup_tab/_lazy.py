@@ -8,19 +8,7 @@ from typing import Any
 
 
 def lazy_names(package: str, homes: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
-    """Return the ``__getattr__`` of a package.
-
-    Parameters
-    ----------
-    package : str
-        Its name.
-    homes : mapping of str to sequence of str
-        The names that each of its modules offers.
-
-    Returns
-    -------
-    callable
-    """
+    """Return the ``__getattr__`` of a package whose modules offer names, ``homes``."""
     modules = {name: module for module, names in homes.items() for name in names}
 
     def find(name: str) -> Any:

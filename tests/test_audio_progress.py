@@ -9,7 +9,7 @@ import pytest
 
 from mixup_tab import MixupClassifier
 from mixup_tab._terminal import ProgressBar, make_console
-from mixup_tab.audio.progress import StepProgress
+from mixup_tab.audio.train import StepProgress
 from mixup_tab.nets import LeNet
 
 

@@ -10,10 +10,9 @@ import pandas as pd
 import pytest
 
 from mixup_tab.audio import AudioReader, mistakes
-from mixup_tab.audio.evaluation import Evaluation
-from mixup_tab.audio.evaluation_report import _report, _sentence
+from mixup_tab.audio.evaluate import Evaluation
+from mixup_tab.audio.evaluation_report import _report, _sentence, draw_tradeoff, threshold_table
 from mixup_tab.audio.mistakes import playable
-from mixup_tab.audio.tradeoff import draw_tradeoff, threshold_table
 
 soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed")
 

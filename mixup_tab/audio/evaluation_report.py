@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -16,15 +17,16 @@ from sklearn.metrics import ConfusionMatrixDisplay
 from mixup_tab._files import check_writable, write_whole
 from mixup_tab._page import Parts, Picture, Table, literal, write_page
 from mixup_tab._terminal import list_skipped, make_console, terminal_table
-from mixup_tab.audio.evaluate import evaluate_model
-from mixup_tab.audio.evaluation import Evaluation
+from mixup_tab.audio.evaluate import Evaluation, evaluate_model
 from mixup_tab.audio.mistakes import playable
-from mixup_tab.audio.tradeoff import draw_tradeoff, threshold_table
 
 _FORMATS = dict.fromkeys(("right %", "precision %", "F1 %", "false alarms %"), "{:.1f}")
 _THRESHOLDS = {"threshold": "{:.3f}", "false alarms per hour": "{:.0f}"} | dict.fromkeys(
     ("words missed %", "false alarms %"), "{:.1f}"
 )
+# Shares of other sounds that are taken for a word, for the rows of the table.
+_RATES = (0.005, 0.01, 0.02, 0.05, 0.1)
+_TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
 
 def evaluate(
@@ -35,30 +37,11 @@ def evaluate(
     console: Console | None = None,
     **settings: Any,
 ) -> Evaluation:
-    """Evaluate a model, print the result and write a report.
+    """Evaluate a model, print the result, and write a report into the folder ``output``.
 
-    Parameters
-    ----------
-    model : str or path-like
-        A file that ``mixup-tab speech train`` wrote.
-    root : str or path-like
-        Folder ``<word>/*.wav``.
-    output : Path, default=None
-        Folder for ``report.html``, ``predictions.csv`` and pictures; None makes a new one under
-        the current folder.
-    console : rich Console, default=None
-        Where to print.
-    **settings
-        As in :func:`~.evaluate.evaluate_model`.
-
-    Returns
-    -------
-    Evaluation
-
-    Raises
-    ------
-    ValueError, OSError
-        As in :func:`~.evaluate.evaluate_model`, or if the folder cannot be written to.
+    The report is ``report.html``, ``predictions.csv`` and pictures; None stands for a new
+    folder under the current one. ``settings`` and errors are those of
+    :func:`~.evaluate.evaluate_model`; OSError if the folder cannot be written to.
     """
     console = console or make_console()
     folder = output or Path(time.strftime("mixup-tab-speech-evaluate-%Y%m%d-%H%M%S"))
@@ -126,15 +109,6 @@ def _sentence(evaluation: Evaluation) -> str:
 def confusion_text(counts: pd.DataFrame) -> str:
     """Return a confusion matrix as text; columns have the numbers of their rows.
 
-    Parameters
-    ----------
-    counts : DataFrame of shape (words, words)
-        From :meth:`~.evaluate.Evaluation.confusion`.
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> import pandas as pd
@@ -156,17 +130,7 @@ def confusion_text(counts: pd.DataFrame) -> str:
 
 
 def draw_confusion(counts: pd.DataFrame) -> Figure:
-    """Draw a confusion matrix.
-
-    Parameters
-    ----------
-    counts : DataFrame of shape (words, words)
-        From :meth:`~.evaluate.Evaluation.confusion`.
-
-    Returns
-    -------
-    matplotlib Figure
-    """
+    """Draw the counts of :meth:`~.evaluate.Evaluation.confusion`."""
     size = max(4.5, 0.42 * len(counts) + 1.5)
     figure = Figure(figsize=(size, size), layout="constrained")
     display = ConfusionMatrixDisplay(
@@ -220,3 +184,57 @@ def _about_others(evaluation: Evaluation) -> dict[str, Parts]:
         ],
         "False alarms": playable(alarms, evaluation.reader),
     }
+
+
+# ------------------------------------------------------------------------- other thresholds
+
+
+def draw_tradeoff(curve: pd.DataFrame, threshold: float) -> Figure:
+    """Draw words missed against false alarms by a trade-off, and mark the threshold."""
+    figure = Figure(figsize=(6, 4.2), layout="constrained")
+    axes = figure.subplots()
+    alarms, missed = 100 * curve["false_alarms"], 100 * curve["missed"]
+    axes.plot(alarms, missed, color="#0072b2", clip_on=False)
+    here = _row_of(curve, threshold)
+    label = f"threshold of the model: {threshold:.2f}"
+    mark: dict[str, Any] = {"linestyle": "", "clip_on": False, "zorder": 3, "label": label}
+    axes.plot(alarms[here], missed[here], marker="o", color="#d55e00", **mark)
+    axes.legend()
+    axes.grid(alpha=0.3)
+    axes.set(xlabel="false alarms, % of other sounds", ylabel="words missed, %")
+    hourly = axes.twiny()
+    hourly.set_xlabel("false alarms per hour of other sounds")
+    scale = curve["false_alarms_per_hour"].max() / alarms.max()  # the first refuses nothing
+    for each, one in ((axes, 1.0), (hourly, scale)):
+        # Linear below 1 %, so that 0 has a place.
+        each.set_xscale("symlog", linthresh=one)
+        each.set_xlim(0, 100 * one)
+        each.xaxis.set_major_formatter("{x:g}")
+    axes.set_xticks(_TICKS)
+    axes.set_ylim(0)
+    return figure
+
+
+def threshold_table(curve: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """Return what the model's threshold does, and the lowest ones for some rates."""
+    rows = {"as the model": _row_of(curve, threshold)}
+    for rate in _RATES:
+        rows[f"at most {100 * rate:g} %"] = int(
+            (curve["false_alarms"] <= rate + 1e-9).to_numpy().argmax()
+        )
+    chosen = curve.iloc[list(rows.values())]
+    return pd.DataFrame(
+        {
+            "threshold": [threshold, *chosen["threshold"][1:]],
+            "words missed %": 100 * chosen["missed"].to_numpy(),
+            "false alarms %": 100 * chosen["false_alarms"].to_numpy(),
+            "false alarms per hour": chosen["false_alarms_per_hour"].to_numpy(),
+        },
+        index=pd.Index(rows, name="false alarms wanted"),
+    )
+
+
+def _row_of(curve: pd.DataFrame, threshold: float) -> int:
+    """Return the row that tells what a threshold does: nothing changes up to the next one."""
+    row = np.searchsorted(curve["threshold"].to_numpy(), threshold)
+    return min(int(row), len(curve) - 1)

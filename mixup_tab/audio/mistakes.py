@@ -21,16 +21,8 @@ _MOST_ROWS, _MOST_BYTES = 100, 6_000_000
 def playable(wrong: pd.DataFrame, reader: AudioReader | None) -> Parts:
     """Return a table of wrong predictions, the most confident first, and what it leaves out.
 
-    Parameters
-    ----------
-    wrong : DataFrame
-        Rows of the predictions or the negatives of an :class:`~.evaluation.Evaluation`.
-    reader : AudioReader or None
-        Reads the files as the model does; with None there are no sounds.
-
-    Returns
-    -------
-    list of str or Table
+    ``wrong`` are rows of the predictions or the negatives of an :class:`~.evaluate.Evaluation`;
+    ``reader`` reads files as the model does, and without it there are no sounds.
     """
     if not len(wrong):
         return ["There are none."]

@@ -24,14 +24,10 @@ SILENCE = ("silence", "_silence_")  # words that stand for noise
 
 
 class Negatives(NamedTuple):
-    """Clips that are none of the words, and what each of them is.
+    """Clips that are none of the words, shape (clips, samples), and what each of them is.
 
-    Attributes
-    ----------
-    X : ndarray of shape (clips, samples)
-        Waveforms.
-    kind : ndarray of str, shape (clips,)
-        "recorded", "background" for stretches of background noise, or a name of ``KINDS``.
+    ``kind`` is "recorded", "background" for stretches of background noise, or a name of
+    ``KINDS``.
     """
 
     X: np.ndarray
@@ -87,22 +83,8 @@ def make_negatives(
 ) -> Negatives:
     """Make clips that are none of the words, from clips of the words and from noise.
 
-    Parameters
-    ----------
-    X : ndarray of int16, shape (clips, samples)
-        Clips of the words.
-    y : ndarray of str, shape (clips,)
-        Their words.
-    count : int
-        How many to make.
-    kinds : sequence of str, default=None
-        Which kinds, in turn; None is all of ``KINDS``.
-    random_state : int, default=0
-        Seed; nothing else decides what is drawn.
-
-    Returns
-    -------
-    Negatives
+    ``X`` are clips as int16, shape (clips, samples), and ``y`` their words. ``kinds`` are made
+    in turn; None is all of ``KINDS``. ``random_state`` alone decides what is drawn.
 
     Examples
     --------

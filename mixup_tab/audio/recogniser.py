@@ -38,26 +38,9 @@ def load_recogniser(
 ) -> tuple[Sequence[Any], SpeechCard]:
     """Read a speech model, as ``load_speech_model`` does but in less time.
 
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-    device : str, default="auto"
-        Where it should predict.
-    size_limit : float, default=1e9
-        Largest size of the file in bytes.
-
-    Returns
-    -------
-    pipeline : sequence
-        Its steps: first the parameters of the reader, last what has ``classes_`` and
-        ``predict_proba``. A Pipeline where it holds more than usual.
-    card : SpeechCard
-
-    Raises
-    ------
-    ValueError
-        If it is no such file, or the device cannot be used.
+    Returns the steps of the pipeline, first the parameters of the reader, last what has
+    ``classes_`` and ``predict_proba``, and the card; a Pipeline where it holds more than usual.
+    Raises ValueError if it is no such file, or the device cannot be used.
     """
     model = read_model(path, size_limit=size_limit)
     load = partial(load_with_card, model, "sound", SpeechCard, check_pipeline, device=device)

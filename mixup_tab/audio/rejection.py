@@ -206,14 +206,8 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 class Threshold(NamedTuple):
     """A threshold, and what it does to the clips it was chosen on.
 
-    Attributes
-    ----------
-    threshold : float
-        In [−1, 1].
-    false_alarms : float
-        Share of the other sounds that are taken for a word.
-    lost : float
-        Share of the clips of words that are refused.
+    ``false_alarms`` is the share of the other sounds that are taken for a word, ``lost`` that
+    of the clips of words that are refused.
     """
 
     threshold: float
@@ -232,29 +226,13 @@ def choose_threshold(
 
     Of n clips of words, at most ⌊lost · n⌋ have a margin below the threshold, and it is the
     highest number of which that is true: the (⌊lost · n⌋ + 1)-th smallest margin. If a rate of
-    false alarms is stated, that decides instead: of m other sounds, at most
-    ⌊false_alarms · m⌋ have a margin of at least the threshold, and it is the lowest number of
-    which that is true: the next one above the (⌊false_alarms · m⌋ + 1)-th largest margin.
+    false alarms is stated, that decides instead: of m other sounds, at most ⌊false_alarms · m⌋
+    have a margin of at least the threshold, and it is the lowest number of which that is true:
+    the next one above the (⌊false_alarms · m⌋ + 1)-th largest margin.
 
-    Parameters
-    ----------
-    known, other : ndarray of shape (clips,)
-        Margins by :func:`~.answers.best_words` of clips of words, and of other sounds; neither
-        is empty.
-    lost : float, default=0.05
-        Share in [0, 1].
-    false_alarms : float or None, default=None
-        Share in [0, 1].
-
-    Returns
-    -------
-    Threshold
-
-    Raises
-    ------
-    ValueError
-        If a share is out of range, or only a threshold that refuses every clip of a word keeps
-        to the rate of false alarms.
+    ``known`` and ``other`` are margins by :func:`~.answers.best_words` of clips of words and of
+    other sounds; neither is empty. Raises ValueError if a share is not in [0, 1], or only a
+    threshold that refuses every clip of a word keeps to the rate of false alarms.
     """
     if false_alarms is None:
         check_share("lost", lost)

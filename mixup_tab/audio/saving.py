@@ -52,22 +52,10 @@ class SpeechCard(NamedTuple):
 def save_speech_model(path: str | os.PathLike, pipeline: Pipeline, card: SpeechCard) -> None:
     """Write a fitted pipeline to a file, which appears or is replaced when it is complete.
 
-    Parameters
-    ----------
-    path : str or path-like
-        Where to write.
-    pipeline : Pipeline
-        From :func:`~mixup_tab.audio.speech_classifier`, its last step fitted, or a
-        :class:`~mixup_tab.audio.RejectingClassifier` around it.
-    card : SpeechCard
-        What there is to know about it.
-
-    Raises
-    ------
-    ValueError
-        If the model cannot be saved, or is not what the card describes.
-    OSError
-        If the file cannot be written.
+    It comes from :func:`~mixup_tab.audio.speech_classifier`, perhaps with a
+    :class:`~mixup_tab.audio.RejectingClassifier` around its last step. Raises ValueError if it
+    cannot be saved or is not what the card describes, and OSError if the file cannot be
+    written.
     """
     check_pipeline(pipeline, card)
     about = {"kind": "sound", **card._asdict()}
@@ -77,29 +65,11 @@ def save_speech_model(path: str | os.PathLike, pipeline: Pipeline, card: SpeechC
 def load_speech_model(
     path: str | os.PathLike, *, device: str = "auto", size_limit: float = SIZE_LIMIT
 ) -> tuple[Pipeline, SpeechCard]:
-    """Read a model that :func:`save_speech_model` wrote.
+    """Read the pipeline and the card that :func:`save_speech_model` wrote.
 
-    Opening the file and predicting with it runs no code from it, whoever made it.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-    device : str, default="auto"
-        Where it should predict.
-    size_limit : float, default=1e9
-        Largest size of the file in bytes.
-
-    Returns
-    -------
-    pipeline : Pipeline
-        Fitted, from paths to words.
-    card : SpeechCard
-
-    Raises
-    ------
-    ValueError
-        If it is no such file, or the device cannot be used.
+    Opening the file and predicting with it runs no code from it, whoever made it. Raises
+    ValueError if it is no such file, or the device cannot be used. ``size_limit`` is the
+    largest size of the file in bytes.
     """
     model = read_model(path, size_limit=size_limit)
     return load_with_card(model, "sound", SpeechCard, check_pipeline, device=device)

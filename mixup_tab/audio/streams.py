@@ -39,24 +39,12 @@ class Sound(NamedTuple):
 def windows(
     blocks: Iterable[np.ndarray], length: int, step: int
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield stretches of a stream, with the position of their first sample.
+    """Yield stretches of a stream, with the position of their first sample, from −length / 2.
 
     Half a stretch of silence goes before the stream and after it, so that each of its sounds is
-    once in the middle. Memory does not grow with the stream.
-
-    Parameters
-    ----------
-    blocks : iterable of ndarray, shape (samples,)
-        The stream, cut anywhere.
-    length, step : int
-        Samples of a stretch, and between the beginnings of two.
-
-    Yields
-    ------
-    position : int
-        From −length / 2; 0 is where the stream begins.
-    stretch : ndarray of float32, shape (length,)
-        Only valid until the next one.
+    once in the middle. Memory does not grow with the stream, which ``blocks`` may cut anywhere.
+    ``length`` and ``step`` are samples of a stretch, and between the beginnings of two. A
+    stretch is only valid until the next one.
     """
     half = length // 2
     buffer, filled, start = np.zeros(length, np.float32), half, -half

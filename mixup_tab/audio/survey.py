@@ -98,21 +98,10 @@ def _cut_off(sizes: np.ndarray) -> int:
 def find_scale(subtype: str, peak: float, whole: bool) -> float:
     """Return the power of two by which samples are to be multiplied to have full scale 1.
 
-    Float files may hold integers, of 16 bits for example.
-
-    Parameters
-    ----------
-    subtype : str
-        libsndfile's name of the kind of samples.
-    peak : float
-        Largest absolute value.
-    whole : bool
-        Whether all values are whole numbers.
-
-    Raises
-    ------
-    ValueError
-        If the full scale is unclear; the message is a reason.
+    Float files may hold integers, of 16 bits for example. ``subtype`` is libsndfile's name of
+    the kind of samples, ``peak`` the largest absolute value, ``whole`` says whether all values
+    are whole numbers. Raises ValueError, whose message is a reason, if the full scale is
+    unclear.
     """
     if subtype not in _FLOAT or peak <= (2.0 if whole else _LOUD):
         return 1.0

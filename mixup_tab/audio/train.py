@@ -25,7 +25,6 @@ from mixup_tab.audio.findings import clip_table, find_faults, summarize
 from mixup_tab.audio.folders import load_audio_folder
 from mixup_tab.audio.negatives import SILENCE, as_recordings, read_noise, with_unknown
 from mixup_tab.audio.other_sounds import add_others, with_threshold
-from mixup_tab.audio.progress import StepProgress
 from mixup_tab.audio.recipe import speech_classifier
 from mixup_tab.audio.rejection import check_share
 from mixup_tab.audio.saving import SpeechCard, save_speech_model
@@ -254,6 +253,34 @@ class Validation(Callback):
             net.history.record("valid_accuracy", float(accuracy))
             remark += f", validation accuracy {100 * accuracy:.1f} %"
         self.bar.update(done, net.max_epochs, remark)
+
+
+class StepProgress(Callback):
+    """Moves a bar of epochs with every training step.
+
+    The steps of the first epoch are counted in words too, for there is no result to show yet.
+    Where there is no terminal, that is a line at most every half a minute.
+    """
+
+    def __init__(self, bar: ProgressBar) -> None:
+        self.bar = bar
+
+    def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
+        """Count the steps of the epoch."""
+        size = net.batch_size if net.batch_size > 0 else len(dataset_train)
+        self.steps_, self.step_ = -(-len(dataset_train) // size), 0
+        self._show(net)
+
+    def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
+        """Move the bar."""
+        if training:
+            self.step_ += 1
+            self._show(net)
+
+    def _show(self, net: Any) -> None:
+        done = len(net.history) - 1
+        remark = "" if done else f"first epoch: step {self.step_:,} of {self.steps_:,}"
+        self.bar.update(done + self.step_ / self.steps_, net.max_epochs, remark, passing=True)
 
 
 def fit(

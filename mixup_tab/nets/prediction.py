@@ -72,17 +72,7 @@ def predictor_of(net: nn.Module) -> Predictor | None:
 
 
 def probabilities(outputs: np.ndarray) -> np.ndarray:
-    """Return softmax over the last axis.
-
-    Parameters
-    ----------
-    outputs : ndarray of float64, shape (..., outputs)
-        Outputs of nets.
-
-    Returns
-    -------
-    ndarray of float64, of the same shape
-    """
+    """Return softmax over the last axis of outputs of nets, float64 of any shape."""
     if outputs.shape[-1] != 2:
         return torch.from_numpy(outputs).softmax(-1).numpy()
     from scipy.special import expit  # imported late: it takes longer than most predictions

@@ -118,10 +118,7 @@ def make_net(facts: dict[str, Any], stored: Weights, device: str) -> MixupNet:
 def checked_arguments(facts: dict[str, Any], stored: Weights) -> dict[str, Any]:
     """Return the arguments of the module that :func:`describe` described.
 
-    Raises
-    ------
-    Exception
-        Of any kind, if these are not the weights of such a net.
+    Raises any kind of exception if these are not the weights of such a net.
     """
     members, module = facts["n_members"], facts["module"]
     for name in ("n_members", "n_outputs", "batch_size"):
