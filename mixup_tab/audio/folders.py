@@ -13,10 +13,10 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from mixup_tab.audio.files import check_on_error
-from mixup_tab.audio.finding import Found, Reject, fault, find_sounds
 from mixup_tab.audio.labels import is_table, labels_from_names, labels_from_table
 from mixup_tab.audio.layouts import denied_label, part_of, read_layout
 from mixup_tab.audio.lists import add_subsets, below, plain
+from mixup_tab.audio.sound_files import Found, Reject, fault, find_sounds
 from mixup_tab.audio.speakers import FromPath, add_speakers
 
 _SILENCE = "_silence_"  # the only word that may begin with _

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from mixup_tab._files import as_utf8
-from mixup_tab.audio.finding import without_ending
+from mixup_tab.audio.sound_files import without_ending
 
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 _LONGEST = 200_000_000  # bytes: millions of files

@@ -1,4 +1,4 @@
-"""What a net that is trained learns, and is asked, about sounds that are none of the words."""
+"""Sounds that are none of the words in training, and the threshold that refuses them."""
 
 from __future__ import annotations
 

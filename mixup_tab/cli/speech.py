@@ -115,7 +115,7 @@ def train(
     validation_fraction: Annotated[
         float,
         typer.Option(
-            help="Share held out, by other speakers if known; the folder's parts go first."
+            help="Share held out, by other speakers if known; parts of the folder override it."
         ),
     ] = 0.1,
     labels: Labels = None,
@@ -131,8 +131,8 @@ def train(
     false_alarms: Annotated[
         float | None,
         typer.Option(
-            help="Share of other sounds for validation that may be taken for a word; goes "
-            "before --lost."
+            help="Share of other sounds for validation that may be taken for a word; "
+            "overrides --lost."
         ),
     ] = None,
     unknown_folder: UnknownFolder = "_unknown_",

@@ -8,7 +8,7 @@ import pytest
 from test_audio_folders import lay_out, short
 
 from mixup_tab.audio import load_audio_folder, read_clip
-from mixup_tab.audio.finding import ENDINGS_OF
+from mixup_tab.audio.sound_files import ENDINGS_OF
 
 
 def test_every_format_of_libsndfile_is_found_and_read(tmp_path):
