@@ -43,9 +43,12 @@ def test_a_good_folder_has_no_findings(root):
     found = check_folder(root, **LIKE, n_jobs=2)
     assert found.findings == []
     assert found.refusal is None
-    assert found.words.index.tolist() == ["low", "mid", "top"]
+    others = ["_unknown_", "_background_noise_"]
+    assert found.words.index.tolist() == ["low", "mid", "top", *others]
+    assert found.words["clips"].tolist() == [20, 20, 20, 1, 1]
+    assert found.words["speakers"].isna().tolist() == [False] * 4 + [True]
     assert found.words.loc["low"].tolist() == [20, 4, *[pytest.approx(0.2)] * 3, "8,000"]
-    assert len(found.files) == 60
+    assert len(found.files) == 62
     assert found.files["problem"].isna().all()
 
 
@@ -159,7 +162,7 @@ CASES = {
     _alone: "Words by a single speaker: low. ",
     _one_voice: "75 % of the clips are by one speaker, ann",
     _nameless: "Speakers are unknown",
-    _no_others: "There is no folder _unknown_",
+    _no_others: "There are no clips of other words and sounds",
 }
 
 
@@ -187,7 +190,7 @@ def test_unreadable_files_are_named_and_refused_as_training_does(root):
     found = check_folder(root, **LIKE)
     assert "is an archive" in " ".join(found.findings)
     assert found.files["problem"].notna().sum() == 1
-    assert "1 file of 60 cannot be read" in found.refusal
+    assert "1 file of 62 cannot be read" in found.refusal
     assert check_folder(root, **LIKE, on_error="skip").refusal is None
 
 
@@ -201,7 +204,7 @@ def test_the_command_prints_a_table_and_ends_as_training_would(root, tmp_path):
     result = run("check", root, *common, "--output", table)
     assert result.exit_code == 0, result.output
     assert "No faults found." in result.stdout
-    assert len(pd.read_csv(table)) == 60
+    assert len(pd.read_csv(table)) == 62
     _few(root)
     (root / "low/ann_nohash_0.wav").write_bytes(b"")
     checked = run("check", root, *common)
@@ -219,6 +222,65 @@ def test_training_says_it_too(root, tmp_path):
     result = run("train", root, *common, "--output", tmp_path / "m", "--epochs", 1)
     assert result.exit_code == 0, result.output
     assert "- 2 clips are longer than the window of 0.2 s" in " ".join(result.stdout.split())
+
+
+def test_other_sounds_are_read_too(root):
+    """Training reads them, and would end with them."""
+    for name in ("_unknown_", "_background_noise_"):
+        path = root / name / "eve_nohash_0.wav"
+        data = path.read_bytes()
+        path.write_bytes(b"PK\3\4" + bytes(99))
+        assert f"{name}/eve_nohash_0.wav is an archive" in check_folder(root, **LIKE).refusal
+        path.write_bytes(data)
+
+
+def test_folders_of_other_sounds_have_any_name(root):
+    """They are no words, and one that is not there is an error."""
+    for old, new in (("_unknown_", "rest"), ("_background_noise_", "hum")):
+        (root / old).rename(root / new)
+    common = ("check", root, "--seconds", "0.2", "--sample-rate", "8000")
+    result = run(*common, "--unknown-folder", "rest", "--noise-folder", "hum")
+    assert "No faults found." in result.stdout
+    result = run(*common, "--unknown-folder", "rets")
+    assert "unknown='rets'" in result.stderr
+
+
+def test_an_empty_folder_of_other_sounds_is_not_called_missing(root):
+    _no_others(root)
+    assert not any("no folder" in finding for finding in said(root))
+
+
+def test_what_training_refuses_is_refused(root, tmp_path):
+    """One word without other sounds, a silent word, a name like the answer to other sounds."""
+    common = (root, "--seconds", "0.2", "--sample-rate", "8000")
+
+    def errors(*options):
+        train = run("train", *common, "--output", tmp_path / "m", "--epochs", 1, *options)
+        return [
+            each.stderr.splitlines()[-1] for each in (run("check", *common, *options), train)
+        ]
+
+    for path in (root / "low").iterdir():
+        write(path, np.zeros(1_600))
+    checked, trained = errors()
+    assert checked == trained
+    assert "all training clips of the word 'low' are silent" in checked
+    (root / "low").rename(root / "Unknown")
+    checked, trained = errors()
+    assert checked == trained
+    assert "easily mistaken for 'unknown'" in checked
+    for word in ("Unknown", "mid"):
+        (root / word).rename(tmp_path / word)
+    checked, trained = errors("--no-unknown")
+    assert checked == trained
+    assert "only one label" in checked
+
+
+def test_a_line_is_shown_while_libraries_are_loaded(root, tmp_path):
+    common = (root, "--seconds", "0.2", "--sample-rate", "8000")
+    for command in (("check", *common), ("preview", *common, "--output", tmp_path / "p.html")):
+        assert run(*command).stderr.startswith("Loading PyTorch")
+    assert run("evaluate", tmp_path / "none", root).stderr.startswith("Loading PyTorch")
 
 
 def test_many_findings_are_shortened():

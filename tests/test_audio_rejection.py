@@ -13,6 +13,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from mixup_tab import MixupClassifier
 from mixup_tab.audio.answers import best_words
+from mixup_tab.audio.negatives import Negatives
+from mixup_tab.audio.other_sounds import with_threshold
 from mixup_tab.audio.rejection import RejectingClassifier, choose_threshold
 from mixup_tab.persistence import export_onnx, load_model, save_model
 
@@ -217,3 +219,11 @@ def test_an_exported_model_gives_the_same_answers(unknown, threshold, flowers, t
     facts = session.get_modelmeta().custom_metadata_map
     assert json.loads(facts["unknown"]) == unknown
     assert json.loads(facts.get("threshold", "0.0")) == threshold
+
+
+def test_a_margin_below_zero_is_said_without_a_sign():
+    proba = np.array([[0.2, 0.8]] * 4)
+    others = Negatives(proba, np.repeat("noise", 4))
+    _, found, said = with_threshold(Given(["no", "unknown"]), proba, others, 0.05, None)
+    assert found.threshold == pytest.approx(-0.6)
+    assert said.startswith("A word is answered if its probability is at most 0.600 below that")

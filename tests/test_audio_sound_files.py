@@ -144,3 +144,13 @@ def test_many_files_are_found_quickly(tmp_path):
     start = time.process_time()
     assert len(load_audio_folder(tmp_path).data) == 10_000
     assert time.process_time() - start < 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_link_to_a_folder_that_has_gone_is_named(tmp_path):
+    lay_out(tmp_path, "no/1.wav", "yes/1.wav")
+    (tmp_path / "stop").symlink_to(tmp_path / "gone", target_is_directory=True)
+    with pytest.raises(ValueError, match="stop: is a link that leads nowhere"):
+        load_audio_folder(tmp_path)
+    clips = load_audio_folder(tmp_path, on_error="skip")
+    assert [reason for _, reason in clips.skipped] == ["is a link that leads nowhere"]

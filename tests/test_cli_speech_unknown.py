@@ -71,10 +71,13 @@ def test_training_says_what_it_learned_and_what_the_threshold_does(trained):
     assert about["words"] == ["low", "mid", "top", "unknown"]
     assert 0 <= about["lost"] < 1
     assert about["validation_clips"] == 9
+    assert about["validation_accuracy"] <= 1 - about["lost"] < 1  # refused clips are wrong
     assert -1 <= about["threshold"] <= 1
     assert "Other sounds for training: " in said
     assert "12 recorded" in said
-    assert f"its probability exceeds that of 'unknown' by {about['threshold']:.3f}:" in said
+    assert "36 clips of 3 words and 16 of other sounds, 4 speakers: 39 for training, 13" in said
+    assert "A word is answered if its probability " in said
+    assert f"{abs(about['threshold']):.3f}" in said
     assert f"{100 * about['lost']:.1f} % of 9 validation clips of words are lost" in said
     assert "of 200 other sounds are taken for a word (background " in said
 

@@ -15,6 +15,7 @@ from sklearn.utils import Bunch
 
 from mixup_tab._files import write_whole
 from mixup_tab._terminal import ProgressBar, make_console, terminal_table
+from mixup_tab.audio.answers import UNKNOWN
 from mixup_tab.audio.decoding import decode
 from mixup_tab.audio.files import (
     SIZE_LIMIT,
@@ -23,12 +24,13 @@ from mixup_tab.audio.files import (
     describe_bad,
     for_each_file,
 )
-from mixup_tab.audio.findings import clip_table, find_faults
-from mixup_tab.audio.folders import load_audio_folder
+from mixup_tab.audio.findings import check_names, check_words, clip_table, find_faults
+from mixup_tab.audio.folders import SPECIAL, load_audio_folder
+from mixup_tab.audio.negatives import with_unknown
 from mixup_tab.audio.splitting import split_clips
 from mixup_tab.audio.survey import FACTS
 
-_FORMATS = {"clips": "{:,}", "speakers": "{:,}"} | dict.fromkeys(
+_FORMATS = {"clips": "{:,}", "speakers": "{:,.0f}"} | dict.fromkeys(
     ("seconds", "shortest", "longest"), "{:.2f}"
 )
 
@@ -40,7 +42,8 @@ class FolderCheck:
     Attributes
     ----------
     words : DataFrame
-        One row per word: clips, speakers, median, shortest and longest seconds, sample rates.
+        One row per word, and then per folder of other sounds: clips, speakers, median, shortest
+        and longest seconds, sample rates.
     files : DataFrame
         One row per clip: path, word, speaker, part, sample rate and what else is known of it;
         ``problem`` says why it cannot be read.
@@ -63,6 +66,7 @@ def check_folder(
     sample_rate: int = 16_000,
     validation_fraction: float = 0.1,
     folder_options: Mapping[str, Any] | None = None,
+    unknown: bool = True,
     on_error: str = "raise",
     n_jobs: int | None = None,
     console: Console | None = None,
@@ -77,6 +81,8 @@ def check_folder(
         As in training.
     folder_options : mapping, default=None
         Parameters of :func:`~mixup_tab.audio.load_audio_folder`.
+    unknown : bool, default=True
+        Whether the net is to learn sounds that are none of the words.
     on_error : {"raise", "skip"}, default="raise"
         Whether training would refuse unreadable files, or leave them out.
     n_jobs : int or None, default=None
@@ -95,35 +101,51 @@ def check_folder(
     """
     check_on_error(on_error)
     check_reading_params(sample_rate, seconds, "sound", "int16", on_error)
-    options = {"min_labels": 1} | dict(folder_options or {})
-    folder = load_audio_folder(root, on_error="skip", **options)
-    facts = np.zeros(len(folder.data), FACTS)
+    options = SPECIAL | dict(folder_options or {}) | {"min_labels": 1 if unknown else 2}
+    folder = load_audio_folder(root, on_error="skip", **(options | {"min_labels": 1}))
+    words = len(folder.data)
+    folder = with_unknown(folder, UNKNOWN) if unknown else folder
+    paths = [*folder.data, *folder.noise]
+    facts = np.zeros(len(paths), FACTS)
 
     def survey(position: int) -> None:
-        path = folder.data[position]
-        facts[position] = decode(path, sample_rate, seconds, "sound", SIZE_LIMIT).facts
+        length = seconds if position < len(folder.data) else None  # of noise, all is used
+        sound = decode(paths[position], sample_rate, length, "sound", SIZE_LIMIT)
+        facts[position] = sound.facts
 
     with ProgressBar("clip", len(facts), console=console or make_console()) as bar:
         bad = for_each_file(survey, len(facts), n_jobs, bar.advance)
-    files = clip_table(folder, facts)
+    files = _table(folder, facts, words, options)
     files["problem"] = pd.Series(bad, dtype=object).reindex(files.index)
-    skipped = [*folder.skipped, *((folder.data[row], bad[row]) for row in bad)]
+    skipped = [*folder.skipped, *((paths[row], bad[row]) for row in bad)]
     findings = [*folder.notes, *_not_taken(skipped)]
-    findings += find_faults(files[files["problem"].isna()], folder, seconds, sample_rate)
+    good = files[:words][files["problem"][:words].isna()]
+    findings += find_faults(good, folder, seconds, sample_rate, unknown)
     try:
         load_audio_folder(root, on_error=on_error, **options)
-        split_clips(folder, validation_fraction=validation_fraction)
-        refusal = _refusal(folder, bad) if on_error == "raise" else None
+        check_names(folder.label_names, unknown)
+        split = split_clips(folder, validation_fraction=validation_fraction)
+        if bad and on_error == "raise":
+            remedy = "Remove or replace them, or use on_error='skip' to leave them out."
+            raise ValueError(describe_bad(paths, bad, remedy))
+        clips = clip_table(folder, facts[: len(folder.data)])
+        check_words(clips, split.train, folder.lost_labels, unknown)
+        refusal = None
     except ValueError as error:
         refusal = str(error)
     return FolderCheck(_by_word(files), files, findings, refusal)
 
 
-def _refusal(folder: Bunch, bad: dict[int, str]) -> str | None:
-    if not bad:
-        return None
-    remedy = "Remove or replace them, or use on_error='skip' to leave them out."
-    return describe_bad(folder.data, bad, remedy)
+def _table(
+    folder: Bunch, facts: np.ndarray, words: int, options: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Return a row per clip, and per recording of noise: these and other sounds by folder."""
+    clips = clip_table(folder, facts[: len(folder.data)])
+    clips.loc[words:, "word"] = options["unknown"]
+    noise = np.full(len(folder.noise), options["noise"], object)
+    recordings = Bunch(data=folder.noise, target=noise, speakers=None, subset=None)
+    tables = [clips, clip_table(recordings, facts[len(clips) :])]
+    return pd.concat([table for table in tables if len(table)], ignore_index=True)
 
 
 def _not_taken(skipped: list[tuple[str, str]]) -> list[str]:
@@ -140,11 +162,12 @@ def _not_taken(skipped: list[tuple[str, str]]) -> list[str]:
 
 
 def _by_word(files: pd.DataFrame) -> pd.DataFrame:
-    groups = files.groupby("word", sort=True)
+    groups = files.groupby("word", sort=False)  # words are sorted, and before other sounds
     rates = files.dropna(subset="rate").groupby("word")["rate"]
     table = pd.DataFrame({"clips": groups.size()})
     if files["speaker"].notna().any():
-        table["speakers"] = groups["speaker"].nunique()
+        speakers = groups["speaker"].nunique()
+        table["speakers"] = speakers.where(speakers > 0)
     table["seconds"] = groups["seconds"].median()
     table["shortest"], table["longest"] = groups["seconds"].min(), groups["seconds"].max()
     table["samples per second"] = rates.agg(

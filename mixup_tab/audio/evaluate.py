@@ -17,14 +17,13 @@ from sklearn.utils import Bunch
 
 from mixup_tab._terminal import ProgressBar, make_console
 from mixup_tab.audio.answers import best_words
-from mixup_tab.audio.folders import load_audio_folder
+from mixup_tab.audio.folders import SPECIAL, load_audio_folder
 from mixup_tab.audio.negatives import read_windows, with_unknown
 from mixup_tab.audio.predict import predict_files
 from mixup_tab.audio.saving import load_speech_model
 from mixup_tab.audio.transformers import AudioReader
 from mixup_tab.persistence.model_file import SIZE_LIMIT
 
-SPECIAL = {"unknown": "_unknown_", "noise": "_background_noise_"}
 PARTS = ("auto", "all", "train", "validation", "test")
 
 

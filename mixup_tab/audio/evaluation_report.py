@@ -70,9 +70,9 @@ def evaluate(
     page = _report(
         evaluation, folder, sentence, notes, {"model": str(model), "clips": str(root)}
     )
-    console.print(sentence, style="bold")
+    console.print(sentence, style="bold", soft_wrap=True)
     for note in notes:
-        console.print(note)
+        console.print(note, soft_wrap=True)
     console.print(terminal_table(evaluation.by_word(), _FORMATS))
     if others is not None and len(others):
         console.print(terminal_table(evaluation.by_kind(), _FORMATS))

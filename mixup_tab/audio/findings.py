@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from mixup_tab.audio.survey import FACTS, QUIET
+from mixup_tab.audio.answers import UNKNOWN
+from mixup_tab.audio.negatives import SILENCE
+from mixup_tab.audio.survey import FACTS, INAUDIBLE, QUIET
 
 _CLIPPED = 10  # samples that are cut off; fewer are hardly heard
 _LOST = 0.1  # share of the sound outside of the window
@@ -31,12 +33,13 @@ def clip_table(folder: Bunch, facts: np.ndarray) -> pd.DataFrame:
 
 
 def find_faults(
-    clips: pd.DataFrame, folder: Bunch, seconds: float, sample_rate: int
+    clips: pd.DataFrame, folder: Bunch, seconds: float, sample_rate: int, unknown: bool = True
 ) -> list[str]:
     """Return what should be known of clips, in sentences, the worst first.
 
     ``clips`` are rows of :func:`clip_table`; those that were not read are not judged.
-    ``seconds`` and ``sample_rate`` are those of the net.
+    ``seconds`` and ``sample_rate`` are those of the net, which learns sounds that are none of
+    the words if ``unknown`` is True.
     """
     read = clips[clips["rate"] > 0]
     return [
@@ -46,7 +49,7 @@ def find_faults(
         *_rates(read, sample_rate),
         *_balance(clips),
         *_speakers(clips),
-        *_others(folder),
+        *_others(folder, unknown),
     ]
 
 
@@ -143,9 +146,9 @@ def _rates(clips: pd.DataFrame, sample_rate: int) -> Iterator[str]:
 
 def _balance(clips: pd.DataFrame) -> Iterator[str]:
     counts = clips["word"].value_counts()
-    few = counts[counts < _FEW]
+    few = counts[counts < _FEW].sort_index().sort_values(kind="stable")
     if len(few):
-        shown = ", ".join(f"{word} ({count})" for word, count in few.iloc[::-1][:5].items())
+        shown = ", ".join(f"{word} ({count})" for word, count in few[:5].items())
         more = ", …" if len(few) > 5 else ""
         yield f"Fewer than {_FEW} clips: {shown}{more}. More clips help most here."
     if counts.max() >= _UNBALANCED * counts.min():
@@ -175,11 +178,60 @@ def _speakers(clips: pd.DataFrame) -> Iterator[str]:
         yield f"{100 * shares.iloc[0]:.0f} % of the clips are by one speaker, {most}."
 
 
-def _others(folder: Bunch) -> Iterator[str]:
-    if not folder.unknown:
+def _others(folder: Bunch, unknown: bool) -> Iterator[str]:
+    if unknown and not folder.unknown:
         yield (
-            "There is no folder _unknown_ with other words and sounds: a net that has heard "
-            "some gives fewer false alarms."
+            "There are no clips of other words and sounds, as in a folder _unknown_: a net "
+            "that has heard some gives fewer false alarms."
         )
     if not folder.noise:
-        yield "There is no folder _background_noise_ with noise of the place of use."
+        yield (
+            "There are no recordings of noise at the place of use, as in a folder "
+            "_background_noise_."
+        )
+
+
+# ---------------------------------------------------------------------------- refusals
+
+
+def check_names(words: Sequence[str], unknown: bool) -> None:
+    """Raise ValueError if words cannot be learned because of their names."""
+    for word in words:
+        if str(word).encode(errors="ignore").decode() != word:
+            raise ValueError(f"word {str(word)!r} is not UTF-8. Rename its folder.")
+        if unknown and word.casefold() == UNKNOWN != word:
+            raise ValueError(
+                f"the folder {word!r} is easily mistaken for {UNKNOWN!r}, the answer to sounds "
+                f"that are none of the words. Rename it to {UNKNOWN!r} if it holds such "
+                "sounds; if it is a word, use --no-unknown."
+            )
+    if unknown and [*words] == [UNKNOWN]:
+        raise ValueError(
+            "there are only sounds that are none of the words. Add a folder with clips of a "
+            "word."
+        )
+
+
+def check_words(
+    clips: pd.DataFrame, train: np.ndarray, lost_labels: Collection[str], unknown: bool
+) -> None:
+    """Raise ValueError unless every word has a training clip that can be learned from.
+
+    ``clips`` are rows of :func:`clip_table`, and ``train`` positions of those for training.
+    """
+    training = clips.iloc[train]
+    training = training[training["rate"] > 0]
+    free = {UNKNOWN} if unknown else set()  # is also made
+    lacking = {*clips["word"], *lost_labels} - {*training["word"]} - free
+    if lacking:
+        raise ValueError(
+            f"word {str(min(lacking))!r} has no training clip that can be read. Fix its files, "
+            "or remove its folder."
+        )
+    heard = training[training["peak"] - training["offset"].abs() >= INAUDIBLE]
+    silent = {*training["word"]} - {*heard["word"]} - free - {*SILENCE}
+    if silent:
+        raise ValueError(
+            f"all training clips of the word {str(min(silent))!r} are silent. Record them "
+            "again, or remove its folder."
+        )

@@ -20,6 +20,7 @@ from mixup_tab.audio.sound_files import Found, Reject, fault, find_sounds
 from mixup_tab.audio.speakers import FromPath, add_speakers
 
 _SILENCE = "_silence_"  # the only word that may begin with _
+SPECIAL = {"unknown": "_unknown_", "noise": "_background_noise_"}  # need not exist
 
 
 def load_audio_folder(
@@ -66,8 +67,8 @@ def load_audio_folder(
         each. None: speakers are unknown.
     unknown, noise : str or None, default="_unknown_", "_background_noise_"
         Folders in ``root`` that are no words: clips of anything but the words, and recordings
-        of background noise. They need not exist; None stands for no folder. A folder
-        ``not-<label>`` beside ``<label>`` is also taken as ``unknown``.
+        of background noise. Those of the default names need not exist; None stands for no
+        folder. A folder ``not-<label>`` beside ``<label>`` is also taken as ``unknown``.
     min_labels : int, default=2
         Fewest labels that ``root`` must have; 1 allows a folder of one word.
     on_error : {"raise", "skip"}, default="raise"
@@ -109,8 +110,9 @@ def load_audio_folder(
     ------
     ValueError
         If ``root`` is not a folder, holds no sound files or fewer labels than needed, has
-        labels that differ only in case, ``label`` or ``speaker`` finds nothing, the table or
-        the lists contradict themselves, or a file is unusable and ``on_error="raise"``.
+        labels that differ only in case, ``label``, ``speaker``, ``unknown`` or ``noise`` finds
+        nothing, the table or the lists contradict themselves, or a file is unusable and
+        ``on_error="raise"``.
 
     Notes
     -----
@@ -153,6 +155,7 @@ def load_audio_folder(
     frame, lost = _usable(frame, reject)
     frame["label"], remarks = _plain_labels(frame["label"], unknown)
     notes += [*found.notes(), *remarks]
+    _check_special(root, frame["label"], unknown=unknown, noise=noise)
     recordings = frame.loc[frame["label"] == noise, "path"].tolist()
     frame = frame[frame["label"] != noise].reset_index(drop=True)
     is_word = frame["label"] != unknown
@@ -292,6 +295,15 @@ def _plain_labels(labels: pd.Series, unknown: str | None) -> tuple[pd.Series, li
             "then taken as none of the words."
         )
     return pd.Series([names[label] for label in labels], labels.index, object), notes
+
+
+def _check_special(root: str, labels: pd.Series, **special: str | None) -> None:
+    """Raise ValueError if a folder of other sounds that was asked for is not there."""
+    for role, name in special.items():
+        if name not in (None, SPECIAL[role]) and not (labels == name).any():
+            raise ValueError(
+                f"{role}={name!r}: root={root!r} has no folder of this name with sounds in it."
+            )
 
 
 def _check_labels(

@@ -70,10 +70,12 @@ def with_threshold(
     found = choose_threshold(known, other, lost=lost, false_alarms=false_alarms)
     alarms = pd.Series(other >= found.threshold).groupby(others.kind).mean()
     kinds = ", ".join(f"{kind} {100 * share:.0f} %" for kind, share in alarms.items())
+    margin = f"exceeds that of {UNKNOWN!r} by at least {found.threshold:.3f}"
+    if found.threshold < 0:
+        margin = f"is at most {-found.threshold:.3f} below that of {UNKNOWN!r}"
     sentence = (
-        f"A word is answered if its probability exceeds that of {UNKNOWN!r} by "
-        f"{found.threshold:.3f}: "
-        f"{100 * found.lost:.1f} % of {len(known):,} validation clips of words are lost, and "
+        f"A word is answered if its probability {margin}: {100 * found.lost:.1f} % of "
+        f"{len(known):,} validation clips of words are lost, and "
         f"{100 * found.false_alarms:.1f} % of {len(other):,} other sounds are taken for a word "
         f"({kinds})."
     )

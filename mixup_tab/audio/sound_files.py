@@ -111,6 +111,8 @@ def find_sounds(root: str, reject: Reject, keep: Callable[[str, str], bool]) -> 
                 found.sounds.append(os.path.join(here, name))
             elif ending in _CONVERTIBLE:
                 found.convertible.append(os.path.join(here, name))
+            elif not os.path.exists(os.path.join(here, name)):  # perhaps a folder of a word
+                reject(os.path.join(here, name), "is a link that leads nowhere")
             elif here != root:  # lists and licences lie in root
                 found.others[ending] += 1
     # Not as text: "no way/1.wav" would come before "no/1.wav".

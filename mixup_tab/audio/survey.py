@@ -26,7 +26,7 @@ FACTS = np.dtype(
     ]
 )
 QUIET = 2.0**-10  # what is below it loses its shape in 16 bits
-_INAUDIBLE = 2.0**-20
+INAUDIBLE = 2.0**-20
 _LOUD = 8.0  # float files may go beyond full scale, but by no more than this
 _OTHER = 2.0**9  # beyond it the scale is that of integers, also if they were filtered
 _SCALES = (2.0**15, 2.0**23, 2.0**31)
@@ -116,6 +116,6 @@ def find_scale(subtype: str, peak: float, whole: bool) -> float:
 
 def find_boost(subtype: str, peak: float) -> float:
     """Return the power of two that makes a sound loud enough for 16 bits; mostly 1."""
-    if subtype not in FINE or not _INAUDIBLE <= peak < QUIET:
+    if subtype not in FINE or not INAUDIBLE <= peak < QUIET:
         return 1.0
     return float(2.0 ** -(np.floor(np.log2(peak)) + 2))  # the peak comes to lie in [1/4, 1/2)

@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,15 @@ from skorch.callbacks import Callback
 from mixup_tab._files import write_whole
 from mixup_tab._terminal import ProgressBar, list_skipped, make_console, print_note
 from mixup_tab.audio.answers import UNKNOWN
-from mixup_tab.audio.findings import clip_table, find_faults, summarize
+from mixup_tab.audio.findings import (
+    check_names,
+    check_words,
+    clip_table,
+    find_faults,
+    summarize,
+)
 from mixup_tab.audio.folders import load_audio_folder
-from mixup_tab.audio.negatives import SILENCE, as_recordings, read_noise, with_unknown
+from mixup_tab.audio.negatives import as_recordings, read_noise, with_unknown
 from mixup_tab.audio.other_sounds import add_others, with_threshold
 from mixup_tab.audio.recipe import speech_classifier
 from mixup_tab.audio.rejection import check_share
@@ -79,17 +85,21 @@ def train(
     for note in folder.notes:
         console.print(note, soft_wrap=True)
     folder = with_unknown(folder, UNKNOWN) if unknown else folder
-    _check_names(folder.label_names, unknown)
+    check_names(folder.label_names, unknown)
     seed = recipe.get("random_state") or 0
     split = split_clips(folder, validation_fraction=validation_fraction, random_state=seed)
-    console.print(_summary(folder, split))
+    console.print(_summary(folder, split, unknown), soft_wrap=True)
     facts = np.zeros(len(folder.data), FACTS)
     training, validation = _read(folder, split, pipeline, on_error, n_jobs, console, facts)
     share = len(split.validation) / (len(split.train) + len(split.validation))
     noise = read_noise(folder.noise, pipeline[0], share, on_error)
     list_skipped([*folder.skipped, *training.skipped, *validation.skipped, *noise.skipped])
-    _print_findings(folder, facts, pipeline, console)
-    _check_words(folder, training, unknown)
+    table = clip_table(folder, facts)
+    words = table[~table["path"].isin(folder.unknown)]  # few other sounds are no fault
+    read = pipeline[0].seconds, pipeline[0].sample_rate
+    for finding in summarize(find_faults(words, folder, *read, unknown)):
+        console.print(f"- {finding}", soft_wrap=True)
+    check_words(table, split.train, folder.lost_labels, unknown)
     if len(noise.training):
         pipeline = speech_classifier(**recipe, noise=as_recordings(noise.training))
     if unknown:
@@ -103,14 +113,15 @@ def train(
         console.print(_stopped(resume_file), soft_wrap=True)
         return False
     picture = draw_losses(pipeline, output)
-    card = _card(pipeline, recipe, training, validation)
+    found = None
     if unknown:
         name, net = pipeline.steps[-1]
         net, found, sentence = with_threshold(net, validation.X, others, lost, false_alarms)
         pipeline.steps[-1] = name, net
-        console.print(sentence)
-        if found is not None:
-            card = card._replace(**found._asdict())
+        console.print(sentence, soft_wrap=True)
+    card = _card(pipeline, recipe, training, validation)
+    if found is not None:
+        card = card._replace(**found._asdict())
     save_speech_model(output, pipeline, card)
     resume_file.unlink(missing_ok=True)
     _print_result(card, split, console)
@@ -120,31 +131,18 @@ def train(
     return True
 
 
-def _check_names(words: Sequence[str], unknown: bool) -> None:
-    for word in words:
-        if str(word).encode(errors="ignore").decode() != word:
-            raise ValueError(f"word {str(word)!r} is not UTF-8. Rename its folder.")
-        if unknown and word.casefold() == UNKNOWN != word:
-            raise ValueError(
-                f"the folder {word!r} is easily mistaken for {UNKNOWN!r}, the answer to sounds "
-                f"that are none of the words. Rename it to {UNKNOWN!r} if it holds such "
-                "sounds; if it is a word, use --no-unknown."
-            )
-    if unknown and [*words] == [UNKNOWN]:
-        raise ValueError(
-            "there are only sounds that are none of the words. Add a folder with clips of a "
-            "word."
-        )
-
-
-def _summary(folder: Bunch, split: ClipSplit) -> str:
-    speakers = folder.speakers
-    who = "" if speakers is None else f", {len(np.unique(speakers)):,} speakers"
+def _summary(folder: Bunch, split: ClipSplit, unknown: bool) -> str:
+    words = [word for word in folder.label_names if not unknown or word != UNKNOWN]
+    known, speakers = np.isin(folder.target, words), folder.speakers
+    what = f"{known.sum():,} clips of {len(words)} word{'s' * (len(words) != 1)}"
+    if not known.all():
+        what += f" and {(~known).sum():,} of other sounds"
+    if speakers is not None:
+        what += f", {len(np.unique(speakers)):,} speakers"
     unused = f", {len(split.test):,} for testing unused" if len(split.test) else ""
     return (
-        f"{len(folder.target):,} clips of {len(folder.label_names)} words{who}: "
-        f"{len(split.train):,} for training, {len(split.validation):,} for validation{unused} "
-        f"({split.description})"
+        f"{what}: {len(split.train):,} for training, {len(split.validation):,} for "
+        f"validation{unused} ({split.description})"
     )
 
 
@@ -157,23 +155,27 @@ def _stopped(resume_file: Path) -> str:
 def _card(
     pipeline: Pipeline, recipe: dict, training: LabelledClips, validation: LabelledClips
 ) -> SpeechCard:
-    history = pipeline[-1].net_.history
+    clips = len(validation.y)
+    right = pipeline[-1].predict(validation.X) == validation.y if clips else None
     return SpeechCard(
         words=[str(word) for word in pipeline[-1].classes_],
         recipe=recipe,
         samples=training.X.shape[1],
         training_clips=len(training.y),
-        validation_clips=len(validation.y),
-        validation_accuracy=history[-1]["valid_accuracy"] if len(validation.y) else None,
+        validation_clips=clips,
+        validation_accuracy=None if right is None else float(right.mean()),
     )
 
 
 def _print_result(card: SpeechCard, split: ClipSplit, console: Console) -> None:
     if card.validation_accuracy is not None:
+        clips = f"{card.validation_clips:,} clip{'s' * (card.validation_clips != 1)}"
+        refused = "" if card.threshold is None else f"; {UNKNOWN!r} counts as wrong"
         console.print(
             f"Validation accuracy {100 * card.validation_accuracy:.2f} % "
-            f"({card.validation_clips:,} clips, {split.description})",
+            f"({clips}, {split.description}{refused})",
             style="bold",
+            soft_wrap=True,
         )
 
 
@@ -194,34 +196,6 @@ def _read(
             for rows in (split.train, split.validation)
         )
     return training, validation
-
-
-def _print_findings(
-    folder: Bunch, facts: np.ndarray, pipeline: Pipeline, console: Console
-) -> None:
-    """Print what ``speech check`` would say about the clips."""
-    reader, table = pipeline[0], clip_table(folder, facts)
-    table = table[~table["path"].isin(folder.unknown)]  # few of them are no fault
-    for finding in summarize(find_faults(table, folder, reader.seconds, reader.sample_rate)):
-        console.print(f"- {finding}", soft_wrap=True)
-
-
-def _check_words(folder: Bunch, training: LabelledClips, unknown: bool) -> None:
-    """Raise ValueError unless every word has a clip that can be learned from."""
-    free = {UNKNOWN} if unknown else set()  # is also made
-    lacking = {*folder.target, *folder.lost_labels} - {*training.y} - free
-    if lacking:
-        raise ValueError(
-            f"word {str(min(lacking))!r} has no training clip that can be read. Fix its files, "
-            "or remove its folder."
-        )
-    heard = (training.X[:, :1] != training.X).any(axis=1)
-    silent = {*training.y} - {*training.y[heard]} - free - {*SILENCE}
-    if silent:
-        raise ValueError(
-            f"all training clips of the word {str(min(silent))!r} are silent. Record them "
-            "again, or remove its folder."
-        )
 
 
 # ---------------------------------------------------------------------------- training

@@ -22,6 +22,9 @@ Model = Annotated[Path, typer.Argument(help="Model file from speech train.")]
 Directory = Annotated[
     Path, typer.Argument(metavar="DIR", help="Folder of clips, <word>/*.wav.")
 ]
+Unknown = Annotated[
+    bool, typer.Option(help="Learn to answer unknown to sounds that are none of the words.")
+]
 UnknownFolder = Annotated[
     str, typer.Option(help="Folder in DIR of sounds that are none of the words.")
 ]
@@ -69,6 +72,10 @@ def _folder_options(
     if column:
         given["columns"] = dict(pair(text) for text in column)
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _say_loading() -> None:
+    print_note("Loading PyTorch …", sys.stderr)  # takes seconds
 
 
 def train(
@@ -122,9 +129,7 @@ def train(
     column: Column = None,
     label_pattern: LabelPattern = None,
     speaker_pattern: SpeakerPattern = None,
-    unknown: Annotated[
-        bool, typer.Option(help="Learn to answer unknown to sounds that are none of the words.")
-    ] = True,
+    unknown: Unknown = True,
     lost: Annotated[
         float, typer.Option(help="Share of validation clips of words that may be refused.")
     ] = 0.05,
@@ -155,7 +160,7 @@ def train(
         "mixing_span": mixing_span,
         "n_estimators": members,
     }
-    print_note("Loading PyTorch …", sys.stderr)
+    _say_loading()
     from mixup_tab.audio.train import train
 
     finished = train(
@@ -206,6 +211,7 @@ def evaluate(
     size_limit: options.ModelSize = "1GB",
 ) -> None:
     """Print accuracy and a table word by word; save a report page."""
+    _say_loading()
     from mixup_tab.audio.evaluation_report import evaluate
 
     evaluate(
@@ -274,6 +280,9 @@ def check(
     column: Column = None,
     label_pattern: LabelPattern = None,
     speaker_pattern: SpeakerPattern = None,
+    unknown: Unknown = True,
+    unknown_folder: UnknownFolder = "_unknown_",
+    noise_folder: NoiseFolder = "_background_noise_",
     on_error: options.OnError = "raise",
     jobs: Jobs = -1,
 ) -> None:
@@ -281,6 +290,7 @@ def check(
 
     Ends with the error of speech train if that would refuse the folder.
     """
+    _say_loading()
     from mixup_tab.audio.check import check
 
     check(
@@ -289,7 +299,9 @@ def check(
         seconds=seconds,
         sample_rate=sample_rate,
         validation_fraction=validation_fraction,
-        folder_options=_folder_options(labels, column, label_pattern, speaker_pattern),
+        folder_options=_folder_options(labels, column, label_pattern, speaker_pattern)
+        | {"unknown": unknown_folder, "noise": noise_folder},
+        unknown=unknown,
         on_error=on_error,
         n_jobs=jobs,
     )
@@ -310,6 +322,7 @@ def preview(
     force: options.Force = False,
 ) -> None:
     """Write a page to hear and see what training does to clips."""
+    _say_loading()
     from mixup_tab.audio.preview import write_preview
 
     page = write_preview(
