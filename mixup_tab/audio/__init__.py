@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mixup_tab.audio.layers import SpectrogramLayer
     from mixup_tab.audio.listening import Heard, listen
     from mixup_tab.audio.recipe import speech_classifier
+    from mixup_tab.audio.rejection import RejectingClassifier
     from mixup_tab.audio.speech_commands import fetch_speech_commands
     from mixup_tab.audio.transformers import AudioReader, Spectrogram
 else:
@@ -28,6 +29,7 @@ else:
             "layers": ("SpectrogramLayer",),
             "listening": ("Heard", "listen"),
             "recipe": ("speech_classifier",),
+            "rejection": ("RejectingClassifier",),
             "speech_commands": ("fetch_speech_commands",),
             "transformers": ("AudioReader", "Spectrogram"),
         },
@@ -39,6 +41,7 @@ __all__ = [
     "Clips",
     "FromWaveform",
     "Heard",
+    "RejectingClassifier",
     "SpecAugment",
     "Spectrogram",
     "SpectrogramLayer",
