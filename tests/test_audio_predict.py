@@ -116,6 +116,23 @@ def test_names_on_standard_input(model, tmp_path, monkeypatch, between, more):
         assert piped(model, stdin) == names
 
 
+def test_marks_before_names(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.wav").write_bytes(sound())
+    for between in (b"\n", b"\0"):
+        assert piped(model, b"\xef\xbb\xbfa.wav" + between) == ["a.wav"]
+    with pytest.raises(ValueError, match="Give names of files in UTF-8"):
+        piped(model, "a.wav\n".encode("utf-16"))
+
+
+@pytest.mark.parametrize("before", [b"", b"a.wav\n"])
+def test_a_name_is_not_endless(before):
+    content = io.BytesIO(before + b"x" * 10**7)
+    with pytest.raises(ValueError, match="holds a name of more than 65,536 bytes"):
+        list(read_names(read_head(content), content))
+    assert content.tell() < 10**6
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
 def test_names_that_are_not_utf_8_stay_as_they_are(model, tmp_path):
     name = os.fsencode(tmp_path) + b"/\xe4.wav"

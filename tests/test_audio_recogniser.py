@@ -1,5 +1,6 @@
 """Speech models read without scikit-learn: the same bits, the same checks, less to import."""
 
+import json
 import random
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from hostile import (
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from mixup_tab.audio import speech_classifier
+from mixup_tab.audio import RejectingClassifier, speech_classifier
 from mixup_tab.audio.recogniser import load_recogniser
 from mixup_tab.audio.saving import SpeechCard, load_speech_model, save_speech_model
 
@@ -50,6 +51,19 @@ def write(path, clips, words, wrapped=False, **options):
 @pytest.fixture(scope="module")
 def saved(clips, tmp_path_factory):
     return write(tmp_path_factory.mktemp("models") / "m", clips, WORDS, n_estimators=2)
+
+
+@pytest.fixture(scope="module")
+def refusing(clips, tmp_path_factory):
+    """A model that answers unknown, as speech train writes them."""
+    path = tmp_path_factory.mktemp("models") / "m"
+    pipeline, words = speech_classifier(**RECIPE), ["no", "unknown", "yes"]
+    net = pipeline[-1].fit(clips, np.repeat(words, 4))
+    steps = [pipeline.steps[0], ("net", RejectingClassifier.from_fitted(net, threshold=0.4))]
+    save_speech_model(
+        path, Pipeline(steps), SpeechCard(words, RECIPE, 1600, 12, 0, None, threshold=0.4)
+    )
+    return path
 
 
 @pytest.mark.parametrize(
@@ -101,9 +115,12 @@ def test_predicting_imports_neither_scikit_learn_nor_pandas(saved, tmp_path):
 
 
 @pytest.mark.parametrize("forged", [False, True])
-def test_damaged_and_forged_files_are_one_line_or_probabilities(forged, saved, clips, tmp_path):
+@pytest.mark.parametrize("which", ["saved", "refusing"])
+def test_damaged_and_forged_files_are_one_line_or_probabilities(
+    forged, which, clips, tmp_path, request
+):
     """What both readers accept predicts the same bits; an unforged file only its own."""
-    content, rng = saved.read_bytes(), random.Random(1)
+    content, rng = request.getfixturevalue(which).read_bytes(), random.Random(1)
 
     def outcome(load):
         with warnings.catch_warnings(), watched() as seen:
@@ -128,6 +145,37 @@ def test_damaged_and_forged_files_are_one_line_or_probabilities(forged, saved, c
             continue
         other = expected if not forged else outcome(load_speech_model)
         assert isinstance(other, str) or np.array_equal(result, other, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("threshold", text) for text in ("NaN", "2", "-1", '"0.5"', "null", "true", "1e999")),
+        *(("unknown", text) for text in ("null", "1", '["no"]')),
+        *(("seconds", text) for text in ("NaN", "1e999", "1e9", "-1", "0", "null")),
+        *(("sample_rate", text) for text in ("NaN", "1e30", "0", "null")),
+        *(("n_outputs", text) for text in ("2", "0", "true", "1000000000")),
+        *(("n_members", text) for text in ("0", "2", "1000000", '"1"')),
+    ],
+)
+def test_both_readers_refuse_forged_values(name, value, refusing, tmp_path):
+    def change(schema):
+        contents = [n["content"] for n in nodes(schema) if n["__loader__"] == "DictNode"]
+        holders = [content for content in contents if name in content]
+        assert holders
+        for number, content in enumerate(holders):
+            content[name] = json_node(value) | {"__id__": 10**9 + number}
+
+    parts = members(with_schema(refusing.read_bytes(), change))
+    head = json.loads(parts["model.json"])
+    if name in head["about"]:  # the description agrees, as far as JSON can
+        head["about"][name] = json.loads(value)
+        parts["model.json"] = json.dumps(head).encode()
+    (tmp_path / "m").write_bytes(sealed(parts))
+    for load in (load_recogniser, load_speech_model):
+        with pytest.raises(ValueError, match="'m' cannot be put together here") as error:
+            load(tmp_path / "m", device="cpu")
+        assert "\n" not in str(error.value)
 
 
 def json_node(value):

@@ -179,7 +179,7 @@ def read_block(name: str, sound: Any, count: int, survey: Survey | None) -> np.n
     block = sound.read(count, dtype="float32", always_2d=True)
     if len(block) < count:
         raise ClipError(name, f"is truncated: some of its {sound.frames} samples are missing")
-    samples, cancels = _one_channel(name, block)
+    samples, cancels = one_channel(name, block)
     if survey is not None:
         survey.add(samples, cancels)
     return samples
@@ -259,7 +259,7 @@ def _why_not(file: str | BinaryIO, error: Exception) -> str:
     return f"is not an audio file, or is damaged ({reason})"
 
 
-def _one_channel(name: str, samples: np.ndarray) -> tuple[np.ndarray, bool]:
+def one_channel(name: str, samples: np.ndarray) -> tuple[np.ndarray, bool]:
     """Average channels, or take the loudest if they cancel out; return whether they do.
 
     Raises ClipError for values that are not finite.

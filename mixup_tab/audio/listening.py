@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NamedTuple, TextIO
 
 import numpy as np
 
+from mixup_tab._plain import shown
 from mixup_tab._terminal import print_note
 from mixup_tab.audio.answers import UNKNOWN, best_words, check_threshold
 from mixup_tab.audio.recogniser import load_recogniser
@@ -81,7 +82,7 @@ def listen(
     threshold : float or None, default=None
         Least margin of a word, in [−1, 1]; None is the model's own, or 0.6.
     step : float, default=0.1
-        Seconds between two predictions.
+        Seconds between two predictions, at most the length of a clip.
     smoothing : int, default=5
         Clips whose probabilities are averaged.
     refractory : float, default=1.0
@@ -119,6 +120,10 @@ def listen(
     check_threshold(threshold)
     pause = samples_in("refractory", refractory, rate, least=0)
     length = ceil(reader.seconds * rate)
+    if every > length:
+        raise ValueError(
+            f"step={shown(step)} must be at most the {reader.seconds:g} seconds of a clip."
+        )
     recent: deque[np.ndarray] = deque(maxlen=smoothing)
     quiet_until, held = -float("inf"), None
     for start, window in windows(map(_as_floats, blocks), length, every):

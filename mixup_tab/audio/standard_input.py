@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from collections.abc import Iterator
@@ -11,9 +12,11 @@ from mixup_tab.audio.streams import SOUND
 
 _CHUNK = 2**16  # bytes that are read at once
 _LARGEST = 2**30  # bytes of a clip
+_LONGEST = 2**16  # bytes of a name
 _MPEG = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")  # how MP3 without tags begins
 _MAY_BE_SOUND = (b"RIFF", b"RF64", b"FORM")  # followed by a size, which may hold any byte
-_NO_TEXT = re.compile(rb"[\1-\x08\x0e-\x1f]")
+# Control characters, or the mark before UTF-16, in which every other byte is zero.
+_NO_TEXT = re.compile(rb"[\1-\x08\x0e-\x1f]|\A(\xff\xfe|\xfe\xff)")
 
 
 def begins_sound(head: bytes) -> bool:
@@ -51,17 +54,20 @@ def read_all(head: bytes, stdin: BinaryIO) -> bytes:
 def read_names(head: bytes, stdin: Any) -> Iterator[list[str]]:
     """Yield names from standard input as they come, one per line or separated by zero bytes."""
     rest, more = head, bool(head)
-    while more and not (b"\n" in rest or b"\0" in rest):
+    while more and not (b"\n" in rest or b"\0" in rest or len(rest) > _LONGEST):
         more = bool(read := stdin.read1(_CHUNK))
         rest += read
+    rest = rest.removeprefix(codecs.BOM_UTF8)
     between = b"\0" if b"\0" in rest else b"\n"
     if _NO_TEXT.search(rest[:12] + rest.partition(between)[0]):
         raise ValueError(
             "files: - is neither a list of names nor a clip (WAV, FLAC, OGG, MP3 or AIFF). "
-            "Give names of files, one per line, or the bytes of a clip."
+            "Give names of files in UTF-8, one per line, or the bytes of a clip."
         )
     while more or rest:
         *lines, rest = rest.split(between) if more else [*rest.split(between), b""]
+        if len(rest) > _LONGEST:
+            raise ValueError(f"files: - holds a name of more than {_LONGEST:,} bytes.")
         if between == b"\n":
             lines = [line.strip(b"\r") for line in lines]
         yield [os.fsdecode(line) for line in lines if line]

@@ -12,7 +12,14 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from mixup_tab._extras import import_extra
-from mixup_tab.audio.decoding import FASTEST, UNKNOWN_SIZE, ClipError, open_file, read_block
+from mixup_tab.audio.decoding import (
+    FASTEST,
+    UNKNOWN_SIZE,
+    ClipError,
+    one_channel,
+    open_file,
+    read_block,
+)
 from mixup_tab.audio.files import fit_length
 from mixup_tab.audio.survey import FINE, Survey, find_boost, find_scale
 from mixup_tab.audio.waveforms import FULL_SCALE, resample, samples_in, to_int16
@@ -22,6 +29,7 @@ SOUND = re.compile(rb"(RIFF|RF64).{4}WAVE|fLaC\0|OggS\0|ID3[\2-\4]|FORM.{4}AIF",
 _BYTES = 8192  # read from a pipe at once, at most
 _SAMPLES = 2**15  # of all channels, read from a file at once
 _MOST_CHANNELS = 1000
+_LONGEST_HEAD = 2**24  # bytes of a WAV before its samples
 _PCM, _EXTENSIBLE = 1, 0xFFFE  # kinds of WAV
 
 
@@ -56,9 +64,8 @@ def windows(
             filled, block = filled + len(taken), block[len(taken) :]
             if filled == length:
                 yield start, buffer
-                shift = min(step, length)
-                buffer[:-shift] = buffer[shift:]
-                filled, start = length - shift, start + shift
+                buffer[:-step] = buffer[step:]
+                filled, start = length - step, start + step
 
 
 def as_clip(stretch: np.ndarray, rate: int, reader: Any) -> np.ndarray:
@@ -139,13 +146,14 @@ def _wav_layout(stdin: BinaryIO) -> tuple[int, int, int | None] | None:
 
     Returns None if its samples are not integers of 16 bits.
     """
-    layout = None
+    layout, left = None, _LONGEST_HEAD
     while len(head := stdin.read(8)) == 8:
         name, size = struct.unpack("<4sI", head)
         if name == b"data":
             known = 0 < size < UNKNOWN_SIZE
             return layout and (*layout, size if known else None)
-        if size > 2**20:  # no head is so long
+        left -= size + 8
+        if left < 0:
             return None
         body = stdin.read(size + size % 2)
         if name == b"fmt " and len(body) >= 16:
@@ -170,7 +178,7 @@ def _pipe_blocks(
         whole = len(rest) - len(rest) % (2 * channels)
         samples = np.frombuffer(rest[:whole], "<i2").reshape(-1, channels)
         rest = rest[whole:]
-        yield samples.mean(axis=1, dtype=np.float32) / FULL_SCALE
+        yield one_channel("-", samples / np.float32(FULL_SCALE))[0]
         if not read:
             break
     if rest:
