@@ -150,7 +150,10 @@ def test_damaged_and_forged_files_are_one_line_or_probabilities(
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("threshold", text) for text in ("NaN", "2", "-1.5", '"0.5"', "null", "true", "1e999")),
+        *(
+            ("threshold", text)
+            for text in ("NaN", "2", "-1.5", '"0.5"', "null", "true", "1e999")
+        ),
         *(("unknown", text) for text in ("null", "1", '["no"]')),
         *(("seconds", text) for text in ("NaN", "1e999", "1e9", "-1", "0", "null")),
         *(("sample_rate", text) for text in ("NaN", "1e30", "0", "null")),
