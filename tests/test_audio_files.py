@@ -5,6 +5,7 @@ import os
 import pickle
 import sys
 import tempfile
+import time
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import pytest
 soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed")
 
 from mixup_tab.audio import ClipError, files, read_clip, read_clips  # noqa: E402
-from mixup_tab.audio.waveforms import allocate  # noqa: E402
+from mixup_tab.audio.waveforms import allocate, resample  # noqa: E402
 
 RATE = 16_000
 SHORT = 0.01
@@ -307,3 +308,15 @@ def test_large_arrays_are_kept_in_a_file_that_goes_with_them(tmp_path, monkeypat
     assert not list(tmp_path.iterdir())
     with pytest.raises(OSError, match=r"GB of sound fit neither.*TMPDIR"):
         allocate((2**50, 2**10), "int16")
+
+
+def test_a_rate_that_no_recorder_has_is_converted_in_no_time():
+    """A header that states 999,983 samples per second once kept the reader busy for minutes."""
+    samples = np.sin(2 * np.pi * 440 * np.arange(999_983) / 999_983).astype(np.float32)
+    start = time.process_time()
+    found = resample(samples, 999_983, 16_000)
+    assert time.process_time() - start < 3
+    assert abs(len(found) - 16_000) <= 1
+    expected = np.sin(2 * np.pi * 440 * np.arange(len(found)) / 16_000)
+    # The nearest simple ratio is 17 parts in a million off: 0.05 of a wave of 440 Hz.
+    np.testing.assert_allclose(found[100:-100], expected[100:-100], atol=0.05)

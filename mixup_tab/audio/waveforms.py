@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from fractions import Fraction
 from functools import lru_cache
 from math import gcd, prod
 from numbers import Integral, Real
@@ -19,6 +20,7 @@ from mixup_tab._plain import shown
 FULL_SCALE = 32768  # of int16
 # Largest product of the two (reduced) rates whose resampling kernel fits in memory.
 _LARGEST_KERNEL = 10_000_000
+_LARGEST_FACTOR = 100_000  # above, rates are converted by nearly the same ratio
 _UNKNOWN_MEMORY = 4 * 2**30  # assumed if the system does not say
 
 
@@ -36,6 +38,9 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     """Return waveforms at another sample rate, by a windowed sinc filter."""
     common = gcd(rate, new_rate)
     up, down = new_rate // common, rate // common
+    if max(up, down) > _LARGEST_FACTOR and min(up, down) > 100:  # would take minutes
+        most = max(_LARGEST_FACTOR // 10 * down // max(up, down), 1)
+        up, down = Fraction(up, down).limit_denominator(most).as_integer_ratio()
     if up * down > _LARGEST_KERNEL:
         from scipy.signal import resample_poly  # rarely needed
 
