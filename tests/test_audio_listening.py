@@ -149,7 +149,7 @@ def rules(levels, **options):
     blocks = [np.zeros(5), *(np.full(10, level, np.float32) for level in levels)]
     if "threshold" in options:  # as a margin
         options["threshold"] = 2 * options["threshold"] - 1
-    found = listen([reader, Levels()], blocks, **{"smoothing": 1, **options})
+    found = listen([reader, Levels()], blocks, **{"smoothing": 1, "step": 0.1, **options})
     return [(round(one.seconds, 2), round(one.probability, 2)) for one in found]
 
 
@@ -457,3 +457,14 @@ def test_names_on_a_pipe_are_answered_one_by_one(model, pipeline, between, tmp_p
     finally:
         process.kill()
         process.communicate()
+
+
+def test_short_clips_are_heard_with_the_default_step():
+    """Five predictions that are averaged are half a clip, whatever its length."""
+    reader = SimpleNamespace(sample_rate=8_000, seconds=0.25, dtype="int16")
+    word = np.zeros(2_000, np.float32)
+    word[1_000] = 0.9
+    stream = [np.zeros(8_000), word, np.zeros(8_000)]
+    (heard,) = listen([reader, Levels()], stream, threshold=0.7)
+    assert heard.word == "on"
+    assert heard.seconds == pytest.approx(1.125, abs=0.25)

@@ -58,7 +58,7 @@ def listen(
     *,
     sample_rate: int | None = None,
     threshold: float | None = None,
-    step: float = 0.1,
+    step: float | None = None,
     smoothing: int = 5,
     refractory: float = 1.0,
 ) -> Iterator[Heard]:
@@ -81,8 +81,9 @@ def listen(
         Samples per second of the stream; None is the rate of the pipeline.
     threshold : float or None, default=None
         Least margin of a word, in [−1, 1]; None is the model's own, or 0.6.
-    step : float, default=0.1
-        Seconds between two predictions, at most the length of a clip.
+    step : float or None, default=None
+        Seconds between two predictions, at most the length of a clip. None is a tenth of a
+        clip, but at most 0.1.
     smoothing : int, default=5
         Clips whose probabilities are averaged.
     refractory : float, default=1.0
@@ -114,6 +115,7 @@ def listen(
     reader, net = pipeline[0], pipeline[-1]
     rate = reader.sample_rate if sample_rate is None else sample_rate
     check_count("sample_rate", rate)
+    step = min(0.1, reader.seconds / 10) if step is None else step
     every = samples_in("step", step, rate)
     check_count("smoothing", smoothing)
     threshold = getattr(net, "threshold", THRESHOLD) if threshold is None else threshold

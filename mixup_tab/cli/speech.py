@@ -360,7 +360,10 @@ def listen(
         float | None,
         typer.Option(help="Least probability of a word, less that of unknown [the model's]."),
     ] = None,
-    step: Annotated[float, typer.Option(help="Seconds between two predictions.")] = 0.1,
+    step: Annotated[
+        float | None,
+        typer.Option(help="Seconds between two predictions [a tenth of a clip, at most 0.1]."),
+    ] = None,
     smoothing: Annotated[
         int, typer.Option(min=1, max=1000, help="Predictions that are averaged.")
     ] = 5,
