@@ -375,7 +375,9 @@ def listen(
     device: options.Device = "auto",
     size_limit: options.ModelSize = "1GB",
 ) -> None:
-    """Write second, word and probability of every word that is heard, as CSV, at once.
+    """Write every word that is heard as CSV, at once.
+
+    A line has second, word and probability.
 
     A microphone needs the extra live, or another recorder:
     arecord -t raw -f S16_LE -c 1 -r 16000 | mixup-tab speech listen words.mixup -
