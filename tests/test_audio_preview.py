@@ -1,5 +1,7 @@
 """The page on what training does to clips: every sound in it is what it says."""
 
+import shutil
+
 import numpy as np
 import pytest
 from test_audio_report import Page, samples_of
@@ -72,6 +74,27 @@ def test_a_page_holds_so_much_sound_and_every_word_once_before_any_twice(
         assert [row[0] for row in Page(path).rows if row] == words.split()
         left_out = "small: 1." in path.read_text("utf-8")
         assert left_out == (room == 2)
+
+
+@pytest.mark.parametrize("files", [1, 2, 3])
+def test_a_single_word_is_mixed_with_another_clip_of_it_if_there_is_one(files, tmp_path):
+    root = write_tones(tmp_path / "tones", takes=4)
+    for word in ("mid", "top"):
+        shutil.rmtree(root / word)
+    for path in sorted((root / "low").glob("*.wav"))[files:]:
+        path.unlink()
+    path = write_preview(root, tmp_path / "one.html", **SMALL)
+    page = Page(path)
+    rows = [row for row in page.rows if row]
+    assert len(rows) == min(files, 2) == len({row[-1] for row in rows})
+    assert ("no other clip" in path.read_text("utf-8")) == (files == 1)
+    if files == 1:
+        assert len(list(page.all("audio"))) == COLUMNS - 1
+        return
+    clips = heard(page)
+    mixed = 0.6 * clips[:, 3] + 0.4 * clips[::-1, 3]
+    np.testing.assert_allclose(clips[:, 4], mixed, atol=1e-4)
+    assert [row[-2] for row in rows] == ["0.6 low + 0.4 low"] * 2
 
 
 def test_the_command_writes_a_page_and_replaces_nothing_unasked(tones, tmp_path):

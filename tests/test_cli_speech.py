@@ -169,6 +169,8 @@ def test_training_skips_unreadable_files(tmp_path):
     result = call(*common)
     assert result.exit_code == 1
     assert str(broken) in result.stderr
+    assert "--on-error skip" in result.stderr
+    assert "on_error" not in result.stderr
     assert not model.exists()
     result = call(*common, "--on-error", "skip")
     assert result.exit_code == 0, result.output

@@ -31,10 +31,13 @@ _MOST_BYTES = 8_000_000  # of sounds
 _TEXT = (
     "Every epoch of training changes the clips anew: shift, speed, filter and noise. The "
     "pictures are the spectrograms that the net sees, low frequencies below; there stripes are "
-    "hidden as well.",
-    f"In the last column a clip is mixed with one of another word at λ = {_LAM:g}, and so is "
-    "its label. Training draws λ at random.",
+    "hidden as well."
 )
+_MIXED = (
+    f"In the last sounds a clip is mixed with the next of the table at λ = {_LAM:g}, and so "
+    "is its label. Training draws λ and partners at random."
+)
+_ALONE = "There is no other clip to mix this one with."
 
 
 @with_torch_defaults
@@ -51,7 +54,8 @@ def write_preview(
 ) -> Path:
     """Write a page with some clips of a folder as they are, augmented, and mixed.
 
-    ``clips`` is the number of clips of each word, as far as 8 MB of sounds allow;
+    ``clips`` is the number of clips of each word, two at least of a single word, as far as 8 MB
+    of sounds allow;
     ``folder_options`` are those of :func:`~mixup_tab.audio.load_audio_folder`, and ``recipe``
     parameters of :func:`~mixup_tab.audio.speech_classifier`. Returns the path of the page.
     Raises ValueError if files cannot be read or ``output`` exists.
@@ -65,6 +69,7 @@ def write_preview(
     make_net = speech_classifier(**recipe, noise=noise)[-1].module
     net = make_net(out_features=2, input_shape=(samples,))
     most = max(_MOST_BYTES // (2 * samples * (_VERSIONS + 2)), 2)
+    clips = clips if len(folder.label_names) > 1 else max(clips, 2)  # two to mix
     rows = _choose(folder, clips, random_state)[:most]
     read = read_clips(folder.data[rows], **reader.get_params())
     rows = rows[read.kept]
@@ -80,7 +85,8 @@ def write_preview(
     facts = {"folder": str(root), "seed": str(random_state)}
     facts |= {part: repr(getattr(net, part)) for part in ("augment", "masks", "spectrogram")}
     title = "What training does to clips"
-    sections = {"Clips": [*folder.notes, *_TEXT, Table(table)]}
+    texts = [*folder.notes, _TEXT, _MIXED if len(rows) > 1 else _ALONE]
+    sections = {"Clips": [*texts, Table(table)]}
     return write_page(output.parent, title, summary, sections, facts=facts, name=output.name)
 
 
@@ -93,7 +99,7 @@ def _choose(folder: Bunch, clips: int, seed: int) -> np.ndarray:
 
 
 def _hear(net: FromWaveform, x: Tensor, words: np.ndarray, rate: int) -> dict[str, Any]:
-    """Return columns of sounds: clips as they are, augmented, and mixed with the next word."""
+    """Return columns of sounds: clips as they are, augmented, and mixed with the next one."""
     augment, see, masks = net.augment, net.spectrogram, net.masks
     assert augment is not None
     assert masks is not None
@@ -104,6 +110,8 @@ def _hear(net: FromWaveform, x: Tensor, words: np.ndarray, rate: int) -> dict[st
         changed = augment(x)
         seen = see(changed)
         columns[f"augmented {version}"] = _sounds(changed, masks(seen), words, rate)
+    if len(words) == 1:
+        return columns
     mixed, both = (_LAM * each + (1 - _LAM) * each.roll(-1, 0) for each in (changed, seen))
     pairs = zip(words, np.roll(words, -1), strict=True)
     labels = [f"{_LAM:g} {one} + {1 - _LAM:g} {other}" for one, other in pairs]

@@ -1,8 +1,8 @@
 """Saved speech models without scikit-learn, for commands that should answer at once.
 
 Importing scikit-learn, pandas and skorch takes as long as importing torch, and predicting with
-a net needs none of them. Files pass the checks that they pass elsewhere, and predictions have
-the same bits.
+a net needs none of them. Files pass the checks that they pass elsewhere; predictions of equal
+batches have the same bits.
 """
 
 from __future__ import annotations

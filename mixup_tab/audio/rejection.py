@@ -77,6 +77,12 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         RejectingClassifier
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``threshold`` is no number in [−1, 1], or ``unknown`` is of another type than the
+            labels.
         """
         made = cls(estimator, threshold=threshold, unknown=unknown)
         made._keep(estimator)
@@ -101,7 +107,7 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         TypeError, ValueError
-            If ``threshold`` is no number in [0, 1], ``unknown`` is of another type than the
+            If ``threshold`` is no number in [−1, 1], ``unknown`` is of another type than the
             labels, or by the estimator's own ``fit``.
         """
         check_threshold(self.threshold)

@@ -11,6 +11,8 @@ import typer
 from mixup_tab._terminal import VERBOSITY
 
 _PACKAGES = ("mixup-tab", "torch", "scikit-learn", "skorch", "skrub", "pandas", "numpy")
+# Remedies in the words of Python, and in those of the command line.
+_OPTIONS = {"on_error='skip'": "--on-error skip"}
 
 
 class errors_in_plain_words:
@@ -36,6 +38,8 @@ class errors_in_plain_words:
             error = MemoryError(f"not enough memory. {error}")
         if isinstance(error, (ValueError, TypeError, OSError, ImportError, MemoryError)):
             message = " ".join(str(error).splitlines())
+            for argument, option in _OPTIONS.items():
+                message = message.replace(argument, option)
             typer.secho(f"Error: {message}", fg=typer.colors.RED, err=True)
             raise typer.Exit(1) from error
         if isinstance(error, KeyboardInterrupt):
