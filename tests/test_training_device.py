@@ -169,9 +169,8 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 20)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="about glibc")
 def test_memory_that_a_step_frees_is_kept_for_the_next():
-    plain = {
-        name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")
-    }
+    variables = os.environ.items()
+    plain = {name: value for name, value in variables if not name.startswith("MALLOC_")}
 
     def faults(keeps, **environment):
         command = [sys.executable, "-c", FAULTS.format(keeps=keeps)]
