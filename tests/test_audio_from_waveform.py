@@ -234,7 +234,7 @@ def test_the_recipe_learns_from_few_clips():
 
 @pytest.mark.parametrize(
     ("rows", "batch", "epochs"),
-    [(30, 16, 200), (60, 16, 200), (450, 16, 100), (1500, 46, 30), (100_000, 256, 15)],
+    [(60, 16, 200), (450, 16, 100), (1500, 32, 30), (5000, 50, 15), (100_000, 256, 15)],
 )
 def test_passes_of_the_recipe_follow_the_number_of_clips(rows, batch, epochs):
     model = speech_classifier()["classifier"]

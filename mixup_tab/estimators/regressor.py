@@ -66,8 +66,8 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         Share of hidden units set to zero in training, in [0, 1). "auto" is 0 below 2,000
         rows and else 0.1; 0 for a ``module`` of your own.
     batch_size : int or "auto", default="auto"
-        Rows per step; "auto" takes a sixteenth of the rows, between 16 and 256, and a
-        thirty-second with "muon".
+        Rows per step; "auto" takes a sixteenth of the rows, between 16 and 256. With "muon" it
+        is 16 to 32, and a hundredth of the rows, at most 256, if that is more.
     max_epochs : int or "auto", default="auto"
         Passes over the data, with early stopping at most. "auto" makes about 1000 steps on
         small tables and four cycles with early stopping; without it, 40 passes over larger
