@@ -112,9 +112,9 @@ def test_files_are_named_after_the_table_unless_told(table, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--target", "bougth"), "target='bougth' is no column. Did you mean 'bought'?"),
+        (("--target", "bougth"), "--target bougth is not a column. Did you mean 'bought'?"),
         (("--target", "bought", "--alpha", "much"), "alpha must be a number, got 'much'"),
-        (("--target", "bought", "--groups", "shops"), "groups='shops' is no column"),
+        (("--target", "bought", "--groups", "shops"), "--groups shops is not a column"),
         (("--target", "bought", "--size-limit", "x"), "must look like 500MB or 2GB, got 'x'"),
     ],
 )
@@ -165,7 +165,7 @@ def test_the_ensemble_is_compared_and_another_run_does_not_resume_it(table, tmp_
         f"mixup from {boosting}",
         f"the ensemble from {boosting}",
     ):
-        assert f"Too little to tell {pair}: log-loss" in answer
+        assert f"Too little data to tell {pair}: log-loss" in answer
     assert result.stdout.splitlines()[-2:] == [
         f"Report: {tmp_path / 'out' / 'report.html'}",
         f"Ensemble, fitted on all 60 rows: {model}",
@@ -253,18 +253,18 @@ def test_the_usual_folder_is_found_again_and_is_another_for_other_settings(
 
 
 HOSTILE = [
-    (("--folds", 10**9), "folds=1000000000 needs at least"),
+    (("--folds", 10**9), "--folds 1000000000 needs at least"),
     (("--repeats", 0), "repeats must be at least 1"),
     (("--repeats", 10**9), "repeats must be at most 1000"),
-    (("--jobs", 0), "n_jobs must be a number of processes"),
+    (("--jobs", 0), "--jobs must be a number of processes"),
     (("--seed", -1), "seed must lie in"),
     (("--seed", 2**40), "seed must lie in"),
-    (("--device", "nonsense"), "device='nonsense' cannot be used here"),
-    (("--device", "meta"), "device='meta' cannot be used here"),
+    (("--device", "nonsense"), "--device nonsense cannot be used here"),
+    (("--device", "meta"), "--device meta cannot be used here"),
     (("--alpha", "nan"), "alpha must be a finite number"),
     (("--alpha", "-1"), "alpha must be a finite number"),
-    (("--max-rows", -5), "max_rows must be at least 20"),
-    (("--target", ""), "target='' is no column"),
+    (("--max-rows", -5), "--max-rows must be at least 20"),
+    (("--target", ""), "--target '' is not a column"),
     (("--output", "sales.csv"), "'sales.csv/finished.jsonl' cannot be written"),
     (("--output", "/proc/x"), "cannot be written"),
     (("--output", "a" * 300), "too long"),
@@ -490,4 +490,4 @@ def test_better_probabilities_come_first(tmp_path, monkeypatch):
     )
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("Mixup helps: at α ≈ 1 it lowers the log-loss from ")
-    assert "By error no difference can be shown" in result.stdout.splitlines()[0]
+    assert "By error, there is no clear difference" in result.stdout.splitlines()[0]

@@ -77,7 +77,7 @@ def test_leading_zeros_are_kept_in_text_only(tmp_path):
         ("a.jsonl", b"{'a'", "cannot be read"),
         ("a.parquet", b"hello", "cannot be read"),
         ("a.feather", b"hello", "cannot be read"),
-        ("a.xlsx", b"", r"unknown extension\. Known are: \.csv"),
+        ("a.xlsx", b"", r"unknown extension\. Use one of \.csv"),
         ("a.parquet.gz", b"", "unknown extension"),
         ("a", b"", "unknown extension"),
         ("missing/a.csv", None, "does not exist"),
@@ -321,8 +321,10 @@ def test_labels_are_kept_as_they_are_written(kind, name, tmp_path):
     assert task.classes == tuple(LABELS[kind])
     assert [task.classes[code] for code in task.y] == labels[2:].tolist()
     assert np.array_equal(pd.factorize(task.groups)[0], pd.factorize(labels[2:])[0])
-    assert "2 rows without a value of 'y' left out." in task.notes
-    assert any("same number written in several" in n for n in task.notes) == (kind == "alike")
+    assert "Rows without a value of 'y' left out: 2." in task.notes
+    assert any("same number in different spellings" in n for n in task.notes) == (
+        kind == "alike"
+    )
 
 
 @pytest.mark.parametrize(
@@ -346,7 +348,7 @@ def test_labels_that_are_typed_already(values, classes, tmp_path):
     for table in tables:
         task = prepare(table, Columns("y"), "classification")
         assert task.classes == classes
-        assert "20 rows without a value of 'y' left out." in task.notes
+        assert "Rows without a value of 'y' left out: 20." in task.notes
 
 
 def test_categories_are_classes_also_where_they_are_numbers():
@@ -461,7 +463,7 @@ def test_packed_text_has_a_limit(name, tmp_path):
     content = b"n\n" + b"1\n" * 10**6
     (tmp_path / name).write_bytes(pack[name.rpartition(".")[2]](content))
     assert (tmp_path / name).stat().st_size < 10_000
-    with pytest.raises(ValueError, match=r"more than 1,000,000 bytes .* raise size_limit"):
+    with pytest.raises(ValueError, match=r"more than 1,000,000 bytes .* raise --size-limit"):
         read_table(tmp_path / name, size_limit=10**6)
     (tmp_path / name).write_bytes(pack[name.rpartition(".")[2]](content[:300_000]))
     assert len(read_table(tmp_path / name, size_limit=10**6)) > 10_000
@@ -502,7 +504,7 @@ def test_what_a_feather_file_declares_is_checked_before_it_is_unpacked(compressi
     size = (8 * rows).to_bytes(8, "little")
     assert content.count(size) == 1
     path.write_bytes(content.replace(size, (2**45).to_bytes(8, "little")))
-    with pytest.raises(ValueError, match="holds more than"):
+    with pytest.raises(ValueError, match="takes more than"):
         read_table(path)
 
 

@@ -47,7 +47,7 @@ _CONVERTIBLE = frozenset(_MEDIA.split())
 _SYSTEM = {"#recycle", "#snapshot", "$recycle.bin", "@eadir", "@recycle", "@tmp", "__macosx"}
 _SYSTEM |= {"__pycache__", "desktop.ini", "found.000", "lost+found", "recycler", "thumbs.db"}
 _SYSTEM |= {"system volume information"}
-_SHOWN = 5
+_MOST_NAMED = 5
 
 
 @dataclass
@@ -168,14 +168,16 @@ def _contains(folder: str, other: str) -> bool:
 
 
 def _kinds(counts: Counter[str]) -> str:
-    parts = [f"{n:,} {kind or 'without ending'}" for kind, n in counts.most_common(_SHOWN)]
-    rest = counts.total() - sum(n for _, n in counts.most_common(_SHOWN))
+    parts = [f"{n:,} {kind or 'without ending'}" for kind, n in counts.most_common(_MOST_NAMED)]
+    rest = counts.total() - sum(n for _, n in counts.most_common(_MOST_NAMED))
     return ", ".join(parts) + (f" and {rest:,} more" if rest else "")
 
 
 def _listed(root: str, paths: list[str]) -> str:
-    names = ", ".join(_short(root, path) for path in sorted(paths)[:_SHOWN])
-    return names + (f" and {len(paths) - _SHOWN:,} more" if len(paths) > _SHOWN else "")
+    names = ", ".join(_short(root, path) for path in sorted(paths)[:_MOST_NAMED])
+    return names + (
+        f" and {len(paths) - _MOST_NAMED:,} more" if len(paths) > _MOST_NAMED else ""
+    )
 
 
 def _short(root: str, path: str) -> str:
