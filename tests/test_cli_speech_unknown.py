@@ -1,4 +1,4 @@
-"""``mixup-tab speech`` on sounds that are none of the words: train, evaluate, predict."""
+"""``mixup-tab speech`` on other sounds: train, evaluate, predict."""
 
 import csv
 import json
@@ -188,7 +188,7 @@ def test_folders_that_nothing_can_be_learned_from(tmp_path):
         (root / word).rename(tmp_path / word)
     (root / "mid").rename(root / "unknown")
     result = call("train", root, "--output", tmp_path / "m", *SMALL)
-    assert "there are only sounds that are none of the words" in flat(result.stderr)
+    assert "there are only other sounds, and no words" in flat(result.stderr)
     (root / "unknown").rename(root / "_unknown_")
     result = call("train", root, "--output", tmp_path / "m", *SMALL)
     assert "holds no usable sound files" in flat(result.stderr)

@@ -349,7 +349,7 @@ def test_a_module_that_is_not_given_is_named_and_nothing_is_imported(tmp_path):
     linear.__name__ = "Linear"
     with pytest.raises(ValueError, match="its weights are those of another net"):
         load_model(tmp_path / "m", modules=[linear])
-    with pytest.raises(ValueError, match="modules holds two that are named 'Linear'"):
+    with pytest.raises(ValueError, match="modules holds two named 'Linear'"):
         load_model(tmp_path / "m", modules=[linear, Linear])
     with pytest.raises(TypeError, match=r"modules must hold nn\.Module classes and"):
         load_model(tmp_path / "m", modules=[Linear(2, 3)])
@@ -377,7 +377,7 @@ class Noted(nn.Linear):
     [
         (
             {"mixing": Halfway()},
-            "holds test_persistence.Halfway, which no saved model may",
+            "holds test_persistence.Halfway, which is not allowed in a saved",
         ),
         ({"module": functools.partial(Linear, sizes=nn.ReLU())}, "it holds torch.nn.*ReLU"),
         ({"module": Noted}, "the state '_extra_state' of module=.*Noted"),
@@ -549,7 +549,9 @@ def test_files_that_are_no_model_are_one_clear_error(saved, tmp_path):
     bad = tmp_path / "bad"
     for content in contents:
         bad.write_bytes(content)
-        with pytest.raises(ValueError, match="'bad' is not a model of mixup-tab, or is broken"):
+        with pytest.raises(
+            ValueError, match="'bad' is not a model of mixup-tab, or is damaged"
+        ):
             read_model(bad)
 
 
@@ -559,7 +561,7 @@ def test_files_that_are_no_model_are_one_clear_error(saved, tmp_path):
         ({"kind": "sound"}, r"for sounds, not for tables\. Use mixup-tab speech predict"),
         ({"kind": "x"}, "was saved in Python, without a description of columns"),
         ({}, "was saved in Python, without a description of columns"),
-        ({"kind": "table"}, r"cannot be put together here \(TypeError: .*target"),
+        ({"kind": "table"}, r"cannot be loaded here \(TypeError: .*target"),
     ],
 )
 def test_a_model_that_is_not_for_files_of_tables_says_so(about, message, tmp_path):
@@ -602,7 +604,7 @@ def test_files_of_other_formats_are_recognised(write, message, tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "message"),
-    [(1, "an older .*Make the model again"), (2, "an older"), (4, "a newer .*Upgrade")],
+    [(1, "an older .*Train and save it again"), (2, "an older"), (4, "a newer .*Upgrade")],
 )
 def test_other_versions_of_the_format_are_told_apart(number, message, saved, tmp_path):
     head = json.loads(members(saved[0].read_bytes())["model.json"])
@@ -616,7 +618,7 @@ def test_other_versions_of_the_format_are_told_apart(number, message, saved, tmp
 @pytest.mark.parametrize("member", ["weights.safetensors", "model.skops"])
 def test_a_model_that_cannot_be_put_together(member, saved, tmp_path):
     path = with_member(saved[0], member, b"hello", tmp_path / "bad")
-    with pytest.raises(ValueError, match=r"'bad' cannot be put together here \(.*\)\. Make"):
+    with pytest.raises(ValueError, match=r"'bad' cannot be loaded here \(.*\)\. Make"):
         load_model(path)
 
 

@@ -1,4 +1,4 @@
-"""``mixup-tab speech preview``: what training does to clips, to be heard and seen."""
+"""``mixup-tab speech preview``: a page to hear and see augmented and mixed clips."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from mixup_tab.training.torch_state import with_torch_defaults
 _VERSIONS, _LAM = 3, 0.6
 _MOST_BYTES = 8_000_000  # of sounds
 _TEXT = (
-    "Every epoch of training changes the clips anew: shift, speed, filter and noise. The "
-    "pictures are the spectrograms that the net sees, low frequencies below; there stripes are "
-    "hidden as well.",
-    f"In the last column a clip is mixed with one of another word at λ = {_LAM:g}, and so is "
-    "its label. Training draws λ at random.",
+    "In every epoch of training, each clip gets a new random shift, speed, filter and noise. "
+    "The pictures are the spectrograms that the net sees, low frequencies at the bottom, with "
+    "random stripes masked.",
+    f"In the last column, each clip and its label are mixed with the next clip at "
+    f"λ = {_LAM:g}. Training draws λ at random.",
 )
 
 
@@ -74,7 +74,7 @@ def write_preview(
     with torch.inference_mode(), drawing_from(generator):
         columns = _hear(net, torch.from_numpy(read.waveforms), words, reader.sample_rate)
     table = pd.DataFrame({"word": words, **columns, "file": folder.data[rows]})
-    summary = f"{len(rows)} clips, as they are and as the net hears them."
+    summary = f"{len(rows)} clips, as recorded and as the net gets them."
     if left := len(folder.label_names) - len(np.unique(words)):
         summary += f" Words left out, to keep the page small: {left}."
     facts = {"folder": str(root), "seed": str(random_state)}
@@ -93,13 +93,13 @@ def _choose(folder: Bunch, clips: int, seed: int) -> np.ndarray:
 
 
 def _hear(net: FromWaveform, x: Tensor, words: np.ndarray, rate: int) -> dict[str, Any]:
-    """Return columns of sounds: clips as they are, augmented, and mixed with the next word."""
+    """Return columns of sounds: original, augmented, and mixed with the next clip."""
     augment, see, masks = net.augment, net.spectrogram, net.masks
     assert augment is not None
     assert masks is not None
     plain = augment.eval()(x)
     augment.train()
-    columns = {"as it is": _sounds(plain, see(plain), words, rate)}
+    columns = {"original": _sounds(plain, see(plain), words, rate)}
     for version in range(1, _VERSIONS + 1):
         changed = augment(x)
         seen = see(changed)
@@ -108,7 +108,7 @@ def _hear(net: FromWaveform, x: Tensor, words: np.ndarray, rate: int) -> dict[st
     pairs = zip(words, np.roll(words, -1), strict=True)
     labels = [f"{_LAM:g} {one} + {1 - _LAM:g} {other}" for one, other in pairs]
     columns["mixed"] = _sounds(mixed, masks(both), labels, rate)
-    return columns | {"label of the mixed one": labels}
+    return columns | {"mixed label": labels}
 
 
 def _sounds(

@@ -21,8 +21,10 @@ _RENAMED = {
     "max_epochs": "epochs",
     "n_estimators": "members",
     "n_jobs": "jobs",
+    "noise": "noise_folder",
     "overwrite": "force",
     "random_state": "seed",
+    "unknown": "unknown_folder",
 }
 _ARGUMENT = re.compile(r"\b(?P<name>\w+)=(?:'(?P<word>[\w./+-]+)')?|\A(?P<first>\w+)(?= must )")
 
