@@ -280,9 +280,9 @@ def test_a_run_that_was_stopped_resumes_and_repeats_nothing(stop, n_jobs, tmp_pa
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"methods": {}}, "methods must be a dict with an entry by name"),
+        ({"methods": {}}, "methods must be a non-empty dict by name"),
         ({"methods": {"a": 3}}, r"methods\['a'\] must be an estimator or a callable"),
-        ({"tables": {}}, "tables must be a dict"),
+        ({"tables": {}}, "tables must be a non-empty dict"),
         ({"version": 1}, "version must be a str, got 1"),
         ({"n_jobs": 0}, "n_jobs must be a number of processes"),
         ({"random_state": -1}, r"random_state must lie in \[0, 2\*\*31\), got -1"),
@@ -549,6 +549,6 @@ def test_ctrl_c_writes_what_is_finished_and_exits_130(tmp_path):
     finally:
         process.kill()
     assert process.returncode == 130, shown
-    assert "To resume" in shown
+    assert "Run the same command to resume" in shown
     assert len(pd.read_csv(folder / "results.csv")) >= 4
     assert "| iris | mixup α=0.2 |" in (folder / "results.md").read_text(encoding="utf-8")
