@@ -31,7 +31,7 @@ TESTS = {"difference": "{:+.4f}", "p": "{:.2g}", "p_holm": "{:.2g}", "fit time":
 
 
 def summarize(results: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Return figures of every method over the tables that all have, best log-loss first."""
+    """Return scores of every method over the tables that all have, best log-loss first."""
     errors, lost = comparable(mean_scores(results, "error"))
     means = {
         metric: mean_scores(results, metric).loc[errors.index, errors.columns]
@@ -65,7 +65,7 @@ def summarize(results: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 
 def against(results: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """Compare every method with one of them, on the tables that both have."""
+    """Compare every method with a reference, on the tables that both have."""
     seconds = mean_scores(results, "fit_seconds")
     times = seconds.div(seconds[reference], axis=0).median().rename("fit time")
     parts = {
