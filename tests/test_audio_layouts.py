@@ -51,7 +51,7 @@ def test_parts_in_the_names_of_words(tmp_path):
     clips = load_audio_folder(tmp_path)
     assert clips.target.tolist() == ["negative", "negative", "positive", "positive"]
     assert clips.subset.tolist() == ["test", "train"] * 2
-    assert "say unknown='negative'" in clips.notes[-1]
+    assert "use unknown='negative'" in clips.notes[-1]
 
 
 def test_what_is_no_word_may_lie_in_the_parts(tmp_path):

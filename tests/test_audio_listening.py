@@ -284,7 +284,7 @@ def test_a_pipe_that_ends_in_a_sample_keeps_what_was_heard(model, stream, capsys
     whole = piped(model, samples.tobytes())
     assert piped(model, samples.tobytes() + b"\1") == whole
     assert capsys.readouterr().err.splitlines() == [
-        "The sound ended in the middle of a sample, which is left out."
+        "The sound ended in the middle of a sample, which was left out."
     ]
     assert read(piped(model, b"")) == []
     assert read(piped(model, b"\0" * 100)) == []  # shorter than a clip

@@ -209,7 +209,7 @@ def test_weights_that_are_not_finite_or_of_another_net_are_refused(saved, tmp_pa
     name = next(name for name, tensor in tensors.items() if tensor.is_floating_point())
     for tensor, message in [
         (tensors[name] * float("nan"), "hold NaN or infinity"),
-        (tensors[name][:1].contiguous(), "net that it describes has"),
+        (tensors[name][:1].contiguous(), "its net needs"),
     ]:
         changed = safetensors.torch.save({**tensors, name: tensor})
         (tmp_path / "m").write_bytes(sealed({**parts, "weights.safetensors": changed}))

@@ -319,8 +319,8 @@ def test_labels_and_speakers_by_option(tones, trained, tmp_path):
 
 def test_options_of_labels_that_do_not_go_together(tones, tmp_path):
     for arguments, message in {
-        ("--labels", "a.csv", "--label-pattern", "(.)"): "--labels and --label-pattern exclude",
-        ("--column", "label=word"): "--column names a column of a table",
+        ("--labels", "a.csv", "--label-pattern", "(.)"): "--labels and --label-pattern cannot",
+        ("--column", "label=word"): "--column needs a table of labels",
         ("--labels", "a.csv", "--column", "label"): "must look like label=word, got 'label'",
     }.items():
         result = call("train", tones, "--output", tmp_path / "m", *SMALL, *arguments)

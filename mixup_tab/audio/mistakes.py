@@ -25,7 +25,7 @@ def playable(wrong: pd.DataFrame, reader: AudioReader | None) -> Parts:
     ``reader`` reads files as the model does, and without it there are no sounds.
     """
     if not len(wrong):
-        return ["None."]
+        return ["There are none."]
     top = wrong.sort_values("probability", ascending=False, kind="stable").head(_MOST_ROWS)
     sounds = [None] * len(top) if reader is None else _sounds(top, reader)
     table = pd.DataFrame(

@@ -29,11 +29,11 @@ from mixup_tab.training.torch_state import with_torch_defaults
 _VERSIONS, _LAM = 3, 0.6
 _MOST_BYTES = 8_000_000  # of sounds
 _TEXT = (
-    "In every epoch of training, each clip gets a new random shift, speed, filter and noise. "
-    "The pictures are the spectrograms that the net sees, low frequencies at the bottom, with "
-    "random stripes masked.",
-    f"In the last column, each clip and its label are mixed with the next clip at "
-    f"λ = {_LAM:g}. Training draws λ at random.",
+    "Every epoch of training changes the clips anew: shift, speed, filter and noise. The "
+    "pictures are the spectrograms that the net sees, low frequencies below; there stripes are "
+    "hidden as well.",
+    f"In the last column a clip is mixed with one of another word at λ = {_LAM:g}, and so is "
+    "its label. Training draws λ at random.",
 )
 
 
@@ -93,7 +93,7 @@ def _choose(folder: Bunch, clips: int, seed: int) -> np.ndarray:
 
 
 def _hear(net: FromWaveform, x: Tensor, words: np.ndarray, rate: int) -> dict[str, Any]:
-    """Return columns of sounds: original, augmented, and mixed with the next clip."""
+    """Return columns of sounds: clips as they are, augmented, and mixed with the next word."""
     augment, see, masks = net.augment, net.spectrogram, net.masks
     assert augment is not None
     assert masks is not None

@@ -1,7 +1,8 @@
-"""Load speech models without scikit-learn, for commands that should answer at once.
+"""Saved speech models without scikit-learn, for commands that should answer at once.
 
-Importing scikit-learn, pandas and skorch takes as long as importing torch, and predicting needs
-none of them. Files pass the same checks, and predictions are the same bit for bit.
+Importing scikit-learn, pandas and skorch takes as long as importing torch, and predicting with
+a net needs none of them. Files pass the checks that they pass elsewhere, and predictions have
+the same bits.
 """
 
 from __future__ import annotations
