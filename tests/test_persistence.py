@@ -301,7 +301,7 @@ def test_a_search_keeps_what_it_found(options, tmp_path):
 def test_what_a_search_cannot_store_is_named(options, named, tmp_path):
     search = MixupSearchCV(classifier(max_epochs=1), {"alpha": [0]}, **{"cv": 2, **options})
     search.fit(X[:6], np.array(list("ababab")))
-    with pytest.raises(ValueError, match=r"cannot be saved\. Save the model") as error:
+    with pytest.raises(ValueError, match=r"cannot be saved\. Save its best model") as error:
         save_model(search, tmp_path / "m")
     assert named in str(error.value)
     saved_and_loaded(search.best_estimator_, X, tmp_path / "best")

@@ -26,7 +26,12 @@ _RENAMED = {
     "random_state": "seed",
     "unknown": "unknown_folder",
 }
-_ARGUMENT = re.compile(r"\b(?P<name>\w+)=(?:'(?P<word>[\w./+-]+)')?|\A(?P<first>\w+)(?= must )")
+# Such as "on_error='skip'"; "(overwrite=True)" after the option itself; "folds must be".
+_ARGUMENT = re.compile(
+    r" \((?P<again>\w+)=\w+\)"
+    r"|\b(?P<name>\w+)=(?:'(?P<word>[\w./+-]+)')?"
+    r"|\A(?P<first>\w+)(?= must )"
+)
 
 
 class errors_in_plain_words:
@@ -70,10 +75,12 @@ class errors_in_plain_words:
 
     def _as_option(self, found: re.Match[str]) -> str:
         """Return an argument of a Python function as the option that the user typed."""
-        name = found["name"] or found["first"]
+        name = found["again"] or found["name"] or found["first"]
         name = _RENAMED.get(name, name)
         if name not in self._options:
             return found[0]
+        if found["again"]:
+            return ""
         option = f"--{name.replace('_', '-')}"
         return option if found["first"] else f"{option} {found['word'] or ''}"
 
