@@ -89,8 +89,8 @@ between = (X[first] + X[second]) / 2
 nets = {"plain training": (0, "mixup"), **{rule: (1, rule) for rule in rules}}
 for name, (alpha, mixing) in nets.items():
     net.set_params(alpha=alpha, mixing=mixing).fit(X, y)
-    sure = net.predict_proba(between).max(axis=1).mean()
-    print(f"digits, half-way between two classes, {name}: {sure:.2f} sure of one class")
+    confidence = net.predict_proba(between).max(axis=1).mean()
+    print(f"digits, halfway between two classes, {name}: confidence {confidence:.2f}")
 
 # %%
 # In the error neither rule differs from plain training by more than chance on these tables.
