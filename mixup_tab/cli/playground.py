@@ -24,13 +24,14 @@ def playground(
     target: Annotated[str | None, typer.Option(help="Column with 2 to 10 classes.")] = None,
     alpha: Annotated[
         list[str] | None,
-        typer.Option(metavar="NUMBERS", help="Values of α on the slider [15 values up to 32]."),
+        typer.Option(metavar="NUMBERS", help="Values of α on the slider [7 values up to 16]."),
     ] = None,
     seed: options.Seed = 0,
 ) -> None:
     """Write an interactive page that shows what mixup does.
 
-    A slider sets α; the page shows decision boundary, mixed examples and calibration.
+    Controls set α, mixup or CutMix, noise and the number of rows; the page shows the decision
+    boundary, mixed examples and calibration, and says whether mixing helps.
     """
     values = [*map(number, listed(alpha))]
     from mixup_tab.playground import write_playground
