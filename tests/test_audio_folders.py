@@ -97,8 +97,8 @@ def test_a_common_form_of_names_must_be_that_of_most(tmp_path):
 BAD_SPEAKERS = [
     (r"_xy(\d)", ValueError, r"finds no speaker in any of the 2 names, such as 'no/1\.wav'"),
     ("(", ValueError, r"speaker='\(' is not a regular expression"),
-    ("a", ValueError, "has 0 groups. Put parentheses"),
-    ("(a)(b)", ValueError, "has 2 groups. Put parentheses"),
+    ("a", ValueError, "has 0 groups. Use exactly one"),
+    ("(a)(b)", ValueError, "has 2 groups. Use exactly one"),
     (3, TypeError, "speaker=3 must be a str, a callable or None"),
 ]
 

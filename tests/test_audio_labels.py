@@ -107,9 +107,9 @@ BAD_TABLES = {
     "nothing": ("", "cannot be read as a table"),
     "no file": (
         "a,label\n1.wav,no\n",
-        r"known to hold the files; it has a, label\. Name it: col",
+        r"known to hold the files, but a, label\. Name it with --col",
     ),
-    "no label": ("file,b\n1.wav,no\n", r"known to hold the labels; .*--column label=\.\.\."),
+    "no label": ("file,b\n1.wav,no\n", r"known to hold the labels, .*--column label=\.\.\."),
     "others": ("file,label\n7.wav,no\n", "names none of the folder's sound files, but '7.wav'"),
     "empty": ("file,label\n1.wav,no\n2.wav,\n", "row 2 has no label"),
     "ragged": ('file,label\n1.wav,no\n"2.wav,yes\n', "cannot be read as a table"),
@@ -187,7 +187,7 @@ def test_labels_in_names(tmp_path):
     for label, message in {
         "xyz(.)": "finds no label in any of the 4 names, such as '7_ann_3.wav'",
         "(": "label='.' is not a regular expression",
-        "a": "has 0 groups. Put parentheses around the label",
+        "a": "has 0 groups. Use exactly one, around the label",
     }.items():
         with pytest.raises(ValueError, match=message):
             load_audio_folder(tmp_path, label=label)

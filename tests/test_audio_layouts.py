@@ -160,9 +160,7 @@ def test_lists_come_before_folders_and_leave_the_rest(tmp_path):
 @pytest.mark.parametrize("least", [1, 2])
 def test_a_folder_above_that_of_the_labels_is_a_question(tmp_path, least):
     lay_out(tmp_path, "data/yes/1.wav", "data/no/1.wav")
-    with pytest.raises(
-        ValueError, match=r"its folders no, yes\. If those are the labels, give"
-    ):
+    with pytest.raises(ValueError, match=r"its folders no, yes\. If those are the labels, use"):
         load_audio_folder(tmp_path, min_labels=least)
     assert load_audio_folder(tmp_path / "data").label_names == list(WORDS)
     one = load_audio_folder(tmp_path, label="^([^/]+)/", min_labels=1)

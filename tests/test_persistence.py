@@ -533,7 +533,7 @@ def test_about_is_plain_json(about, tmp_path):
 
 def test_files_that_are_no_model_are_one_clear_error(saved, tmp_path):
     path, _ = saved
-    with pytest.raises(ValueError, match=r"nothing' is not a file\. Give one"):
+    with pytest.raises(ValueError, match=r"nothing' is not a file\. Name a model"):
         read_model(tmp_path / "nothing")
     head = json.loads(zipfile.ZipFile(path).read("model.json"))
     heads = [[1, 2], {}, head | {"format": "x"}, head | {"versions": 1}]
