@@ -162,7 +162,7 @@ CASES = {
     _alone: "Words by a single speaker: low. ",
     _one_voice: "75 % of the clips are by one speaker, ann",
     _nameless: "Speakers are unknown",
-    _no_others: "There is no folder _unknown_",
+    _no_others: "There are no clips of other words and sounds",
 }
 
 
@@ -242,7 +242,7 @@ def test_folders_of_other_sounds_have_any_name(root):
     result = run(*common, "--unknown-folder", "rest", "--noise-folder", "hum")
     assert "No problems found." in result.stdout
     result = run(*common, "--unknown-folder", "rets")
-    assert "unknown='rets'" in result.stderr
+    assert "--unknown-folder rets" in result.stderr
 
 
 def test_an_empty_folder_of_other_sounds_is_not_called_missing(root):

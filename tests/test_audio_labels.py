@@ -107,9 +107,9 @@ BAD_TABLES = {
     "nothing": ("", "cannot be read as a table"),
     "no file": (
         "a,label\n1.wav,no\n",
-        r"known to hold the files, but a, label\. Name it with --col",
+        r"known to hold the files; its columns are a, label\. Name it with --col",
     ),
-    "no label": ("file,b\n1.wav,no\n", r"known to hold the labels, .*--column label=\.\.\."),
+    "no label": ("file,b\n1.wav,no\n", r"known to hold the labels; .*--column label=\.\.\."),
     "others": ("file,label\n7.wav,no\n", "names none of the folder's sound files, but '7.wav'"),
     "empty": ("file,label\n1.wav,no\n2.wav,\n", "row 2 has no label"),
     "ragged": ('file,label\n1.wav,no\n"2.wav,yes\n', "cannot be read as a table"),

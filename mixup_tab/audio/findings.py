@@ -180,13 +180,13 @@ def _speakers(clips: pd.DataFrame) -> Iterator[str]:
 def _others(folder: Bunch, unknown: bool) -> Iterator[str]:
     if unknown and not folder.unknown:
         yield (
-            "There is no folder _unknown_ with clips of other words and sounds. Training on "
-            "some reduces false alarms."
+            "There are no clips of other words and sounds (folder _unknown_). Training on some "
+            "reduces false alarms."
         )
     if not folder.noise:
         yield (
-            "There is no folder _background_noise_ with recordings of noise from the place of "
-            "use."
+            "There are no recordings of noise from the place of use (folder "
+            "_background_noise_)."
         )
 
 

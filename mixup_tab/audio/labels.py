@@ -185,8 +185,8 @@ def choose_columns(
             chosen[role] = columns.get(role) or guess
         elif role in ("file", "label"):
             raise ValueError(
-                f"{title} has no column that is known to hold the {role}s, but "
-                f"{', '.join(names)}. Name it with --column {role}=... "
+                f"{title} has no column that is known to hold the {role}s; its "
+                f"columns are {', '.join(names)}. Name it with --column {role}=... "
                 f"(columns={{{role!r}: ...}})."
             )
     return chosen
