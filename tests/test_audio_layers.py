@@ -209,8 +209,8 @@ def test_bad_parameters_are_named(options, kind, words):
 @pytest.mark.parametrize(
     ("x", "kind", "words"),
     [
-        (torch.zeros(2, 400, dtype=torch.int64), TypeError, "int16 or floats, not torch.int64"),
-        (np.zeros((2, 400)), TypeError, "not ndarray"),
+        (torch.zeros(2, 400, dtype=torch.int64), TypeError, "int16 or floats, got torch.int64"),
+        (np.zeros((2, 400)), TypeError, "got ndarray"),
         (torch.zeros(2, 0), ValueError, r"at least one sample, got \(2, 0\)"),
         (torch.tensor(1.0), ValueError, r"at least one sample, got \(\)"),
     ],

@@ -221,7 +221,7 @@ BAD_OPTIONS = {
     ("--sample-rate", "0"): "sample_rate=0 must be",
     ("--seconds", "nan"): "seconds=nan must be finite",
     ("--mixing-span", "1", "0"): "mixing_span must be",
-    ("--jobs", "0"): "n_jobs=0 must be a number of threads",
+    ("--jobs", "0"): "--jobs 0 must be a number of threads",
 }
 
 

@@ -456,7 +456,7 @@ def test_two_commands_do_not_write_to_one_file(place, folder):
         trained = call("train", *SALES, "--output", "p.csv")
     for each in (result, trained):
         assert each.exit_code == 1
-        assert "output='p.csv' is in use by another run" in each.stderr
+        assert "--output p.csv is in use by another run" in each.stderr
     assert not (place / "p.csv").exists()
 
 
