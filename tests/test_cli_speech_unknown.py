@@ -133,7 +133,7 @@ def test_a_rate_that_no_threshold_keeps_to(root, tmp_path):
     short = ("train", root, "--output", model, *SMALL, "--epochs", "1")
     result = call(*short, "--false-alarms", "0")
     assert result.exit_code == 1
-    assert "false_alarms=0.0 is kept by no threshold that leaves one of 9" in flat(
+    assert "--false-alarms 0.0 is kept by no threshold that leaves one of 9" in flat(
         result.stderr
     )
     assert not model.exists()
@@ -194,4 +194,4 @@ def test_folders_that_nothing_can_be_learned_from(tmp_path):
     assert "holds no usable sound files" in flat(result.stderr)
     assert not (tmp_path / "m").exists()
     result = call("train", root, "--output", tmp_path / "m", "--false-alarms", "5")
-    assert "false_alarms=5.0 must be a share in [0, 1]" in flat(result.stderr)
+    assert "--false-alarms 5.0 must be a share in [0, 1]" in flat(result.stderr)
