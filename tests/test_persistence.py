@@ -618,7 +618,7 @@ def test_other_versions_of_the_format_are_told_apart(number, message, saved, tmp
 @pytest.mark.parametrize("member", ["weights.safetensors", "model.skops"])
 def test_a_model_that_cannot_be_put_together(member, saved, tmp_path):
     path = with_member(saved[0], member, b"hello", tmp_path / "bad")
-    with pytest.raises(ValueError, match=r"'bad' cannot be loaded here \(.*\)\. Make"):
+    with pytest.raises(ValueError, match=r"'bad' cannot be loaded here \(.*\)\. Train"):
         load_model(path)
 
 
