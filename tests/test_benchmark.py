@@ -510,7 +510,7 @@ def test_command_takes_a_folder_of_tables_and_makes_a_new_folder(tmp_path, monke
         (("--alpha", "-1"), "alpha must be a finite number of at least 0"),
         (("--alpha", "much"), "alpha must be a number, got 'much'"),
         (("--repeats", "0"), "repeats must lie in [1, 1000], got 0"),
-        (("--jobs", "0"), "n_jobs must be a number of processes"),
+        (("--jobs", "0"), "--jobs must be a number of processes"),
     ],
 )
 def test_bad_options_end_before_anything_is_made(arguments, message, tmp_path):

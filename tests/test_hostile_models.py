@@ -613,7 +613,7 @@ def test_the_command_has_it_too(folder, tmp_path):
     result = CliRunner().invoke(app, [*call, "--size-limit", "10kB"])
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
-    assert "more than size_limit=10,000" in result.stderr
+    assert "more than --size-limit 10,000" in result.stderr
     assert not os.listdir(tmp_path)
     assert CliRunner().invoke(app, [*call, "--size-limit", "1.5 GB"]).exit_code == 0
     result = CliRunner().invoke(app, [*call, "--size-limit", "many"])
