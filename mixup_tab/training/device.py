@@ -1,4 +1,4 @@
-"""Where and with how many threads a net is trained."""
+"""Devices, threads and precision of training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def pick_device(device: str | torch.device) -> str:
     Parameters
     ----------
     device : str or torch.device
-        "auto" takes CUDA, then MPS, then the CPU; anything else must exist here.
+        "auto" takes CUDA, then MPS, then the CPU; any other device must exist.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def pick_device(device: str | torch.device) -> str:
     Raises
     ------
     ValueError
-        For a device that torch does not know or that this machine does not have.
+        If torch does not know the device or the machine does not have it.
     """
     if device == "auto":
         if torch.cuda.is_available():
@@ -40,32 +40,32 @@ def pick_device(device: str | torch.device) -> str:
         kind = torch.device(device).type
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, TypeError, ImportError) as error:
-        raise ValueError(_not_here(device)) from error
+        raise ValueError(_unavailable(device)) from error
     if kind == "meta":
-        raise ValueError(_not_here(device))
+        raise ValueError(_unavailable(device))
     return str(device)
 
 
-def _not_here(device: str | torch.device) -> str:
-    """Say that a device cannot be used, and which can."""
+def _unavailable(device: str | torch.device) -> str:
+    """Return the message for a device that cannot be used."""
     here = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
     here += ["mps"] * torch.backends.mps.is_available()
     return (
-        f"device={shown(device)} cannot be used here. Use 'auto', or one that torch finds: "
+        f"device={shown(device)} is not available. Use 'auto', or one that torch finds: "
         f"{', '.join(map(repr, here))}."
     )
 
 
 def input_device(dtype: torch.dtype, device: str | torch.device) -> str | torch.device:
-    """Return where inputs are put for a net on a device: MPS cannot hold float64."""
+    """Return the device of the inputs of a net: the CPU for float64 on MPS."""
     return "cpu" if dtype == torch.float64 and str(device).startswith("mps") else device
 
 
 class _ThreadLimit:
-    """Gives every thread that asks one OpenMP thread, and the former number back after.
+    """Limits threads of this process to one OpenMP thread each, and restores the number.
 
-    OpenMP keeps the number per thread, but a thread that starts meanwhile inherits
-    the limited one, so the number from before the first holder is what is restored.
+    OpenMP keeps the number per thread, but a thread that starts meanwhile inherits the limit;
+    so the number from before the first limit is restored.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class _ThreadLimit:
         self._before = 1
 
     def is_idle_at_one(self) -> bool:
-        """Whether there is one thread anyway, and not because of this limit."""
+        """Whether there is only one thread even without this limit."""
         return torch.get_num_threads() == 1 and not self._holders
 
     @contextmanager
@@ -105,7 +105,7 @@ def _use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
-# OpenMP's threads do not follow a fork, and the child would wait for them forever.
+# OpenMP's threads do not survive a fork, and the child would wait for them forever.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_use_one_thread)
 
@@ -114,18 +114,18 @@ WORTH_THREADS = 100_000_000
 
 
 def threads_for(multiplications: int) -> AbstractContextManager[None]:
-    """Use one CPU thread inside for little work, and the usual number for much."""
+    """Return a context with one CPU thread for small work, the usual number for large."""
     if multiplications >= WORTH_THREADS or _limit.is_idle_at_one():
         return nullcontext()
     return _limit.one()
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep memory that a step frees for the next one.
+    """Make glibc keep memory that a step frees for the next step.
 
-    Otherwise it goes back to the system at every step, and comes back page by page. glibc
-    raises its limits for that when a large block is freed, up to blocks of 32 MB (mallopt(3),
-    M_MMAP_THRESHOLD); twice as much is kept. Elsewhere this does nothing.
+    Otherwise every step returns it to the system and gets it back page by page. glibc raises
+    its threshold when a large block is freed, up to 32 MB (mallopt(3), M_MMAP_THRESHOLD), and
+    keeps twice as much. With other C libraries this does nothing.
     """
     torch.empty(31 * 2**20, dtype=torch.uint8)
 
@@ -139,7 +139,7 @@ def has_fast_bfloat16(kind: str) -> bool:
 
 
 def precision_for(net: nn.Module, device: str) -> AbstractContextManager[object]:
-    """Train a net in mixed precision inside, if it asks for that and the device gains by it."""
+    """Return a context for mixed precision, if the net wants it and the device is faster."""
     kind = torch.device(device).type
     wanted = net.training and getattr(net, "mixed_precision", False)
     if not wanted or not has_fast_bfloat16(kind):
