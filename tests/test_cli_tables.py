@@ -349,7 +349,7 @@ def test_a_model_is_exported(folder, tmp_path):
     model.write_bytes((folder / "m").read_bytes())
     refused = call("export", model, model, "--force")
     assert refused.exit_code == 1
-    assert "would replace a file that is read. Give another place." in words(refused)
+    assert "would replace an input file. Choose another path." in words(refused)
     assert model.read_bytes() == (folder / "m").read_bytes()
 
 
@@ -357,7 +357,7 @@ def test_a_model_is_exported(folder, tmp_path):
 
 SALES = ("sales.csv", "--target", "bought")
 REFUSED = [
-    (("train", *SALES, "--output", "old"), "'old' exists. Give another place, or replace"),
+    (("train", *SALES, "--output", "old"), "'old' exists. Choose another path, or replace"),
     (("train", *SALES, "--output", "folder"), "it is a folder"),
     (("train", *SALES, "--output", "sales.csv/m"), "cannot be written"),
     (
@@ -368,7 +368,7 @@ REFUSED = [
     (("train", *SALES, "--output", "m", "--alpha", "-1"), "alpha"),
     (("train", *SALES, "--output", "m", "--best", "--alpha", "0"), "--alpha cannot be given"),
     (("train", *SALES, "--output", "m", "--quantiles", "0.1"), "target of numbers"),
-    (("train", *SALES, "--output", "m", "--device", "x"), "device='x' cannot be used here"),
+    (("train", *SALES, "--output", "m", "--device", "x"), "device='x' is not available"),
     (("train", *SALES, "--output", "m", "--jobs", "0"), "n_jobs must be a number of processes"),
     (("train", *SALES, "--output", "m", "--size-limit", "x"), "must look like 500MB"),
     (("train", "sales.csv", "--target", "Bought", "--output", "m"), "Did you mean 'bought'?"),
@@ -387,7 +387,7 @@ REFUSED = [
     (("predict", "MODEL", "one.csv"), "has no column 'size', 'color', 'price', 'day', 'shop'"),
     (("predict", "MODEL", "changes.csv"), "row 81 has 9 fields, but the header has 7"),
     (("predict", "MODEL", "twice.csv"), "'size', which is not a number"),
-    (("predict", "MODEL", "sales.csv", "--device", "x"), "device='x' cannot be used here"),
+    (("predict", "MODEL", "sales.csv", "--device", "x"), "device='x' is not available"),
     (("predict", "sales.csv", "sales.csv"), "is not a model of mixup-tab"),
     (("predict", "gone", "sales.csv"), "'gone' is not a file"),
     (("evaluate", "MODEL", "no-target.csv"), "has no column 'bought'"),

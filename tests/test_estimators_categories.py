@@ -109,7 +109,7 @@ BAD = {
     "a name that is not there": (["size", "sise"], r"\['size', 'sise'\] names 'sise', which"),
     "an index too large": ([4], r"\[4\] must hold indices from 0 to 3"),
     "a negative index": ([-1], r"\[-1\] must hold indices from 0 to 3"),
-    "a mask too short": ([True, False], r"is a mask of 2 for 4 columns"),
+    "a mask too short": ([True, False], r"each of the 4 columns of X, got 2 values"),
     "other numbers": ([0.5], r"\[0.5\] must be 'from_dtype', None, or an array of booleans"),
     "another word": ("dtype", r"'categorical_features' parameter .* must be"),
 }
@@ -139,7 +139,7 @@ def test_a_column_of_very_many_levels_is_refused_with_a_remedy():
 def test_categories_cannot_be_attacked_by_gradients():
     X, y = table(60)
     net = MixupClassifier(max_epochs=1, **SMALL).fit(X, y)
-    with pytest.raises(ValueError, match="X has columns of categories"):
+    with pytest.raises(ValueError, match="X has categorical columns"):
         adversarial_examples(net, X, y, eps=0.1)
 
 

@@ -745,7 +745,7 @@ CODES = torch.zeros(3, dtype=torch.int64)
     [
         (Mixup(partners="same_class"), {}, "needs class labels"),
         (Remix(class_counts=COUNTS), {}, "needs class labels"),
-        (CMixup(), {}, "CMixup needs values of a regression"),
+        (CMixup(), {}, "CMixup is for regression"),
         (CutMix(), {}, r"single value.*mixing='mixup'"),
         (FeatMix(information=(1, 2)), {}, r"single value.*mixing='mixup'"),
         (FeatMix(), {"features": (2, 3)}, "Call its fit"),

@@ -264,7 +264,7 @@ def test_bad_quantiles_are_one_clear_error(quantiles, line, quantile_regressor):
         lambda: quantile_regressor.predict([[0, 0, 0]], quantiles=quantiles),
     ]
     for ask in asks:
-        with pytest.raises(ValueError, match=r"quantiles must be numbers between 0 and 1"):
+        with pytest.raises(ValueError, match=r"quantiles must be numbers above 0 and below 1"):
             ask()
 
 
