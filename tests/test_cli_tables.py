@@ -249,7 +249,7 @@ def test_a_large_table_goes_through_a_pipe(folder, tmp_path):
     )
     assert full.returncode == 1
     assert full.stderr.decode().splitlines()[-1].startswith("Error: ")
-    assert b"Make room" in full.stderr
+    assert b"Free some space" in full.stderr
     assert not any(tmp_path.iterdir())
 
 
