@@ -155,7 +155,7 @@ def write_page(
     >>> from mixup_tab._page import Table, write_page
     >>> scores = pd.DataFrame({"method": ["plain", "mixup"], "error %": [5.3, 4.5]})
     >>> sections = {"Errors": ["Lower is better.", Table(scores)]}
-    >>> write_page(tempfile.mkdtemp(), "Iris", "No difference can be shown.", sections).name
+    >>> write_page(tempfile.mkdtemp(), "Iris", "Mixup lowers the error.", sections).name
     'report.html'
     """
     groups = [sections, details or {}]

@@ -92,7 +92,7 @@ class SpectrogramDisplay:
         if waveform.ndim != 1:
             raise ValueError(
                 f"waveform must be one clip of shape (n_samples,), got {waveform.shape}. Pass "
-                "one row of the result of AudioReader."
+                "one row of the output of AudioReader."
             )
         transformer = clone(transformer).set_params(flatten=False)
         transformer.set_output(transform="default")

@@ -127,8 +127,8 @@ class MixupClassifier(LabelsMixin, BaseMixup):
     device : str, default="auto"
         "auto" takes CUDA, then MPS, then the CPU.
     random_state : int, RandomState or None, default=None
-        Seed of initial weights, batches, mixing and dropout. With an integer, results are the
-        same bit by bit, and the global random state is not used.
+        Seed of initial weights, batches, mixing and dropout. With an integer, results
+        are reproducible bit by bit, and the global random state is not used.
     verbose : int, default=0
         1 prints a line per epoch.
 

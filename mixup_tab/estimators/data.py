@@ -182,7 +182,7 @@ def check_X(estimator: Any, X: Any, **options: Any) -> Any:
 
 
 def _coded(estimator: Any, X: Any, *, reset: bool) -> Any:
-    """Return a table with codes instead of categories; ``reset`` finds these anew."""
+    """Return a table with codes instead of categories; with ``reset``, find these first."""
     given = getattr(estimator, "categorical_features", "from_dtype")
     if reset:
         vars(estimator).update(find_categories(X, given, module=estimator.module))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 _WIDE = (torch.int64, torch.uint64)
 _LOWER = 0xFFFFFFFF
 
-# Larger scaled values equal the limit to the last bit.
+# Scaled values beyond this equal the limit exactly.
 _FAR = 1e9
 
 LARGEST = torch.finfo(torch.float64).max

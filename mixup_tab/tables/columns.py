@@ -78,8 +78,8 @@ class TypedTable(NamedTuple):
 def clean(frame: pd.DataFrame, decimal: str | None = None) -> TypedTable:
     """Find the dtype of every column and convert its values.
 
-    Text that consists only of truth values, numbers, or dates of one format is converted, but
-    not the text of pandas' categories. Words such as "NA" or "?" are missing values
+    Text that consists only of booleans, numbers, or dates of one format is converted, but not
+    the text of pandas' categories. Words such as "NA" or "?" are missing values
     (:data:`MISSING_WORDS`).
 
     Parameters

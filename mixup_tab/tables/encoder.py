@@ -42,7 +42,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     The content of a column decides its encoding:
 
-    - **Numbers** and truth values, also written as text, become float64. Missing and infinite
+    - **Numbers** and booleans, also written as text, become float64. Missing and infinite
       values are replaced by the median; if training rows have missing values, a column
       ``<name>_missing`` marks them (one for all columns with gaps in the same rows).
     - **Dates and times**, also written as text, become seconds since 1970, month, weekday and
@@ -333,7 +333,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
 
 def _is_plain(dtype: Any) -> bool:
-    """Whether a column has a NumPy dtype of numbers or truth values."""
+    """Whether a column has a NumPy dtype of numbers or booleans."""
     return isinstance(dtype, np.dtype) and dtype.kind in "biuf"
 
 

@@ -108,8 +108,8 @@ class MixupNet(NeuralNet):
         Number of independent nets that are trained side by side; predictions are
         averaged.
     random_state : int, RandomState, sequence of int, or None, default=None
-        Seed of everything random; a sequence gives one per member. With an integer
-        the global random state is neither read nor changed.
+        Random seed; a sequence gives one per member. With an integer the global random state
+        is neither read nor changed.
     optimizer : class, default=LeanAdamW
         Any torch optimizer.
     lr, max_epochs, batch_size : float, int, int, default=1e-3, 10, 128

@@ -57,7 +57,7 @@ class ResumeFile(Callback):
     path : str or path-like
         The file. Each fit needs its own file, also each fit of a search.
     every : int, default=1
-        Save every so many epochs, ≥ 1; the last epoch is always saved.
+        Epochs between two saves, ≥ 1; the last epoch is always saved.
 
     Raises
     ------
