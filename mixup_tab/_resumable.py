@@ -201,7 +201,7 @@ def open_journal(folder: Path, identity: Mapping[str, Any]) -> Journal:
 def check_n_jobs(n_jobs: int | None) -> None:
     """Raise ValueError for ``n_jobs=0``."""
     if n_jobs == 0:
-        raise ValueError("n_jobs must be at least 1, or -1 for one process per core, got 0.")
+        raise ValueError("n_jobs must be a number of processes, or -1 for one per core, got 0.")
 
 
 def in_processes(

@@ -217,7 +217,7 @@ def test_an_evaluation_that_a_bad_file_ends_keeps_its_predictions(trained, tmp_p
 BAD_OPTIONS = {
     ("--alpha", "-1"): "The 'alpha' parameter",
     ("--validation-fraction", "0.9"): "validation_fraction must lie in",
-    ("--device", "abacus"): "device='abacus' is not available",
+    ("--device", "abacus"): "device='abacus' cannot be used here",
     ("--sample-rate", "0"): "sample_rate=0 must be",
     ("--seconds", "nan"): "seconds=nan must be finite",
     ("--mixing-span", "1", "0"): "mixing_span must be",

@@ -714,7 +714,7 @@ def test_compare_table():
         ({"alphas": [0]}, r"alpha must hold a value above 0, got \[0\]"),
         ({"alphas": [-1]}, "alpha must be a finite number of at least 0"),
         ({"seed": -1}, "seed must lie in"),
-        ({"device": "abacus"}, "device='abacus' is not available"),
+        ({"device": "abacus"}, "device='abacus' cannot be used here"),
         ({"max_rows": 3}, "max_rows must be at least 20"),
         ({"folds": 30}, "folds=30 needs at least 120"),
     ],

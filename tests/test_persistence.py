@@ -406,7 +406,7 @@ def test_the_device_of_all_estimators_is_the_one_that_is_asked_for(tmp_path):
     save_model(model.fit(X, LABELS), tmp_path / "m")
     again = load_model(tmp_path / "m", device="auto")
     assert again.estimator.device == "auto"
-    with pytest.raises(ValueError, match=r"^device='abacus' is not available"):
+    with pytest.raises(ValueError, match=r"^device='abacus' cannot be used here"):
         load_model(tmp_path / "m", device="abacus")
 
 

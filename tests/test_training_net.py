@@ -635,7 +635,7 @@ def test_bad_settings_are_named(setting, error, message):
 
 
 def test_an_unknown_device_is_refused_at_once():
-    with pytest.raises(ValueError, match="device='gpu' is not available"):
+    with pytest.raises(ValueError, match="device='gpu' cannot be used here"):
         make(device="gpu")
 
 

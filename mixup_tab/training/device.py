@@ -53,7 +53,7 @@ def _unavailable(device: str | torch.device) -> str:
     here = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
     here += ["mps"] * torch.backends.mps.is_available()
     return (
-        f"device={shown(device)} is not available. Use 'auto', or one that torch finds: "
+        f"device={shown(device)} cannot be used here. Use 'auto', or one that torch finds: "
         f"{', '.join(map(repr, here))}."
     )
 
