@@ -172,7 +172,7 @@ def list_skipped(skipped: Sequence[tuple[str, str]]) -> None:
     if not skipped:
         return
     files = "1 file" if len(skipped) == 1 else f"{len(skipped):,} files"
-    print(f"Skipped {files} that cannot be read:", file=sys.stderr)
+    print(f"Left out {files} that cannot be read:", file=sys.stderr)
     for path, reason in skipped:
         print(f"  {path}: {reason}", file=sys.stderr)
 

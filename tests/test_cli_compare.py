@@ -302,7 +302,7 @@ def test_predict_replaces_neither_the_model_nor_the_table(table, tmp_path):
     for given in ((table, table), (tmp_path / "gone", table)):
         result = call("predict", *given, "--output", table)
         assert result.exit_code == 1
-        assert "would replace a file that is read" in result.stderr
+        assert "would replace an input file" in result.stderr
     assert table.read_bytes() == before
 
 

@@ -380,7 +380,7 @@ REFUSED = [
     (("predict", "MODEL", "sales.csv", "--output", "folder"), "it is a folder"),
     (
         ("predict", "MODEL", "sales.csv", "--output", "sales.csv", "--force"),
-        "would replace a file that is",
+        "would replace an input file",
     ),
     (("predict", "MODEL", "empty.csv"), "'empty.csv' is empty"),
     (("predict", "MODEL", "header.csv"), "'header.csv' has no rows to predict for"),

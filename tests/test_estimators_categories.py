@@ -106,7 +106,7 @@ def test_levels_that_do_not_occur_in_training_make_no_difference():
 
 
 BAD = {
-    "a name that is not there": (["size", "sise"], r"\['size', 'sise'\] names 'sise', which"),
+    "a name that is not there": (["size", "sise"], r"'sise'\] contains 'sise', which"),
     "an index too large": ([4], r"\[4\] must hold indices from 0 to 3"),
     "a negative index": ([-1], r"\[-1\] must hold indices from 0 to 3"),
     "a mask too short": ([True, False], r"each of the 4 columns of X, got 2 values"),
@@ -124,7 +124,9 @@ def test_bad_values_of_categorical_features(features, message):
 
 def test_names_need_a_data_frame_and_a_module_of_ones_own_takes_numbers(noisy_net):
     X, y = table()
-    with pytest.raises(ValueError, match=r"is not a column of X: .* Give names of a DataFrame"):
+    with pytest.raises(
+        ValueError, match=r"is not a column of X: .* Use column names of a Data"
+    ):
         MixupClassifier(categorical_features=["size"]).fit(X.to_numpy(), y)
     with pytest.raises(ValueError, match=r"categorical_features=\[1\] needs module=None"):
         MixupClassifier(categorical_features=[1], module=noisy_net).fit(X, y)

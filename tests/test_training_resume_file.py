@@ -509,7 +509,7 @@ def test_best_scores_are_resumed_as_well(tmp_path):
 
 
 def test_skorchs_early_stopping_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"EarlyStopping counts\. Use .*KeepBestWeights"):
+    with pytest.raises(ValueError, match=r"EarlyStopping\. Use .*KeepBestWeights"):
         fitted(tmp_path / "a", more=[EarlyStopping()])
 
 

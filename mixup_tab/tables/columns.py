@@ -254,7 +254,7 @@ def dtype_of(column: pd.Series) -> str:
         inside = names.get(tuple(zoned), "dates with and without a zone, or other")
     if inside not in _OBJECTS:
         raise ValueError(
-            f"Column {column.name!r} holds {inside} values, which are not numbers, text or "
+            f"column {column.name!r} holds {inside} values, which are not numbers, text or "
             f"dates. Drop it (--drop {quote(str(column.name))} on the command line)."
         )
     return _OBJECTS[inside]
@@ -293,7 +293,7 @@ def as_dtype(
             str(error).partition("\n")[0].rstrip(".")
         )  # the rest of pandas' message is long
         raise ValueError(
-            f"Column {column.name!r} must hold values of type {dtype!r}: {reason}. Correct "
+            f"column {column.name!r} should hold values of type {dtype!r}: {reason}. Correct "
             "these values, or leave them empty."
         ) from error
 
