@@ -54,7 +54,6 @@ BANNED = {
     r"with commas between": "comma-separated",
     r"gives? the target away": "leaks the target",
     r"taken as a class": "treated as a class",
-    r"none of the words": "other sounds",
     r"shares of the classes": "class frequencies",
     r"in words that follow": "in the message",
     r"put together here": "loaded here",
@@ -69,7 +68,7 @@ BANNED = {
     r"stays? honest": "stays unbiased",
     r"the one knob": "the main parameter",
     r"surest": "most confident",
-    r"can be (?:believed|trusted more)": "is better calibrated",
+    r"can be believed": "is better calibrated",
     r"no difference can be shown": "there is no clear difference",
     r"no test set": "not a test set",
     # The team's own words.
