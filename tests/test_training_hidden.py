@@ -212,8 +212,8 @@ class Pair(nn.Module):
     ("layer", "message"),
     [
         ("idle", "Layer 'idle' was not called"),
-        ("turned", r"Layer 'turned' gives \(\d+,\) for \d+ examples"),
-        ("pair", "Layer 'pair' gives tuple"),
+        ("turned", r"Layer 'turned' returns \(\d+,\) for \d+ examples"),
+        ("pair", "Layer 'pair' returns tuple"),
     ],
 )
 def test_layers_that_cannot_be_mixed_are_refused(layer, message, rows):
