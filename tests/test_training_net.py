@@ -609,7 +609,7 @@ def narrow(in_features, out_features):
 def test_a_module_with_outputs_of_the_wrong_shape_is_named(module, shape, setting):
     X, y = table()
     y = np.eye(2, dtype=np.float32)[y] if MixedSquaredError in setting.values() else y
-    message = rf"module={module.__name__} returned shape {shape} .*but \(2, 2\) is needed"
+    message = rf"module={module.__name__} returned shape {shape} .*It must return \(2, 2\)"
     with pytest.raises(ValueError, match=message):
         make(module, **setting).fit(X, y)
 
