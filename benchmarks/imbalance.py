@@ -19,6 +19,7 @@ from imblearn.over_sampling import SMOTE
 from imblearn.pipeline import make_pipeline
 from ranks import paired_tests
 from scipy.stats import gmean
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.metrics import recall_score, roc_auc_score
 from sklearn.model_selection import train_test_split
 from study import chosen, comparable, mean_scores, options, raw_names, run, signed, start
@@ -35,7 +36,7 @@ from mixup_tab.metrics import classification_scores, resampled_interval
 # larger tables a sample is taken, to bound the time.
 ROWS_OF_CLASS, MOST_SHARE, MOST_RATIO = 20, 0.2, 0.25
 LEAST_ROWS, MOST_ROWS, SAMPLE = 200, 20_000, 2_000
-MOVED, CORRECTED = ", threshold", ", corrected"
+MOVED, CORRECTED, SIGMOID = ", threshold", ", corrected", "SMOTE, sigmoid"
 METRICS = {
     "auc": ("AUC", 3),
     "g_mean": ("G-mean", 3),
@@ -49,7 +50,8 @@ NOTE = (
     "Means over tables of means over folds. Rare: predicted / real is the mean probability of "
     "the rarest class divided by its share of the test rows (geometric mean over tables). "
     "Threshold: the class whose probability is the largest multiple of its share of the "
-    "training rows. Corrected: probabilities multiplied by these shares, decisions as before."
+    "training rows. Corrected: probabilities multiplied by these shares, decisions as before. "
+    "SMOTE, sigmoid: calibrated on rows that were not resampled, and with the threshold."
 )
 PAIR_NOTE = (
     f"The method minus {PLAIN} on the same folds, with the 95 % t interval over tables; p: "
@@ -67,6 +69,12 @@ def resampled(seed: int, *, sampler: Any, **params: Any) -> Any:
     return make_pipeline(sampler(**params, random_state=seed), net(seed, alpha=0))
 
 
+def calibrated(seed: int) -> CalibratedClassifierCV:
+    """Return SMOTE calibrated on the rows left out of three folds, which are not resampled."""
+    model = resampled(seed, sampler=SMOTE)
+    return CalibratedClassifierCV(model, method="sigmoid", cv=3, ensemble=False)
+
+
 # What makes a model, and whether it learns as if all classes were equally frequent.
 METHODS: dict[str, tuple[Callable[..., Any], bool]] = {
     PLAIN: (partial(net, alpha=0), False),
@@ -74,8 +82,10 @@ METHODS: dict[str, tuple[Callable[..., Any], bool]] = {
     "same class": (partial(net, mixing="same_class"), False),
     "Remix": (partial(net, mixing="remix"), False),
     "class weights": (partial(net, alpha=0, class_weight="balanced"), True),
+    "mixup, class weights": (partial(net, class_weight="balanced"), True),
     "VicinalSampler": (partial(resampled, sampler=VicinalSampler, balance=True), True),
     "SMOTE": (partial(resampled, sampler=SMOTE), True),
+    SIGMOID: (calibrated, False),
 }
 
 
@@ -104,6 +114,8 @@ def score(
     if METHODS[method][1]:
         corrected = proba * shares / (proba @ shares)[:, None]
         rows = {method: (proba, decisions), method + CORRECTED: (corrected, decisions)}
+    elif method == SIGMOID:
+        rows = {method: (proba, moved)}
     times = {name: value for name, value in times.items() if name.endswith("seconds")}
     return [{"method": m, **scores(y, *row, shares), **times} for m, row in rows.items()]
 
@@ -159,9 +171,10 @@ def summarize(results: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, str]:
         if metric not in ("g_mean", "log_loss", "auc") or PLAIN not in table:
             continue
         p = paired_tests(table, PLAIN, metric in HIGHER).get("p_holm", pd.Series())
+        changes = table.sub(table[PLAIN], axis=0)
         pairs[f"Δ {name}"] = [
-            signed(*resampled_interval((table[m] - table[PLAIN]).to_numpy(), 0), decimals)
-            for m in table
+            signed(*resampled_interval(change.to_numpy(), 0), decimals) if change.any() else ""
+            for _, change in changes.items()
         ]
         pairs[f"{name} p"] = [f"{p[m]:.2g}" if m in p else "" for m in table]
     return means, pairs.drop(index=PLAIN, errors="ignore"), f"{len(whole)} tables. {lost}"
