@@ -132,7 +132,7 @@ def test_names_need_a_data_frame_and_a_module_of_ones_own_takes_numbers(noisy_ne
 
 def test_a_column_of_very_many_levels_is_refused_with_a_remedy():
     X = pd.DataFrame({"id": pd.Categorical(np.arange(300).astype(str))})
-    with pytest.raises(ValueError, match=r"'id' .* has 300 levels, .* make_pipeline\(Tabl"):
+    with pytest.raises(ValueError, match=r"'id' has 300 levels, .* make_pipeline\(Tabl"):
         MixupClassifier().fit(X, np.arange(300) % 2)
 
 
