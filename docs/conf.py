@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 DOCS = Path(__file__).parent
@@ -78,20 +79,23 @@ html_logo = "_static/logo.svg"
 html_favicon = "_static/logo.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["copy.js"]
 html_show_sourcelink = False
+PROJECT = tomllib.loads((DOCS.parent / "pyproject.toml").read_text("utf-8"))["project"]
 html_theme_options = {
     "logo": {"text": "mixup-tab", "alt_text": "mixup-tab, first page"},
+    "github_url": PROJECT.get("urls", {}).get("Source", ""),
     "navbar_align": "left",
-    "header_links_before_dropdown": 5,
+    "navbar_start": ["navbar-logo", "navbar-version"],
+    "navbar_center": ["navbar-nav", "navbar-playground"],
+    "header_links_before_dropdown": 6,
     "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
-    "pygments_light_style": "tango",
-    "pygments_dark_style": "monokai",
 }
 html_sidebars = {
-    page: [] for page in ("index", "getting_started", "pitfalls", "layout", "changes")
+    page: [] for page in ("index", "getting_started", "pitfalls", "why", "layout", "changes")
 }
 
 
