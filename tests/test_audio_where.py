@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_allclose
 
 soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed")
 
@@ -162,3 +163,10 @@ def test_the_reader_uses_it(tmp_path):
     path = [tmp_path / "a.wav"]
     assert np.abs(AudioReader().transform(path)).max() > 5_000
     assert np.abs(AudioReader(align="center").transform(path)).max() < 2_000
+
+
+def test_levels_of_samples_near_the_largest_float_are_finite():
+    """A damaged file of floats holds such samples; float32 would overflow."""
+    levels = Levels(RATE)
+    levels.add(np.where(np.arange(RATE // 10) % 20 < 10, 3e38, -3e38).astype(np.float32))
+    assert_allclose(levels.in_decibels().max(), 20 * np.log10(6e38), atol=1)

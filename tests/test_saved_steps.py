@@ -55,7 +55,7 @@ from mixup_tab import (
     TableEncoder,
     VicinalSampler,
 )
-from mixup_tab.audio import AudioReader, Spectrogram
+from mixup_tab.audio import AudioReader, RejectingClassifier, Spectrogram
 from mixup_tab.estimators import RescaledClassifier, RescaledRegressor
 from mixup_tab.persistence import load_model, save_model
 from mixup_tab.persistence.pipelines import to_bytes
@@ -432,6 +432,7 @@ def others():
     yield RescaledClassifier(MixupClassifier(0.3, mixing="mixup", **small)).fit(NUMBERS, Y)
     regressor = MixupRegressor(0.3, mixing="mixup", **small)
     yield RescaledRegressor(regressor).fit(NUMBERS, values)
+    yield RejectingClassifier.from_fitted(NET, unknown=9)
     for method in ("sigmoid", "isotonic", "temperature"):
         yield CalibratedClassifierCV(FrozenEstimator(NET), method=method).fit(NUMBERS, Y)
     search = MixupSearchCV(MixupClassifier(**small), {"alpha": [0.3]}, cv=2).fit(NUMBERS, Y)

@@ -68,11 +68,19 @@ class RudeToBatches(Rude):
         torch.rand(3)
 
 
+BAR = SimpleNamespace(update=lambda *args, **kwargs: None)
+
+
 def validation(folder):
     from mixup_tab.audio.train import Validation
 
-    bar = SimpleNamespace(update=lambda *args: None)
-    return Validation(X[:9], np.zeros(9, np.int64), bar)
+    return Validation(X[:9], np.zeros(9, np.int64), BAR)
+
+
+def steps(folder):
+    from mixup_tab.audio.train import StepProgress
+
+    return StepProgress(BAR)
 
 
 OURS = {
@@ -80,6 +88,7 @@ OURS = {
     "ResumeFile": lambda folder: ResumeFile(folder / "a", every=5),
     "_TestErrors": lambda folder: _TestErrors(X[:9], np.zeros(9, np.int64)),
     "Validation": validation,
+    "StepProgress": steps,
 }
 OTHERS = {
     "scoring": lambda folder: EpochScoring("neg_log_loss", on_train=True, name="score"),

@@ -101,7 +101,7 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         TypeError, ValueError
-            If ``threshold`` is no number in [0, 1], ``unknown`` is of another type than the
+            If ``threshold`` is no number in [−1, 1], ``unknown`` is of another type than the
             labels, or by the estimator's own ``fit``.
         """
         check_threshold(self.threshold)

@@ -37,8 +37,10 @@ class Levels:
         """Take the next samples, shape (samples,)."""
         samples = np.concatenate([self._rest, block])
         whole = max(len(samples) - self._lag, 0) // self.frame * self.frame
-        change = samples[self._lag : whole + self._lag] - samples[:whole]
-        power = np.square(change).reshape(-1, self.frame).mean(axis=1, dtype=np.float64)
+        # In float64: samples of a damaged file may be so large that float32 overflows.
+        later, now = samples[self._lag : whole + self._lag], samples[:whole]
+        change = np.subtract(later, now, dtype=np.float64)
+        power = np.square(change, out=change).reshape(-1, self.frame).mean(axis=1)
         self._parts.append(power)
         self._rest = samples[whole:]
 

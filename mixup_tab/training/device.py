@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -121,13 +123,16 @@ def threads_for(multiplications: int) -> AbstractContextManager[None]:
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep memory that a step frees for the next one.
+    """Have glibc keep memory that a step frees for the next one, in blocks of up to 32 MB.
 
-    Otherwise it goes back to the system at every step, and comes back page by page. glibc
-    raises its limits for that when a large block is freed, up to blocks of 32 MB (mallopt(3),
-    M_MMAP_THRESHOLD); twice as much is kept. Elsewhere this does nothing.
+    Otherwise it goes back to the system at every step, and comes back page by page. Settings in
+    the environment (``MALLOC_…``) are left as they are. Elsewhere this does nothing.
     """
-    torch.empty(31 * 2**20, dtype=torch.uint8)
+    if sys.platform == "linux" and not any(name.startswith("MALLOC_") for name in os.environ):
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:  # malloc.h: M_MMAP_THRESHOLD is -3, M_TRIM_THRESHOLD -1
+            mallopt(-3, 32 * 2**20)
+            mallopt(-1, 64 * 2**20)
 
 
 @lru_cache
