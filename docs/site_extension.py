@@ -19,7 +19,7 @@ LOG = logging.getLogger(__name__)
 EXAMPLES = Path(__file__).parents[1] / "examples"
 # The order of the table there is the order of the gallery.
 ORDER = re.findall(r"^\| `(\w+\.py)", (EXAMPLES / "README.md").read_text("utf-8"), re.MULTILINE)
-PAGES_WITH_CODE = ("index", "getting_started", "pitfalls", "user_guide/")
+PAGES_WITH_CODE = ("index", "getting_started", "pitfalls", "user_guide/", "why")
 STAR = re.compile(r"(?<=[\s(])\*(?=[a-z_]+\b[,)])")  # as in "shape (batch, *features)"
 
 
