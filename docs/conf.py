@@ -84,7 +84,7 @@ html_show_sourcelink = html_copy_source = False
 PROJECT = tomllib.loads((DOCS.parent / "pyproject.toml").read_text("utf-8"))["project"]
 html_theme_options = {
     "logo": {"text": "mixup-tab", "alt_text": "mixup-tab, first page"},
-    "github_url": PROJECT.get("urls", {}).get("Source", ""),
+    "github_url": PROJECT.get("urls", {}).get("Homepage", ""),
     "navbar_align": "left",
     "navbar_start": ["navbar-logo", "navbar-version"],
     "navbar_center": ["navbar-nav", "navbar-playground"],
