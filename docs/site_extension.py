@@ -11,6 +11,7 @@ from pathlib import Path
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.ext.autosummary import autosummary_toc
 from sphinx.util import logging
@@ -29,6 +30,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", escape_stars, priority=100)  # before numpydoc
     app.connect("missing-reference", link_public_name)
     app.connect("doctree-read", leave_names_to_groups, priority=400)  # before autosummary
+    app.connect("doctree-read", add_short_anchors)
     app.connect("doctree-read", run_code)
     app.add_html_math_renderer("mathml", (inline_formula, None), (formula, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -78,6 +80,13 @@ def leave_names_to_groups(app: Sphinx, doctree: nodes.document) -> None:
     if app.env.docname == "api/index":
         for node in list(doctree.findall(autosummary_toc)):
             node.parent.remove(node)
+
+
+def add_short_anchors(app: Sphinx, doctree: nodes.document) -> None:
+    """Let ``mixup_tab.X`` lead to X of any module; viewcode gives all of a file one module."""
+    for node in doctree.findall(addnodes.desc_signature):
+        short = {re.sub(r"^mixup_tab\.[a-z]+\.", "mixup_tab.", name) for name in node["ids"]}
+        node["ids"] += short.difference(node["ids"])
 
 
 def inline_formula(writer: object, node: nodes.math) -> None:
