@@ -2,6 +2,7 @@
 
 import importlib.util
 import inspect
+import pydoc
 import re
 from pathlib import Path
 
@@ -47,6 +48,14 @@ def test_every_page_of_the_guide_has_code():
     assert [n for n in PAGES if n.startswith("user_guide/") and n not in WITH_CODE] == [
         "user_guide/index.rst"
     ]
+
+
+def test_every_name_that_a_page_mentions_exists():
+    pages = [*map(DOCS.joinpath, PAGES), *(ROOT / "examples").glob("*.py")]
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(r":\w+:`[^`]*?(mixup_tab(?:\.\w+)+)", text):
+            assert pydoc.locate(name) is not None, f"{page.name}: {name}"
 
 
 def test_the_table_of_rules_has_every_name():
