@@ -24,6 +24,7 @@ from peers import (
     OURS,
     QUANTILES,
     installed,
+    mlp,
     regressors,
 )
 from ranks import average_ranks, paired_tests
@@ -53,6 +54,7 @@ COLUMNS = {
     "log_loss": "log-loss",
     "error": "error",
     "auc": "AUC",
+    "ece": "ECE",
     "coverage": "coverage of 80 %",
     "fit_cpu_seconds": "fit, CPU s",
     "predict_cpu_seconds": "predict, CPU s",
@@ -226,7 +228,7 @@ def main() -> None:
     else:
         found = raw_names(args)
         names = found.index if args.datasets else found.index[found["rows"] >= MIN_ROWS]
-        methods = {**OURS, **installed()}
+        methods = {**OURS, "MLPClassifier": mlp, **installed()}
         tables = {name: partial(load_uci, name, args.data_home) for name in names}
     run(
         args,

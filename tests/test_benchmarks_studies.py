@@ -116,6 +116,9 @@ def test_raw(home, tmp_path):
         "ranks-error.png",
         "ranks-log_loss.png",
     }
+    results, _ = run(raw, home, tmp_path, *options, "--max-rows=200", "--every=2", "--first=1")
+    assert set(results["table"]) == {"pears"}  # the second by name
+    assert results["split"].tolist() == [0, 0]
 
 
 FAST = ("MixupClassifier", "HistGradientBoosting")
