@@ -1,6 +1,17 @@
-// Buttons that copy code, without prompts and without what the code prints.
 "use strict";
 
+// Long names break between their words where there is no room for them.
+document.addEventListener("DOMContentLoaded", () => {
+  const places = ".bd-links a, .prev-next-title, .bd-article td code span, .bd-article h1";
+  for (const place of document.querySelectorAll(places)) {
+    const text = place.firstChild;
+    if (text?.nodeType !== Node.TEXT_NODE) continue;
+    const words = text.data.split(/(?<=[a-z0-9])(?=[A-Z])|(?<=[_.(,=])(?=\S)/);
+    text.replaceWith(...words.flatMap((word) => [document.createElement("wbr"), word]).slice(1));
+  }
+});
+
+// Buttons that copy code, without prompts and without what the code prints.
 function codeOf(block) {
   const text = block.querySelector("pre").textContent.trimEnd();
   const lines = text.split("\n");
