@@ -26,13 +26,14 @@ def playground(
     ] = None,
     alpha: Annotated[
         list[str] | None,
-        typer.Option(help="α on the slider, one or more with commas [15, up to 32]."),
+        typer.Option(help="α on the slider, one or more with commas [7, up to 16]."),
     ] = None,
     seed: options.Seed = 0,
 ) -> None:
     """Write a page that shows what mixup does.
 
-    It has a slider for α, and shows boundary, mixed examples and calibration.
+    It has a slider for α, and switches for mixup or CutMix, noise and the number of rows. It
+    shows the boundary, mixed examples and calibration, and says whether mixing helps.
     """
     values = [*map(number, listed(alpha))]
     from mixup_tab.playground import write_playground
