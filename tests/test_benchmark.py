@@ -298,7 +298,7 @@ def test_bad_arguments_are_found_before_anything_is_made(settings, message, tmp_
 
 def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path):
     (tmp_path / "results.csv").write_text("mine")
-    with pytest.raises(ValueError, match="of something else"):
+    with pytest.raises(ValueError, match="already holds another results"):
         run(FAST, output=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["results.csv"]
     taken = tmp_path / "results.csv"

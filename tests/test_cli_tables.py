@@ -249,7 +249,7 @@ def test_a_large_table_goes_through_a_pipe(folder, tmp_path):
     )
     assert full.returncode == 1
     assert full.stderr.decode().splitlines()[-1].startswith("Error: ")
-    assert b"Make room" in full.stderr
+    assert b"Free some space" in full.stderr
     assert not any(tmp_path.iterdir())
 
 
@@ -349,7 +349,7 @@ def test_a_model_is_exported(folder, tmp_path):
     model.write_bytes((folder / "m").read_bytes())
     refused = call("export", model, model, "--force")
     assert refused.exit_code == 1
-    assert "would replace a file that is read. Give another place." in words(refused)
+    assert "would replace an input file. Choose another path." in words(refused)
     assert model.read_bytes() == (folder / "m").read_bytes()
 
 
@@ -357,7 +357,7 @@ def test_a_model_is_exported(folder, tmp_path):
 
 SALES = ("sales.csv", "--target", "bought")
 REFUSED = [
-    (("train", *SALES, "--output", "old"), "'old' exists. Give another place, or replace"),
+    (("train", *SALES, "--output", "old"), "'old' exists. Choose another path, or replace"),
     (("train", *SALES, "--output", "folder"), "it is a folder"),
     (("train", *SALES, "--output", "sales.csv/m"), "cannot be written"),
     (
@@ -380,7 +380,7 @@ REFUSED = [
     (("predict", "MODEL", "sales.csv", "--output", "folder"), "it is a folder"),
     (
         ("predict", "MODEL", "sales.csv", "--output", "sales.csv", "--force"),
-        "would replace a file that is",
+        "would replace an input file",
     ),
     (("predict", "MODEL", "empty.csv"), "'empty.csv' is empty"),
     (("predict", "MODEL", "header.csv"), "'header.csv' has no rows to predict for"),

@@ -146,12 +146,12 @@ FILES = [
     ("a.csv", b"n,t\n1, x\nz,y \n", {"n": ["1", "z"], "t": ["x", "y"]}),
     ("a.csv", b"d\n2024-01-05\n2024-02-05\n", {"d": ISO}, ""),
     ("a.csv", b"d\n05.01.2024\n05.02.2024\n", {"d": ISO}, "'05.01.2024' is 05 January 2024"),
-    ("a.csv", b"d\n01/05/2024\n02/05/2024\n", {"d": ISO}, "day and month could be swapped"),
+    ("a.csv", b"d\n01/05/2024\n02/05/2024\n", {"d": ISO}, "Day and month could be swapped"),
     ("a.csv", b"d\n05/01/2024\n26/02/2024\n", {"d": [ISO[0], pd.Timestamp("2024-02-26")]}, ""),
-    ("a.csv", b"d\n2024-01-05\n05.02.2024\n", {"d": MIXED}, "Looks like dates"),
+    ("a.csv", b"d\n2024-01-05\n05.02.2024\n", {"d": MIXED}, "Look like dates"),
     ("a.csv", b"d\n2024-01-05T02:00+02:00\n2024-02-05T00:00+00:00\n", {"d": ISO}, ""),
-    ("a.csv", b"v\n12 kg\n7 kg\n", {"v": ["12 kg", "7 kg"]}, "Looks like numbers.*'12 kg'"),
-    ("a.csv", b"v\n12\nso\n13\n", {"v": ["12", "so", "13"]}, "Looks like numbers.*'so'"),
+    ("a.csv", b"v\n12 kg\n7 kg\n", {"v": ["12 kg", "7 kg"]}, "Look like numbers.*'12 kg'"),
+    ("a.csv", b"v\n12\nso\n13\n", {"v": ["12", "so", "13"]}, "Look like numbers.*'so'"),
     # JSON.
     ("a.jsonl", b'{"n": 1, "t": "x"}\n{"t": "y", "n": 2.0}\n\n', NT),
     ("a.json", b'[{"n": 1, "t": "x"}, {"n": 2, "t": "y"}]', NT),
@@ -222,7 +222,7 @@ def test_numbers_as_people_write_them(words, numbers, form):
     for word, number in zip(words, numbers, strict=True):
         assert as_dtype(pd.Series([word]), "number", None, form).tolist() == [number]
     if "%" in form:
-        with pytest.raises(ValueError, match="it was in per cent in training"):
+        with pytest.raises(ValueError, match="it held percentages in training"):
             as_dtype(pd.Series([0.067]), "number", None, form)
     else:
         assert as_dtype(pd.Series([2.5]), "number", None, form).tolist() == [2.5]
@@ -231,7 +231,7 @@ def test_numbers_as_people_write_them(words, numbers, form):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["1,234", "5,678"], "'1,234' could be 1234 or 1.234). --decimal says"),
+        (["1,234", "5,678"], "'1,234' could be 1234 or 1.234). Set the decimal mark"),
         (["1.000 €", "5 €"], "'1.000 €' could be 1 or 1000"),
         (["5 $", "5 €", "6 €"], "'5 $', '5 €'"),
         (["6 %", "7"], "'6 %', '7'"),
@@ -249,7 +249,7 @@ def test_what_looks_like_numbers_but_is_not_clear_stays_text(words, reason):
     assert typed.frame["x"].tolist() == words
     assert (reason is None) == (not typed.notes)
     assert reason is None or f"'x' ({reason}" in typed.notes[0]
-    assert reason is None or "is read as text" in typed.notes[0]
+    assert reason is None or "are read as text" in typed.notes[0]
 
 
 def test_other_columns_or_the_option_say_which_mark_is_meant(tmp_path):

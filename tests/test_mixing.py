@@ -745,8 +745,8 @@ CODES = torch.zeros(3, dtype=torch.int64)
     ("rule", "given_", "message"),
     [
         (Mixup(partners="same_class"), {}, "needs class labels"),
-        (Remix(class_counts=COUNTS), {}, "needs class labels"),
-        (CMixup(), {}, "CMixup needs values of a regression"),
+        (Remix(class_counts=COUNTS), {}, "Remix is for classification"),
+        (CMixup(), {}, "CMixup is for regression"),
         (CutMix(), {}, r"single value.*mixing='mixup'"),
         (FeatMix(information=(1, 2)), {}, r"single value.*mixing='mixup'"),
         (FeatMix(), {"features": (2, 3)}, "Call its fit"),
