@@ -1,10 +1,10 @@
-"""What each choice behind the defaults and behind MixupEnsembleClassifier is worth.
+"""How much each choice behind the defaults and MixupEnsembleClassifier improves the scores.
 
 Measured on training rows only. Small sets: the training part of the 121-set study's first fold,
-at most 2,500 rows. Medium tables, of at least 2,500 rows and as they are: the training part of
-``medium.py``, at most ``--max-rows``. Both are split again into 75 % to fit on and 25 % to
-score on. No test row of those splits is used, but where a set has four folds, these rows are
-test rows of the other three.
+at most 2,500 rows. Medium tables of at least 2,500 rows: the training part of ``medium.py``, at
+most ``--max-rows``. Both are split again into 75 % for fitting and 25 % for scoring. No test
+row of those splits is used, but in sets with four folds, these rows are test rows of the other
+three.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ from mixup_tab.nets import MLP, PiecewiseLinear
 
 SMALL_ROWS, TEST_SHARE = 2500, 0.25
 RAW = " (raw)"  # behind the names of medium tables
-LEAST_ROWS = 50  # fewer leave a dozen rows to score on, where one bad guess rules the mean
+LEAST_ROWS = 50  # fewer leave a dozen rows for scoring, where one bad guess dominates the mean
 DEFAULTS, ENSEMBLE = "MixupClassifier", "MixupEnsembleClassifier"
-# Column of the results, what it is called, what it is multiplied by, its decimals.
+# Column of the results, its name, factor and decimals.
 METRICS = (("error", "error %", 100, 2), ("log_loss", "log-loss", 1, 4))
 NOTE = (
     "Means over sets of means over repeats. Δ: variant minus {reference}, on the sets that "
@@ -62,19 +62,19 @@ NOTE = (
 
 
 class Variant(NamedTuple):
-    """What makes one from a seed, and the variant that it is compared with."""
+    """Constructor of a model from a seed, and the variant to compare it with."""
 
     make: Callable[[int], BaseEstimator]
     against: str
 
 
 class HalfTheEpochs(MixupClassifier):
-    """The defaults with half of their epochs, with early stopping at most so many."""
+    """The defaults with half the epochs; with early stopping, at most that many."""
 
     factor = 0.5
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> HalfTheEpochs:
-        """Fit for a part of the epochs that "auto" would run."""
+        """Fit for a fraction of the epochs that "auto" would run."""
         stops = stops_early(self, len(X))
         auto = n_epochs(self, len(X), batch_size(self, len(X)), stops)
         self.max_epochs = max(1, round(self.factor * auto))
@@ -114,7 +114,7 @@ def _net(seed: int, *, kind: Any = None, **params: Any) -> BaseEstimator:
 
 
 def _behind(seed: int, *steps: BaseEstimator, one_hot: bool = False, **params: Any) -> Any:
-    """Return a net behind the recommended columns and further steps."""
+    """Return a net behind the recommended encoder and further steps."""
     encoder = TableEncoder("one-hot" if one_hot else "category", random_state=seed)
     return make_pipeline(encoder, *steps, _net(seed, **params))
 
@@ -156,7 +156,7 @@ def _tempered(seed: int) -> Any:
     return make_pipeline(TableEncoder(random_state=seed), model)
 
 
-# One parameter each.
+# One changed parameter each.
 CHANGES: dict[str, dict[str, Any]] = {
     "embedding=none": {"embedding": "none"},
     "embedding=quantile": {"embedding": "quantile"},
@@ -175,7 +175,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "dropout=0.2": {"dropout": 0.2},
     "hidden 256x256": {"hidden_layer_sizes": (256, 256)},
 }
-# More than that.
+# Several changed parameters each.
 STEPS: dict[str, Callable[[int], Any]] = {
     "half the epochs": partial(_behind, kind=HalfTheEpochs),
     "double the epochs": partial(_behind, kind=DoubleTheEpochs),
@@ -202,7 +202,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def summarize(results: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """Compare variants with what they change, in a table of texts, the reference first."""
+    """Compare variants with their reference, which comes first, in a table of texts."""
     names = [n for n in results["method"].unique() if VARIANTS[n].against == reference != n]
     names = [reference, *names]
     part = results[results["method"].isin(names)]
@@ -232,12 +232,12 @@ def _difference(pair: pd.DataFrame, decimals: int) -> str:
     if pair.columns[0] == pair.columns[1]:
         return ""
     differences = pair.diff(axis=1, periods=-1).iloc[:, 0].dropna().to_numpy()
-    # Sets share no rows, unlike the splits that the correction is made for.
+    # Sets share no rows, so the correction for overlapping splits does not apply.
     return signed(*resampled_interval(differences, test_share=0), decimals)
 
 
 def report(results: pd.DataFrame, output: Path) -> None:
-    """Write a table of the defaults' variants and one of the ensemble's, by size of the set."""
+    """Write tables of the variants of the defaults and of the ensemble, by size of the set."""
     texts, medium = [], results["table"].str.endswith(RAW)
     for title, part in (("small sets", results[~medium]), ("medium tables", results[medium])):
         for reference in (DEFAULTS, ENSEMBLE):
@@ -249,7 +249,7 @@ def report(results: pd.DataFrame, output: Path) -> None:
 
 
 def score(model: Any, X_train: Any, y_train: Any, X_test: Any, y_test: Any) -> dict[str, Any]:
-    """Score with the classes of the training rows numbered first, as a temperature needs."""
+    """Score with the classes of training rows numbered first, as temperatures need."""
     y_train, y_test = number_seen_first(y_train, y_test)
     return score_classifier(model, X_train, y_train, X_test, y_test)
 
@@ -264,7 +264,7 @@ def small_set(name: str, data_home: Path | None, seed: int) -> tuple[np.ndarray,
 
 
 def medium_names(data_home: Path | None) -> list[str]:
-    """Return the names of raw tables of at least 2,500 rows, those that need no download."""
+    """Return names of raw tables of at least 2,500 rows that need no download."""
     listed = list_uci(data_home).query("task == 'classification' and local")
     return list(listed.loc[listed["rows"] >= MIN_ROWS, "name"])
 

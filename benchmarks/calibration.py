@@ -1,8 +1,7 @@
-"""How good probabilities are with and without mixup, before and after a temperature.
+"""How good probabilities are with and without mixup, before and after temperature scaling.
 
-A temperature is fitted by ``CalibratedClassifierCV`` on predictions of a three-fold
-cross-validation inside the training rows; it then divides the logits of the same net, trained
-on all of them.
+``CalibratedClassifierCV`` fits a temperature on predictions of a 3-fold cross-validation within
+the training rows; it then divides the logits of the same net, trained on all of them.
 """
 
 from __future__ import annotations
@@ -37,16 +36,16 @@ from mixup_tab.displays import ReliabilityDisplay
 from mixup_tab.metrics import calibration_error_interval, expected_calibration_error
 
 INNER_FOLDS = 3
-# Nets that are compared as they are; the last mixes as a MixupClassifier does by default.
+# Nets to compare; the last one mixes as MixupClassifier does by default.
 NETS: dict[str, dict[str, Any]] = {
     "plain training": {"alpha": 0},
     "mixup": {"mixing": "mixup"},
     "mixup+cutmix": {"mixing": "mixup+cutmix"},
 }
 PLAIN, TEMPERED, RESCALED = "plain training", " tempered", " rescaled"
-# What is done to a net, and the net itself.
+# Calibration of a net; none is the net itself.
 BEFORE = {**{name + TEMPERED: name for name in NETS}, "mixup" + RESCALED: "mixup"}
-# Compared are: nets with plain training, a net after with before, both after.
+# Comparisons: nets with plain training, a net after calibration with before, both after.
 PAIRS = (
     *((net, PLAIN) for net in NETS if net != PLAIN),
     *BEFORE.items(),
@@ -63,7 +62,7 @@ NOTE = (
 
 
 def model(seed: int, *, method: str) -> Any:
-    """Return a net, or what calibrates it, behind our encoder."""
+    """Return a net, calibrated or not, behind our encoder."""
     params = NETS[BEFORE.get(method, method)]
     net = MixupClassifier(**params, random_state=seed, device="cpu")
     if method.endswith(TEMPERED):
@@ -74,7 +73,7 @@ def model(seed: int, *, method: str) -> Any:
     return make_pipeline(TableEncoder(random_state=seed), net)
 
 
-# Of every net: as it is, then with what is done to it.
+# Every net without calibration, then with it.
 METHODS = {
     method: partial(model, method=method)
     for net in NETS
@@ -83,15 +82,15 @@ METHODS = {
 
 
 def score(net: Any, X_train: Any, y_train: Any, X_test: Any, y_test: Any) -> dict[str, Any]:
-    """Score with the classes of the training rows numbered first, as a temperature needs."""
+    """Score with the classes of training rows numbered first, as temperatures need."""
     y_train, y_test = number_seen_first(y_train, y_test)
     return score_with_bins(net, X_train, y_train, X_test, y_test)
 
 
 def table_errors(results: pd.DataFrame) -> pd.DataFrame:
-    """Return the calibration error of every method on every table, all folds counted together.
+    """Return the calibration error of every method on every table, over all folds together.
 
-    The mean of the folds' own errors would be larger, as each has fewer rows.
+    The mean over folds would be larger, because a fold has fewer rows.
     """
     groups = results[~results["failed"]].groupby(["table", "method"], sort=False)
     errors = {key: expected_calibration_error(pooled_bins(part)) for key, part in groups}
@@ -100,7 +99,7 @@ def table_errors(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarize(results: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Return figures of every method over the tables that all have."""
+    """Return scores of every method over the tables that all methods have."""
     errors, lost = comparable(mean_scores(results, "error"))
     rows, eces = {}, table_errors(results)
     for method in errors.columns if len(errors) else ():
@@ -119,7 +118,7 @@ def summarize(results: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 
 def compare_pairs(results: pd.DataFrame) -> pd.DataFrame:
-    """Compare methods in pairs, on the tables that both have, by ECE and by log-loss."""
+    """Compare pairs of methods, on the tables that both have, by ECE and log-loss."""
     rows = []
     scores = {"ECE": table_errors(results), "log-loss": mean_scores(results, "log_loss")}
     for metric, table in scores.items():
@@ -135,7 +134,7 @@ def compare_pairs(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def report(results: pd.DataFrame, output: Path) -> None:
-    """Write all methods, which change helps, and a reliability diagram."""
+    """Write all methods, the effect of each change, and a reliability diagram."""
     summary, note = summarize(results)
     texts = [markdown_table(summary, FORMATS), note, "## Which change helps"]
     texts += [markdown_table(compare_pairs(results), PAIR_FORMATS)]

@@ -1,8 +1,8 @@
 """The 121-set study (Fernández-Delgado et al. 2014): our nets beside its 179 classifiers.
 
-The study's folds; everything that a method chooses, it chooses on the training rows of a fold.
-Sets that come as a training and a test file have that one split. ``--methods`` takes xRFM too
-(with its defaults, and xRFM-HPO, the best of 50 settings), which is no mixup net.
+Uses the study's folds; methods choose hyperparameters on the training rows of a fold only. Sets
+with separate files for training and testing have that one split. ``--methods`` also accepts
+xRFM (with its defaults, and xRFM-HPO, the best of 50 settings), which is not a mixup net.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ NOTE = (
 
 
 def beside_published(results: pd.DataFrame) -> pd.DataFrame:
-    """Return accuracies in percent on the sets that are published and that ours finished."""
+    """Return accuracies in percent on the published sets that ours finished."""
     ours = 100 * (1 - mean_scores(results, "error").dropna())
     return ours.join(published_accuracies(), how="inner").rename_axis("set")
 
 
 def summarize(scores: pd.DataFrame, ours: list[str]) -> pd.DataFrame:
-    """Return the study's figures of all classifiers, best average rank first."""
+    """Return the study's scores of all classifiers, best average rank first."""
     published = scores.drop(columns=ours)
     ranks = average_ranks(published, missing="last")
     for name in ours:
@@ -47,7 +47,7 @@ def summarize(scores: pd.DataFrame, ours: list[str]) -> pd.DataFrame:
         ranks[name] = average_ranks(alone, missing="last")[name]
     table = pd.DataFrame({"mean accuracy %": scores.mean(), "average rank": ranks})
     table = table.join(share_of_best(scores)).rename_axis("classifier")
-    # Ours come first among equals: a reader looks for them.
+    # Ours come first among ties, because readers look for them.
     return table.loc[[*ours, *published.columns]].sort_values("average rank", kind="stable")
 
 

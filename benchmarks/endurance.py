@@ -5,7 +5,7 @@
     python benchmarks/endurance.py
     python benchmarks/endurance.py --fits 100 --searches 20 --saves 20 --clips 50
 
-After a warm-up of a twentieth, but at least 20 calls, of each kind. Growth is that of the
+Each kind of call is warmed up with a twentieth of its calls, at least 20. Growth is that of the
 resident memory, from the mean over the first tenth of the calls to that over the last tenth.
 """
 
@@ -38,7 +38,7 @@ def usage() -> list[int]:
 
 
 def watch(what: str, call: Callable[[int], object], times: int) -> str:
-    """Call again and again; return a line of the table."""
+    """Call a function many times; return a row of the table."""
     used = []
     for number in range(-max(20, times // 20), times):
         call(number % 1000)
@@ -53,7 +53,7 @@ def watch(what: str, call: Callable[[int], object], times: int) -> str:
 
 
 def table(rows: int = 200) -> tuple[np.ndarray, np.ndarray]:
-    """Return a small table of two classes."""
+    """Return a small table with two classes."""
     X = np.random.default_rng(0).normal(size=(rows, 6))
     return X, X[:, 0] * X[:, 1] > 0
 
@@ -71,7 +71,7 @@ def search(number: int) -> None:
 
 
 def save_and_load(folder: Path) -> Callable[[int], object]:
-    """Return what saves a model of words and loads it."""
+    """Return a function that saves and loads a speech model."""
     words = ["low", "top"]
     clips = np.random.default_rng(0).integers(-3000, 3000, (20, 1600), dtype=np.int16)
     pipeline = speech_classifier(**RECIPE, device="cpu", random_state=0)
@@ -86,7 +86,7 @@ def save_and_load(folder: Path) -> Callable[[int], object]:
 
 
 def read(folder: Path) -> Callable[[int], object]:
-    """Return what reads a clip of another format or rate each time."""
+    """Return a function that reads a clip of another format or rate each time."""
     sound = np.random.default_rng(0).normal(size=22_050) / 10
     kinds = [("wav", 16_000), ("flac", 22_050), ("ogg", 8_000), ("mp3", 44_100)]
     paths = [folder / f"clip.{kind}" for kind, _ in kinds]
@@ -96,7 +96,7 @@ def read(folder: Path) -> Callable[[int], object]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print a table with a line for each kind of call."""
+    """Print a table with one row per kind of call."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     counts = {"fits": 1000, "searches": 200, "saves": 50, "clips": 200}
     for name, count in counts.items():

@@ -1,9 +1,8 @@
-"""What explaining a net costs, and whether gradients could replace it.
+"""The cost of explaining a net, and whether gradients can replace permutation importance.
 
-Prints two tables of ``docs/user_guide/explaining.rst``: seconds of processor time for the
-permutation importance of all columns, for the partial dependence on three and for SHAP values
-(if shap is installed); and how columns ranked by gradients agree with the permutation
-importance.
+Prints two tables of ``docs/user_guide/explaining.rst``: processor seconds for the permutation
+importance of all columns, the partial dependence on three columns, and SHAP values (if shap is
+installed); and the agreement of gradient-based rankings of columns with permutation importance.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ REPEATS, BACKGROUND, EXPLAINED = 10, 100, 5
 
 
 def tables() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Yield a table of 30 columns, one of 64, and one of the size of TabPFN#787."""
+    """Yield tables of 30 columns, of 64, and of the size of TabPFN#787."""
     yield "breast cancer", *load_breast_cancer(return_X_y=True)
     yield "digits", *load_digits(return_X_y=True)
     made = make_classification(2000, 70, n_informative=20, random_state=0)
@@ -38,14 +37,14 @@ def tables() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    """Return the processor time of a call, which other processes do not lengthen."""
+    """Return the processor time of a call, which other load does not lengthen."""
     start = time.process_time()
     work()
     return time.process_time() - start
 
 
 def importance(clf: Any, X: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the rise of the log-loss if a column is shuffled."""
+    """Return the increase of the log-loss when a column is shuffled."""
     settings = {"scoring": "neg_log_loss", "n_repeats": REPEATS, "random_state": 0}
     return permutation_importance(clf, X, y, **settings).importances_mean
 
@@ -60,7 +59,7 @@ def steepness(clf: Any, X: np.ndarray) -> np.ndarray:
 
 
 def explain(clf: Any, train: np.ndarray, X: np.ndarray) -> float:
-    """Return the processor time of SHAP values per row, once shap has compiled itself."""
+    """Return the processor time of SHAP values per row, after shap has compiled itself."""
     import shap
 
     background = shap.sample(train, BACKGROUND, random_state=0)
@@ -70,12 +69,12 @@ def explain(clf: Any, train: np.ndarray, X: np.ndarray) -> float:
 
 
 def dependence(clf: Any, X: np.ndarray) -> None:
-    """Draw the partial dependence on three columns."""
+    """Compute and draw the partial dependence on three columns."""
     PartialDependenceDisplay.from_estimator(clf, X, [0, 1, 2], target=clf.classes_[0])
 
 
 def costs(name: str, X: np.ndarray, y: np.ndarray) -> Iterator[dict[str, Any]]:
-    """Yield the processor time that explaining each of our classifiers takes."""
+    """Yield the processor time of explaining each of our classifiers."""
     train, test, y_train, y_test = train_test_split(X, y, test_size=0.2, random_state=0)
     # Ensembles of 40 nets take many minutes on more columns.
     for kind in (MixupClassifier, MixupEnsembleClassifier)[: 1 + (X.shape[1] <= 30)]:

@@ -1,12 +1,12 @@
-"""How fit time, memory and prediction time grow with rows and with columns, beside LightGBM.
+"""How fit time, memory and prediction time grow with rows and columns, beside LightGBM.
 
-Every point is measured in a process of its own, which ends after a limit::
+Every point is measured in a separate process, which is stopped at a time limit::
 
     python benchmarks/growth.py                                   # 10³ to 10⁷ rows: hours
     python benchmarks/growth.py --rows 1000 10000 --columns 10 100 --limit 60
 
-Rows at 10 columns, columns at 1,000 rows; float32, two classes, defaults, all cores. Points in
-the output folder are not measured again. Linux only.
+Rows grow at 10 columns, columns at 1,000 rows; float32, two classes, defaults, all cores.
+Points in the output folder are not measured again. Linux only.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from speed_methods import make_table
 from mixup_tab import MixupClassifier, MixupEnsembleClassifier
 
 METHODS = {each.__name__: each for each in (MixupClassifier, MixupEnsembleClassifier)}
-FIXED = {"rows": 10, "columns": 1000}  # columns where rows grow, rows where columns grow
+FIXED = {"rows": 10, "columns": 1000}  # columns while rows grow, rows while columns grow
 FIGURES = ("fit, s", "fit, CPU s", "memory, MB", "predict, s")
-WORSE = 1.2  # a slope above this is more than linear; times of one run vary
-FROM = 10_000  # fewer rows cost mostly the fixed number of steps
+WORSE = 1.2  # a slope above this counts as superlinear; single times vary
+FROM = 10_000  # below this, the fixed number of steps dominates
 ALL_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
 
 
 def methods() -> dict[str, Any]:
-    """Return what makes an estimator, by name."""
+    """Return constructors of estimators by name."""
     if find_spec("lightgbm") is None:
         return METHODS
     from lightgbm import LGBMClassifier
@@ -51,10 +51,10 @@ def methods() -> dict[str, Any]:
 
 
 def measure(method: str, rows: int, columns: int) -> dict[str, float]:
-    """Fit and predict; memory is the peak beyond the table and all that is imported."""
+    """Fit and predict; memory is the peak minus that of the table and of imports."""
     make = methods()[method]
     small = make_table(200, 5, dtype=np.float32)
-    make(random_state=0).fit(*small).predict_proba(small[0])  # loads what it needs
+    make(random_state=0).fit(*small).predict_proba(small[0])  # import before measuring
     X, y = make_table(rows, columns, dtype=np.float32)
     before, start, cpu = memory("VmRSS"), time.perf_counter(), time.process_time()
     model = make(random_state=0).fit(X, y)
@@ -66,7 +66,7 @@ def measure(method: str, rows: int, columns: int) -> dict[str, float]:
 
 
 def in_a_process(point: list[str], limit: float) -> dict[str, Any]:
-    """Return the figures of a point, or why there are none."""
+    """Return the measurements of a point, or why there are none."""
     command = [sys.executable, __file__, "--point", *point]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
@@ -78,7 +78,7 @@ def in_a_process(point: list[str], limit: float) -> dict[str, Any]:
 
 
 def measure_all(sizes: dict[str, list[int]], limit: float, file: Path) -> pd.DataFrame:
-    """Measure the points that are not in a file of JSON lines; a method ends at its limit."""
+    """Measure missing points into a file of JSON lines; a method ends at its limit."""
     found = (
         [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     )
@@ -98,7 +98,7 @@ def measure_all(sizes: dict[str, list[int]], limit: float, file: Path) -> pd.Dat
 
 
 def slopes(points: pd.DataFrame) -> Iterator[str]:
-    """Yield lines on how figures grow with rows, and where this machine ends."""
+    """Yield sentences on growth, and on where this machine's limits are."""
     yield "| method | figure | slope in rows | steepest step | this machine's end |"
     yield "|---|---|---:|---|---|"
     large = points[(points["axis"] == "rows") & (points["size"] >= FROM)].sort_values("size")
@@ -118,7 +118,7 @@ def slopes(points: pd.DataFrame) -> Iterator[str]:
 
 
 def draw(points: pd.DataFrame, path: Path) -> None:
-    """Draw every figure over rows and over columns."""
+    """Draw all measurements over rows and over columns."""
     figure, axes = plt.subplots(2, len(FIGURES), figsize=(16, 7), layout="constrained")
     for row, (axis, part) in zip(axes, points.groupby("axis", sort=False), strict=False):
         for ax, name in zip(row, FIGURES, strict=True):
@@ -130,7 +130,7 @@ def draw(points: pd.DataFrame, path: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure what is missing, print a table and draw a picture."""
+    """Measure missing points, print a table and draw a picture."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", nargs="*", type=int, default=[10**k for k in range(3, 8)])
     parser.add_argument("--columns", nargs="*", type=int, default=[10, 100, 1000, 10_000])

@@ -1,13 +1,13 @@
-"""Whether what is killed at random times and resumed ends with the same bits, on Linux.
+"""Whether runs killed at random times and resumed give the same result bit for bit, on Linux.
 
 ::
 
     python benchmarks/kills.py
     python benchmarks/kills.py --times 10 --rows fit compare
 
-Each case runs undisturbed once. Then it is run again and again in new folders: SIGKILL up to
-three times at random, then to the end. The rows that kill a worker kill one process of the
-search instead, and the search is run again if it did not survive.
+Each case runs undisturbed once. Then it is repeated in new folders: killed by SIGKILL up to
+three times at random, then run to the end. The rows that kill a worker kill one process of the
+search instead, and repeat the search if it did not survive.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from sklearn.datasets import load_iris
 from mixup_tab import MixupClassifier, MixupSearchCV
 from mixup_tab.training import ResumeFile
 
-# Processes that import once, so that a kill hits the work and not the imports.
+# Processes import first, so that a kill hits the work and not the imports.
 PROCESSES = multiprocessing.get_context("forkserver")
 IMPORTED = ["mixup_tab.audio.train", "mixup_tab.benchmark", "mixup_tab.cli.app"]
 IMPORTED += ["mixup_tab.compare.run", "torchaudio"]
@@ -46,7 +46,7 @@ STARTED, RESULT, LOG = "started", "result.npy", "log"
 
 
 def table() -> tuple[np.ndarray, np.ndarray]:
-    """Return a small table of two classes."""
+    """Return a small table with two classes."""
     X = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
     return X, X[:, 0] * X[:, 1] > 0
 
@@ -69,13 +69,13 @@ def search(**options: object) -> None:
 
 
 def loky() -> None:
-    """Search in processes of joblib's."""
+    """Search in joblib's processes."""
     with joblib.parallel_config("loky"):
         search(n_jobs=2)
 
 
 def dask() -> None:
-    """Search in processes of dask's."""
+    """Search in dask's processes."""
     from dask.distributed import Client, LocalCluster
 
     Path(STARTED).unlink()
@@ -104,7 +104,7 @@ def compare() -> None:
 
 
 def benchmark() -> None:
-    """Run the benchmark of the command line."""
+    """Run mixup-tab benchmark."""
     command("benchmark", "--datasets", "iris", "--repeats", "4", "--output", "out")
 
 
@@ -117,7 +117,7 @@ def train() -> None:
 
 
 def numbers(folder: Path) -> bytes:
-    """Return what a script has saved."""
+    """Return the result that a script has saved."""
     return (folder / RESULT).read_bytes()
 
 
@@ -135,12 +135,14 @@ def weights(folder: Path) -> bytes:
 
 
 class Row(NamedTuple):
-    """A line of the table."""
+    """A row of the table."""
 
     title: str
     work: Callable[[], None]
     result: Callable[[Path], bytes]
-    workers: str = ""  # a word of the command of the processes to kill, or the whole is killed
+    workers: str = (
+        ""  # a word in the command of the processes to kill; empty kills the whole group
+    )
 
 
 ROWS = {
@@ -169,8 +171,8 @@ def lay_out(folder: Path) -> None:
 
 
 def work_in(folder: Path, name: str) -> None:
-    """Do the work of a row, in a process of its own."""
-    os.setsid()  # what it starts is killed with it
+    """Do the work of a row, in a separate process."""
+    os.setsid()  # its children are killed with it
     os.chdir(folder)
     log = os.open(LOG, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     os.dup2(log, 1)
@@ -190,7 +192,7 @@ def work_in(folder: Path, name: str) -> None:
 
 
 class Run:
-    """A process that works in a folder, from when it begins."""
+    """A process that works in a folder."""
 
     def __init__(self, folder: Path, name: str) -> None:
         (folder / STARTED).unlink(missing_ok=True)
@@ -201,16 +203,16 @@ class Run:
             time.sleep(0.002)
 
     def ends(self, seconds: float | None = None) -> bool:
-        """Wait up to some seconds; say whether it has ended."""
+        """Wait up to some seconds; return whether it has ended."""
         self.process.join(seconds)
         if self.process.is_alive():
             return False
-        with suppress(ProcessLookupError):  # what it has started and left
+        with suppress(ProcessLookupError):  # children that it left behind
             os.killpg(self.process.pid, signal.SIGKILL)
         return True
 
     def kill(self) -> bool:
-        """Kill it, or one of its workers; say whether there was something to kill."""
+        """Kill it, or one of its workers; return whether there was something to kill."""
         if not self.row.workers:
             os.killpg(self.process.pid, signal.SIGKILL)
             return True
@@ -222,7 +224,7 @@ class Run:
 
 
 def finish(folder: Path, name: str) -> tuple[bytes, float]:
-    """Run to the end; return the result and how long it took."""
+    """Run to the end; return the result and the seconds."""
     run, begun = Run(folder, name), time.monotonic()
     run.ends()
     if run.process.exitcode:
@@ -231,7 +233,7 @@ def finish(folder: Path, name: str) -> tuple[bytes, float]:
 
 
 def disturb(folder: Path, name: str, seconds: float, rng: random.Random) -> int:
-    """Kill what works in a folder at random times; return how often."""
+    """Kill the process in a folder at random times; return how often."""
     kills = 0
     for _ in range(1 if ROWS[name].workers else rng.randint(1, 3)):
         run = Run(folder, name)
@@ -244,7 +246,7 @@ def disturb(folder: Path, name: str, seconds: float, rng: random.Random) -> int:
 
 
 def line(name: str, times: int, seed: int) -> str:
-    """Return a line of the table."""
+    """Return a row of the table."""
     rng, same, kills = random.Random(f"{seed} {name}"), 0, 0
     with tempfile.TemporaryDirectory() as place:
         lay_out(first := Path(place, "first"))
@@ -257,7 +259,7 @@ def line(name: str, times: int, seed: int) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print a table with a line for each case."""
+    """Print a table with one row per case."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--times", type=int, default=100, help="runs of each row")
     parser.add_argument("--rows", nargs="+", default=["*"], help=f"names among {list(ROWS)}")

@@ -1,14 +1,14 @@
-"""How long a fitted model takes to predict one row, 1,000 rows and 100,000, on one thread.
+"""Prediction time of fitted models for 1, 1,000 and 100,000 rows, on one thread.
 
     python benchmarks/latency.py
     python benchmarks/latency.py --rows "Mixup*" MLPClassifier --calls 500
 
-The table has 3,000 rows of 30 numbers and two classes; every method has its defaults. Calls of
-all methods take turns, so that none has the quiet minutes. Peers that are not installed are
-left out. The last lines compare starting Python, loading a model and predicting a row with
+The table has 3,000 rows of 30 numbers and two classes; all methods have their defaults. Calls
+of all methods alternate, so that other load affects them alike. Peers that are not installed
+are left out. The last lines compare starting Python, loading a model and predicting a row with
 starting Python and importing torch.
 
-All times are CPU time of the process: on a quiet machine that is the time that passes.
+All times are CPU time of the process, which on a quiet machine is the elapsed time.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def realmlp() -> Any:
     return RealMLP_TD_S_Classifier(device="cpu", n_threads=1, random_state=0)
 
 
-# By name, with what must be installed.
+# By name, with the required package.
 METHODS: dict[str, tuple[Callable[[], Any], str]] = {
     "MixupClassifier": (lambda: MixupClassifier(random_state=0, device="cpu"), "torch"),
     "MixupEnsembleClassifier": (
@@ -89,7 +89,7 @@ METHODS: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 def fitted(chosen: list[str], rows: int = 3000) -> dict[str, Any]:
-    """Fit the methods whose names match a pattern and whose libraries are there."""
+    """Fit the installed methods whose names match a pattern."""
     models, table = {}, make_table(rows)
     for name, (make, library) in METHODS.items():
         if not any(fnmatch(name, pattern) for pattern in chosen):
@@ -104,7 +104,7 @@ def fitted(chosen: list[str], rows: int = 3000) -> dict[str, Any]:
 
 
 def predictors(models: dict[str, Any], folder: Path) -> dict[str, Predict]:
-    """Return what predicts probabilities, of our models in ONNX as well."""
+    """Return functions that predict probabilities, for our models in ONNX too."""
     found: dict[str, Predict] = {}
     for name, model in models.items():
         found[name] = model.predict_proba
@@ -117,7 +117,7 @@ def predictors(models: dict[str, Any], folder: Path) -> dict[str, Predict]:
 
 
 def in_onnx(model: Any, path: Path) -> Predict:
-    """Export a model and return what predicts with it on one thread."""
+    """Export a model; return a function that predicts with it on one thread."""
     import onnxruntime
 
     from mixup_tab.persistence.onnx_export import export_onnx
@@ -131,11 +131,11 @@ def in_onnx(model: Any, path: Path) -> Predict:
 
 
 def measure(methods: dict[str, Predict], calls: int) -> dict[str, list[str]]:
-    """Return, for every method, the times of calls: p50 and p99, or p50 alone for few calls."""
+    """Return times of calls by method: p50 and p99, or p50 alone for few calls."""
     cells: dict[str, list[str]] = {name: [] for name in methods}
     for rows in SIZES:
         X = np.random.default_rng(0).normal(size=(rows, 30))
-        # Fewer calls of large tables; of single rows several in turn, as a service has them.
+        # Fewer calls for large tables; several single rows in a row, as in a service.
         in_a_row = 10 if rows == 1 else 1
         rounds = 3 if rows == SIZES[-1] else max(calls // (10 if rows == 1 else 20), 1)
         times: dict[str, list[float]] = {name: [] for name in methods}
@@ -150,7 +150,7 @@ def measure(methods: dict[str, Predict], calls: int) -> dict[str, list[str]]:
 
 
 def cpu_time(predict: Predict, X: np.ndarray) -> float:
-    """Return how long a call takes, in seconds."""
+    """Return the seconds of a call."""
     start = time.process_time()
     predict(X)
     return time.process_time() - start
@@ -164,7 +164,7 @@ load_model({path!r}).predict_proba(numpy.zeros((1, 30)))
 
 
 def from_start(model: Any, folder: Path, pairs: int) -> str:
-    """Compare the first prediction of a new process with importing torch in one."""
+    """Compare the first prediction in a new process with importing torch in one."""
     from mixup_tab.persistence import save_model
 
     path = str(folder / f"{type(model).__name__}.mixup")
@@ -177,7 +177,7 @@ def from_start(model: Any, folder: Path, pairs: int) -> str:
 
 
 def cpu_seconds(code: str) -> float:
-    """Return the CPU time of a new process of Python, in seconds."""
+    """Return the CPU seconds of a new Python process."""
     before = os.times()
     subprocess.run([sys.executable, "-c", code], check=True)
     after = os.times()

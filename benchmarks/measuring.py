@@ -1,4 +1,4 @@
-"""Times and memory of two ways to do the same, measured in one run, as a Markdown table."""
+"""Compare time and memory of two ways to do the same in one run, as a Markdown table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STATUS = Path("/proc/self/status")  # Linux
 
 
 class Row(NamedTuple):
-    """A line of the table; a ratio below 1 means less time or memory than the other side."""
+    """A row of the table; a ratio below 1 means less time or memory than the other side."""
 
     what: str
     against: str
@@ -42,10 +42,9 @@ def compare(
     other: Callable[[], Any],
     options: Mapping[str, Any] | None = None,
 ) -> Row:
-    """Time both sides in turn, after one run of each.
+    """Time both sides alternately, after one run of each.
 
-    ``options`` are ``threads`` (1; None is as many as there are) and ``scale``, by which our
-    time is multiplied.
+    ``options`` are ``threads`` (1; None is all) and ``scale``, a factor for our time.
     """
     options = {"threads": 1, "scale": 1.0, **(options or {})}
     with limited(options["threads"]):
@@ -56,7 +55,7 @@ def compare(
 
 @contextmanager
 def limited(threads: int | None) -> Iterator[None]:
-    """Limit PyTorch and NumPy to some threads; None changes nothing."""
+    """Limit PyTorch and NumPy to a number of threads; None changes nothing."""
     before = torch.get_num_threads()
     with threadpool_limits(threads):
         torch.set_num_threads(threads or before)
@@ -67,7 +66,7 @@ def limited(threads: int | None) -> Iterator[None]:
 
 
 def seconds(run: Callable[[], Any]) -> float:
-    """Return how long a call takes."""
+    """Return the seconds of a call."""
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
@@ -81,22 +80,22 @@ def human(seconds: float) -> str:
 
 
 def memory_row(what: str, function: Callable[..., float], *args: Any) -> Row:
-    """Return a row of the bytes that a function returns in a new process."""
+    """Return a row with the bytes that a function returns in a new process."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return Row(what, "", [], f"{pool.submit(function, *args).result() / 1e6:,.0f} MB")
 
 
 def memory(field: str) -> float:
-    """Return ``VmRSS`` (now) or ``VmHWM`` (peak) of this process in bytes.
+    """Return ``VmRSS`` (current) or ``VmHWM`` (peak) of this process in bytes.
 
-    ``getrusage`` will not do: a child inherits the peak of the process that started it.
+    Not by ``getrusage``: a child inherits the peak of the process that started it.
     """
     lines = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
     return 1024 * float(lines[field].split()[0])
 
 
 def print_table(rows: Mapping[str, Callable[[], Row]], chosen: list[str], title: str) -> None:
-    """Measure the rows whose names match a pattern, and print each as soon as it is there."""
+    """Measure the rows whose names match a pattern; print each as soon as it is ready."""
     names = [name for name in rows if any(fnmatch(name, pattern) for pattern in chosen)]
     if not names:
         raise SystemExit(f"--rows {' '.join(chosen)}: no such row. Give some of {list(rows)}.")

@@ -1,9 +1,9 @@
 """Medium tables, or regression: our nets and their peers, one thread each, on the same rows.
 
-Classification: every table of at least 2,500 rows in ``--data-home``. With ``--regression``
-instead: the tables in that folder, scikit-learn's own, and abalone's rings as a number.
-Tables that come as a training and a test part are split there, the others once, 70 % of the
-rows, drawn with the seed, to train on. Further methods may be run into the same folder.
+Classification: every table of at least 2,500 rows in ``--data-home``. With ``--regression``:
+the tables in that folder, scikit-learn's own, and abalone's rings as a number. Tables with a
+training and a test part are split there; others once, with 70 % of the rows, drawn with the
+seed, for training. More methods can be run into the same folder later.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from peers import (
     OURS,
     QUANTILES,
     installed,
+    mlp,
     regressors,
 )
 from ranks import average_ranks, paired_tests
@@ -41,7 +42,7 @@ from mixup_tab.datasets import fetch_uci
 from mixup_tab.datasets.tables import plain_names
 
 MIN_ROWS, TEST_SHARE = 2500, 0.3
-# By shape of the table: its first rows are the official training part, and so many.
+# By shape of the table: how many of its first rows are the official training part.
 OFFICIAL = {
     (48842, 14): 32561,  # adult
     (20000, 16): 16000,  # letter
@@ -53,6 +54,7 @@ COLUMNS = {
     "log_loss": "log-loss",
     "error": "error",
     "auc": "AUC",
+    "ece": "ECE",
     "coverage": "coverage of 80 %",
     "fit_cpu_seconds": "fit, CPU s",
     "predict_cpu_seconds": "predict, CPU s",
@@ -70,7 +72,7 @@ NOTE = (
 def split_once(
     X: Any, y: np.ndarray, *, seed: int, max_rows: int, stratified: bool
 ) -> list[Split]:
-    """Return one split, the official one where there is one, and cap its training rows."""
+    """Return one split, the official one if there is one, with limited training rows."""
     rows = np.arange(len(y))
     if X.shape in OFFICIAL:
         train, test = np.split(rows, [OFFICIAL[X.shape]])
@@ -84,7 +86,7 @@ def split_once(
 
 
 def within(limit: float, score: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
-    """Score a method, or say after how many CPU seconds of the process it was stopped.
+    """Score a method, or report after how many CPU seconds it was stopped.
 
     A limit of 0 is none.
     """
@@ -95,11 +97,11 @@ def within(limit: float, score: Callable[..., dict[str, Any]], *args: Any) -> di
         raise TimeoutError
 
     before = signal.signal(signal.SIGPROF, stop)
-    # Again and again: compiled code may swallow the error.
+    # Repeatedly, because compiled code may swallow the error.
     signal.setitimer(signal.ITIMER_PROF, limit, 0.02)
     try:
         return {"stopped_after": 0.0, **score(*args)}
-    except BaseException:  # CatBoost makes a KeyboardInterrupt of it
+    except BaseException:  # CatBoost turns it into a KeyboardInterrupt
         signal.signal(signal.SIGPROF, signal.SIG_IGN)
         if not fired:
             raise
@@ -119,7 +121,7 @@ def score_classes(model: Any, *parts: Any) -> dict[str, Any]:
 def score_values(
     model: Any, X_train: Any, y_train: Any, X_test: Any, y_test: Any
 ) -> dict[str, Any]:
-    """Score predicted values; ``coverage`` is the share of rows in the interval of 80 %."""
+    """Score predicted values; ``coverage`` is the share of rows in the 80 % interval."""
     _, fit = timed("fit", model.fit, X_train, y_train)
     values, predict = timed("predict", model.predict, X_test)
     scores = {"rmse": float(root_mean_squared_error(y_test, np.ravel(values)))}
@@ -130,7 +132,7 @@ def score_values(
 
 
 def regression_tables(folder: Path, data_home: Path | None) -> dict[str, Callable[[], Any]]:
-    """Return loaders of regression tables by name, those that need no download."""
+    """Return loaders of regression tables that need no download, by name."""
     fetch = partial(fetch_uci, return_X_y=True, download_if_missing=False)
     tables = {name: partial(fetch, name, data_home=folder) for name in plain_names(folder)}
     own = {"return_X_y": True, "as_frame": True}
@@ -147,7 +149,7 @@ def regression_tables(folder: Path, data_home: Path | None) -> dict[str, Callabl
 
 
 def summarize(results: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return a row per method, best mean rank first; the last where it has no result."""
+    """Return a row per method, best mean rank first; a missing result ranks last."""
     scores = mean_scores(results, metric).dropna(how="all").dropna(axis=1, how="all")
     whole = scores.dropna()
     table = pd.DataFrame(
@@ -169,7 +171,7 @@ def summarize(results: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def stopped(results: pd.DataFrame) -> str:
-    """Say which methods were stopped on which tables."""
+    """List which methods were stopped on which tables."""
     rows = results.query("stopped_after > 0") if "stopped_after" in results else results[:0]
     return "\n".join(
         f"{method}: not within {limit:g} CPU s on {', '.join(part['table'])}."
@@ -178,7 +180,7 @@ def stopped(results: pd.DataFrame) -> str:
 
 
 def report(results: pd.DataFrame, output: Path, max_rows: int = 0) -> None:
-    """Write all methods, ours against each, and the scores of every table."""
+    """Write all methods, ours against each other one, and the scores of every table."""
     metric = "rmse" if "rmse" in results else "log_loss"
     title = "Regression" if metric == "rmse" else "Medium tables"
     notes = [stopped(results), failures(results)]
@@ -204,7 +206,7 @@ def report(results: pd.DataFrame, output: Path, max_rows: int = 0) -> None:
 
 
 def merged(folders: list[Path]) -> pd.DataFrame:
-    """Return the results of several folders; of the same fit, the last."""
+    """Return the results of several folders; of repeated fits, the last."""
     parts = [pd.read_csv(folder / "results.csv", dtype={"why": str}) for folder in folders]
     whole = pd.concat(parts, ignore_index=True).fillna({"why": ""})
     return whole.drop_duplicates(["table", "split", "method"], keep="last")
@@ -226,7 +228,7 @@ def main() -> None:
     else:
         found = raw_names(args)
         names = found.index if args.datasets else found.index[found["rows"] >= MIN_ROWS]
-        methods = {**OURS, **installed()}
+        methods = {**OURS, "MLPClassifier": mlp, **installed()}
         tables = {name: partial(load_uci, name, args.data_home) for name in names}
     run(
         args,

@@ -1,7 +1,7 @@
 """Table 4 of the mixup paper: plain training against mixup on six UCI tables, in its setting.
 
-The paper states no α, split, repeats or scaling, so inputs are taken as they are and
-standardised. Every method of a repeat has the same rows and the same seed.
+The paper does not state α, split, repeats or scaling, so inputs are used both raw and
+standardised. Every method of a repeat gets the same rows and the same seed.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def compare(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def readable(rows: pd.DataFrame) -> str:
-    """Return differences as a Markdown table, the paper's figures beside them."""
+    """Return differences as a Markdown table, beside the paper's."""
     ends = (100 * rows[f"error_diff{end}"] for end in ("", "_low", "_high"))
     published = [PUBLISHED[name] for name in rows["table"]]
     table = rows[["inputs", "table", "method", "splits"]].assign(
@@ -103,7 +103,7 @@ def readable(rows: pd.DataFrame) -> str:
 
 
 def report(results: pd.DataFrame, output: Path) -> None:
-    """Write table 4 with our figures, every α, and a picture of error against α."""
+    """Write table 4 with our results, every α, and a picture of error against α."""
     rows, title = compare(results), "Table 4 of the mixup paper"
     if rows.empty or CHOSEN not in set(rows["method"]):
         write_text(output, title, "No table has a result of both yet.", failures(results))

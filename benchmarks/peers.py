@@ -1,6 +1,6 @@
-"""Methods on raw tables, each with the preprocessing that suits it.
+"""Methods for raw tables, each with the preprocessing that suits it.
 
-All take a seed; those for classification and regression, a ``kind`` as well.
+All take a seed; methods for both classification and regression also take a ``kind``.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ GRID = {"C": [0.1, 1, 10, 100], "gamma": [0.1, 0.3, 1, 3]}
 
 
 class CalibratedSVC(ClassifierMixin, BaseEstimator):
-    """RBF support vector machine, its C and γ chosen inside, with probabilities.
+    """RBF support vector machine with probabilities; C and γ are chosen inside.
 
-    C and γ are chosen by 4-fold cross-validation on at most 2,000 of the training rows; γ is
-    given in units of ``"scale"``, 1 / (columns · variance). Probabilities are Platt's sigmoids
-    on decisions of 4-fold cross-validation, of fewer folds where a class has fewer rows; where
-    one has a single row, on the training rows' own decisions.
+    C and γ are chosen by 4-fold cross-validation on at most 2,000 training rows; γ is in units
+    of ``"scale"``, 1 / (columns · variance). Probabilities are Platt's sigmoids on decisions of
+    4-fold cross-validation, with fewer folds if a class has fewer rows, or on the training
+    rows' own decisions if a class has a single row.
     """
 
     def __init__(self, random_state: int = 0) -> None:
@@ -79,7 +79,7 @@ class CalibratedSVC(ClassifierMixin, BaseEstimator):
 
 
 class CatBoost(BaseEstimator):
-    """CatBoost that finds out which columns are categories when it is fitted."""
+    """CatBoost that detects categorical columns when it is fitted."""
 
     def __init__(self, kind: str = CLASSIFIER, random_state: int = 0) -> None:
         self.kind, self.random_state = kind, random_state
@@ -108,7 +108,7 @@ class CatBoost(BaseEstimator):
 
 
 def ours(seed: int, *, kind: type = MixupClassifier, raw: bool = True, **params: Any) -> Any:
-    """Return one of our estimators, for raw tables behind our encoder."""
+    """Return one of our estimators behind our encoder."""
     model = kind(**params, random_state=seed, device="cpu")
     return make_pipeline(TableEncoder(random_state=seed), model) if raw else model
 
@@ -152,7 +152,7 @@ def catboost(seed: int, kind: str = CLASSIFIER) -> Pipeline:
 
 
 def pytabkit(seed: int, kind: str = CLASSIFIER, *, name: str, **params: Any) -> Pipeline:
-    """Return a method of pytabkit; means for missing numbers, the rest is its own."""
+    """Return a method of pytabkit; missing numbers become means, the rest is its own."""
     import pytabkit
 
     for logger in ("lightning", "lightning.pytorch", "pytorch_lightning", "lightning_fabric"):
@@ -175,12 +175,12 @@ def _native(**params: Any) -> TableVectorizer:
 
 
 def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
-    """Name columns by number: LightGBM refuses names with brackets and colons."""
+    """Name columns by number: LightGBM rejects names with brackets and colons."""
     return frame.set_axis([f"column{k}" for k in range(frame.shape[1])], axis=1)
 
 
 def _categories_as_text(frame: pd.DataFrame) -> pd.DataFrame:
-    """Make categories text, missing ones included, as CatBoost wants them."""
+    """Convert categories to text, including missing ones, as CatBoost needs."""
     categories = frame.select_dtypes("category").columns
     texts = frame[categories].astype(object).where(frame[categories].notna(), "missing")
     return frame.assign(**{name: texts[name].astype(str).astype(object) for name in categories})
@@ -194,12 +194,12 @@ OURS: dict[str, Callable[..., Any]] = {
 }
 QUANTILES = (0.1, 0.5, 0.9)
 OUR_REGRESSORS = ("MixupRegressor", "MixupEnsembleRegressor")
-# Leaves of 60,000 rows, xRFM's default, are kernel matrices of 14 GB.
+# xRFM's default, leaves of 60,000 rows, takes kernel matrices of 14 GB.
 XRFM: dict[str, Callable[..., Any]] = {
     "xRFM": partial(pytabkit, name="XRFM_D", max_leaf_samples=15_000),
     "xRFM-HPO": partial(pytabkit, name="XRFM_HPO", max_leaf_samples=15_000),
 }
-# By name, with what must be installed.
+# By name, with the required package.
 PEERS: dict[str, tuple[Callable[..., Any], str]] = {
     "RandomForest": (forest, "sklearn"),
     "HistGradientBoosting": (hist_boosting, "sklearn"),
@@ -214,18 +214,18 @@ CLASSIFIERS_ONLY: dict[str, Callable[[int], Any]] = {"SVC": svc, "MLPClassifier"
 
 
 def installed(kind: str = CLASSIFIER) -> dict[str, Callable[[int], Any]]:
-    """Return the peers for classification or regression whose libraries are installed."""
+    """Return the installed peers for classification or regression."""
     found = {name: make for name, (make, module) in PEERS.items() if find_spec(module)}
     return {name: partial(make, kind=kind) for name, make in found.items()}
 
 
 def raw_methods() -> dict[str, Callable[[int], Any]]:
-    """Return ours and the peers that are installed."""
+    """Return our classifiers and the installed peers."""
     return {**OURS, **CLASSIFIERS_ONLY, **installed()}
 
 
 def regressors() -> dict[str, Callable[[int], Any]]:
-    """Return our regressors and the peers that are installed."""
+    """Return our regressors and the installed peers."""
     kinds = {name: getattr(mixup_tab, name, None) for name in OUR_REGRESSORS}
     mine = {name: partial(ours, kind=kind) for name, kind in kinds.items() if kind}
     mine["MixupRegressor quantiles"] = partial(ours, kind=MixupRegressor, quantiles=QUANTILES)

@@ -1,12 +1,12 @@
-"""How long ``mixup-tab predict`` takes for files of any size, and how much memory.
+"""Time and memory of ``mixup-tab predict`` for files of any size.
 
 ::
 
     python benchmarks/predict_files.py
     python benchmarks/predict_files.py --rows 4 10000 --formats csv
 
-Every file is predicted in a process of its own, with one thread: 12 columns of numbers, one of
-categories, one of dates; the default classifier. Beside it the time of ``import torch``. Linux
+Every file is predicted in a separate process with one thread, by the default classifier: 12
+numeric columns, one of categories, one of dates; beside the time of ``import torch``. Linux
 only.
 """
 
@@ -38,7 +38,7 @@ def part(rows: int, seed: int = 0) -> pd.DataFrame:
 
 
 def write(path: Path, rows: int) -> None:
-    """Write a file of many rows, a part at a time."""
+    """Write a file of many rows, in parts."""
     if path.suffix == ".parquet":
         parts = [part(min(PART, rows - done), done) for done in range(0, rows, PART)]
         pd.concat(parts).to_parquet(path, row_group_size=PART)
@@ -53,7 +53,7 @@ def write(path: Path, rows: int) -> None:
 
 
 def measure(command: Sequence[str]) -> tuple[float, float, float]:
-    """Return seconds, seconds of processor, and megabytes at most of a process."""
+    """Return seconds, processor seconds and peak megabytes of a process."""
     code = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True,"
         "stdout=subprocess.DEVNULL); used = resource.getrusage(resource.RUSAGE_CHILDREN);"

@@ -1,4 +1,4 @@
-"""Several methods on several tables: ranks, paired tests, the critical-difference picture."""
+"""Compare methods over tables: ranks, paired tests, critical-difference diagram."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SHOWN = 20  # methods in a picture
 
 
 def _losses(scores: pd.DataFrame, higher_is_better: bool, missing: str) -> pd.DataFrame:
-    """Scores as losses; tables with a missing cell are dropped, or the cell is ranked last."""
+    """Return scores as losses; drop tables with a missing score, or rank missing ones last."""
     if scores.columns.has_duplicates:
         raise ValueError("scores has a method twice.")
-    # Noise of floating point must not break ties.
+    # Rounding errors must not break ties.
     losses = scores.astype(float).round(9) * (-1 if higher_is_better else 1)
     losses = losses.fillna(np.inf) if missing == "last" else losses.dropna()
     if losses.empty:
@@ -33,7 +33,7 @@ def average_ranks(
 ) -> pd.Series:
     """Return the average rank of every method, best (1) first; ties share their mean rank.
 
-    Tables that lack a score are left out, or with ``missing="last"`` it is the last there.
+    Tables with a missing score are left out; with ``missing="last"``, it ranks last there.
     """
     ranks = _losses(scores, higher_is_better, missing).rank(axis=1).mean()
     return ranks.sort_values(kind="stable")
@@ -42,8 +42,8 @@ def average_ranks(
 def share_of_best(scores: pd.DataFrame) -> pd.DataFrame:
     """Return P90, P95 and PMA of Fernández-Delgado et al. (2014, JMLR 15, section 3).
 
-    P90 and P95: percentage of the tables on which the accuracy is at least 90 or 95 % of the
-    best, where a missing cell falls short; PMA: mean percentage of the best accuracy.
+    P90 and P95: percentage of the tables with an accuracy of at least 90 or 95 % of the best; a
+    missing score does not count. PMA: mean percentage of the best accuracy.
     """
     share = scores.div(scores.max(axis=1), axis=0)
     reached = {f"P{p}": 100 * (share >= p / 100 - 1e-12).mean() for p in (90, 95)}
@@ -53,11 +53,11 @@ def share_of_best(scores: pd.DataFrame) -> pd.DataFrame:
 def paired_tests(
     scores: pd.DataFrame, reference: str, higher_is_better: bool = True
 ) -> pd.DataFrame:
-    """Test every method against one of them over the tables that both have.
+    """Test every method against a reference over the tables that both have.
 
     Returns one row per other method: number of ``tables``; mean ``difference``, method minus
-    reference; on how many tables it ``wins``, ``ties`` and ``losses``; ``p`` of Wilcoxon's
-    signed-rank test without ties; ``p_holm``, corrected for the number of methods.
+    reference; numbers of ``wins``, ``ties`` and ``losses``; ``p`` of Wilcoxon's signed-rank
+    test without ties; ``p_holm``, corrected for the number of methods.
     """
     rows = {}
     for method in scores.columns.drop(reference):
@@ -78,7 +78,7 @@ def paired_tests(
 
 
 def holm(p_values: Any) -> np.ndarray:
-    """Correct p values of several tests after Holm (1979); nan where a test was not made."""
+    """Correct p values of several tests after Holm (1979); NaN for missing tests."""
     corrected = np.array(p_values, dtype=float)
     made = np.isfinite(corrected)
     if made.any():
@@ -107,10 +107,10 @@ def critical_difference(
     missing: str = "drop",
     highlight: Sequence[str] = (),
 ) -> Figure:
-    """Draw average ranks on a line; a bar joins methods that no test can tell apart.
+    """Draw average ranks on a line; bars join methods without a significant difference.
 
-    After Demšar (2006, JMLR 7): Friedman's test over all methods and, where it finds a
-    difference, Nemenyi's test of every pair, both at the level of 5 %.
+    After Demšar (2006, JMLR 7): Friedman's test over all methods and, if it finds a difference,
+    Nemenyi's test of every pair, both at the 5 % level.
     """
     losses = _losses(scores, higher_is_better, missing)
     if min(losses.shape) < 2:
@@ -143,9 +143,9 @@ def critical_difference(
 
 
 def friedman_nemenyi(ranks: pd.DataFrame) -> tuple[float, pd.DataFrame]:
-    """Return Friedman's p value and Nemenyi's of every pair, 1 where Friedman finds nothing.
+    """Return Friedman's p value and Nemenyi's of every pair, 1 if Friedman finds nothing.
 
-    Friedman's is nan for two methods, which the test is not made for.
+    Friedman's is NaN for two methods, for which the test is not defined.
     """
     p_values = scikit_posthocs.posthoc_nemenyi_friedman(ranks)
     if ranks.shape[1] < 3:

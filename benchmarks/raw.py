@@ -25,17 +25,18 @@ from mixup_tab.benchmark.report import failures
 from mixup_tab.benchmark.uci import load_uci, stratified_folds
 from mixup_tab.metrics import expected_calibration_error
 
-FORMATS = dict.fromkeys(("accuracy %", "accuracy rank", "log-loss rank", "fit s"), "{:.2f}")
-FORMATS |= dict.fromkeys(("log-loss", "Brier", "ECE", "ECE pooled", "predict s"), "{:.4f}")
+FORMATS = dict.fromkeys(("accuracy %", "accuracy rank", "log-loss rank"), "{:.2f}")
+FORMATS |= dict.fromkeys(("log-loss", "Brier", "ECE", "ECE pooled"), "{:.4f}")
+FORMATS |= {"fit, CPU s": "{:.2f}", "predict, CPU s": "{:.3f}"}
 TESTS = {"difference": "{:+.4f}", "p": "{:.2g}", "p_holm": "{:.2g}", "fit time": "{:.2g}"}
 
 
 def summarize(results: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Return figures of every method over the tables that all have, best log-loss first."""
+    """Return scores of every method over the tables that all have, best log-loss first."""
     errors, lost = comparable(mean_scores(results, "error"))
     means = {
         metric: mean_scores(results, metric).loc[errors.index, errors.columns]
-        for metric in ("log_loss", "brier", "ece", "fit_seconds", "predict_seconds")
+        for metric in ("log_loss", "brier", "ece", "fit_cpu_seconds", "predict_cpu_seconds")
     }
     if errors.empty:
         return pd.DataFrame(), lost
@@ -53,20 +54,20 @@ def summarize(results: pd.DataFrame) -> tuple[pd.DataFrame, str]:
             "Brier": means["brier"].mean(),
             "ECE": means["ece"].mean(),
             "ECE pooled": pd.Series(pooled),
-            "fit s": means["fit_seconds"].mean(),
-            "predict s": means["predict_seconds"].mean(),
+            "fit, CPU s": means["fit_cpu_seconds"].mean(),
+            "predict, CPU s": means["predict_cpu_seconds"].mean(),
         }
     )
     note = (
         f"Means over {len(errors)} tables of means over folds; ECE pooled: over all rows of all"
-        f" tables at once. {lost}"
+        f" tables at once; CPU s: processor time of all threads. {lost}"
     )
     return summary.sort_values("log-loss").rename_axis("method"), note
 
 
 def against(results: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """Compare every method with one of them, on the tables that both have."""
-    seconds = mean_scores(results, "fit_seconds")
+    """Compare every method with a reference, on the tables that both have."""
+    seconds = mean_scores(results, "fit_cpu_seconds")
     times = seconds.div(seconds[reference], axis=0).median().rename("fit time")
     parts = {
         metric: paired_tests(mean_scores(results, metric), reference, False).join(times)
@@ -107,15 +108,16 @@ def report(results: pd.DataFrame, output: Path) -> None:
 
 def main() -> None:
     """Run the study."""
-    args = options("raw", __doc__, folds=4, max_rows=20_000).parse_args()
+    parser = options("raw", __doc__, folds=4, max_rows=20_000)
+    parser.add_argument("--every", type=int, default=1, help="2: every second table by name")
+    parser.add_argument("--first", type=int, help="only so many of the folds [all]")
+    args = parser.parse_args()
+    names = sorted(raw_names(args, args.max_rows).index)[args.every - 1 :: args.every]
     run(
         args,
         chosen("methods", args.methods, raw_methods()),
-        {
-            name: partial(load_uci, name, args.data_home)
-            for name in raw_names(args, args.max_rows).index
-        },
-        stratified_folds(args.folds, args.seed),
+        {name: partial(load_uci, name, args.data_home) for name in names},
+        lambda X, y: stratified_folds(args.folds, args.seed)(X, y)[: args.first],
         "raw-1",
         report,
         score_with_bins,

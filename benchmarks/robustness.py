@@ -24,14 +24,14 @@ from mixup_tab.benchmark.uci import load_uci, random_splits
 from mixup_tab.robustness import evaluate_adversarial, evaluate_corruption
 
 PLAIN, MIXUP = "plain training", "mixup"
-# Shares of wrong labels, and the α that the paper has for each (its table 2).
+# Shares of wrong labels, with the paper's α for each (its table 2).
 ALPHAS = {0.2: 8.0, 0.5: 32.0, 0.8: 32.0}
-# The usual share of dropout, and one as high as the paper's for wrong labels.
+# A usual dropout rate, and one as high as the paper's for wrong labels.
 DROPOUTS = (0.5, 0.8)
-# α of the nets that are attacked: the paper's for ImageNet, and for CIFAR.
+# α of the attacked nets: the paper's for ImageNet and for CIFAR.
 ATTACKED = {PLAIN: 0.0, "mixup α=0.2": 0.2, "mixup α=1": 1.0}
 EPS = (0.02, 0.05, 0.1, 0.2)
-# Without weight decay, and for long enough that plain training fits wrong labels.
+# No weight decay, and long enough for plain training to fit wrong labels.
 NET = {
     "mixing": "mixup",
     "hidden_layer_sizes": (256, 256),
@@ -55,7 +55,7 @@ def load(name: str, data_home: Path | None) -> tuple[np.ndarray, np.ndarray]:
         return X / 16, y
     X, y = load_uci(name, data_home)
     numbers = all(map(pd.api.types.is_numeric_dtype, X.dtypes)) and X.notna().all(axis=None)
-    # With 80 % wrong labels and fewer classes, the right one is not the most frequent label.
+    # With fewer classes, 80 % wrong labels would make the right one less frequent than others.
     if not numbers or y.max() < 5:
         raise ValueError(
             f"{name}: only tables of numbers, without missing values, and of at "
@@ -65,10 +65,10 @@ def load(name: str, data_home: Path | None) -> tuple[np.ndarray, np.ndarray]:
 
 
 def on_common_scale(rows: Rows) -> tuple[Rows, tuple[float, float] | None]:
-    """Return the rows so that one ε suits all columns, and the range of valid inputs.
+    """Return rows scaled so that one ε suits all columns, and the range of valid inputs.
 
-    Pixels stay as they are. Other columns are mapped to a standard normal distribution by
-    their quantiles on the training rows: heavy tails are on no common scale.
+    Pixels are unchanged. Other columns are mapped to a standard normal distribution by their
+    quantiles on the training rows, because heavy tails have no common scale.
     """
     X, y, X_test, y_test = rows
     if X.min() == 0 and X.max() == 1:
@@ -80,7 +80,7 @@ def on_common_scale(rows: Rows) -> tuple[Rows, tuple[float, float] | None]:
 
 
 def corrupt(net: MixupClassifier, rate: float, *rows: Any) -> dict[str, Any]:
-    """Return the errors of a net that is trained with a share of wrong labels."""
+    """Return the errors of a net trained with a share of wrong labels."""
     (X, y, X_test, y_test), _ = on_common_scale(rows)
     results = evaluate_corruption(
         net, X, y, rate, X_test=X_test, y_test=y_test, random_state=net.random_state
@@ -89,7 +89,7 @@ def corrupt(net: MixupClassifier, rate: float, *rows: Any) -> dict[str, Any]:
 
 
 def attack(net: MixupClassifier, other: MixupClassifier, *rows: Any) -> pd.DataFrame:
-    """Return the errors of a net on examples made on itself and on another net."""
+    """Return the errors of a net on adversarial examples for itself and for another net."""
     (X, y, X_test, y_test), clip = on_common_scale(rows)
     net.fit(X, y)
     sources = (None, other.fit(X, y))
@@ -102,7 +102,7 @@ def attack(net: MixupClassifier, other: MixupClassifier, *rows: Any) -> pd.DataF
 
 
 def methods(epochs: int, device: str) -> dict[str, Callable[[int], Any]]:
-    """Return what is run by name: every way to train at every rate, and attacks on nets."""
+    """Return methods by name: every way to train at every rate, and attacks on nets."""
 
     def net(seed: int, **params: Any) -> MixupClassifier:
         common = {"max_epochs": epochs, "random_state": seed, "device": device}
@@ -160,7 +160,7 @@ def report(results: pd.DataFrame, output: Path) -> None:
 
 
 def wide(results: pd.DataFrame, metric: str, reference: str) -> str:
-    """Return a Markdown table of one error, a row per table and a column per method."""
+    """Return a Markdown table of one error, tables by methods."""
     summary = summarize(results, reference, [metric])
     columns = [metric, f"{metric}_diff", f"{metric}_diff_high"]
     texts = []

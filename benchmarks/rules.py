@@ -1,4 +1,4 @@
-"""Every mixing rule against mixup and plain training, on raw UCI tables, nothing tuned."""
+"""All mixing rules against mixup and plain training, on raw UCI tables, without tuning."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ RULES: dict[str, dict[str, Any]] = {
 
 
 def net(seed: int, *, alpha: float = ALPHA, **params: Any) -> Any:
-    """Return one net with our defaults but for the rule, behind our encoder."""
+    """Return a net with our defaults, except for the rule, behind our encoder."""
     model = MixupClassifier(alpha, n_estimators=1, random_state=seed, device="cpu", **params)
     return make_pipeline(TableEncoder(random_state=seed), model)
 
 
 def default_tables(sizes: pd.DataFrame) -> list[str]:
-    """Return the first ten names of tables that are neither small nor large.
+    """Return the first ten tables that are neither small nor large.
 
-    Of tables with the same numbers of rows and columns only the first: they are the same rows
-    with other labels.
+    Of tables with equal numbers of rows and columns, only the first is used: they are the same
+    rows with other labels.
     """
     sizes = sizes[sizes["rows"].between(LEAST_ROWS, MOST_ROWS)].sort_index()
     return list(sizes.drop_duplicates().index[:N_TABLES])
@@ -79,7 +79,7 @@ def compare(results: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         p = paired_tests(scores, REFERENCE, higher_is_better=False).get("p_holm", pd.Series())
         short = name.removesuffix(" %")
         table[name] = [f"{mean:.{decimals}f}" for mean in scores.mean()]
-        # Tables share no rows, unlike the folds that the correction is made for.
+        # Tables share no rows, so the correction for overlapping splits does not apply.
         table[f"Δ {short}"] = [
             "" if rule == REFERENCE else signed(*resampled_interval(d.to_numpy(), 0), decimals)
             for rule, d in differences.items()

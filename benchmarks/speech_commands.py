@@ -40,15 +40,15 @@ from mixup_tab.benchmark import markdown_table
 
 # Accuracy in percent on v0.02 by words, net and τ, as in the paper.
 PUBLISHED = {(12, "bcresnet", 1.0): 96.9, (12, "bcresnet", 8.0): 98.7}
-# Largest width of the stripes that are hidden, in bands of 40, by τ.
+# Maximum width of masked stripes, in bands of 40, by τ.
 MASKS = {1.5: 1, 2.0: 3, 3.0: 5, 6.0: 7, 8.0: 7}
 
 
 class WarmUpCosine(Callback):
-    """Sets the learning rate of every step: five epochs up to ``net.lr``, then a cosine."""
+    """Set the learning rate of every step: five epochs up to ``net.lr``, then a cosine."""
 
     def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
-        """Count the steps before; training may have been resumed."""
+        """Count earlier steps, because training may have been resumed."""
         steps = math.ceil(len(dataset_train) / net.batch_size)
         self.step_, self.last_ = (len(net.history) - 1) * steps, net.max_epochs * steps
         self.risen_ = min(5, net.max_epochs / 2) * steps
@@ -63,7 +63,7 @@ class WarmUpCosine(Callback):
 
 
 def make_net(args: argparse.Namespace, classes: int, samples: int, noise: Any) -> Any:
-    """Return what trains a net: a ``MixupNet`` as in the paper, or our own classifier."""
+    """Return a trainer: a ``MixupNet`` as in the paper, or our own classifier."""
     params = {"tau": args.tau} if args.net == "bcresnet" else None
     common = {"alpha": args.alpha, "max_epochs": args.epochs, "batch_size": args.batch_size}
     common |= {"random_state": args.seed, "device": args.device}
@@ -90,7 +90,7 @@ def make_net(args: argparse.Namespace, classes: int, samples: int, noise: Any) -
 
 
 def read(clips: Bunch, reader: Any, limit: int) -> tuple[list[LabelledClips], Any]:
-    """Return the parts as waveforms and class codes, and noise (None: there is none)."""
+    """Return the parts as waveforms and class codes, and noise (None if there is none)."""
     frame = clips.frame.reset_index(drop=True).groupby(["label", "subset"]).head(limit)
     parts = []
     with ProgressBar("clip read", len(frame)) as bar:
@@ -99,7 +99,7 @@ def read(clips: Bunch, reader: Any, limit: int) -> tuple[list[LabelledClips], An
             X, y, _ = read_rows(clips, rows, [reader], "raise", -1, bar.advance)
             parts.append(LabelledClips(X, np.searchsorted(clips.label_names, y), []))
     paths = sorted(Path(frame["path"].iloc[0]).parents[1].glob("_background_noise_/*.wav"))
-    # As for silence, the rest of every recording is for validation and test.
+    # As for silence, the rest of each recording is for validation and test.
     noise = read_noise([str(path) for path in paths], reader, 0.2, "raise").training
     return parts, as_recordings(noise)
 
@@ -113,7 +113,7 @@ def score(net: MixupNet, clips: LabelledClips) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Train, and score the test part once."""
+    """Train, then score the test part once."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--task", type=int, choices=(10, 12, 35), default=12, help="words")
     parser.add_argument("--net", choices=("bcresnet", "resnet"), default="bcresnet")

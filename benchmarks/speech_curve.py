@@ -35,7 +35,7 @@ from mixup_tab.audio.splitting import split_clips
 from mixup_tab.benchmark import markdown_table, score_classifier, write_text
 from mixup_tab.benchmark.report import failures
 
-DRAWS = {"5": 5, "10": 5, "20": 5, "45": 3, "150": 2}  # by clips a word
+DRAWS = {"5": 5, "10": 5, "20": 5, "45": 3, "150": 2}  # by clips per word
 FOLDS = 5
 FORMATS = {
     "accuracy %": "{:.1f}",
@@ -51,7 +51,7 @@ NOTE = (
 
 
 def log_score(model: Any, X: np.ndarray, y: np.ndarray) -> float:
-    """Return minus the log-loss on clips of words that the model has seen."""
+    """Return minus the log-loss on clips of words seen by the model."""
     seen = np.isin(y, model.classes_)
     return -log_loss(y[seen], model.predict_proba(X[seen]), labels=model.classes_)
 
@@ -74,9 +74,9 @@ EMBEDDED = {
 
 
 def draw(clips: Bunch, pool: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """Return at most ``size`` clips of every word, speaker after speaker in random order.
+    """Return at most ``size`` clips of every word, speaker by speaker in random order.
 
-    So few clips are of few speakers, and those of a smaller size are among those of a larger.
+    So a few clips are by few speakers, and a smaller set is a subset of a larger one.
     """
     _, speaker = np.unique(clips.speakers[pool], return_inverse=True)
     place = np.random.default_rng(seed).permutation(speaker.max() + 1)[speaker]
@@ -85,7 +85,7 @@ def draw(clips: Bunch, pool: np.ndarray, size: int, seed: int) -> np.ndarray:
 
 
 def score(known: Bunch, model: Any, *parts: Any) -> dict[str, Any]:
-    """Score a method on paths, or on their embeddings; a search keeps speakers apart."""
+    """Score a method on paths, or on their embeddings; searches keep speakers apart."""
     (X, y, X_test, y_test), milliseconds = parts, 0.0
     if isinstance(model, GridSearchCV):
         speakers = known.speakers[X]
@@ -106,7 +106,7 @@ def score(known: Bunch, model: Any, *parts: Any) -> dict[str, Any]:
 
 
 def report(about: str, results: pd.DataFrame, output: Path) -> None:
-    """Write a table for each score, methods × clips a word, over all parts run so far."""
+    """Write a table per score, methods × clips per word, over all parts run so far."""
     path = output / "all.csv"
     if path.exists():
         earlier = pd.read_csv(path, dtype={"table": str, "why": str}).fillna({"why": ""})

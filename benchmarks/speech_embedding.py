@@ -28,14 +28,14 @@ def load_features() -> Any:
 
 
 def embed(path: str) -> tuple[np.ndarray, float]:
-    """Return the mean and the maximum over time of a clip's embeddings, and the CPU ms.
+    """Return mean and maximum over time of a clip's embeddings, and the CPU ms.
 
-    The net answers 96 numbers every 80 ms, each about the 0.78 seconds before. The silence and
-    the pooling were chosen on training speakers: without silence, accuracy is 23 points lower.
+    The net returns 96 numbers every 80 ms, each about the previous 0.78 seconds. Silence and
+    pooling were chosen on training speakers: without silence, accuracy is 23 points lower.
     """
     features, before = load_features(), time.process_time()
     features.reset()
-    # Otherwise 8 seconds of silence come first, which take a second.
+    # Skips the initial 8 seconds of silence, which take a second.
     features.new_audio_samples = features.new_mels = 0
     sound = np.pad(AudioReader().transform([path])[0], SILENCE).tobytes()
     windows = np.concatenate(list(features.process_streaming(sound)), axis=2)[0, 0]
@@ -44,6 +44,6 @@ def embed(path: str) -> tuple[np.ndarray, float]:
 
 
 def embed_once(paths: np.ndarray, folder: Path) -> tuple[pd.DataFrame, float]:
-    """Return embeddings by path and their mean CPU ms; a folder keeps those it has."""
+    """Return embeddings by path and their mean CPU ms; a folder caches them."""
     rows, milliseconds = zip(*map(Memory(folder, verbose=0).cache(embed), paths), strict=True)
     return pd.DataFrame(np.stack(rows), paths), float(np.mean(milliseconds))

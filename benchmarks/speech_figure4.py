@@ -34,7 +34,7 @@ PUBLISHED = {
     "vgg11 0.1": (4.0, 3.8),
     "vgg11 0.2": (3.9, 3.4),
 }
-# The code that the paper used has dropout in LeNet, and none in VGG-11.
+# The code used for the paper has dropout in LeNet, but not in VGG-11.
 DROPOUT = {"lenet": 0.5}
 FULL_SIZE = 10_000
 NOTE = (
@@ -97,7 +97,7 @@ def report(about: str, results: pd.DataFrame, output: Path) -> None:
 
 
 def interval(change: np.ndarray) -> str:
-    """Return a mean with its 95 % t interval, which a single value has not."""
+    """Return a mean with its 95 % t interval; without one for a single value."""
     if len(change) < 2:
         return "".join(f"{value:+.2f}" for value in change)
     low, high = stats.ttest_1samp(change, 0).confidence_interval()

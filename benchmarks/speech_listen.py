@@ -37,7 +37,7 @@ class Said(NamedTuple):
 def make_stream(
     paths: list[Path], minutes: float, snr: float, seed: int
 ) -> tuple[np.ndarray, list[Said]]:
-    """Return int16 samples, and what is said in them; ``snr`` is in dB, of the median word."""
+    """Return int16 samples and the words in them; ``snr`` is in dB, of the median word."""
     rng = np.random.default_rng(seed)
     length = int(60 * minutes * RATE)
     # Noise whose power falls as 1 / f, at a level that drifts by ±6 dB over half a minute.
@@ -63,7 +63,7 @@ def make_stream(
 
 
 def match(said: list[Said], heard: list[Heard]) -> tuple[int, int, int]:
-    """Return hits, misses and false alarms; each word can be heard once."""
+    """Return hits, misses and false alarms; each word can be hit once."""
     left = list(said)
     for one in heard:
         near = [s for s in left if s.word == one.word and abs(s.seconds - one.seconds) <= NEAR]
@@ -74,7 +74,7 @@ def match(said: list[Said], heard: list[Heard]) -> tuple[int, int, int]:
 
 
 def blocks(stream: np.ndarray) -> Iterator[np.ndarray]:
-    """Cut a stream as a microphone does."""
+    """Cut a stream into blocks, as from a microphone."""
     yield from np.array_split(stream, max(len(stream) // 800, 1))
 
 

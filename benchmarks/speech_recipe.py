@@ -1,8 +1,8 @@
-"""What each choice behind ``speech_classifier`` is worth: accuracy and processor time.
+"""Effect of each choice behind ``speech_classifier`` on accuracy and processor time.
 
-``DIR`` is a folder of sets, with an ``INDEX.csv`` of columns path, set,
-label, speaker and split_speaker (train or test). Recipes are compared on training speakers
-held out, in folds; ``--final`` fits the default on all of them and scores the test speakers.
+``DIR`` is a folder of sets, with an ``INDEX.csv`` of columns path, set, label, speaker and
+split_speaker (train or test). Recipes are compared on held-out training speakers, in folds;
+``--final`` fits the default on all of them and scores the test speakers.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def fit_and_score(
 
 
 def read_index(directory: Path, name: str) -> pd.DataFrame:
-    """Return the clips of one set, with whole paths."""
+    """Return the clips of one set, with full paths."""
     index = pd.read_csv(directory / "INDEX.csv")
     index = index[index["set"] == name].reset_index(drop=True)
     index["path"] = [str(directory / path) for path in index.path]
@@ -93,7 +93,7 @@ def read_index(directory: Path, name: str) -> pd.DataFrame:
 
 
 def compare(args: argparse.Namespace, train: pd.DataFrame) -> None:
-    """Print a row for every recipe: means over folds of training speakers."""
+    """Print a row per recipe: means over folds of training speakers."""
     splitter = GroupKFold(args.splits, shuffle=True, random_state=0)
     folds = list(splitter.split(train, groups=train.speaker))[: args.folds]
     for name in args.recipes or RECIPES:

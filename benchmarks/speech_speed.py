@@ -1,4 +1,4 @@
-"""What training and predicting from sound files costs beside the net itself, on the CPU.
+"""The cost of reading and transforming sound files beside the net itself, on the CPU.
 
 Clips of one second at 16 kHz; our spectrograms against those of torchaudio and, if installed,
 librosa, called clip by clip::
@@ -54,7 +54,7 @@ def write_files(folder: str, count: int) -> list[str]:
 
 
 def spectrogram_of(library: str, log: bool) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what computes the spectrogram of a clip as a user of a library writes it."""
+    """Return a function for the spectrogram of a clip, as users of a library write it."""
     if library == "torchaudio":
         from torchaudio.transforms import Spectrogram
 
@@ -93,7 +93,7 @@ def spectrograms(library: str, log: bool, pairs: int, clips: int = 256) -> Row:
 
 
 class _BatchClock(Callback):
-    """Adds up the time of an epoch between its steps: batches are made then."""
+    """Add up the time of an epoch between steps, in which batches are made."""
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         self.making, self.since = 0.0, perf_counter()
@@ -106,9 +106,9 @@ class _BatchClock(Callback):
 
 
 def share_of_epoch(level: str, model: str = "vgg11") -> Row:
-    """Return the share of an epoch that goes into reading files and making batches.
+    """Return the share of an epoch spent on reading files and making batches.
 
-    Files are read once before training; here it counts as if they were read in every epoch.
+    Files are read once before training; here they count as if read in every epoch.
     """
     with tempfile.TemporaryDirectory() as folder:
         paths = write_files(folder, BATCH)
@@ -118,7 +118,7 @@ def share_of_epoch(level: str, model: str = "vgg11") -> Row:
     setting = {"batch_size": BATCH, "max_epochs": 2, "random_state": 0, "callbacks": [clock]}
     net = speech_classifier(model, kind="log", level=level, **setting)[-1].fit(X, y).net_
     epoch, making = net.history[-1, "dur"], clock.making
-    if level == "waveform":  # its spectrograms are made inside of the net
+    if level == "waveform":  # spectrograms are computed inside the net
         making += seconds(partial(net.module_.spectrogram, torch.from_numpy(X)))
     share = (reading + making) / (reading + epoch)
     figures = f"{human(reading)} + {human(making)} of {human(epoch)} for {BATCH} clips"
@@ -138,7 +138,7 @@ def one_clip(model: str, **options: Any) -> Row:
 
 
 def peak_of_training(clips: int) -> float:
-    """Return by how many bytes clips and an epoch with them raise this process's peak."""
+    """Return the increase of this process's peak memory by clips and an epoch, in bytes."""
     before = 0.0
     for count in (BATCH, clips):
         before = memory("VmRSS")

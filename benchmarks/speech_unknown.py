@@ -1,10 +1,10 @@
-"""How well ``mixup-tab speech train`` refuses words that it was not taught.
+"""How well ``mixup-tab speech train`` rejects words that it was not trained on.
 
-``DIR`` holds ``INDEX.csv`` with the columns path, set, label, speaker and split_speaker; of its
-ten words of Speech Commands three are left out of training, several times. A third of the
+``DIR`` holds ``INDEX.csv`` with the columns path, set, label, speaker and split_speaker. Three
+of its ten words of Speech Commands are left out of training, several times. A third of the
 training speakers is held out for the scores, and a tenth of the others chooses the threshold.
 Other sounds are first those that ``train`` makes; then also recordings of two of the three
-words, and the third is scored. Test speakers are not touched.
+words, and the third is scored. Test speakers are not used.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def measure(
     recorded: tuple[str, ...],
     args: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Train without some words; return what happens to known words and to those."""
+    """Train without some words; return the results on known words and on those."""
     part, label = parts(index, args.seed), index["label"].to_numpy(str)
     label = np.where(np.isin(label, recorded), UNKNOWN, label)
     taught = ~np.isin(label, left_out)
@@ -91,7 +91,7 @@ def measure(
 
 
 def main() -> None:
-    """Measure every choice, and print a line for each."""
+    """Measure every choice, and print a row for each."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("root", type=Path, metavar="DIR")
     parser.add_argument("--model", default="resnet")

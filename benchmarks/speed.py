@@ -1,6 +1,7 @@
-"""How long our fits, predictions and searches take beside what users could take instead.
+"""Our fits, predictions and searches against alternatives, in processor time.
 
-Both sides run in one process, in turn; a row gives the median and the range of their ratios::
+Both sides run alternately in one process; a row gives the median and the range of their
+ratios::
 
     python benchmarks/speed.py --epochs 1 --pairs 3                # all rows
     python benchmarks/speed.py --rows "fit/*" search/skorch        # some of them
@@ -30,11 +31,11 @@ ALPHAS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.5)
 FOLDS, NETS = methods.FOLDS, methods.FOLDS * len(ALPHAS)
 STEPS = 553  # of an epoch on the training part of a fold
 BIG = (1_000_000, 50)
-ALL = {"threads": None}  # as many as there are: both sides use two
+ALL = {"threads": None}  # all: both sides use two
 
 
 def fits(epochs: int, device: str) -> dict[str, tuple]:
-    """Return what is compared with what about one estimator, by name of the row."""
+    """Return both sides of comparisons about one estimator, by name of the row."""
     X, y = methods.make_table()
     small, threads = methods.make_table(1000), torch.get_num_threads()
 
@@ -83,7 +84,7 @@ def fits(epochs: int, device: str) -> dict[str, tuple]:
 
 
 def searches(epochs: int, device: str) -> dict[str, tuple]:
-    """Return what is compared with what about choosing α, by name of the row."""
+    """Return both sides of comparisons about choosing α, by name of the row."""
     X, y = methods.make_table()
     part = slice(len(X) * (FOLDS - 1) // FOLDS)
 
@@ -131,8 +132,8 @@ def step(members: int, device: str) -> Row:
 
 
 def peak_of_fit(device: str) -> float:
-    """Return by how many bytes a fit on a large table raises this process's peak."""
-    methods.fit_ours(*methods.make_table(1000), 1, device=device)  # loads what it needs
+    """Return the increase of this process's peak memory by a fit on a large table, in bytes."""
+    methods.fit_ours(*methods.make_table(1000), 1, device=device)  # import before measuring
     X, y = methods.make_table(*BIG, dtype=np.float32)
     before = memory("VmRSS")
     MixupClassifier(max_epochs=1, batch_size=1024, device=device).fit(X, y)

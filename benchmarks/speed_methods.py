@@ -149,7 +149,7 @@ def fit_vmapped(X: np.ndarray, y: np.ndarray, epochs: int, members: int) -> None
 
 
 def arithmetic(members: int, steps: int) -> Callable[[], None]:
-    """Return a call that does nothing but what training steps of a stack have to compute.
+    """Return a call with only the necessary computation of training steps of a stack.
 
     That is the eight matrix products of a 30-128-128-2 net at batches of 16, and one fused
     Adam.

@@ -1,4 +1,4 @@
-"""What the studies share: options, running, scores per table, splits for rare classes."""
+"""Shared code of the studies: options, running, scores per table, splits for rare classes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def run(
     report: Callable[[pd.DataFrame, Path], Any],
     score: Callable[..., Any] | None = None,
 ) -> None:
-    """Run a study, write its report and print it; Ctrl-C ends with what is finished."""
+    """Run a study, write its report and print it; after Ctrl-C, with what is finished."""
     results = run_benchmark(
         methods,
         tables,
@@ -80,7 +80,7 @@ def run(
 
 
 def start(main: Callable[[], None]) -> None:
-    """Run a script; errors of input become one line."""
+    """Run a script; input errors become one line."""
     try:
         main()
     except (ValueError, OSError) as error:
@@ -88,7 +88,7 @@ def start(main: Callable[[], None]) -> None:
 
 
 def raw_names(args: argparse.Namespace, max_rows: float = np.inf) -> pd.DataFrame:
-    """Return names and sizes of raw tables: those asked for, or all that are there."""
+    """Return names and sizes of raw tables: the chosen ones, or all."""
     listed = list_uci(args.data_home)
     listed = listed[listed["task"] == "classification"].set_index("name")
     if args.data_home is not None and args.datasets is None:
@@ -106,7 +106,7 @@ def score_with_bins(model: Any, *parts: Any) -> dict[str, Any]:
 
 
 def pooled_bins(results: pd.DataFrame) -> pd.DataFrame:
-    """Return the calibration bins of rows scored by :func:`score_with_bins`, added up."""
+    """Return the summed calibration bins of rows scored by :func:`score_with_bins`."""
     sums = np.sum(results["bins"].tolist(), axis=0)
     ends = np.linspace(0, 1, len(sums) + 1)
     bins = pd.DataFrame(sums, columns=["count", "confidence", "correct"])
@@ -114,7 +114,7 @@ def pooled_bins(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean_scores(results: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return means over splits, tables × methods; nan where a method lacks splits of others."""
+    """Return means over splits, tables × methods; NaN where a method lacks some splits."""
     cells = results[~results["failed"]].groupby(["table", "method"], sort=False)[metric]
     scores, counts = cells.mean().unstack(), cells.count().unstack()
     whole = counts.eq(counts.max(axis=1), axis=0)
@@ -123,9 +123,9 @@ def mean_scores(results: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def comparable(scores: pd.DataFrame, share: float = 0.9) -> tuple[pd.DataFrame, str]:
-    """Return the part of the scores without holes, and a sentence on what was left out.
+    """Return the scores without gaps, and a sentence on what was left out.
 
-    Methods that lack more than a tenth of the tables go first, then tables with holes.
+    First methods that lack more than a tenth of the tables are dropped, then tables with gaps.
     """
     there = scores.notna()
     kept = scores.loc[:, there.sum() >= share * there.any(axis=1).sum()].dropna()
@@ -140,16 +140,16 @@ def comparable(scores: pd.DataFrame, share: float = 0.9) -> tuple[pd.DataFrame, 
 
 
 def signed(mean: float, low: float, high: float, decimals: int) -> str:
-    """Return a difference with its interval as text; empty for nan."""
+    """Return a difference with its interval as text; empty for NaN."""
     ends = (f"{value:+.{decimals}f}" for value in (mean, low, high))
     return "" if np.isnan(mean) else "{} ({} to {})".format(*ends)
 
 
 def number_seen_first(y_train: np.ndarray, y_test: np.ndarray) -> list[np.ndarray]:
-    """Number classes anew, those of the training rows first.
+    """Renumber classes so that those of the training rows come first.
 
     The temperature of scikit-learn's ``CalibratedClassifierCV`` is right for numeric labels
-    only where the training rows have the classes 0, 1, 2 and so on without gaps.
+    only if the classes of the training rows are 0, 1, 2, … without gaps.
     """
     seen = np.unique(y_train)
     order = np.append(seen, np.setdiff1d(y_test, seen))
@@ -158,14 +158,14 @@ def number_seen_first(y_train: np.ndarray, y_test: np.ndarray) -> list[np.ndarra
 
 
 class InnerFolds:
-    """Stratified folds of training rows in which no net meets a class it has not seen.
+    """Stratified folds of training rows in which every net sees all classes.
 
-    The few rows of a class that a fold would keep from its net altogether are trained on and
-    predicted too: a class of probability zero says nothing about a temperature.
+    The few rows of a class that a fold would hold out completely are both trained on and
+    predicted: a class of probability zero says nothing about a temperature.
     """
 
     def __init__(self, folds: int, random_state: int) -> None:
-        # CalibratedClassifierCV refuses rare classes if it finds an attribute n_splits.
+        # No attribute n_splits: with one, CalibratedClassifierCV rejects rare classes.
         self.folds, self.random_state = folds, random_state
 
     def split(self, X: Any, y: Any, groups: Any = None) -> list[Split]:

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 DOCS = Path(__file__).parent
@@ -49,7 +50,7 @@ if os.environ.get("DOCS_INTERSPHINX"):
 
 # The API reference: numpydoc describes types, so signatures need not.
 autodoc_typehints = "none"
-autosummary_ignore_module_all = False
+toc_object_entries_show_parents = "hide"  # or the page's own list would cut names off
 numpydoc_show_class_members = False
 
 myst_heading_anchors = 3
@@ -78,25 +79,29 @@ html_logo = "_static/logo.svg"
 html_favicon = "_static/logo.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_show_sourcelink = False
+html_js_files = ["site.js"]
+html_show_sourcelink = html_copy_source = False
+PROJECT = tomllib.loads((DOCS.parent / "pyproject.toml").read_text("utf-8"))["project"]
 html_theme_options = {
     "logo": {"text": "mixup-tab", "alt_text": "mixup-tab, first page"},
+    "github_url": PROJECT.get("urls", {}).get("Homepage", ""),
     "navbar_align": "left",
-    "header_links_before_dropdown": 5,
+    "navbar_start": ["navbar-logo", "navbar-version"],
+    "navbar_center": ["navbar-nav", "navbar-playground"],
+    "navbar_persistent": ["search-button"],
+    "header_links_before_dropdown": 6,
     "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
-    "pygments_light_style": "tango",
-    "pygments_dark_style": "monokai",
 }
 html_sidebars = {
-    page: [] for page in ("index", "getting_started", "pitfalls", "layout", "changes")
+    page: [] for page in ("index", "getting_started", "pitfalls", "why", "layout", "changes")
 }
 
 
 def write_command_line(_: Sphinx) -> None:
-    """Let Typer describe all commands; its lists of them, cut short, are left out."""
+    """Let Typer describe all commands; one list replaces its own, which are cut short."""
     target = DOCS / "api" / "generated" / "command_line.md"
     target.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "typer", "mixup_tab.cli.app", "utils", "docs"]
@@ -106,9 +111,19 @@ def write_command_line(_: Sphinx) -> None:
     text = re.sub(r"\*\*Commands\*\*:\n\n(\* .*\n)+\n?", "", text)
     example = r"**Example**:\n\n```console\n$ \1\n```"
     text = re.sub(r"^Example: (.*)$", example, text, flags=re.MULTILINE)
+    text = re.sub(
+        r":\n(.* \| mixup-tab .*)$", r":\n\n```console\n$ \1\n```", text, flags=re.MULTILINE
+    )
     text = text.replace("* `--help`:", "* `-h, --help`:")
     # Markdown would take "<word>/*.wav" for a tag of HTML, and show nothing.
     text = re.sub(r"(`[^`\n]*`)|(<\w+>\S*\w)", lambda m: m[1] or f"`{m[2]}`", text)
+    titles = re.findall(r"^##+ `mixup-tab (.+)`\n\n(.+)$", text, flags=re.MULTILINE)
+    rows = (
+        f"| [`{name}`](#mixup-tab-{name.replace(' ', '-')}) | {what} |\n"
+        for name, what in titles
+    )
+    table = "| `mixup-tab` … | what it does |\n|---|---|\n" + "".join(rows)
+    text = text.replace("**Usage**", f"{table}\n**Usage**", 1)
     target.write_text(text, encoding="utf-8")
 
 

@@ -11,16 +11,16 @@ from pathlib import Path
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.ext.autosummary import autosummary_toc
 from sphinx.util import logging
-
-import mixup_tab
 
 LOG = logging.getLogger(__name__)
 EXAMPLES = Path(__file__).parents[1] / "examples"
 # The order of the table there is the order of the gallery.
 ORDER = re.findall(r"^\| `(\w+\.py)", (EXAMPLES / "README.md").read_text("utf-8"), re.MULTILINE)
-PAGES_WITH_CODE = ("index", "getting_started", "pitfalls", "user_guide/")
+PAGES_WITH_CODE = ("index", "getting_started", "pitfalls", "user_guide/", "why")
 STAR = re.compile(r"(?<=[\s(])\*(?=[a-z_]+\b[,)])")  # as in "shape (batch, *features)"
 
 
@@ -29,6 +29,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-skip-member", skip_inherited_from_others)
     app.connect("autodoc-process-docstring", escape_stars, priority=100)  # before numpydoc
     app.connect("missing-reference", link_public_name)
+    app.connect("doctree-read", leave_names_to_groups, priority=400)  # before autosummary
+    app.connect("doctree-read", add_short_anchors)
     app.connect("doctree-read", run_code)
     app.add_html_math_renderer("mathml", (inline_formula, None), (formula, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -58,16 +60,33 @@ def escape_stars(
 def link_public_name(
     app: Sphinx, env: object, node: nodes.Element, text: nodes.Node
 ) -> nodes.Element | None:
-    """Link ``mixup_tab.X`` to the page of X in its room."""
-    first, _, rest = node.get("reftarget", "").removeprefix("mixup_tab.").partition(".")
-    if node.get("refdomain") != "py" or first not in mixup_tab.__all__:
+    """Link a name, also one by the file where it lives, to its page under its public name."""
+    if node.get("refdomain") != "py":
         return None
-    value = getattr(mixup_tab, first)
-    target = f"{value.__module__}.{value.__qualname__}" + (f".{rest}" if rest else "")
     domain = env.get_domain("py")
-    return domain.resolve_xref(
-        env, node["refdoc"], app.builder, node.get("reftype", "obj"), target, node, text
-    )
+    parts = node.get("reftarget", "").removeprefix("mixup_tab.").split(".")
+    for place in range(len(parts)):
+        public = re.compile(r"mixup_tab\.([a-z]+\.)?" + re.escape(".".join(parts[place:])))
+        if found := next(filter(public.fullmatch, domain.objects), None):
+            kind = node.get("reftype", "obj")
+            return domain.resolve_xref(
+                env, node["refdoc"], app.builder, kind, found, node, text
+            )
+    return None
+
+
+def leave_names_to_groups(app: Sphinx, doctree: nodes.document) -> None:
+    """Let the sidebar list names under their group only; the index shows all groups in full."""
+    if app.env.docname == "api/index":
+        for node in list(doctree.findall(autosummary_toc)):
+            node.parent.remove(node)
+
+
+def add_short_anchors(app: Sphinx, doctree: nodes.document) -> None:
+    """Let ``mixup_tab.X`` lead to X of any module; viewcode gives all of a file one module."""
+    for node in doctree.findall(addnodes.desc_signature):
+        short = {re.sub(r"^mixup_tab\.[a-z]+\.", "mixup_tab.", name) for name in node["ids"]}
+        node["ids"] += short.difference(node["ids"])
 
 
 def inline_formula(writer: object, node: nodes.math) -> None:

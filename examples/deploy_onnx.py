@@ -1,6 +1,6 @@
 """
-A model without Python packages
-===============================
+Predict without mixup_tab or torch
+==================================
 
 Train and export a model, then label a CSV file with onnxruntime and NumPy alone.
 

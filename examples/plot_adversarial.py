@@ -2,10 +2,10 @@
 Adversarial examples: small changes that mislead a net
 ======================================================
 
-A change of every pixel that is too small to matter to a reader can mislead a net if it goes in
-the direction of rising loss. The mixup paper (section 3.5) found that nets trained with mixup
-are harder to mislead than plainly trained ones. This is the same comparison on small images of
-digits.
+A change of every pixel that is too small for a reader to notice can mislead a net if it points
+in the direction of rising loss. The mixup paper (section 3.5) found that nets trained with
+mixup are harder to mislead than those of plain training. This example compares the two on small
+images of digits.
 """
 
 # %%

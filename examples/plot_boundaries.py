@@ -2,13 +2,13 @@
 What mixup changes: decision boundaries and probabilities
 =========================================================
 
-A net from plain training is confident everywhere but on a thin line. A net trained with mixup
-has seen labels between the classes, and its probabilities change slowly from one to the other.
+A net from plain training is confident everywhere except along a thin line. A net trained with
+mixup has seen labels between the classes, so its probabilities change gradually.
 """
 
 # %%
-# Two noisy moons and two columns of iris. Half of the rows or fewer are for training, and the
-# numbers come from the others.
+# The data are two noisy moons and two columns of iris. At most half of the rows are for
+# training; errors and log-losses are measured on the others.
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_iris, make_moons
 from sklearn.metrics import log_loss
@@ -29,9 +29,9 @@ alphas = {"plain training": 0, "mixup, α = 0.2": 0.2, "mixup, α = 1": 1}
 
 # %%
 # ``mixing="mixup"`` is mixup alone; by default half of the examples are mixed by CutMix, which
-# is good for tables of many columns and poor in a plane. Columns are only scaled, and weight
-# decay is weak, so that mixing is all that smooths. The points are the training rows. The line
-# is where the prediction changes; full color is a probability of 1.
+# suits tables of many columns but not a plane. Columns are only scaled, and weight decay is
+# weak, so that any smoothing comes from mixing. The points are the training rows. The line is
+# where the prediction changes; full colour is a probability of 1.
 figure, axes = plt.subplots(
     2, 3, figsize=(12, 7), sharex="row", sharey="row", layout="constrained"
 )
@@ -55,6 +55,6 @@ plt.show()
 # %%
 # What differs most is the width of the uncertain region around the lines. On the moons the
 # classes overlap: plain training bends its line around single points and is confident even
-# where it is wrong, so its log-loss is higher than with mixup. In the two columns of iris
-# the classes hardly overlap and lie in a row: mixup's labels are wrong in the middle one, and
-# it does worse.
+# where it is wrong, so its log-loss is higher than with mixup. In the two columns of iris the
+# classes hardly overlap and lie in a row. Mixtures of the outer two classes fall on the middle
+# one, where their labels are wrong, so mixup does worse.

@@ -1,17 +1,17 @@
 """
 How far probabilities can be trusted: mixup, a temperature, rescaled predictions
-=================================================================================
+================================================================================
 
 A net that says "80 %" should be right in four of five such cases. Plain training on few rows
 tends to make nets overconfident; mixup tends to make them underconfident, because their
 training labels were mixed. Both can be corrected after training. Here nets are trained on 200
-digits and their probabilities are checked on the other 1,597.
+digits, and their probabilities are checked on the other 1,597.
 """
 
 # %%
 # A temperature T divides the logits of a fitted net; scikit-learn chooses it by
-# cross-validation inside the training rows. T > 1 takes confidence away, T < 1 gives more. The
-# most probable class stays the same. Labels must be 0, 1, 2, … or strings: with other numbers
+# cross-validation inside the training rows. T > 1 lowers confidence, T < 1 raises it. The most
+# probable class stays the same. Labels must be 0, 1, 2, … or strings: with other numbers
 # scikit-learn 1.9 silently fits a wrong temperature.
 import matplotlib.pyplot as plt
 import pandas as pd

@@ -2,10 +2,9 @@
 How much to mix: choosing alpha by cross-validation
 ===================================================
 
-Mixup has one knob: α, the parameter of the Beta distribution that the mixing weights are
-drawn from. ``alpha=0`` is plain training. Here a search tries a few values on a table of
-tumours, and looks at two things: how often the net is wrong, and how good its
-probabilities are.
+The main parameter of mixup is α, that of the Beta distribution from which the mixing weights
+are drawn. ``alpha=0`` is plain training. Here a search tries a few values on a table of tumours
+and compares two scores: how often the net is wrong, and how good its probabilities are.
 """
 
 # %%
@@ -37,6 +36,6 @@ figure.suptitle("Breast cancer (diagnostic), four-fold cross-validation")
 plt.show()
 
 # %%
-# Plain training can be as accurate, but it is sure of itself where it is wrong, which the
-# log-loss punishes. That is what mixup usually changes first. To leave the choice to the
-# estimator, write ``MixupClassifier(alpha="auto")``.
+# Plain training can be as accurate, but it is confident where it is wrong, which the log-loss
+# penalises. This is what mixup usually improves first. To leave the choice to the estimator,
+# write ``MixupClassifier(alpha="auto")``.

@@ -3,12 +3,12 @@ Does mixup help on my table?
 ============================
 
 ``mixup-tab compare FILE --target COLUMN`` says whether mixup helps and whether gradient
-boosting is better, and writes a report. Here the same is done from Python, on a small table of
-raw columns: numbers, categories, dates, missing values.
+boosting is better, and writes a report. Here Python does the same, on a small table of raw
+columns: numbers, categories, dates, missing values.
 """
 
 # %%
-# A table of a shop, made up: who comes back within a month?
+# A synthetic table of a shop: which customers come back within a month?
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -35,8 +35,8 @@ table["returns"] = np.where(chance + rng.logistic(size=rows) > 0, "yes", "no")
 table.loc[::10, "age"] = np.nan
 
 # %%
-# Everything is learned inside the folds: scaling, encoding, α. ``id`` names the rows; it is not
-# a feature. The first line is about plain training, the second about boosting: by log-loss (how
+# Scaling, encoding and α are learned inside the folds. ``id`` identifies the rows; it is not a
+# feature. The first line is about plain training, the second about boosting: by log-loss (how
 # far the probabilities can be trusted) and by error.
 answer = compare_table(table, "returns", id="customer", folds=5, repeats=1)
 print(answer)
@@ -45,8 +45,8 @@ for note in answer.notes:
 answer.summary[["log_loss", "error", "ece"]]
 
 # %%
-# How much to mix, by the scores inside the training rows; and whether the probabilities can be
-# trusted.
+# Left: how much to mix, by cross-validation inside the training rows. Right: whether the
+# probabilities can be trusted.
 figure, axes = plt.subplots(1, 2, figsize=(10, 5.2), layout="constrained")
 curve = answer.curve
 AlphaCurveDisplay(curve.index, curve.to_numpy(), score_name="minus the log-loss").plot(axes[0])

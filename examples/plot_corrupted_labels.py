@@ -3,9 +3,9 @@ Wrong labels: what a net memorises
 ==================================
 
 A large net that is trained for long memorises every label, even wrong ones. Here, half of the
-training labels of a table of digits are wrong, and three otherwise equal nets are trained on
-them: plainly, with dropout, and with mixup at a large α. This is the experiment of table 2 of
-the mixup paper, on a small table.
+training labels of a table of digits are wrong, and the same net is trained on them in three
+ways: by plain training, with dropout, and with mixup at a large α. This is the experiment of
+table 2 of the mixup paper, on a small table.
 """
 
 # %%
@@ -49,10 +49,10 @@ for name, params in settings.items():
     )
 
 # %%
-# The honest figure is the last error: the best epoch can only be chosen with the test rows. The
-# difference between the two is the cost of memorising. The two columns on the right are errors
-# on training rows: on those with right labels, and on those with wrong labels, measured against
-# these. A net without errors on wrong labels has memorised them all.
+# Compare the last errors: the best epoch can only be chosen with the test rows. The difference
+# between the two is the cost of memorising. The two columns on the right are errors on training
+# rows: on those with right labels, and on those with wrong labels, measured against these. A
+# net without errors on wrong labels has memorised them all.
 table = pd.concat(results).droplevel(1)
 columns = ["best_test_error", "last_test_error", "train_error_real", "train_error_corrupted"]
 print((100 * table[columns]).round(1).rename(columns=lambda name: f"{name} %").to_string())

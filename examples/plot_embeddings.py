@@ -2,16 +2,16 @@
 Start from a pretrained embedding
 =================================
 
-With few clips, a net that somebody else has trained on much speech is a better start than an
-untrained one. Its outputs for a clip, the embedding, are a row of numbers, and
+With few clips, a net that was pretrained on a lot of speech is a better start than an untrained
+one. Its output for a clip, the embedding, is a row of numbers, and
 :class:`~mixup_tab.MixupClassifier` learns from any table of numbers. Here an embedding is a
-step of a pipeline: paths go in, words come out. It is that of ``pyopen-wakeword`` where this
-package is installed, and else a stand-in that was not trained on anything.
+step of a pipeline: paths go in, words come out. It comes from ``pyopen-wakeword`` if this
+package is installed, otherwise from a stand-in that was not trained at all.
 """
 
 # %%
-# Tones of four kinds by six "speakers", each with a pitch of their own. Put your clips in their
-# place: :func:`~mixup_tab.audio.load_audio_folder` returns paths, words and speakers.
+# Four kinds of tones by six "speakers", each with their own pitch. To use your own clips
+# instead, :func:`~mixup_tab.audio.load_audio_folder` returns paths, words and speakers.
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -86,9 +86,9 @@ accuracy = model.score(paths[test], words[test])
 print(f"{embed.__name__}: accuracy {accuracy:.3f} on {test.sum()} clips of two other speakers")
 
 # %%
-# A model file holds no code, so no function of yours either. Save the classifier, and put
-# the embedding before it again after loading. Embeddings that you already have as an array go
-# to the classifier directly.
+# A model file holds no code, so it cannot hold a function of yours. Save the classifier, and
+# put the embedding in front of it again after loading. Embeddings that you already have as an
+# array can be passed to the classifier directly.
 file = Path(folder.name, "words.mixup")
 save_model(model[-1], file)
 loaded = make_pipeline(AudioReader(), FunctionTransformer(embed), load_model(file))
@@ -96,7 +96,7 @@ for path, word in zip(paths[test][::13], loaded.predict(paths[test][::13]), stri
     print(Path(path).name, word)
 
 # %%
-# Which words are confused.
+# Which words are confused?
 ConfusionMatrixDisplay.from_estimator(
     model, paths[test], words[test], colorbar=False, cmap="Blues"
 )

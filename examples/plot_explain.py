@@ -1,14 +1,15 @@
 """
-Explaining a net: which columns, in what direction
-==================================================
+Explaining a net: which columns matter, and how
+===============================================
 
 Two questions about a fitted net: which columns does it need, and how does its answer change
-with one of them? scikit-learn answers both by many predictions, which take a small net seconds.
+with one of them? scikit-learn answers both with many predictions, which take a small net
+seconds.
 """
 
 # %%
-# A table of 30 columns, measurements of cells, and a net for it. Explain it on rows that it was
-# not trained on: on training rows, columns that it has only memorised look important too.
+# The table has 30 columns, measurements of cells. Explain a net on rows that it was not trained
+# on: on training rows, columns that it has only memorised look important too.
 import time
 
 import matplotlib.pyplot as plt
@@ -26,8 +27,8 @@ net = MixupClassifier(random_state=0).fit(X_train, y_train)
 print(f"log-loss of {len(X_test)} test rows: {log_loss(y_test, net.predict_proba(X_test)):.3f}")
 
 # %%
-# Which columns? Each is shuffled 10 times, and the net scored again. The log-loss shows more
-# than the error, which a column may leave as it is while it makes the net less sure.
+# Which columns matter? Each is shuffled 10 times, and the net is scored again. The log-loss
+# shows more than the error, which can stay the same while the net becomes less confident.
 start = time.perf_counter()
 found = permutation_importance(
     net, X_test, y_test, scoring="neg_log_loss", n_repeats=10, random_state=0
@@ -41,11 +42,12 @@ axis.set_xlabel("rise of the log-loss if the column is shuffled")
 plt.show()
 
 # %%
-# No column alone raises the log-loss much: radius, perimeter and area say the same, so the net
-# makes up for any one of them. A small bar does not mean that a column says nothing.
+# Shuffling a single column does not raise the log-loss much: radius, perimeter and area carry
+# the same information, so the net can do without any one of them. A small bar does not mean
+# that a column is useless.
 #
-# In what direction? All test rows get the same value of one column, and their probabilities are
-# averaged; thin lines are single rows.
+# How do predictions change with a column? All test rows get the same value of one column, and
+# their probabilities are averaged; thin lines are single rows.
 start = time.perf_counter()
 names = rise.index[:-4:-1].tolist()
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained", sharey=True)
@@ -59,4 +61,4 @@ print(f"dependence on {len(names)} columns: {time.perf_counter() - start:.1f} s"
 plt.show()
 
 # %%
-# :doc:`/user_guide/explaining` has the same for columns of categories, and SHAP values.
+# :doc:`/user_guide/explaining` does the same for columns of categories, and adds SHAP values.

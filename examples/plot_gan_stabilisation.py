@@ -11,8 +11,8 @@ write the game as
     \\quad \\lambda \\sim \\mathrm{Beta}(\\alpha, \\alpha),
 
 and report that training becomes more stable: a smooth discriminator gives the generator a
-gradient everywhere. This script plays the game on the paper's two toys, eight Gaussians on a
-ring and 25 on a grid, and counts the modes that the generator covers.
+gradient everywhere. This script plays the game on the paper's two toy problems, eight Gaussians
+on a ring and 25 on a grid, and counts the modes that the generator covers.
 """
 
 # %%
@@ -187,6 +187,6 @@ plt.show()
 
 # %%
 # One short run says little; ten longer ones are in :doc:`/results/gan`. There the claim holds
-# for the authors' code: mixing batches for the discriminator keeps far more modes, and fewer
-# runs collapse, on both toys. The equation taken literally, with λ mostly near 0 or 1 and for
-# both players, does not help.
+# for the authors' code: mixing batches for the discriminator covers far more modes, and fewer
+# runs collapse, on both toy problems. The equation taken literally, with λ mostly near 0 or 1
+# and for both players, does not help.

@@ -2,14 +2,14 @@
 What alpha means: the distribution of λ
 =======================================
 
-Mixup makes every training example out of two, λ of the one and 1 − λ of the other, with
+Mixup makes every training example from two others, λ of the one and 1 − λ of the other, with
 λ ~ Beta(α, α). So α alone says how much is mixed.
 """
 
 # %%
 # Lines are densities, steps are histograms of 100,000 values that training would draw. A
 # small α mostly draws λ close to 0 or to 1, so that one of the two examples dominates; α = 1
-# draws all values equally often; a large α makes halves of nearly everything.
+# draws all values equally often; a large α makes nearly every example a half-and-half mixture.
 import matplotlib.pyplot as plt
 import numpy as np
 

@@ -2,9 +2,9 @@
 A net of your own
 =================
 
-Any ``nn.Module`` can be trained with mixup behind ``fit`` and ``predict``. It gets those of
-``in_features``, ``out_features``, ``input_shape``, ``hidden_layer_sizes`` and ``dropout``
-that its constructor names, and inputs may have as many axes as it likes.
+Any ``nn.Module`` can be trained with mixup through ``fit`` and ``predict``. It is called with
+those of ``in_features``, ``out_features``, ``input_shape``, ``hidden_layer_sizes`` and
+``dropout`` that its constructor names. Inputs may have any number of axes.
 """
 
 # %%
@@ -42,9 +42,11 @@ images = (X / 16).reshape(-1, 1, 8, 8)
 X_train, X_test, y_train, y_test = train_test_split(images, y, stratify=y, random_state=0)
 
 # %%
-# The same net with and without mixup; everything random is the same but for the mixing.
+# The same net without and with mixup; all random numbers are the same except those of mixing.
 models = {
-    "ERM": MixupClassifier(alpha=0, module=SmallConvNet, max_epochs=15, random_state=0),
+    "plain training": MixupClassifier(
+        alpha=0, module=SmallConvNet, max_epochs=15, random_state=0
+    ),
     "mixup": MixupClassifier(
         alpha=0.4, mixing=Mixup(folded=True), module=SmallConvNet, max_epochs=15, random_state=0
     ),

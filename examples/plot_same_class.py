@@ -3,12 +3,12 @@ Why mixing within one class changes little
 ==========================================
 
 SMOTE and its relatives draw new examples between examples of the same class. Mixup's authors
-tried that and found no gain. Here one sees why: the labels stay pure, so the net is never
-told what to say between the classes.
+tried that and found no gain. This example shows why: labels stay pure, so the net never learns
+what to predict between the classes.
 """
 
 # %%
-# Samples first. Between two examples of the same class the label is that of the class, and
+# First the samples. Between two examples of the same class the label is that of the class, and
 # where classes are curved it is even wrong: lines within a moon run through the other moon.
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,8 +30,9 @@ for axis, (mixing, title) in zip(axes, rules.items(), strict=False):
 # sphinx_gallery_defer_figures
 
 # %%
-# Then scores: both rules and plain training (ERM) on four tables and the same eight splits. The
-# nets have weak weight decay and columns that are only scaled, so that mixing decides.
+# Then the scores: both rules and plain training, on four tables and the same eight splits. The
+# nets have weak weight decay and columns that are only scaled, so that differences come from
+# mixing.
 tables = {
     "iris": load_iris(return_X_y=True),
     "wine": load_wine(return_X_y=True),
@@ -53,14 +54,14 @@ for table, (X, y) in tables.items():
 # sphinx_gallery_defer_figures
 
 # %%
-# Differences to plain training with 95 % intervals that know that the splits share rows.
+# Differences from plain training, with 95 % intervals that allow for splits sharing rows.
 print("error % and log-loss minus those of plain training")
 colors = {"same_class": "#009e73", "mixup": "#cc79a7"}
 for row, table in enumerate(tables):
     for metric, unit in {"accuracy": "points", "neg_log_loss": "nats"}.items():
-        erm, *others = scores[table, metric]
+        plain, *others = scores[table, metric]
         for k, (mixing, other) in enumerate(zip(rules, others, strict=True)):
-            mean, low, high = resampled_interval(other - erm, test_share=1 / 4)
+            mean, low, high = resampled_interval(other - plain, test_share=1 / 4)
             print(f"{table}, {mixing}: {mean:+.3f} {unit} ({low:+.3f} to {high:+.3f})")
             if metric == "neg_log_loss":
                 axes[2].errorbar(
@@ -73,24 +74,25 @@ for row, table in enumerate(tables):
                 )
 axes[2].axvline(0, color="0.4", linewidth=0.8)
 axes[2].set_yticks(range(len(tables)), tables)
-axes[2].set(xlabel="log-loss − that of ERM", title="test log-loss", ylim=(-0.5, 3.5))
+axes[2].set(xlabel="log-loss − that of plain training", title="test log-loss", ylim=(-0.5, 3.5))
 axes[2].spines[["top", "right"]].set_visible(False)
 axes[2].legend(frameon=False, loc="center left")
 plt.show()
 
 # %%
-# Last, what a net says half-way between two examples of different classes. One that was mixed
-# within classes is about as sure there as one that was not mixed at all.
+# Last, what a net predicts halfway between two examples of different classes. With mixing
+# within classes it is about as confident there as with no mixing at all.
 X, y = tables["digits, 600 rows"]
 pairs = np.random.default_rng(0).integers(len(X), size=(2, 2000))
 first, second = pairs[:, y[pairs[0]] != y[pairs[1]]]
 between = (X[first] + X[second]) / 2
-for name, alpha, mixing in [("ERM", 0, "mixup"), *((name, 1, name) for name in rules)]:
+nets = {"plain training": (0, "mixup"), **{rule: (1, rule) for rule in rules}}
+for name, (alpha, mixing) in nets.items():
     net.set_params(alpha=alpha, mixing=mixing).fit(X, y)
-    sure = net.predict_proba(between).max(axis=1).mean()
-    print(f"digits, half-way between two classes, {name}: {sure:.2f} sure of one class")
+    confidence = net.predict_proba(between).max(axis=1).mean()
+    print(f"digits, halfway between two classes, {name}: confidence {confidence:.2f}")
 
 # %%
 # In the error neither rule differs from plain training by more than chance on these tables.
 # In the log-loss, mixing within a class stays close to plain training, while mixup can move it,
-# and not always for the better: with α = 1 nets are too unsure on digits.
+# and not always for the better: with α = 1 nets are not confident enough on digits.

@@ -36,15 +36,15 @@ for axis, (name, (mixing, alpha)) in zip(axes.flat, settings.items(), strict=Tru
 plt.show()
 
 # %%
-# A small α stays near the points; a large one fills the space between them, and draws the
-# points themselves no more. CutMix keeps to values that a column really has: with two columns
-# a new point takes its place from left to right from one point and its height from another,
-# so that its label is that of one class or half of each.
+# With a small α, samples stay near the points; with a large one they fill the space between,
+# and the points themselves are no longer drawn. CutMix only uses values that a column really
+# has: with two columns, a new point takes its horizontal position from one point and its
+# vertical position from another, so its label is one class, or half of each.
 for name, display in displays.items():
     mixed = np.mean(display.labels.max(axis=1) < 0.9)
     print(f"{name}: {mixed:.0%} of the labels have less than 0.9 of one class")
 
 # %%
-# On the way from one end of a moon to the other lies the other moon: mixup's labels are wrong
-# there. In many dimensions that is rare, in a plane it is not, so do not expect mixup to win on
-# toy data.
+# The line from one end of a moon to its other end crosses the other moon: mixup's labels are
+# wrong there. In many dimensions this is rare, but not in a plane, so do not expect mixup to
+# win on toy data.

@@ -4,12 +4,12 @@ Short spoken words
 
 Train on a folder of clips with one subfolder per word: clips are read, turned into spectrograms
 on the device, mixed, and learned. If the data home (``mixup_tab.datasets.get_data_home``) holds
-Google's Speech Commands, some of its clips are used; else the script synthesises "words" from
-sine tones. It downloads nothing.
+Google's Speech Commands, some of its clips are used; otherwise the script synthesises "words"
+from sine tones. Nothing is downloaded.
 """
 
 # %%
-# The clips: real ones, or sweeps and chords by four "speakers", each with its own pitch.
+# The clips are real words, or sweeps and chords of four "speakers", each with its own pitch.
 import tempfile
 from pathlib import Path
 
@@ -75,14 +75,14 @@ except OSError:
 paths, words, speakers = clips.data[some], clips.target[some], clips.speakers[some]
 
 # %%
-# No speaker is in both parts, so that learning voices does not help.
+# No speaker is in both parts, so recognising voices does not help.
 split = GroupShuffleSplit(n_splits=1, test_size=0.25, random_state=0)
 train, test = next(split.split(paths, words, groups=speakers))
 
 # %%
 # The recommended pipeline: files to waveforms, and a net that computes spectrograms. α is a
-# parameter like any other; folds keep speakers apart too, for familiar voices would make the
-# scores too good.
+# parameter like any other. The folds keep speakers apart too, because familiar voices would
+# make the scores too good.
 pipeline = speech_classifier("lenet", max_epochs=15, random_state=0)
 search = GridSearchCV(pipeline, {"classifier__alpha": [0, 0.2]}, cv=GroupKFold(2))
 search.fit(paths[train], words[train], groups=speakers[train])
@@ -93,11 +93,12 @@ for params, accuracy in zip(
 model = search.best_estimator_
 
 # %%
-# The test part, once.
+# The test part is used once.
 print(f"{len(train)} training clips; test accuracy {model.score(paths[test], words[test]):.3f}")
 
 # %%
-# What mixing does to two spectrograms, how training went, and which words are confused.
+# The pictures show what mixing does to two spectrograms, the training losses, and which words
+# are confused.
 figure, axes = plt.subplots(2, 3, figsize=(13, 7), layout="constrained")
 pair = [train[0], train[words[train] != words[train[0]]][0]]
 waveforms = read_clips(paths[pair]).waveforms

@@ -4,14 +4,14 @@ Too much mixing: underfitting at large alpha
 
 A large α makes nearly every example a half-and-half mixture. The net then hardly sees the real
 ones, and where the classes lie close together or are curved it can no longer learn even the
-rows it was trained on. That shows in the training error, which must not be read off the
-training loss.
+rows it was trained on. This shows in the training error on clean rows, not in the training
+loss.
 """
 
 # %%
-# Two tables: noisy moons, where a plane has little room between the classes, and digits, where
-# 64 dimensions have much. Five nets for each α, each trained on 400 rows of its own choice.
-# Little else keeps them from fitting: weight decay is weak, and columns are only scaled.
+# Two tables: noisy moons, which leave little room between the classes in a plane, and digits,
+# which have much room in 64 dimensions. For each α, five nets are trained, each on a random 400
+# rows. Little else keeps them from fitting: weight decay is weak, and columns are only scaled.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits, make_moons
@@ -51,14 +51,14 @@ for table, (X, y) in tables.items():
         print(f"{alpha:>9g} " + "".join(f"{number:20.3f}" for number in numbers))
 
 # %%
-# On moons both errors rise with α, together: that is underfitting, the opposite of what more
-# data would help with. On digits there is nearly none of it.
+# On moons both errors rise with α, together: this is underfitting, which more data would not
+# cure. On digits there is hardly any.
 #
-# The right picture is a warning. The loss that is minimised is taken on mixed examples, and a
-# mixed label cannot be met with certainty: even a perfect net keeps the entropy of its labels
-# as a loss. So it rises with α on digits as well, where the net goes on to know all of its
-# training rows. That is why ``loss_curve_`` is no training error, and why no training accuracy
-# is reported during training.
+# The picture on the right shows a pitfall. The loss that is minimised is taken on mixed
+# examples, and a mixed label cannot be predicted with certainty: even for a perfect net, the
+# entropy of the labels remains as a loss. So it rises with α on digits as well, although the
+# net still fits all of its training rows. Therefore ``loss_curve_`` must not be read as a
+# training error, and no training accuracy is reported during training.
 figure, axes = plt.subplots(1, 3, figsize=(12.5, 3.8), layout="constrained")
 places = np.arange(len(alphas))
 for axis, table in zip(axes, tables, strict=False):

@@ -2,7 +2,7 @@
 Mixup for any classifier: VicinalSampler
 ========================================
 
-Mixup is a distribution of training rows; it does not need a net.
+Mixup defines a distribution of training rows and does not need a net.
 :class:`~mixup_tab.sampling.VicinalSampler` draws rows from it, so that any estimator can be
 trained on them. Here, logistic regression, gradient boosting and k-nearest neighbours are
 trained on the rows of a table, and on mixed rows instead, on the same folds.
@@ -60,10 +60,10 @@ except (OSError, ValueError):
 print(f"{len(tables)} tables: {', '.join(tables)}")
 
 # %%
-# The settings are chosen beforehand: α = 0.2, the default, and four mixed rows for every row of
-# the table. For nearest neighbours it is one, because four draws from the same row would be
-# most of the five neighbours that vote. Labels are "unmixed": the expected loss is the same as
-# with mixed labels.
+# The settings were chosen beforehand: α = 0.2, the default, and four mixed rows for every row
+# of the table. For nearest neighbours it is one mixed row, because four draws from the same row
+# would make up most of the five neighbours that vote. Labels are "unmixed": the expected loss
+# is the same as with mixed labels.
 learners = {
     "logistic regression": (LogisticRegression(max_iter=1000), 4.0),
     "gradient boosting": (
@@ -137,14 +137,14 @@ plt.show()
 # are slightly worse on average, in error and in Brier score, although all intervals of the
 # means include 0; on the four tables, the intervals show a worse Brier score for two of the
 # three. These learners have other means against overfitting (a penalty, few leaves, five
-# neighbours), and rows drawn once are less than the new rows that a net gets in every epoch.
+# neighbours), and rows drawn once offer less than the new rows that a net gets in every epoch.
 #
 # Samplers are mostly used for rare classes, such as the eights among ten digits. With
 # ``balance=True``, all classes are drawn equally often; imbalanced-learn's SMOTE adds mixtures
 # of neighbours in the rare class until it is as large as the other one. Both find more eights,
-# and both spoil the probabilities, because eights are rare outside the rows drawn. Calibration
-# on rows that were not drawn repairs most of it, but finds fewer eights again: to find more
-# rows of a rare class, lower the threshold instead (``TunedThresholdClassifierCV``).
+# and both distort the probabilities, because in the real data eights are rare. Calibration on
+# rows that were not resampled repairs most of that, but then fewer eights are found again. To
+# find more rows of a rare class, lower the threshold instead (``TunedThresholdClassifierCV``).
 try:
     from imblearn.over_sampling import SMOTE
     from imblearn.pipeline import make_pipeline

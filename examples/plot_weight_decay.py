@@ -2,13 +2,13 @@
 Less weight decay with mixup
 ============================
 
-Weight decay and mixup both keep a net from being too sure. The paper advises to use less of the
-one with the other. A search over both says whether that holds on a table of one's own.
+Weight decay and mixup both keep a net from being overconfident. The paper advises less weight
+decay with mixup. A search over both shows whether that holds on your own table.
 """
 
 # %%
 # All nets of the grid are trained side by side. Their columns are scaled, not embedded, so that
-# mixing and weight decay are all that differs between them.
+# they differ only in mixing and weight decay.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_breast_cancer, make_moons
@@ -26,8 +26,8 @@ grid = {"alpha": [0, 0.1, 0.3, 1], "weight_decay": [0, 0.1, 1, 3, 10]}
 folds = StratifiedKFold(4, shuffle=True, random_state=0)
 
 # %%
-# The score is minus the log-loss of the rows left out, so higher (yellow) is better. The frame
-# is the best of all, the dots are the best weight decay of each α.
+# The score is minus the log-loss of the held-out rows, so higher (yellow) is better. The frame
+# marks the best of all, the dots the best weight decay for each α.
 figure, axes = plt.subplots(1, 2, figsize=(12.5, 3.6), layout="constrained")
 for axis, (table, (X, y)) in zip(axes, tables.items(), strict=True):
     search = MixupSearchCV(net, grid, scoring="neg_log_loss", cv=folds, refit=False).fit(X, y)
@@ -43,5 +43,5 @@ plt.show()
 # %%
 # On two moons the best weight decay falls from 1 without mixup to none with it. On breast
 # cancer it stays where it is until α is 1. What holds on both: without mixup, training without
-# weight decay is poor; with mixup it costs little. Both do the same work, so either can do it
-# alone: on breast cancer plain training with much weight decay is as good as anything here.
+# weight decay is poor; with mixup it costs little. Both have the same effect, so one of them is
+# enough: on breast cancer, plain training with strong weight decay is as good as anything here.

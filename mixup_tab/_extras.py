@@ -1,4 +1,4 @@
-"""Libraries that come with an optional extra, imported where they are needed."""
+"""Imports of libraries that an optional extra installs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def import_extra(module: str, extra: str) -> Any:
     Parameters
     ----------
     module : str
-        Its name, such as ``"matplotlib.pyplot"``.
+        Name of the module, such as ``"matplotlib.pyplot"``.
     extra : str
         The extra of ``mixup-tab`` that installs it, such as ``"plots"``.
 

@@ -1,4 +1,4 @@
-"""Public names of a folder that are imported when they are first used."""
+"""Lazy imports: a public name of a package is imported when it is first used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def lazy_names(package: str, homes: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
-    """Return the ``__getattr__`` of a package whose modules offer names, ``homes``."""
+    """Return a package's ``__getattr__``; ``homes`` maps its modules to their public names."""
     modules = {name: module for module, names in homes.items() for name in names}
 
     def find(name: str) -> Any:

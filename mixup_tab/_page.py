@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs no network: text, sortable tables, pictures."""
+"""Reports as one self-contained HTML file: text, sortable tables, pictures."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ import pandas as pd
 from mixup_tab._extras import import_extra
 from mixup_tab._files import write_whole
 
-# A vector picture larger than this (many points) is embedded as pixels instead.
+# A larger SVG (many points) is embedded as PNG instead.
 _LARGEST_SVG = 400_000
 
 
 class Table(NamedTuple):
-    """A table that sorts by the column whose header is clicked.
+    """A table; a click on a column's header sorts it.
 
     Attributes
     ----------
     frame : DataFrame
-        Its cells, some of which may be a :class:`Sound`. An index with a name becomes the
-        first column.
+        The cells, some of which may be a :class:`Sound`. A named index becomes the first
+        column.
     caption : str
         A sentence below the table.
     formats : mapping of str to str or callable
-        How to show the cells of a column, such as ``{"error": "{:.1f}"}``.
+        How to format the cells of a column, such as ``{"error": "{:.1f}"}``.
     """
 
     frame: pd.DataFrame
@@ -51,11 +51,11 @@ class Picture(NamedTuple):
     Attributes
     ----------
     figure : matplotlib Figure
-        What to show.
+        The picture.
     name : str
-        Name of the picture's files, of letters, digits, "-" and "_".
+        Name of the picture's files: letters, digits, "-" and "_".
     alt : str
-        What the picture shows, for those who cannot see it.
+        Text for readers who cannot see the picture.
     caption : str
         A sentence below the picture.
     """
@@ -68,16 +68,16 @@ class Picture(NamedTuple):
 
 @dataclass(eq=False)
 class Sound:
-    """A cell of a table that can be played.
+    """A table cell with a playable sound.
 
     Attributes
     ----------
     samples : ndarray of int16, shape (samples,)
-        What to play; it is embedded as a WAV file.
+        The sound; it is embedded as a WAV file.
     sample_rate : int
         Samples per second.
     name : str
-        What it is, for those who cannot see the table.
+        Label for screen readers.
     picture : bytes, default=b""
         A PNG file to show above the controls.
     """
@@ -88,7 +88,7 @@ class Sound:
     picture: bytes = b""
 
     def __html__(self) -> str:
-        """Return what the template shows as it is."""
+        """Return the HTML of the cell."""
         content = io.BytesIO()
         with wave.open(content, "wb") as file:
             file.setnchannels(1)
@@ -115,10 +115,10 @@ def write_page(
     facts: Mapping[str, str] | None = None,
     name: str = "report.html",
 ) -> Path:
-    """Write a page and its pictures into a folder, which is made if need be.
+    """Write a page and its pictures into a folder, which is created if there is none.
 
-    Style, script, pictures and sounds are inside the page, and its content policy forbids
-    everything else. Whatever it is given is shown as text, never read as HTML.
+    Style, script, pictures and sounds are inside the page, and its content policy blocks
+    everything else. All content is shown as text, never read as HTML.
 
     Parameters
     ----------
@@ -127,25 +127,25 @@ def write_page(
     title : str
         Heading of the page.
     summary : str
-        What a hurried reader should take away: a sentence, or several, each on a line.
+        The result in a sentence or several, each on a line.
     sections : mapping of str to sequence of str, Table or Picture
-        Headings, and what is below each; a str is a paragraph.
+        Headings and their content; a str is a paragraph.
     details : mapping like ``sections``, default=None
-        Shown below the sections, folded until the heading is clicked.
+        Shown below the sections, collapsed until the heading is clicked.
     facts : mapping of str to str, default=None
-        What the run was: versions, device, seed.
+        Facts about the run: versions, device, seed.
     name : str, default="report.html"
         Name of the page's file.
 
     Returns
     -------
     Path
-        Of the page.
+        Path of the page.
 
     Raises
     ------
     ValueError
-        If a name of a picture is of other characters or used twice, or a picture has no
+        If the name of a picture has other characters or is used twice, or a picture has no
         ``alt``.
 
     Examples
@@ -155,7 +155,7 @@ def write_page(
     >>> from mixup_tab._page import Table, write_page
     >>> scores = pd.DataFrame({"method": ["plain", "mixup"], "error %": [5.3, 4.5]})
     >>> sections = {"Errors": ["Lower is better.", Table(scores)]}
-    >>> write_page(tempfile.mkdtemp(), "Iris", "No difference can be shown.", sections).name
+    >>> write_page(tempfile.mkdtemp(), "Iris", "Mixup lowers the error.", sections).name
     'report.html'
     """
     groups = [sections, details or {}]
@@ -176,7 +176,7 @@ def write_page(
 
 
 def literal(text: Any) -> str:
-    """Return text that matplotlib shows as it is, where "$" would begin a formula."""
+    """Escape text for matplotlib, which would read "$" as the start of a formula."""
     return str(text).replace("$", r"\$")
 
 
@@ -192,7 +192,7 @@ def _render(**content: Any) -> str:
 
 
 def _shown(part: str | Table | Picture, drawn: Mapping[str, tuple[bytes, bytes]]) -> dict:
-    """Return what the template needs to show a part."""
+    """Return the template's view of a part."""
     if isinstance(part, Table):
         return {"kind": "table", "caption": part.caption, **_table(part)}
     if isinstance(part, Picture):
@@ -239,26 +239,26 @@ def _usual_format(column: pd.Series) -> str:
 
 
 def decimals(column: pd.Series) -> int:
-    """Return the digits after the point that show the largest number with four digits."""
+    """Return the number of decimals that shows the largest number with four digits."""
     numbers = column[np.isfinite(column.astype(float))]
     largest = max(float(numbers.abs().max()), 1e-12) if len(numbers) else 1.0
     return 0 if (numbers % 1 == 0).all() else max(3 - math.floor(math.log10(largest)), 0)
 
 
 def _draw_all(pictures: Iterable[Picture]) -> dict[str, tuple[bytes, bytes]]:
-    """Return every picture as SVG and PNG, the same bytes every time."""
+    """Return every picture as SVG and PNG; equal pictures give equal bytes."""
     drawn: dict[str, tuple[bytes, bytes]] = {}
     for figure, name, alt, _ in pictures:
         if not re.fullmatch(r"[\w-]+", name, re.ASCII):
             raise ValueError(f"name must be letters, digits, '-' and '_', got {name!r}.")
         if name in drawn:
-            raise ValueError(f"name={name!r} is that of two pictures. Name each differently.")
+            raise ValueError(f"name={name!r} is used for two pictures. Give each its own name.")
         if not alt.strip():
             raise ValueError(f"alt must say what the picture {name!r} shows, got {alt!r}.")
         svg, png = io.BytesIO(), io.BytesIO()
         hashsalt = import_extra("matplotlib", "plots").rc_context({"svg.hashsalt": name})
         with hashsalt, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph")  # of a script that the font lacks
+            warnings.filterwarnings("ignore", "Glyph")  # the font may lack a script
             figure.savefig(svg, format="svg", metadata={"Date": None})
             figure.savefig(png, format="png", dpi=150)
         drawn[name] = svg.getvalue(), png.getvalue()

@@ -1,4 +1,4 @@
-"""Parameters as Python's own numbers, whatever NumPy type they were given in."""
+"""NumPy scalars and arrays among parameters, converted to plain Python values."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 
 
 def as_python(value: Any) -> Any:
-    """Return NumPy's scalars and arrays as Python's, also inside of lists, tuples and dicts.
+    """Convert NumPy scalars and arrays to Python values, also inside lists, tuples and dicts.
 
-    A list or tuple without any is returned itself, as ``clone`` demands of parameters.
+    A list or tuple without any is returned itself, because ``clone`` checks identity.
 
     Examples
     --------
@@ -53,10 +53,10 @@ def shown(value: Any) -> str:
 
 
 class PythonParams:
-    """Mixin of scikit-learn estimators: parameters are validated as Python's own numbers."""
+    """Mixin for scikit-learn estimators: parameters are validated as plain Python values."""
 
     def _validate_params(self: Any) -> None:
-        # Here, because mixing rules need neither scikit-learn nor this class.
+        # Imported here, because mixing rules use this module without scikit-learn.
         from sklearn.utils._param_validation import validate_parameter_constraints
 
         params = as_python(self.get_params(deep=False))

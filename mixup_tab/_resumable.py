@@ -1,4 +1,4 @@
-"""Long runs in pieces: processes that compute them, and a file that keeps what is finished."""
+"""Resumable runs: a pool of processes, and a journal of what they have finished."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from mixup_tab._files import check_writable, locked
 
-# Bytes of a line: a damaged file must not fill the memory.
+# Longest line in bytes: a damaged file must not exhaust memory.
 _LONGEST = 2**26
 
 _FIRST = b'{"key": "identity"'
 
 
 class Journal:
-    """The finished pieces of a run, so that the same run resumes after Ctrl-C or a kill.
+    """A file of finished results, from which the same run resumes after Ctrl-C or a kill.
 
-    The file holds a line of JSON for what identifies the run, then one per piece, each with a
-    hash of itself and of the run. It is locked until the ``with`` block is left; a killed
-    process leaves no lock.
+    The first line (JSON) identifies the run, then there is one line per result, with a hash of
+    itself and of the run. The file is locked until the ``with`` block ends; a killed process
+    leaves no lock.
 
     Parameters
     ----------
     path : Path
-        The file; its folder is made where there is none.
-    identity : mapping of str to anything that JSON can hold
+        The file; its folder is created if there is none.
+    identity : mapping of str to JSON value
         What must be equal for the run to be resumed.
     name : str, default=None
-        What messages call it, such as ``"checkpoint='a.jsonl'"``. None is the path.
+        Name of the file in messages, such as ``"checkpoint='a.jsonl'"``; by default its path.
     accepts : callable, default=None
-        Called with the key and value of a piece in the file; says whether they can be true.
+        ``accepts(key, value)`` says whether a result read from the file is valid.
 
     Attributes
     ----------
-    finished : dict of str or int to anything that JSON can hold
-        The pieces.
+    finished : dict of str or int to JSON value
+        The results.
 
     Raises
     ------
     ValueError
-        If the file is in use, damaged or something else, or belongs to another run.
+        If the file is in use, damaged, or not the journal of this run.
     OSError
         If it cannot be written.
     """
@@ -79,7 +79,7 @@ class Journal:
         self._held.close()
 
     def add(self, key: str | int, value: Any) -> None:
-        """Append a piece; it is on disk afterwards."""
+        """Append a result and flush it to disk."""
         value = plain(value)
         line = {"key": key, "value": value, "hash": self._hash(key, value)}
         size = self.path.stat().st_size if self.path.exists() else 0
@@ -89,16 +89,16 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            with suppress(OSError):  # what follows half a line could not be read
+            with suppress(OSError):  # a line after half a line would be unreadable
                 os.truncate(self.path, size) if size else self.path.unlink()
             raise OSError(
-                f"{self.name} cannot be written ({error.strerror}). What is finished is kept: "
-                "make room, then run the same again to resume."
+                f"{self.name} cannot be written ({error.strerror}). Finished results are kept: "
+                "free some space, then run the same command again to resume."
             ) from error
         self.finished[key] = value
 
     def _hash(self, key: str | int, value: Any) -> str:
-        """Return the hash of a line, which another run's line does not have."""
+        """Return the hash of a line; it differs between runs."""
         return digest([self._run, key, value])
 
     def _open(self, identity: dict[str, Any]) -> None:
@@ -112,7 +112,7 @@ class Journal:
         self.finished.pop("identity")
 
     def _read(self, identity: dict[str, Any]) -> int:
-        """Return the number of bytes in whole lines; a kill may leave half of one."""
+        """Return the number of bytes in complete lines; a kill may leave half a line."""
         size = number = 0
         with self.path.open("rb") as file:
             while (line := file.readline(_LONGEST)).endswith(b"\n"):
@@ -134,8 +134,8 @@ class Journal:
         ]
         if differs:
             raise ValueError(
-                f"{self.name} belongs to another run: different {', '.join(differs)}. Delete "
-                "it, or give another place."
+                f"{self.name} belongs to another run (different {', '.join(differs)}). Delete "
+                "it, or choose another path."
             )
 
     def _read_line(self, number: int, line: bytes) -> None:
@@ -154,18 +154,18 @@ class Journal:
         else:
             raise ValueError(
                 f"{self.name} is damaged. Delete line {number} of {self.path.name!r} to "
-                "compute its part again."
+                "compute that result again."
             )
 
     def _foreign(self) -> ValueError:
         return ValueError(
-            f"{self.name} does not hold what a run has finished, or is damaged. Give another "
-            "place."
+            f"{self.name} is not a file of finished results, or is damaged. Choose another "
+            "path."
         )
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON gives it back, so that what is resumed is what was computed."""
+    """Return a value after a round trip through JSON, as a resumed run will see it."""
     return json.loads(json.dumps(value, default=_of_numpy))
 
 
@@ -178,19 +178,19 @@ def _of_numpy(value: Any) -> Any:
 
 
 def digest(value: Any) -> str:
-    """Return a hash of what JSON can hold, the same in every process."""
+    """Return a hash of a JSON value, the same in every process."""
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:32]
 
 
 def open_journal(folder: Path, identity: Mapping[str, Any]) -> Journal:
-    """Open the journal of a run in its folder, where other results are left alone.
+    """Open the journal of a run in its output folder.
 
-    What a killed run has left half-written is removed.
+    Refuses a folder with other results, and removes temporary files of a killed run.
     """
     path = folder / "finished.jsonl"
     name = f"output={str(folder)!r}"
     if (folder / "results.csv").exists() and not path.exists():
-        raise ValueError(f"{name} holds a results.csv of something else. Give another place.")
+        raise ValueError(f"{name} already holds another results.csv. Choose another folder.")
     journal = Journal(path, identity, name)
     for place in (folder, folder / "pictures"):
         for old in place.glob(".mixup-tab.*"):
@@ -199,7 +199,7 @@ def open_journal(folder: Path, identity: Mapping[str, Any]) -> Journal:
 
 
 def check_n_jobs(n_jobs: int | None) -> None:
-    """Raise ValueError if this is no number of processes."""
+    """Raise ValueError for ``n_jobs=0``."""
     if n_jobs == 0:
         raise ValueError("n_jobs must be a number of processes, or -1 for one per core, got 0.")
 
@@ -210,7 +210,7 @@ def in_processes(
     n_jobs: int | None,
     threads: int | None = None,
 ) -> Generator[Any, None, None]:
-    """Call a function for each piece in processes; yield the results as they are ready.
+    """Call a function for each piece in a pool of processes; yield results as they finish.
 
     Ctrl-C reaches every process, but only the parent handles it.
 
@@ -219,11 +219,11 @@ def in_processes(
     function : callable
         Called with a piece.
     pieces : sequence
-        In the order in which they are begun.
+        Started in this order.
     n_jobs : int or None
         Number of processes, at most one per core; -1 is one per core.
     threads : int, default=None
-        Threads of each process; None shares the cores out.
+        Threads per process; None divides the cores among them.
 
     Raises
     ------
@@ -240,12 +240,12 @@ def in_processes(
             yield result
     except TerminatedWorkerError as error:
         raise OSError(
-            "a process was killed, most likely for lack of memory. What is finished is kept: "
-            "run the same again with fewer processes (n_jobs, --jobs) to resume."
+            "a process was killed, most likely out of memory. Finished results are kept: run "
+            "the same command again with fewer processes (n_jobs, --jobs) to resume."
         ) from error
     finally:
         with warnings.catch_warnings():
-            # It says that unfinished pieces are cancelled, which is what the caller wants.
+            # It warns that unfinished pieces are cancelled, as the caller wants.
             warnings.simplefilter("ignore", UserWarning)
             results.close()
 

@@ -1,4 +1,4 @@
-"""What a command shows in the terminal: a console, one progress bar, one kind of table."""
+"""Terminal output of commands: console, progress bar and tables."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from mixup_tab._extras import import_extra
 
-if TYPE_CHECKING:  # the help of a command should not wait for it
+if TYPE_CHECKING:  # slow to import, and --help does not need it
     import pandas as pd
 
-# Where there is no terminal, steps without a remark are a line at most every so many seconds.
+# Without a terminal, seconds between two lines of progress that have no remark.
 _PAUSE = 30.0
-# -1 shows results only, 1 also where errors come from.
+# -1 prints results only, 1 adds tracebacks to errors.
 VERBOSITY: ContextVar[int] = ContextVar("verbosity", default=0)
 
 
 def make_console(file: TextIO | None = None) -> Any:
-    """Return a rich Console that prints any text as it is, standard output by default.
+    """Return a rich Console that prints text verbatim, to standard output by default.
 
-    Names of files, columns and classes are never read as markup. When the reader of a pipe has
-    gone (``| head``), nothing more is shown, and the run goes on.
+    Names of files, columns and classes are never read as markup. When the reader of a pipe is
+    gone (``| head``), output stops and the run continues.
     """
     plain = {"markup": False, "emoji": False, "highlight": False}
     console = import_extra("rich.console", "cli").Console(file=file, **plain)
@@ -37,28 +37,28 @@ def make_console(file: TextIO | None = None) -> Any:
 
 def _show_nothing(console: Any) -> None:
     console.quiet = True
-    with open(os.devnull, "w") as nowhere:  # what Python still has to flush goes there
+    with open(os.devnull, "w") as nowhere:  # takes what Python flushes at exit
         os.dup2(nowhere.fileno(), console.file.fileno())
 
 
 class ProgressBar:
-    """A progress bar with a remark, removed when it is left.
+    """A progress bar with a remark, removed when it ends.
 
-    Where there is no terminal, such as in a log file, there are lines instead. Without rich
-    (extra ``cli``) nothing is shown.
+    In a log file, lines take the place of the bar. Without rich (extra ``cli``) nothing is
+    shown.
 
     Parameters
     ----------
     what : str
-        What a step is.
+        What is counted, such as "fits".
     total : int, default=None
-        How many steps there are, if that is known.
+        Number of steps, if known.
     done : int, default=0
-        How many steps an earlier run has done.
+        Number of steps that an earlier run has done.
     show : bool, default=True
         Whether to show anything.
     console : rich Console, default=None
-        Where; None is standard error.
+        Where to draw; None is standard error.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class ProgressBar:
             text("{task.fields[remark]}"),
             console=console,
             transient=True,
-            redirect_stdout=False,  # what is printed meanwhile may belong in a file
+            redirect_stdout=False,  # other output may go to a file
             disable=not console.is_terminal or console.is_dumb_terminal,
         )
         fields = {"place": "", "remark": ""}
@@ -114,18 +114,18 @@ class ProgressBar:
             self._progress.stop()
 
     def advance(self, steps: float = 1) -> None:
-        """Count more finished steps."""
+        """Add finished steps."""
         with self._counting:  # threads report here
             self.update(self._done + steps)
 
     def update(
         self, done: float, total: int | None = None, remark: str = "", *, passing: bool = False
     ) -> None:
-        """Set how many steps of how many are done, with a remark.
+        """Set the number of finished steps and their total, with a remark.
 
-        Where there is no terminal, a remark is a line of its own, unless it is ``passing``.
+        Without a terminal, a remark is printed on its own line at once, unless ``passing``.
         """
-        if self._total is None and total:  # an earlier run may have done those before
+        if self._total is None and total:  # steps of an earlier run do not count for the speed
             self._first, self._start = done, time.monotonic()
         self._done, self._total = max(done, self._done), total or self._total
         if self._progress is None:
@@ -145,11 +145,11 @@ class ProgressBar:
             self._progress.console.print(text, soft_wrap=True)
 
     def _left(self) -> str:
-        """Return the time that is left at the speed so far, in words; empty if unknown."""
+        """Return the estimated time left, in words; empty if unknown."""
         if not self._total or self._done >= self._total:
             return ""
         left, done = self._total - self._done, self._done - self._first
-        if done < 0.02 * left:  # too little to judge by
+        if done < 0.02 * left:  # too early to estimate
             return ""
         seconds = (time.monotonic() - self._start) * left / done
         return f", about {_duration(seconds)} left"
@@ -162,13 +162,13 @@ def _duration(seconds: float) -> str:
 
 
 def print_note(text: str, file: TextIO | None = None) -> None:
-    """Print a line that is not a result, unless the user wants results only."""
+    """Print a line that is not a result, unless ``--quiet`` asks for results only."""
     if VERBOSITY.get() >= 0:
         print(text, file=file)
 
 
 def list_skipped(skipped: Sequence[tuple[str, str]]) -> None:
-    """List on standard error the files that were left out, as pairs of path and reason."""
+    """List skipped files, pairs of path and reason, on standard error."""
     if not skipped:
         return
     files = "1 file" if len(skipped) == 1 else f"{len(skipped):,} files"
@@ -180,12 +180,12 @@ def list_skipped(skipped: Sequence[tuple[str, str]]) -> None:
 def terminal_table(
     frame: pd.DataFrame, formats: Mapping[str, str], title: str = "", note: str = ""
 ) -> Any:
-    """Return a rich table; numbers to the right, "–" for missing values.
+    """Return a rich table: numbers right-aligned, "–" for missing values.
 
     Parameters
     ----------
     frame : DataFrame
-        Its cells; an index with a name becomes the first column.
+        The cells; a named index becomes the first column.
     formats : mapping of str to str
         How to format the cells of a column, such as ``{"error": "{:.1f}"}``.
     title, note : str, default=""

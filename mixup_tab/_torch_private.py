@@ -1,8 +1,7 @@
 """The private names of torch that this package uses, all in one place.
 
-None of them is promised by torch. Each has a comment that says why it is used and what takes
-its place if torch removes it, and a test in ``tests/test_torch_private.py`` that says what
-broke.
+torch may change any of them. Each has a comment that says why it is used and what replaces it
+if torch removes it, and a test in ``tests/test_torch_private.py`` that shows what broke.
 """
 
 from __future__ import annotations
@@ -73,7 +72,7 @@ _log_softmax_backward_data = torch._log_softmax_backward_data
 
 
 def log_softmax_backward(slope: Tensor, log_probabilities: Tensor) -> Tensor:
-    """Return the gradient by the inputs of a ``log_softmax`` over the last axis."""
+    """Return the gradient with respect to the inputs of ``log_softmax`` over the last axis."""
     return _log_softmax_backward_data(slope, log_probabilities, -1, log_probabilities.dtype)
 
 
@@ -109,8 +108,8 @@ def without_compile_wrapper(function: Callable) -> Callable:
 def is_global_generator(generator: torch.Generator) -> bool:
     """Whether a generator is torch's global one of the CPU.
 
-    Python sees a new object in every dispatched operation; ``_cdata`` is the address of what
-    is behind it. Replacement: compare ``get_state()`` of both, which is slower.
+    Python sees a new object in every dispatched operation; ``_cdata`` is the address of the
+    generator behind it. Replacement: compare ``get_state()`` of both, which is slower.
     """
     return generator._cdata == torch.default_generator._cdata  # type: ignore[attr-defined]
 
@@ -118,8 +117,8 @@ def is_global_generator(generator: torch.Generator) -> bool:
 def with_generator(operation: Any) -> Any:
     """Return the overload of an operation that takes a generator beside the same arguments.
 
-    Reads the names of arguments off ``_schema``. Replacement: a table of the random operations
-    by hand. None if there is no such overload.
+    Reads argument names from ``_schema``. Replacement: a hand-written table of the random
+    operations. None if there is no such overload.
     """
     names = [argument.name for argument in operation._schema.arguments]
     if "generator" in names:
@@ -168,16 +167,16 @@ def versions(tensors: Iterable[Tensor]) -> list[int]:
 def has_no_modes() -> bool:
     """Whether no autocast and no default device are set in this thread, quickly.
 
-    For predicting a row, asking the public functions would take as long as its validation.
+    When predicting one row, the public functions would take as long as its validation.
     Replacement: ``torch.is_autocast_enabled`` and ``torch.get_default_device``.
     """
     return not torch._C._is_any_autocast_enabled() and not torch._C._len_torch_function_stack()
 
 
 def without_function_modes() -> AbstractContextManager[None]:
-    """Ignore the default device of this thread inside, however it was set.
+    """Context in which this thread's default device is ignored, however it was set.
 
-    It is a mode that sees every call of a function of torch. Replacement:
+    The default device is a mode that intercepts every torch call. Replacement:
     ``torch.device("cpu")`` as a context, which does the same and makes every call slower.
     """
     return torch._C.DisableTorchFunction()
@@ -186,7 +185,7 @@ def without_function_modes() -> AbstractContextManager[None]:
 def has_native_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 numbers in hardware.
 
-    Replacement if ``torch.cpu._is_avx512_bf16_supported`` goes: the flag ``avx512_bf16`` in
-    ``/proc/cpuinfo``. Until then a missing name only means full precision.
+    Replacement if ``torch.cpu._is_avx512_bf16_supported`` disappears: the flag
+    ``avx512_bf16`` in ``/proc/cpuinfo``. Until then a missing name only means full precision.
     """
     return getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()

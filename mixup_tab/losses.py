@@ -1,17 +1,16 @@
 r"""Losses against mixed targets.
 
-A target row carries everything about an example: what to predict and how much it
-counts. Rows are mixed like inputs, so weights are mixed with λ too. With normalised
-weights :math:`w_i` (mean 1 over the training rows), the loss of a batch of ``B``
-examples is, for classification and squared errors alike,
+A target row holds an example's target and its weight. Rows are mixed like inputs, so weights
+are mixed with λ too. With normalised weights :math:`w_i` (mean 1 over the training rows), the
+loss of a batch of ``B`` examples is, for cross-entropy and squared error,
 
 .. math::
     L = \frac1B \sum_i \lambda_i w_i\,\ell(f(\tilde x_i), y_i)
         + (1 - \lambda_i) w_j\,\ell(f(\tilde x_i), y_j),
 
 up to a term without :math:`f` in regression. The pinball loss is taken against the mixed
-value, which is not a mix of two pinball losses. Outputs may carry a leading model axis
-(a stack of independent nets); their losses are added up, so that every net gets the
+value, which is not a mix of two pinball losses. Outputs may have a leading model axis
+(a stack of independent nets); their losses are summed, so that every net gets the
 gradient it would get alone.
 """
 
@@ -60,7 +59,7 @@ def squared_error_rows(values: Tensor, targets: Tensor) -> Tensor:
         Outputs of the net.
     targets : Tensor, shape (..., outputs + 1)
         Weighted values and, last, the weight: rows of
-        :meth:`MixedSquaredError.encode`, mixed or not. A row of zeros costs nothing.
+        :meth:`MixedSquaredError.encode`, mixed or not. A row of zeros has no loss.
 
     Returns
     -------
@@ -73,13 +72,13 @@ def squared_error_rows(values: Tensor, targets: Tensor) -> Tensor:
 
 
 def check_quantiles(quantiles: Sequence[float]) -> tuple[float, ...]:
-    """Return quantiles that lie in (0, 1) in ascending order, or raise ValueError."""
+    """Return the quantiles as floats; raise ValueError unless ascending in (0, 1)."""
     levels = np.asarray(quantiles)
     right = levels.ndim == 1 and levels.size and levels.dtype.kind in "fi"
     if not (right and levels[0] > 0 and levels[-1] < 1 and (np.diff(levels) > 0).all()):
         raise ValueError(
-            "quantiles must be numbers between 0 and 1, both excluded, in ascending order, "
-            f"such as (0.1, 0.5, 0.9), got {shown(quantiles)}."
+            "quantiles must be numbers above 0 and below 1 in ascending order, such as "
+            f"(0.1, 0.5, 0.9), got {shown(quantiles)}."
         )
     return tuple(levels.astype(float).tolist())
 
@@ -89,7 +88,7 @@ class _MixedLoss(nn.Module):
 
     @property
     def key(self) -> Hashable:
-        """Identifies the loss: two with equal keys compute the same."""
+        """Key of the loss: losses with equal keys compute the same."""
         return (type(self),)
 
     def rows(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -119,7 +118,7 @@ class MixedCrossEntropy(_MixedLoss):
 
     @property
     def key(self) -> Hashable:
-        """Identifies the loss: two with equal keys compute the same."""
+        """Key of the loss: losses with equal keys compute the same."""
         return type(self), self.label_smoothing
 
     def encode(self, y: Tensor, weight: Tensor | None, n_outputs: int) -> Tensor:
@@ -150,11 +149,11 @@ class MixedCrossEntropy(_MixedLoss):
         return cross_entropy_rows(outputs, targets)
 
     def gradient(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the gradient of :meth:`forward` by the outputs, without autograd."""
+        """Return the gradient of :meth:`forward` with respect to the outputs."""
         # With p = softmax(outputs), w = Σ_c target_c (the weight) and B rows:
         # ∂/∂output_c of −(1/B) Σ_c target_c log p_c = (w p_c − target_c) / B.
         # The backward pass of log_softmax computes exactly that from −target / B; a target
-        # that does not sum to 1 (weighted, or padding of zeros) needs nothing else.
+        # that does not sum to 1 (weighted, or padding of zeros) needs no special case.
         slope = targets * (-1 / outputs.shape[-2])
         return log_softmax_backward(slope, torch.log_softmax(outputs, -1))
 
@@ -164,7 +163,7 @@ class MixedCrossEntropy(_MixedLoss):
 
 
 class MixedValueLoss(_MixedLoss):
-    """A loss against values, not classes: what all of them have in common."""
+    """Base class of losses against values."""
 
     def encode(self, y: Tensor, weight: Tensor | None, n_outputs: int) -> Tensor:
         """Return target rows: the values times the weight, and the weight.
@@ -204,9 +203,9 @@ class MixedSquaredError(MixedValueLoss):
         return squared_error_rows(outputs, targets)
 
     def gradient(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the gradient of :meth:`forward` by the outputs, without autograd."""
+        """Return the gradient of :meth:`forward` with respect to the outputs."""
         # ∂/∂f of (1/B) (1/outputs) Σ w (f − y)² = 2 (w f − w y) / (B · outputs). Here the
-        # weight is not divided by, so rows of zeros need no care.
+        # nothing is divided by the weight, so rows of zeros need no special case.
         error = outputs * targets[..., -1:] - targets[..., :-1]
         return error * (2 / (outputs.shape[-1] * outputs.shape[-2]))
 
@@ -216,15 +215,15 @@ class MixedPinballLoss(MixedValueLoss):
 
     The loss of a row is the mean over outputs and quantiles τ of
     w̃·max(τ (ỹ − f), (τ − 1) (ỹ − f)), with w̃ and ỹ as in :class:`MixedSquaredError`
-    (Koenker and Bassett 1978). Its minimum is the τ-quantile of mixed values at mixed inputs,
-    not of the values themselves: mixing averages noise of two examples, so that outer
-    quantiles lie closer together.
+    (Koenker and Bassett 1978). It is lowest at the τ-quantile of mixed values at mixed inputs,
+    not of the values themselves: mixing averages the noise of two examples, so outer quantiles
+    are closer together.
 
     Parameters
     ----------
     quantiles : sequence of float
-        τ in (0, 1), ascending. A net has one output for each, for every value: those of the
-        first value come first.
+        τ in (0, 1), ascending. A net has one output per value and quantile, the first value's
+        quantiles first.
     """
 
     def __init__(self, quantiles: Sequence[float]) -> None:
@@ -233,7 +232,7 @@ class MixedPinballLoss(MixedValueLoss):
 
     @property
     def key(self) -> Hashable:
-        """Identifies the loss: two with equal keys compute the same."""
+        """Key of the loss: losses with equal keys compute the same."""
         return type(self), self.quantiles
 
     def rows(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -242,10 +241,10 @@ class MixedPinballLoss(MixedValueLoss):
         return torch.maximum((1 - levels) * excess, -levels * excess).mean((-2, -1))
 
     def gradient(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the gradient of :meth:`forward` by the outputs, without autograd."""
+        """Return the gradient of :meth:`forward` with respect to the outputs."""
         # With e = w (f − y): ∂/∂f of w·max((1 − τ) (f − y), −τ (f − y)) is w·([e > 0] − τ).
-        # At e = 0, where the slope jumps, it is taken half way, as autograd does; padding has
-        # a weight of zero.
+        # At e = 0, where the slope jumps, it is the mean of both sides, as in autograd; padding
+        # has a weight of zero.
         excess, levels = self._excess(outputs, targets)
         above = torch.heaviside(excess, excess.new_tensor(0.5))
         slope = (above - levels) * targets[..., -1:].unsqueeze(-1)

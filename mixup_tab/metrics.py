@@ -28,9 +28,9 @@ __all__ = [
     "resampled_interval",
 ]
 
-# Errors are whole numbers of rows, which agree by chance: with 2 splits, methods that are
-# equally good then show a difference beyond the 95 % interval in up to 12 % of simulated
-# tables, with 5 splits in up to 2 % (tests/test_compare.py holds it).
+# Errors are whole numbers of rows and often equal by chance: with 2 splits, equally good
+# methods differ by more than the 95 % interval in up to 12 % of simulated tables, with 5
+# splits in up to 2 % (tests/test_compare.py).
 LEAST_SPLITS = 5
 BIN_COLUMNS = ("low", "high", "count", "confidence", "correct")
 
@@ -73,7 +73,7 @@ def classification_scores(y: ArrayLike, proba: ArrayLike) -> dict[str, float]:
     Raises
     ------
     ValueError
-        If ``proba`` holds no probabilities, or ``y`` no column numbers of it.
+        If ``proba`` does not hold probabilities, or ``y`` holds other than its column numbers.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def calibration_bins(y: ArrayLike, proba: ArrayLike, n_bins: int = 15) -> pd.Dat
 
     The confidence is the largest probability of a row (Guo et al. 2017, arXiv 1706.04599,
     section 2). To pool folds or tables, concatenate their bins with ``pandas.concat``: every
-    function that takes bins adds up those with the same ends.
+    function here adds up bins with the same ends.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def calibration_bins(y: ArrayLike, proba: ArrayLike, n_bins: int = 15) -> pd.Dat
     Raises
     ------
     ValueError
-        If ``n_bins`` is below 1, or ``y`` and ``proba`` do not fit each other.
+        If ``n_bins`` is below 1, or ``y`` and ``proba`` do not match.
 
     Examples
     --------
@@ -149,7 +149,7 @@ def pool_bins(bins: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     bins : DataFrame
-        From :func:`calibration_bins`, or several of these concatenated.
+        From :func:`calibration_bins`; several may be concatenated.
 
     Returns
     -------
@@ -164,7 +164,7 @@ def pool_bins(bins: pd.DataFrame) -> pd.DataFrame:
     lacking = [name for name in BIN_COLUMNS if name not in bins]
     if lacking:
         raise ValueError(
-            f"bins has no column {lacking[0]!r}. Pass what calibration_bins returns."
+            f"bins has no column {lacking[0]!r}. Pass the result of calibration_bins."
         )
     # Rounded, because a text file may have changed the last digits of the ends.
     ends = [bins["low"].round(9), bins["high"].round(9)]
@@ -180,12 +180,12 @@ def expected_calibration_error(bins: pd.DataFrame) -> float:
     Parameters
     ----------
     bins : DataFrame
-        From :func:`calibration_bins`, or several of these concatenated.
+        From :func:`calibration_bins`; several may be concatenated.
 
     Returns
     -------
     float
-        In [0, 1]; NaN if the bins hold no rows.
+        In [0, 1]; NaN if the bins are empty.
 
     Raises
     ------
@@ -216,18 +216,18 @@ def calibration_error_interval(
     """Return the expected calibration error with a confidence interval.
 
     The interval is a basic bootstrap: rows are resampled from the bins, each with the mean
-    confidence of its bin. It corrects most of the upward bias that an ECE has on few rows. Its
-    lower end is 0 if calibrated probabilities would give an ECE this large with a probability
-    of more than (1 − level) / 2. If all rows are right or all wrong, the upper end allows for
-    the accuracies in Wilson's interval.
+    confidence of its bin. It corrects most of the upward bias of the ECE on few rows. Its lower
+    end is 0 if calibrated probabilities would give an ECE this large with a probability of more
+    than (1 − level) / 2. If all rows are right or all wrong, the upper end allows for the
+    accuracies in Wilson's interval.
 
-    The interval covers the choice of the test rows, for these bins and this fitted model; it
-    does not cover other bins or another training run.
+    The interval covers the choice of test rows for these bins and this fitted model, not other
+    bins or another training run.
 
     Parameters
     ----------
     bins : DataFrame
-        From :func:`calibration_bins`, or several of these concatenated.
+        From :func:`calibration_bins`; several may be concatenated.
     level : float, default=0.95
         Confidence level, in (0, 1).
     n_resamples : int, default=1000
@@ -238,7 +238,7 @@ def calibration_error_interval(
     Returns
     -------
     Interval
-        ``mean`` is the ECE itself; all NaN if the bins hold no rows.
+        ``mean`` is the ECE itself; all NaN if the bins are empty.
 
     Raises
     ------
@@ -282,21 +282,21 @@ def calibration_error_interval(
 def accuracy_intervals(bins: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """Return the accuracy in every bin with Wilson's score interval (Wilson 1927).
 
-    Each interval is about one bin alone: at a level of 95 %, one bin in twenty misses on
-    average.
+    Each interval is for a single bin: at a level of 95 %, it fails to cover the true accuracy
+    in one bin of twenty on average.
 
     Parameters
     ----------
     bins : DataFrame
-        From :func:`calibration_bins`, or several of these concatenated.
+        From :func:`calibration_bins`; several may be concatenated.
     level : float, default=0.95
         Confidence level, in (0, 1).
 
     Returns
     -------
     DataFrame
-        One row per bin that holds rows: mean ``confidence``, ``accuracy``, and the ends ``low``
-        and ``high`` of its interval.
+        One row per bin that is not empty: mean ``confidence``, ``accuracy``, and the ends
+        ``low`` and ``high`` of its interval.
 
     Raises
     ------
@@ -330,8 +330,8 @@ def resampled_interval(
 ) -> Interval:
     """Return the mean over random splits with the corrected resampled t interval.
 
-    Scores of random splits of one table depend on each other, because the splits share rows;
-    the plain t interval is then far too narrow. Nadeau and Bengio (2003, Machine Learning 52,
+    Random splits of one table share rows, so their scores depend on each other and the plain t
+    interval is far too narrow. Nadeau and Bengio (2003, Machine Learning 52,
     section 3) correct the variance of the mean of R scores to (1/R + n_test/n_train) s².
 
     Parameters
@@ -346,8 +346,8 @@ def resampled_interval(
     Returns
     -------
     Interval
-        With infinite ends for a single score, and for scores that are all the same: chance
-        cannot be estimated from these.
+        The ends are infinite for a single score and for equal scores, which say nothing about
+        their variance.
 
     Raises
     ------
@@ -401,20 +401,20 @@ def _check_predictions(y: ArrayLike, proba: ArrayLike) -> tuple[np.ndarray, np.n
     total = proba.sum(axis=1, keepdims=True)
     if not np.isfinite(proba).all() or (proba < 0).any() or (abs(total - 1) > 1e-3).any():
         raise ValueError(
-            "proba must hold probabilities: finite, not negative, rows of sum 1. Pass the "
-            "result of predict_proba, not of decision_function."
+            "proba must hold probabilities: finite, not negative, each row summing to 1. Pass "
+            "the result of predict_proba, not of decision_function."
         )
     return y, proba / total
 
 
 def _filled_bins(bins: pd.DataFrame) -> pd.DataFrame:
-    """Pooled bins that hold rows."""
+    """Return the pooled bins that are not empty."""
     pooled = pool_bins(bins)
     rows = pooled["count"]
     if not all(pooled[name].between(0, rows + 1e-6).all() for name in BIN_COLUMNS[3:]):
         raise ValueError(
-            "confidence and correct of every bin must lie between 0 and its count. Pass what "
-            "calibration_bins returns."
+            "confidence and correct of every bin must be between 0 and its count. Pass the "
+            "result of calibration_bins."
         )
     return pooled[rows > 0]
 

@@ -160,8 +160,8 @@ SCALED = {
 
 # What cannot be read, and why.
 UNREADABLE = {
-    "data size 0": (riff(fmt(), chunk(b"data", PCM, size=0)), "its recording was not finished"),
-    "RF64 size 0": (_rf64(0, 0), "its recording was not finished"),
+    "data size 0": (riff(fmt(), chunk(b"data", PCM, size=0)), "the recording was not finished"),
+    "RF64 size 0": (_rf64(0, 0), "the recording was not finished"),
     "data size too large": (riff(fmt(), chunk(b"data", PCM, size=64_000)), "is truncated"),
     "two streams": (encode(TONE, "OGG") + encode(TONE, "OGG"), "reads only the first"),
     "rate 0": (riff(fmt(rate=0), DATA), "damaged"),

@@ -42,7 +42,7 @@ def said(root, **options):
 def test_a_good_folder_has_no_findings(root):
     found = check_folder(root, **LIKE, n_jobs=2)
     assert found.findings == []
-    assert found.refusal is None
+    assert found.error is None
     others = ["_unknown_", "_background_noise_"]
     assert found.words.index.tolist() == ["low", "mid", "top", *others]
     assert found.words["clips"].tolist() == [20, 20, 20, 1, 1]
@@ -155,7 +155,7 @@ CASES = {
     "outside of it, such as .*ann_nohash_0.wav",
     _short: "1 clip is shorter than 0.1 s: .*ann_nohash_0.wav",
     _offset: "1 clip has a DC offset: .*ann_nohash_0.wav",
-    _cancelling: "1 clip is read so: .*ann_nohash_0.wav. Its channels cancel out",
+    _cancelling: "1 clip is adjusted: .*ann_nohash_0.wav. Its channels cancel out",
     _fast: r"differ in samples per second: 8,000 \(59\), 16,000 \(1\)",
     _slow: "1 clip has fewer than the 8,000 samples per second of the model",
     _few: r"Fewer than 20 clips: low \(3\)\.",
@@ -190,8 +190,8 @@ def test_unreadable_files_are_named_and_refused_as_training_does(root):
     found = check_folder(root, **LIKE)
     assert "is an archive" in " ".join(found.findings)
     assert found.files["problem"].notna().sum() == 1
-    assert "1 file of 62 cannot be read" in found.refusal
-    assert check_folder(root, **LIKE, on_error="skip").refusal is None
+    assert "1 file of 62 cannot be read" in found.error
+    assert check_folder(root, **LIKE, on_error="skip").error is None
 
 
 def run(*arguments):
@@ -203,7 +203,7 @@ def test_the_command_prints_a_table_and_ends_as_training_would(root, tmp_path):
     common = ("--seconds", "0.2", "--sample-rate", "8000")
     result = run("check", root, *common, "--output", table)
     assert result.exit_code == 0, result.output
-    assert "No faults found." in result.stdout
+    assert "No problems found." in result.stdout
     assert len(pd.read_csv(table)) == 62
     _few(root)
     (root / "low/ann_nohash_0.wav").write_bytes(b"")
@@ -230,7 +230,7 @@ def test_other_sounds_are_read_too(root):
         path = root / name / "eve_nohash_0.wav"
         data = path.read_bytes()
         path.write_bytes(b"PK\3\4" + bytes(99))
-        assert f"{name}/eve_nohash_0.wav is an archive" in check_folder(root, **LIKE).refusal
+        assert f"{name}/eve_nohash_0.wav is an archive" in check_folder(root, **LIKE).error
         path.write_bytes(data)
 
 
@@ -240,9 +240,9 @@ def test_folders_of_other_sounds_have_any_name(root):
         (root / old).rename(root / new)
     common = ("check", root, "--seconds", "0.2", "--sample-rate", "8000")
     result = run(*common, "--unknown-folder", "rest", "--noise-folder", "hum")
-    assert "No faults found." in result.stdout
+    assert "No problems found." in result.stdout
     result = run(*common, "--unknown-folder", "rets")
-    assert "unknown='rets'" in result.stderr
+    assert "--unknown-folder rets" in result.stderr
 
 
 def test_an_empty_folder_of_other_sounds_is_not_called_missing(root):

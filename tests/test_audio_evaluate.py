@@ -53,7 +53,7 @@ def test_the_matrix_is_shown_as_text_and_drawn(evaluation):
     assert [label.get_text() for label in ax.get_yticklabels()] == WORDS
 
 
-# ------------------------------------------------------- sounds that are none of the words
+# ------------------------------------------------------------------------------- other sounds
 
 
 def rejecting(seed, clips=40, sounds=25):

@@ -79,7 +79,7 @@ def test_clips_without_a_speaker_are_speakers_of_their_own(tmp_path):
     assert found == {**{name: name.split("/")[1][0] for name in names}, **{n: n for n in own}}
     assert clips.unknown_frame["speaker"].tolist() == ["_unknown_/x.wav"]
     assert any(
-        note.startswith("5 of 21 clips name no speaker, such as") for note in clips.notes
+        note.startswith("5 of 21 clips have no speaker, such as") for note in clips.notes
     )
     some = load_audio_folder(tmp_path, speaker=r"(mine)\d*\.wav")
     assert sorted(set(some.speakers)) == sorted({*names, "mine"})
@@ -97,8 +97,8 @@ def test_a_common_form_of_names_must_be_that_of_most(tmp_path):
 BAD_SPEAKERS = [
     (r"_xy(\d)", ValueError, r"finds no speaker in any of the 2 names, such as 'no/1\.wav'"),
     ("(", ValueError, r"speaker='\(' is not a regular expression"),
-    ("a", ValueError, "has 0 groups. Put parentheses"),
-    ("(a)(b)", ValueError, "has 2 groups. Put parentheses"),
+    ("a", ValueError, "has 0 groups. Use exactly one"),
+    ("(a)(b)", ValueError, "has 2 groups. Use exactly one"),
     (3, TypeError, "speaker=3 must be a str, a callable or None"),
 ]
 
@@ -156,16 +156,14 @@ def test_files_that_a_list_names_and_that_are_not_there_are_counted(tmp_path):
     (tmp_path / "testing_list.txt").write_text("no/1.wav\nyes/0.wav\nmaybe/1.wav\n")
     clips = load_audio_folder(tmp_path, on_error="skip")
     assert clips.subset.tolist() == ["test", "train", "train"]
-    expected = (
-        "testing_list.txt names 1 of 3 files that are not in the folder, such as maybe/1.wav."
-    )
+    expected = "1 of 3 files in testing_list.txt are not in the folder, such as maybe/1.wav."
     assert clips.notes == [expected]
 
 
 BAD_LISTS = [
     (b"no/1.wav", b"no/1.wav", r"both name 'no/1\.wav'"),
     (b"no/1.wav", b"data/no/1.WAV", r"both name 'data/no/1\.WAV'"),
-    (b"no/3.wav", b"", r"name none of its files; .* 'no/3\.wav'"),
+    (b"no/3.wav", b"", r"match none of its files: .* 'no/3\.wav'"),
     (b"1.wav", b"", r"validation_list.txt: '1.wav' may mean 'no/1.wav' and 'yes/1.wav'"),
     (b"\xff\xfe\x00", b"", "cannot be read as text"),
     ("no/1.wav".encode("utf-16-le"), b"", "cannot be read as text .it holds zero bytes"),
@@ -189,11 +187,11 @@ def test_bad_lists_are_refused(tmp_path):
 
 
 BAD_ROOTS = {
-    "not there": ([], "does not exist. Give a folder"),
+    "not there": ([], "does not exist. It must be a folder"),
     "a file": (["root"], "is not a folder"),
     "nothing": (["root/readme.txt"], "holds no usable sound files"),
     "flat": (["root/1.wav", "root/2.wav"], "2 lie in root itself. Arrange them as <label>/"),
-    "one label": (["root/yes/1.wav"], "has only one label, 'yes', and at least two"),
+    "one label": (["root/yes/1.wav"], "has only one label, 'yes', but needs at least two"),
     "case": (["root/yes/1.wav", "root/Yes/1.wav"], "'Yes' and 'yes' .* differ only in case"),
 }
 

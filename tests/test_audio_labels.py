@@ -35,7 +35,7 @@ def test_environmental_sounds(tmp_path):
         ]  # fmt: skip
         assert clips.target.tolist() == ["dog", "dog", "rooster"]
         assert clips.speakers.tolist() == ["fold 1", "fold 3", "fold 2"]
-        assert clips.notes == ["Folds stand for speakers: clips of one fold are kept together."]
+        assert clips.notes == ["Folds are used as speakers: clips of one fold stay together."]
     by_number = load_audio_folder(tmp_path, label=table, columns={"label": "target"})
     assert by_number.target.tolist() == ["0", "0", "1"]
 
@@ -57,7 +57,7 @@ def test_speakers_parts_and_missing_values_of_a_table(tmp_path):
     assert clips.speakers.tolist() == ["bob", "ann", "clips/2.mp3", "ann"]
     assert clips.subset.tolist() == ["train", "validation", "test", "train"]
     assert clips.unknown_frame["subset"].tolist() == ["train"]
-    assert "1 of 5 sound files have no row in" in clips.notes[0]
+    assert "1 of 5 sound files were left out" in clips.notes[0]
     assert "clips/4.mp3" in clips.notes[0]
 
 
@@ -107,7 +107,7 @@ BAD_TABLES = {
     "nothing": ("", "cannot be read as a table"),
     "no file": (
         "a,label\n1.wav,no\n",
-        r"known to hold the files; it has a, label\. Name it: col",
+        r"known to hold the files; its columns are a, label\. Name it with --col",
     ),
     "no label": ("file,b\n1.wav,no\n", r"known to hold the labels; .*--column label=\.\.\."),
     "others": ("file,label\n7.wav,no\n", "names none of the folder's sound files, but '7.wav'"),
@@ -137,7 +137,8 @@ def test_other_bad_input(tmp_path):
     with pytest.raises(ValueError, match="has no column 'word', but file, label, split"):
         load_audio_folder(tmp_path, label=table, columns={"label": "word"})
     with pytest.raises(
-        ValueError, match=r"columns has 'kind'\. It may have file, label, speaker"
+        ValueError,
+        match=r"columns must name some of file, label, speaker, fold, split, got 'kind'",
     ):
         load_audio_folder(tmp_path, label=table, columns={"kind": "label"})
     with pytest.raises(ValueError, match=r"gone\.csv cannot be read as text \(No such file"):
@@ -186,7 +187,7 @@ def test_labels_in_names(tmp_path):
     for label, message in {
         "xyz(.)": "finds no label in any of the 4 names, such as '7_ann_3.wav'",
         "(": "label='.' is not a regular expression",
-        "a": "has 0 groups. Put parentheses around the label",
+        "a": "has 0 groups. Use exactly one, around the label",
     }.items():
         with pytest.raises(ValueError, match=message):
             load_audio_folder(tmp_path, label=label)

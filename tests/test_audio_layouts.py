@@ -32,7 +32,7 @@ def test_parts_above_the_words(tmp_path, folders, subsets):
     parts = [name.split("/")[0] for name in short(tmp_path, clips)]
     assert clips.subset.tolist() == [subsets[part] for part in parts]
     assert clips.notes == [
-        f"Taken as parts of the clips, not as labels: {', '.join(sorted(folders))}."
+        f"Treated as parts of the clips, not as labels: {', '.join(sorted(folders))}."
     ]
 
 
@@ -51,7 +51,7 @@ def test_parts_in_the_names_of_words(tmp_path):
     clips = load_audio_folder(tmp_path)
     assert clips.target.tolist() == ["negative", "negative", "positive", "positive"]
     assert clips.subset.tolist() == ["test", "train"] * 2
-    assert "say unknown='negative'" in clips.notes[-1]
+    assert "use unknown='negative'" in clips.notes[-1]
 
 
 def test_what_is_no_word_may_lie_in_the_parts(tmp_path):
@@ -75,7 +75,10 @@ def test_a_wake_word_and_its_opposite(tmp_path):
     assert clips.label_names == ["wake-word"]
     assert sorted(clips.subset) == ["test", "train", "train"]
     assert sorted(clips.unknown_frame["subset"]) == ["test", "train", "train"]
-    assert "The clips of 'not-wake-word' are taken as none of the words." in clips.notes
+    assert (
+        "The clips of 'not-wake-word' are treated as other sounds, not as a word."
+        in clips.notes
+    )
     both = load_audio_folder(tmp_path, unknown=None)
     assert both.label_names == ["not-wake-word", "wake-word"]
     assert both.unknown == []
@@ -86,7 +89,7 @@ def test_folds_stand_for_speakers_if_there_are_none(tmp_path):
     assert clips.target.tolist() == ["no"] * 3 + ["yes"] * 3
     assert clips.speakers.tolist() == ["fold1", "fold10", "fold2"] * 2
     assert clips.subset is None
-    assert "Folds stand for speakers: clips of one fold are kept together." in clips.notes
+    assert "Folds are used as speakers: clips of one fold stay together." in clips.notes
     below = lay_out(
         tmp_path / "below", "no/fold_1/1.wav", "no/fold_2/1.wav", "yes/fold_1/2.wav"
     )
@@ -157,9 +160,7 @@ def test_lists_come_before_folders_and_leave_the_rest(tmp_path):
 @pytest.mark.parametrize("least", [1, 2])
 def test_a_folder_above_that_of_the_labels_is_a_question(tmp_path, least):
     lay_out(tmp_path, "data/yes/1.wav", "data/no/1.wav")
-    with pytest.raises(
-        ValueError, match=r"its folders no, yes\. If those are the labels, give"
-    ):
+    with pytest.raises(ValueError, match=r"its folders no, yes\. If those are the labels, use"):
         load_audio_folder(tmp_path, min_labels=least)
     assert load_audio_folder(tmp_path / "data").label_names == list(WORDS)
     one = load_audio_folder(tmp_path, label="^([^/]+)/", min_labels=1)

@@ -205,7 +205,7 @@ def test_bad_parameters_are_named(name):
 def test_blocks_of_another_kind_are_named():
     reader = SimpleNamespace(sample_rate=100, seconds=0.1, dtype="int16")
     for block in (np.zeros((5, 2)), np.zeros(5, np.int32), ["a"]):
-        with pytest.raises(TypeError, match="Give one channel of int16 or floats"):
+        with pytest.raises(TypeError, match="blocks must hold one channel of int16 or floats"):
             list(listen([reader, Levels()], [block]))
 
 
@@ -284,7 +284,7 @@ def test_a_pipe_that_ends_in_a_sample_keeps_what_was_heard(model, stream, capsys
     whole = piped(model, samples.tobytes())
     assert piped(model, samples.tobytes() + b"\1") == whole
     assert capsys.readouterr().err.splitlines() == [
-        "The sound ended in the middle of a sample, which is left out."
+        "The sound ended in the middle of a sample, which was left out."
     ]
     assert read(piped(model, b"")) == []
     assert read(piped(model, b"\0" * 100)) == []  # shorter than a clip
@@ -363,7 +363,7 @@ def test_a_microphone_is_heard_until_ctrl_c(model, stream, monkeypatch, capsys):
     assert len(read(out.getvalue())) >= len(expected) - 1  # the end is not flushed
     error = capsys.readouterr().err
     assert error.count("Sound was lost") == 1
-    assert "Listening to the microphone. Ctrl-C ends it." in error
+    assert "Listening to the microphone. Press Ctrl-C to stop." in error
     # A microphone that only has another rate.
     fake = fake_sounddevice(np.repeat(samples, 2), rates=(2 * RATE,))
     monkeypatch.setitem(sys.modules, "sounddevice", fake)

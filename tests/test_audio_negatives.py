@@ -1,4 +1,4 @@
-"""Sounds that are none of the words: made from clips, cut from noise, or recorded."""
+"""Other sounds: made from clips, cut from noise, or recorded."""
 
 import numpy as np
 import pytest

@@ -121,7 +121,7 @@ def test_marks_before_names(model, tmp_path, monkeypatch):
     (tmp_path / "a.wav").write_bytes(sound())
     for between in (b"\n", b"\0"):
         assert piped(model, b"\xef\xbb\xbfa.wav" + between) == ["a.wav"]
-    with pytest.raises(ValueError, match="Give names of files in UTF-8"):
+    with pytest.raises(ValueError, match="Send file names in UTF-8"):
         piped(model, "a.wav\n".encode("utf-16"))
 
 

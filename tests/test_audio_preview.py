@@ -13,7 +13,7 @@ from mixup_tab.audio.preview import write_preview
 from mixup_tab.cli.app import app
 
 SMALL = {"seconds": SECONDS, "sample_rate": RATE}
-COLUMNS = 5  # as it is, augmented three times, mixed
+COLUMNS = 5  # original, augmented three times, mixed
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_the_command_writes_a_page_and_replaces_nothing_unasked(tones, tmp_path)
     options = ["--output", str(output), "--seconds", "0.2", "--sample-rate", "8000"]
     result = CliRunner().invoke(app, ["speech", "preview", str(root), *options])
     assert result.exit_code == 0, result.output
-    assert f"Written: {output}" in " ".join(result.stdout.split())
+    assert f"Wrote {output}" in " ".join(result.stdout.split())
     page = Page(output)
     assert page.all("b") == []
     assert "<b onclick=x>日本" in [row[0] for row in page.rows if row]

@@ -176,7 +176,7 @@ def test_both_readers_refuse_forged_values(name, value, refusing, tmp_path):
         parts["model.json"] = json.dumps(head).encode()
     (tmp_path / "m").write_bytes(sealed(parts))
     for load in (load_recogniser, load_speech_model):
-        with pytest.raises(ValueError, match="'m' cannot be put together here") as error:
+        with pytest.raises(ValueError, match="'m' cannot be loaded here") as error:
             load(tmp_path / "m", device="cpu")
         assert "\n" not in str(error.value)
 
@@ -199,7 +199,7 @@ def test_a_part_that_is_another_is_refused(name, saved, tmp_path):
         content[name] = json_node("7")
 
     (tmp_path / "m").write_bytes(with_schema(saved.read_bytes(), change))
-    with pytest.raises(ValueError, match="'m' cannot be put together here"):
+    with pytest.raises(ValueError, match="'m' cannot be loaded here"):
         load_recogniser(tmp_path / "m")
 
 
@@ -209,7 +209,7 @@ def test_weights_that_are_not_finite_or_of_another_net_are_refused(saved, tmp_pa
     name = next(name for name, tensor in tensors.items() if tensor.is_floating_point())
     for tensor, message in [
         (tensors[name] * float("nan"), "hold NaN or infinity"),
-        (tensors[name][:1].contiguous(), "net that it describes has"),
+        (tensors[name][:1].contiguous(), "its net needs"),
     ]:
         changed = safetensors.torch.save({**tensors, name: tensor})
         (tmp_path / "m").write_bytes(sealed({**parts, "weights.safetensors": changed}))

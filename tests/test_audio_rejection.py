@@ -200,7 +200,7 @@ def test_a_threshold_in_a_file_is_a_number_between_minus_1_and_1(value, flowers,
         node["content"] = value
 
     (tmp_path / "m").write_bytes(with_schema((tmp_path / "m").read_bytes(), change))
-    with pytest.raises(ValueError, match=r"cannot be put together here \(.*threshold"):
+    with pytest.raises(ValueError, match=r"cannot be loaded here \(.*threshold"):
         load_model(tmp_path / "m")
 
 

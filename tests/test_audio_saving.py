@@ -72,11 +72,11 @@ def test_the_file_holds_text_and_numbers_only(saved):
 @pytest.mark.parametrize(
     ("about", "message"),
     [
-        ({"samples": 4000}, "cannot be put together here"),
-        ({"unknown": 1}, "cannot be put together here"),
-        ({"words": ["no", "yes"]}, "is not one of a speech model"),
+        ({"samples": 4000}, "cannot be loaded here"),
+        ({"unknown": 1}, "cannot be loaded here"),
+        ({"words": ["no", "yes"]}, "its metadata are not those of a speech model"),
         ({"words": [1, 2, 3]}, "words in its description is"),
-        ({"samples": 10**12}, "is not one of a speech model"),
+        ({"samples": 10**12}, "its metadata are not those of a speech model"),
         ({"kind": "table"}, "for tables, not for sounds. Use mixup-tab predict"),
         ({"kind": None}, "was saved in Python"),
         ({"kind": ["sound"]}, "was saved in Python"),
@@ -115,7 +115,7 @@ def test_a_missing_file_and_a_place_that_cannot_be_written(saved, tmp_path):
 @pytest.mark.parametrize("change", [{"words": ["no", "yes"]}, {"samples": 1601}])
 def test_a_model_that_is_not_what_the_card_says_is_not_saved(change, saved, tmp_path):
     card = SpeechCard(WORDS, RECIPE, 1600, 12, 0, None)._replace(**change)
-    with pytest.raises(ValueError, match="is not one of a speech model"):
+    with pytest.raises(ValueError, match="its metadata are not those of a speech model"):
         save_speech_model(tmp_path / "m", saved[1], card)
     assert not list(tmp_path.iterdir())
 
@@ -175,7 +175,10 @@ def test_nan_never_leaves_predict(saved, clips, tmp_path):
     parts = members(saved[0].read_bytes())
     tensors = safetensors.torch.load(parts["weights.safetensors"])
     soundfile.write(tmp_path / "a.wav", clips[0], 8000)
-    for factor, message in [(float("nan"), "hold NaN or infinity"), (1e38, "gives NaN or inf")]:
+    for factor, message in [
+        (float("nan"), "hold NaN or infinity"),
+        (1e38, "predicts NaN or inf"),
+    ]:
         changed = {n: t * factor if t.is_floating_point() else t for n, t in tensors.items()}
         changed |= {n: t.abs() for n, t in tensors.items() if n.endswith("running_var")}
         new = {**parts, "weights.safetensors": safetensors.torch.save(changed)}

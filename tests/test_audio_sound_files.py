@@ -45,7 +45,7 @@ def test_sounds_of_other_formats_are_counted_with_a_command(tmp_path):
     sounds, others = load_audio_folder(tmp_path).notes
     assert "were left out: 2 .m4a, 1 .wma, such as no/2.m4a." in sounds
     assert sounds.endswith(f"find {tmp_path} -iname '*.m4a' -exec ffmpeg -i {{}} {{}}.wav ';'")
-    assert others.startswith("Files that are no sounds were left out: 2 .txt, ")
+    assert others.startswith("Files that are not sounds were left out: 2 .txt, ")
     assert "1 .png" in others
     assert "1 without ending" in others
 
@@ -133,7 +133,7 @@ def test_accents_and_spaces_make_no_second_word(tmp_path):
     found = dict(zip(short(tmp_path, clips), clips.subset, strict=True))
     assert found["cafe\u0301/2.wav"] == "test"
     assert found["caf\u00e9 /3.wav"] == "test"
-    assert sum("are one word" in note for note in clips.notes) == 1
+    assert sum("are encodings of one word" in note for note in clips.notes) == 1
 
 
 def test_many_files_are_found_quickly(tmp_path):
@@ -150,7 +150,7 @@ def test_many_files_are_found_quickly(tmp_path):
 def test_a_link_to_a_folder_that_has_gone_is_named(tmp_path):
     lay_out(tmp_path, "no/1.wav", "yes/1.wav")
     (tmp_path / "stop").symlink_to(tmp_path / "gone", target_is_directory=True)
-    with pytest.raises(ValueError, match="stop: is a link that leads nowhere"):
+    with pytest.raises(ValueError, match="stop: is a broken link"):
         load_audio_folder(tmp_path)
     clips = load_audio_folder(tmp_path, on_error="skip")
-    assert [reason for _, reason in clips.skipped] == ["is a link that leads nowhere"]
+    assert [reason for _, reason in clips.skipped] == ["is a broken link"]

@@ -280,9 +280,9 @@ def test_a_run_that_was_stopped_resumes_and_repeats_nothing(stop, n_jobs, tmp_pa
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"methods": {}}, "methods must be a dict with an entry by name"),
+        ({"methods": {}}, "methods must be a non-empty dict by name"),
         ({"methods": {"a": 3}}, r"methods\['a'\] must be an estimator or a callable"),
-        ({"tables": {}}, "tables must be a dict"),
+        ({"tables": {}}, "tables must be a non-empty dict"),
         ({"version": 1}, "version must be a str, got 1"),
         ({"n_jobs": 0}, "n_jobs must be a number of processes"),
         ({"random_state": -1}, r"random_state must lie in \[0, 2\*\*31\), got -1"),
@@ -298,7 +298,7 @@ def test_bad_arguments_are_found_before_anything_is_made(settings, message, tmp_
 
 def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path):
     (tmp_path / "results.csv").write_text("mine")
-    with pytest.raises(ValueError, match="of something else"):
+    with pytest.raises(ValueError, match="already holds another results"):
         run(FAST, output=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["results.csv"]
     taken = tmp_path / "results.csv"
@@ -510,7 +510,7 @@ def test_command_takes_a_folder_of_tables_and_makes_a_new_folder(tmp_path, monke
         (("--alpha", "-1"), "alpha must be a finite number of at least 0"),
         (("--alpha", "much"), "alpha must be a number, got 'much'"),
         (("--repeats", "0"), "repeats must lie in [1, 1000], got 0"),
-        (("--jobs", "0"), "n_jobs must be a number of processes"),
+        (("--jobs", "0"), "--jobs must be a number of processes"),
     ],
 )
 def test_bad_options_end_before_anything_is_made(arguments, message, tmp_path):
@@ -549,6 +549,6 @@ def test_ctrl_c_writes_what_is_finished_and_exits_130(tmp_path):
     finally:
         process.kill()
     assert process.returncode == 130, shown
-    assert "To resume" in shown
+    assert "Run the same command to resume" in shown
     assert len(pd.read_csv(folder / "results.csv")) >= 4
     assert "| iris | mixup α=0.2 |" in (folder / "results.md").read_text(encoding="utf-8")

@@ -116,6 +116,9 @@ def test_raw(home, tmp_path):
         "ranks-error.png",
         "ranks-log_loss.png",
     }
+    results, _ = run(raw, home, tmp_path, *options, "--max-rows=200", "--every=2", "--first=1")
+    assert set(results["table"]) == {"pears"}  # the second by name
+    assert results["split"].tolist() == [0, 0]
 
 
 FAST = ("MixupClassifier", "HistGradientBoosting")
@@ -378,7 +381,7 @@ def test_tables_with_an_official_test_part_are_known_by_their_shape():
 
 def test_the_smallest_sets_of_the_ablation_must_be_named(tmp_path):
     write_delgado(tmp_path, "scraps", rows=20)
-    with pytest.raises(SystemExit, match="tables must be a dict"):
+    with pytest.raises(SystemExit, match="tables must be a non-empty dict"):
         run(ablation, tmp_path, tmp_path / "out", "--methods=MixupClassifier")
 
 

@@ -6,10 +6,12 @@ import subprocess
 import sys
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from mixup_tab import __version__
 from mixup_tab.cli.app import app
+from mixup_tab.cli.plain_errors import errors_in_plain_words
 
 COMMANDS = ("train", "predict", "evaluate", "compare", "export", "benchmark", "playground")
 SOUNDS = ("train", "predict", "evaluate")
@@ -76,6 +78,25 @@ def test_verbose_says_where_an_error_comes_from():
     assert "Traceback" in verbose.stderr
     assert f"mixup-tab {__version__}, torch " in verbose.stderr
     assert verbose.stderr.endswith(plain.stderr)
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("folds=1 must be at least 2.", "--folds 1 must be at least 2."),
+        ("folds must be at least 2, got 1.", "--folds must be at least 2, got 1."),
+        ("Use on_error='skip'.", "Use --on-error skip."),
+        ("target='a b' is not a column.", "--target 'a b' is not a column."),
+        ("Replace it with --force (overwrite=True).", "Replace it with --force."),
+        ("n_jobs must not be 0.", "--jobs must not be 0."),
+        ("alpha=1 and x=2", "alpha=1 and x=2"),
+    ],
+)
+def test_errors_name_options_as_they_are_typed(message, shown, capsys):
+    options = {"folds", "on_error", "target", "force", "jobs"}
+    with pytest.raises(typer.Exit), errors_in_plain_words(options):
+        raise ValueError(message)
+    assert capsys.readouterr().err == f"Error: {shown}\n"
 
 
 def test_help_needs_no_torch():

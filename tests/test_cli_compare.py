@@ -112,9 +112,9 @@ def test_files_are_named_after_the_table_unless_told(table, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--target", "bougth"), "target='bougth' is no column. Did you mean 'bought'?"),
+        (("--target", "bougth"), "--target bougth is not a column. Did you mean 'bought'?"),
         (("--target", "bought", "--alpha", "much"), "alpha must be a number, got 'much'"),
-        (("--target", "bought", "--groups", "shops"), "groups='shops' is no column"),
+        (("--target", "bought", "--groups", "shops"), "--groups shops is not a column"),
         (("--target", "bought", "--size-limit", "x"), "must look like 500MB or 2GB, got 'x'"),
     ],
 )
@@ -145,7 +145,7 @@ def test_a_model_is_replaced_by_force_only_and_that_is_said_at_once(table, tmp_p
     before = model.read_bytes()
     refused = call(*common, "--seed", 1, "--save", model)
     assert refused.exit_code == 1
-    assert "exists. Give another place, or replace it with --force" in words(refused)
+    assert "exists. Choose another path, or replace it with --force" in words(refused)
     assert model.read_bytes() == before
     assert call(*common, "--save", model, "--force").exit_code == 0
     # Only a model is replaced.
@@ -165,7 +165,7 @@ def test_the_ensemble_is_compared_and_another_run_does_not_resume_it(table, tmp_
         f"mixup from {boosting}",
         f"the ensemble from {boosting}",
     ):
-        assert f"Too little to tell {pair}: log-loss" in answer
+        assert f"Too little data to tell {pair}: log-loss" in answer
     assert result.stdout.splitlines()[-2:] == [
         f"Report: {tmp_path / 'out' / 'report.html'}",
         f"Ensemble, fitted on all 60 rows: {model}",
@@ -182,7 +182,7 @@ def test_the_ensemble_is_compared_and_another_run_does_not_resume_it(table, tmp_
     ]
     other = call(*common)
     assert other.exit_code == 1
-    assert "belongs to another run: different best" in other.stderr
+    assert "belongs to another run (different best)" in other.stderr
 
 
 def test_another_boosting_is_another_run(table, tmp_path, monkeypatch):
@@ -248,27 +248,27 @@ def test_the_usual_folder_is_found_again_and_is_another_for_other_settings(
     before = [(folder / "results.csv").read_bytes() for folder in folders]
     refused = call(*common, "--seed", 2, "--output", folders[0])
     assert refused.exit_code == 1
-    assert "belongs to another run: different seed" in refused.stderr
+    assert "belongs to another run (different seed)" in refused.stderr
     assert [(folder / "results.csv").read_bytes() for folder in folders] == before
 
 
 HOSTILE = [
-    (("--folds", 10**9), "folds=1000000000 needs at least"),
+    (("--folds", 10**9), "--folds 1000000000 needs at least"),
     (("--repeats", 0), "repeats must be at least 1"),
     (("--repeats", 10**9), "repeats must be at most 1000"),
-    (("--jobs", 0), "n_jobs must be a number of processes"),
+    (("--jobs", 0), "--jobs must be a number of processes"),
     (("--seed", -1), "seed must lie in"),
     (("--seed", 2**40), "seed must lie in"),
-    (("--device", "nonsense"), "device='nonsense' cannot be used here"),
-    (("--device", "meta"), "device='meta' cannot be used here"),
+    (("--device", "nonsense"), "--device nonsense cannot be used here"),
+    (("--device", "meta"), "--device meta cannot be used here"),
     (("--alpha", "nan"), "alpha must be a finite number"),
     (("--alpha", "-1"), "alpha must be a finite number"),
-    (("--max-rows", -5), "max_rows must be at least 20"),
-    (("--target", ""), "target='' is no column"),
+    (("--max-rows", -5), "--max-rows must be at least 20"),
+    (("--target", ""), "--target '' is not a column"),
     (("--output", "sales.csv"), "'sales.csv/finished.jsonl' cannot be written"),
     (("--output", "/proc/x"), "cannot be written"),
     (("--output", "a" * 300), "too long"),
-    (("--save", "sales.csv"), "'sales.csv' exists. Give another place"),
+    (("--save", "sales.csv"), "'sales.csv' exists. Choose another path"),
     (("--save", "folder"), "it is a folder"),
 ]
 HOSTILE_TABLES = ("gone.csv", "folder", "folder.csv", "zero.csv", "empty.csv", "", "x\0.csv")
@@ -302,7 +302,7 @@ def test_predict_replaces_neither_the_model_nor_the_table(table, tmp_path):
     for given in ((table, table), (tmp_path / "gone", table)):
         result = call("predict", *given, "--output", table)
         assert result.exit_code == 1
-        assert "would replace a file that is read" in result.stderr
+        assert "would replace an input file" in result.stderr
     assert table.read_bytes() == before
 
 
@@ -409,7 +409,7 @@ def test_a_full_disk_ends_in_one_line_and_the_run_resumes(table, tmp_path):
     process = start(*common, code=full)
     shown = process.communicate(timeout=300)[0].decode()
     assert process.returncode == 1, shown
-    assert "make room, then run the same again" in shown.splitlines()[-1]
+    assert "free some space, then run the same command again" in shown.splitlines()[-1]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["finished.jsonl"]
     result = call(*common)
     assert result.exit_code == 0, result.output
@@ -490,4 +490,4 @@ def test_better_probabilities_come_first(tmp_path, monkeypatch):
     )
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("Mixup helps: at α ≈ 1 it lowers the log-loss from ")
-    assert "By error no difference can be shown" in result.stdout.splitlines()[0]
+    assert "By error, there is no clear difference" in result.stdout.splitlines()[0]

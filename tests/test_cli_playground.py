@@ -32,7 +32,7 @@ def test_a_page_of_a_table_is_written_and_named(table, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--x", "height"), "x='height' is a column, but no table is given."),
+        (("--x", "height"), "--x height is a column, but no table is given."),
         (("--alpha", "1e999"), "alpha must be a finite number of at least 0"),
         (("--output", "."), "output must be a file that ends in .html, got '.'"),
         (("--output", "page.csv"), "output must be a file that ends in .html, got 'page.csv'"),

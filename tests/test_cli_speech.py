@@ -121,7 +121,7 @@ def test_evaluate_prints_and_draws(trained, tones, tmp_path):
     assert "most often taken for" in result.stdout
     assert "3 top" in result.stdout  # the confusion matrix
     assert (folder / "pictures" / "confusion.png").read_bytes().startswith(b"\x89PNG")
-    assert "Word by word" in (folder / "report.html").read_text("utf-8")
+    assert "By word" in (folder / "report.html").read_text("utf-8")
 
 
 def test_predictions_of_files_are_those_of_a_pipe_of_names_and_of_a_clip(trained, tones):
@@ -208,7 +208,7 @@ def test_an_evaluation_that_a_bad_file_ends_keeps_its_predictions(trained, tmp_p
     result = call("evaluate", trained[0], root, *common)
     assert result.exit_code == 1
     assert last.name in result.stderr
-    assert "12 predictions are kept" in result.stdout
+    assert "12 predictions were saved" in result.stdout
     assert [path.name for path in folder.iterdir()] == ["predictions-unfinished.csv"]
     assert len(pd.read_csv(folder / "predictions-unfinished.csv")) == 12
     none = tmp_path / "none"
@@ -218,12 +218,12 @@ def test_an_evaluation_that_a_bad_file_ends_keeps_its_predictions(trained, tmp_p
 
 BAD_OPTIONS = {
     ("--alpha", "-1"): "The 'alpha' parameter",
-    ("--validation-fraction", "0.9"): "validation_fraction must lie in",
-    ("--device", "abacus"): "device='abacus' cannot be used here",
-    ("--sample-rate", "0"): "sample_rate=0 must be",
-    ("--seconds", "nan"): "seconds=nan must be finite",
-    ("--mixing-span", "1", "0"): "mixing_span must be",
-    ("--jobs", "0"): "n_jobs=0 must be a number of threads",
+    ("--validation-fraction", "0.9"): "--validation-fraction must lie in",
+    ("--device", "abacus"): "--device abacus cannot be used here",
+    ("--sample-rate", "0"): "--sample-rate 0 must be",
+    ("--seconds", "nan"): "--seconds nan must be finite",
+    ("--mixing-span", "1", "0"): "--mixing-span must be",
+    ("--jobs", "0"): "--jobs 0 must be a number of threads",
 }
 
 
@@ -321,8 +321,8 @@ def test_labels_and_speakers_by_option(tones, trained, tmp_path):
 
 def test_options_of_labels_that_do_not_go_together(tones, tmp_path):
     for arguments, message in {
-        ("--labels", "a.csv", "--label-pattern", "(.)"): "--labels and --label-pattern exclude",
-        ("--column", "label=word"): "--column names a column of a table",
+        ("--labels", "a.csv", "--label-pattern", "(.)"): "--labels and --label-pattern cannot",
+        ("--column", "label=word"): "--column needs a table of labels",
         ("--labels", "a.csv", "--column", "label"): "must look like label=word, got 'label'",
     }.items():
         result = call("train", tones, "--output", tmp_path / "m", *SMALL, *arguments)
@@ -339,7 +339,7 @@ def test_a_folder_of_one_word_and_own_recordings_is_evaluated(trained, tones, tm
     result = call("evaluate", trained[0], root, "--output", tmp_path / "report")
     assert result.exit_code == 0, result.output
     assert "on 12 clips" in result.stdout
-    assert "Files that are no sounds were left out: 1 .txt." in result.stdout
+    assert "Files that are not sounds were left out: 1 .txt." in result.stdout
 
 
 def test_own_recordings_among_others_are_trained_on(tones, tmp_path):
@@ -348,4 +348,4 @@ def test_own_recordings_among_others_are_trained_on(tones, tmp_path):
     result = call("train", root, "--output", tmp_path / "m", *SMALL, "--epochs", "1")
     assert result.exit_code == 0, result.output
     assert "36 clips of 3 words, 5 speakers" in " ".join(result.stdout.split())
-    assert "1 of 36 clips name no speaker, such as top/mine.wav" in result.stdout
+    assert "1 of 36 clips have no speaker, such as top/mine.wav" in result.stdout

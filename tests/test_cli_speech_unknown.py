@@ -1,4 +1,4 @@
-"""``mixup-tab speech`` on sounds that are none of the words: train, evaluate, predict."""
+"""``mixup-tab speech`` on other sounds: train, evaluate, predict."""
 
 import csv
 import json
@@ -133,7 +133,7 @@ def test_a_rate_that_no_threshold_keeps_to(root, tmp_path):
     short = ("train", root, "--output", model, *SMALL, "--epochs", "1")
     result = call(*short, "--false-alarms", "0")
     assert result.exit_code == 1
-    assert "false_alarms=0.0 is kept by no threshold that leaves one of 9" in flat(
+    assert "--false-alarms 0.0 is kept by no threshold that leaves one of 9" in flat(
         result.stderr
     )
     assert not model.exists()
@@ -188,10 +188,10 @@ def test_folders_that_nothing_can_be_learned_from(tmp_path):
         (root / word).rename(tmp_path / word)
     (root / "mid").rename(root / "unknown")
     result = call("train", root, "--output", tmp_path / "m", *SMALL)
-    assert "there are only sounds that are none of the words" in flat(result.stderr)
+    assert "there are only other sounds, and no words" in flat(result.stderr)
     (root / "unknown").rename(root / "_unknown_")
     result = call("train", root, "--output", tmp_path / "m", *SMALL)
     assert "holds no usable sound files" in flat(result.stderr)
     assert not (tmp_path / "m").exists()
     result = call("train", root, "--output", tmp_path / "m", "--false-alarms", "5")
-    assert "false_alarms=5.0 must be a share in [0, 1]" in flat(result.stderr)
+    assert "--false-alarms 5.0 must be a share in [0, 1]" in flat(result.stderr)

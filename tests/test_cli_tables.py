@@ -64,7 +64,7 @@ def folder(tmp_path_factory):
         *("--drop", "bought", "--output", folder / "q"),
     )
     assert result.exit_code == 0, result.output
-    assert "It was not measured on rows left out." in result.stdout
+    assert "It was not evaluated on held-out rows." in result.stdout
     return folder
 
 
@@ -74,12 +74,12 @@ def folder(tmp_path_factory):
 def test_training_says_what_was_fitted_and_how_good_it_is(folder):
     shown = (folder / "shown").read_text("utf-8")
     assert "MixupClassifier (α = 0.3) predicts 'bought', no or yes, from 5 columns." in shown
-    assert "On 16 rows left out: error " in shown
+    assert "On 16 held-out rows: error " in shown
     assert "log-loss" in shown
     assert "; always predicting 'yes': error " in shown or "predicting 'no': error " in shown
     assert f"Fitted on all 80 rows: {folder / 'm'} (model card: m.md)" in shown
     card = (folder / "m.md").read_text("utf-8")
-    for text in ("Predicts bought", "sales.csv", "price", "log-loss", "rows left out"):
+    for text in ("Predicts bought", "sales.csv", "price", "log-loss", "held-out rows"):
         assert text in card
     names = {path.name for path in folder.iterdir()}
     assert (
@@ -107,11 +107,11 @@ def test_alpha_is_chosen_and_rows_are_left_out_by_groups_or_time(folder, tmp_pat
     ):
         result = call(*common, *more, "--output", tmp_path / f"m{number}", "-q")
         assert result.exit_code == 0, result.output
-        assert ("On 16 rows" if "--time" in more else "rows left out") in result.stdout
+        assert ("On 16 held-out rows" if "--time" in more else "held-out rows") in result.stdout
         assert "Fitted on" not in result.output
         assert load_model(tmp_path / f"m{number}")[1].alpha in (0, 0.3, 0.5, 1)
     assert (
-        "On 16 rows left out"
+        "On 16 held-out rows"
         in call(*common, "--time", "day", "--output", tmp_path / "t").stdout
     )
 
@@ -200,8 +200,8 @@ def test_bad_cells_and_rows_are_named_or_skipped(folder, tmp_path):
         "row 83 has 7 fields, but the header has 6",
     ):
         assert line in result.stderr
-    assert "Note: Cells that cannot be read are taken as empty: 3." in result.stdout
-    assert "Note: Rows that cannot be read are left out: 1." in result.stdout
+    assert "Note: Unreadable cells treated as empty: 3." in result.stdout
+    assert "Note: Unreadable rows left out: 1." in result.stdout
     assert "'color' ('blue' in 1 row)" in result.stdout
     assert pd.read_csv(output)["code"].tolist() == [*range(80), 900, 901]
     table.write_text(good + BAD.splitlines()[0], encoding="utf-8")
@@ -249,7 +249,7 @@ def test_a_large_table_goes_through_a_pipe(folder, tmp_path):
     )
     assert full.returncode == 1
     assert full.stderr.decode().splitlines()[-1].startswith("Error: ")
-    assert b"Make room" in full.stderr
+    assert b"Free some space" in full.stderr
     assert not any(tmp_path.iterdir())
 
 
@@ -290,14 +290,14 @@ def test_an_evaluation_of_quantiles_counts_what_is_inside(folder, tmp_path):
     scores = pd.read_csv(output, index_col="score")
     assert scores.loc["R²", "baseline"] == pytest.approx(0)
     assert scores.loc["RMSE", "baseline"] == pytest.approx(y.std())
-    inside = scores.loc["inside the interval % (wanted: 80)", "model"]
+    inside = scores.loc["inside the interval % (nominal: 80)", "model"]
     assert inside == pytest.approx(100 * np.mean((low <= y) & (y <= high)))
 
 
 def test_an_evaluation_of_one_quantile_counts_what_is_below():
     y, values = np.arange(10.0), np.full((10, 1), 6.5)
     scores = score_numbers(y, values, 0.0, (0.8,)).scores
-    assert scores.loc["below the quantile % (wanted: 80)", "model"] == pytest.approx(70)
+    assert scores.loc["below the quantile % (nominal: 80)", "model"] == pytest.approx(70)
     assert not any("interval" in name for name in scores.index)
 
 
@@ -312,11 +312,11 @@ def test_values_of_a_target_that_are_no_numbers_are_named_or_skipped(folder, tmp
     assert result.exit_code == 0, result.output
     assert "row 4, column 'size': 'big' is not a number" in words(result)
     assert "On 18 rows: " in result.stdout
-    assert "Rows without a value of 'size' are left out: 2." in words(result)
+    assert "Rows without a value of 'size' left out: 2." in words(result)
     new.assign(size="big").to_csv(tmp_path / "new.csv", index=False)
     refused = call("evaluate", folder / "q", tmp_path / "new.csv", "--on-error", "skip")
     assert refused.exit_code == 1
-    assert "holds values such as 'big'. Give the column of the training table" in words(refused)
+    assert "holds values such as 'big'. Check that it is the same column" in words(refused)
 
 
 def test_labels_that_the_model_has_never_seen_are_named(folder, tmp_path):
@@ -326,12 +326,14 @@ def test_labels_that_the_model_has_never_seen_are_named(folder, tmp_path):
     result = call("evaluate", folder / "m", tmp_path / "new.csv")
     assert result.exit_code == 0, result.output
     assert "On 16 rows: " in result.stdout
-    assert "the model has never seen are left out: 'perhaps' (2), 'NO' (1)." in words(result)
-    assert "Rows without a value of 'bought' are left out: 1." in words(result)
+    assert "Rows of classes unknown to the model left out: 'perhaps' (2), 'NO' (1)." in words(
+        result
+    )
+    assert "Rows without a value of 'bought' left out: 1." in words(result)
     new.assign(bought="perhaps").to_csv(tmp_path / "new.csv", index=False)
     result = call("evaluate", folder / "m", tmp_path / "new.csv")
     assert result.exit_code == 1
-    assert "no row whose 'bought' the model knows" in words(result)
+    assert "no row with a usable target 'bought'" in words(result)
 
 
 # --------------------------------------------------------------------------------- export
@@ -349,7 +351,7 @@ def test_a_model_is_exported(folder, tmp_path):
     model.write_bytes((folder / "m").read_bytes())
     refused = call("export", model, model, "--force")
     assert refused.exit_code == 1
-    assert "would replace a file that is read. Give another place." in words(refused)
+    assert "would replace an input file. Choose another path." in words(refused)
     assert model.read_bytes() == (folder / "m").read_bytes()
 
 
@@ -357,7 +359,7 @@ def test_a_model_is_exported(folder, tmp_path):
 
 SALES = ("sales.csv", "--target", "bought")
 REFUSED = [
-    (("train", *SALES, "--output", "old"), "'old' exists. Give another place, or replace"),
+    (("train", *SALES, "--output", "old"), "'old' exists. Choose another path, or replace"),
     (("train", *SALES, "--output", "folder"), "it is a folder"),
     (("train", *SALES, "--output", "sales.csv/m"), "cannot be written"),
     (
@@ -366,10 +368,13 @@ REFUSED = [
     ),
     (("train", *SALES, "--output", "m", "--alpha", "x"), "alpha must be a number, got 'x'"),
     (("train", *SALES, "--output", "m", "--alpha", "-1"), "alpha"),
-    (("train", *SALES, "--output", "m", "--best", "--alpha", "0"), "--alpha cannot be given"),
-    (("train", *SALES, "--output", "m", "--quantiles", "0.1"), "target of numbers"),
-    (("train", *SALES, "--output", "m", "--device", "x"), "device='x' cannot be used here"),
-    (("train", *SALES, "--output", "m", "--jobs", "0"), "n_jobs must be a number of processes"),
+    (
+        ("train", *SALES, "--output", "m", "--best", "--alpha", "0"),
+        "--alpha cannot be combined",
+    ),
+    (("train", *SALES, "--output", "m", "--quantiles", "0.1"), "needs a numeric target"),
+    (("train", *SALES, "--output", "m", "--device", "x"), "--device x cannot be used here"),
+    (("train", *SALES, "--output", "m", "--jobs", "0"), "--jobs must be a number of processes"),
     (("train", *SALES, "--output", "m", "--size-limit", "x"), "must look like 500MB"),
     (("train", "sales.csv", "--target", "Bought", "--output", "m"), "Did you mean 'bought'?"),
     (("train", "one.csv", "--target", "y", "--output", "m"), "nothing to predict"),
@@ -380,14 +385,14 @@ REFUSED = [
     (("predict", "MODEL", "sales.csv", "--output", "folder"), "it is a folder"),
     (
         ("predict", "MODEL", "sales.csv", "--output", "sales.csv", "--force"),
-        "would replace a file that is",
+        "would replace an input file",
     ),
     (("predict", "MODEL", "empty.csv"), "'empty.csv' is empty"),
     (("predict", "MODEL", "header.csv"), "'header.csv' has no rows to predict for"),
     (("predict", "MODEL", "one.csv"), "has no column 'size', 'color', 'price', 'day', 'shop'"),
     (("predict", "MODEL", "changes.csv"), "row 81 has 9 fields, but the header has 7"),
     (("predict", "MODEL", "twice.csv"), "'size', which is not a number"),
-    (("predict", "MODEL", "sales.csv", "--device", "x"), "device='x' cannot be used here"),
+    (("predict", "MODEL", "sales.csv", "--device", "x"), "--device x cannot be used here"),
     (("predict", "sales.csv", "sales.csv"), "is not a model of mixup-tab"),
     (("predict", "gone", "sales.csv"), "'gone' is not a file"),
     (("evaluate", "MODEL", "no-target.csv"), "has no column 'bought'"),
@@ -441,8 +446,8 @@ def test_a_named_pipe_is_no_table_but_can_be_standard_input(place):
     os.mkfifo("pipe.csv")
     result = call("train", "pipe.csv", "--target", "bought", "--output", "m")
     assert result.exit_code == 1
-    assert "'pipe.csv' is no regular file" in result.stderr
-    assert "read CSV from a pipe as -" in result.stderr
+    assert "'pipe.csv' is not a regular file" in result.stderr
+    assert "to pipe CSV into predict or evaluate, use -" in result.stderr
 
 
 def test_two_commands_do_not_write_to_one_file(place, folder):
@@ -451,7 +456,7 @@ def test_two_commands_do_not_write_to_one_file(place, folder):
         trained = call("train", *SALES, "--output", "p.csv")
     for each in (result, trained):
         assert each.exit_code == 1
-        assert "output='p.csv' is in use by another run" in each.stderr
+        assert "--output p.csv is in use by another run" in each.stderr
     assert not (place / "p.csv").exists()
 
 

@@ -53,7 +53,7 @@ from mixup_tab.compare.predict import predict_file
 from mixup_tab.compare.reading import read_table
 from mixup_tab.compare.report import (
     difference_figure,
-    shown_summary,
+    readable_summary,
     summary_table,
     write_report,
 )
@@ -341,13 +341,13 @@ SENTENCES = {
     ),
     ("better", "unclear"): (
         "Mixup helps: at α ≈ 0.3 it lowers the log-loss from 1.18 to 0.56 (difference −0.62, "
-        "95 % interval −0.74 to −0.51), so its probabilities can be trusted more. By error no "
-        "difference can be shown: mixup 12.4 %, plain training 12.4 % (difference 0.0 points, "
-        "95 % interval −1.3 to 1.3)."
+        "95 % interval −0.74 to −0.51), so its probabilities can be trusted more. By error, "
+        "there is no clear difference: mixup 12.4 %, plain training 12.4 % (difference 0.0 "
+        "points, 95 % interval −1.3 to 1.3)."
     ),
     ("unclear", "worse"): (
         "Mixup harms: at α ≈ 0.3 it raises the error from 12.4 % to 13.7 % (difference 1.3 "
-        "points, 95 % interval 1.0 to 1.5). By log-loss no difference can be shown: mixup "
+        "points, 95 % interval 1.0 to 1.5). By log-loss, there is no clear difference: mixup "
         "1.18, plain training 1.18 (difference 0.00, 95 % interval −0.65 to 0.65)."
     ),
     ("worse", "better"): (
@@ -357,7 +357,7 @@ SENTENCES = {
         "interval −1.5 to −1.0)."
     ),
     ("unclear", "unclear"): (
-        "No difference can be shown between mixup at α ≈ 0.3 and plain training: log-loss 1.18 "
+        "No clear difference between mixup at α ≈ 0.3 and plain training: log-loss 1.18 "
         "and 1.18 (difference 0.00, 95 % interval −0.65 to 0.65), error 12.4 % and 12.4 % "
         "(difference 0.0 points, 95 % interval −1.3 to 1.3)."
     ),
@@ -365,8 +365,8 @@ SENTENCES = {
 AGAINST = {
     ("better", "unclear"): (
         "Mixup is better than LightGBM by log-loss: 0.56 against 1.18 (difference −0.62, 95 % "
-        "interval −0.74 to −0.51). By error no difference can be shown: mixup 12.4 %, LightGBM "
-        "12.4 % (difference 0.0 points, 95 % interval −1.3 to 1.3)."
+        "interval −0.74 to −0.51). By error, there is no clear difference: mixup 12.4 %, "
+        "LightGBM 12.4 % (difference 0.0 points, 95 % interval −1.3 to 1.3)."
     ),
     ("worse", "worse"): (
         "LightGBM is better than mixup by log-loss: 1.18 against 1.80 (difference −0.62, 95 % "
@@ -398,10 +398,10 @@ def test_the_sentence(loss, error):
     assert sentence == SENTENCES.get((loss, error), sentence)
     does = {"better": "helps", "worse": "harms"}
     words = dict.fromkeys(does[word] for word in (loss, error) if word in does)
-    lead = f"Mixup {' and '.join(words)}: at α ≈ 0.3" if words else "No difference can be shown"
+    lead = f"Mixup {' and '.join(words)}: at α ≈ 0.3" if words else "No clear difference"
     assert sentence.startswith(lead)
     unclear = [loss, error].count("unclear")
-    assert sentence.count("o difference can be shown") == min(unclear, 1)
+    assert sentence.count("o clear difference") == min(unclear, 1)
 
 
 @pytest.mark.parametrize("error", ADDED)
@@ -413,7 +413,11 @@ def test_the_sentence_about_boosting(loss, error):
     sentence = describe(verdicts)
     assert sentence == AGAINST.get((loss, error), sentence)
     best = next((word for word in (loss, error) if word != "unclear"), None)
-    first = {"better": "Mixup is better", "worse": "LightGBM is better", None: "No difference"}
+    first = {
+        "better": "Mixup is better",
+        "worse": "LightGBM is better",
+        None: "No clear difference",
+    }
     assert sentence.startswith(first[best])
 
 
@@ -437,18 +441,20 @@ def test_no_verdict_from_too_little():
     low = np.array([0.1, 0.11, 0.1, 0.12, 0.1, 0.11])
     more = low + np.array([0.1, 0.1, 0.1, 0.1, 0.1, 0.12])
     for plain, mixup, score, n_test, why in [
-        (low[:2], low[:2] + 0.1, "error", 500, "A verdict takes 5 splits, but there are 2"),
-        (low[:4], low[:4] + 0.05, "rmse", 500, "A verdict takes 5 splits, but there are 4"),
-        (low[:4], more[:4], "log_loss", 500, "A verdict takes 5 splits, but there are 4"),
-        (low, low + 0.1, "error", 500, "Every split shows the same difference"),
-        (low, low + 0.1, "rmse", 500, "Every split shows the same difference"),
+        (low[:2], low[:2] + 0.1, "error", 500, "A verdict needs 5 splits, but there are 2"),
+        (low[:4], low[:4] + 0.05, "rmse", 500, "A verdict needs 5 splits, but there are 4"),
+        (low[:4], more[:4], "log_loss", 500, "A verdict needs 5 splits, but there are 4"),
+        (low, low + 0.1, "error", 500, "All splits give the same difference"),
+        (low, low + 0.1, "rmse", 500, "All splits give the same difference"),
         # In two folds of 10 rows each, 2 of 20 rows: a coin would do that.
-        (low, more, "error", 10, "takes about 58 rows"),
+        (low, more, "error", 10, "needs about 58 rows"),
     ]:
         (verdict,) = judge(results(n_test=n_test, **{score: (plain, mixup)}), 0.2)
         assert verdict.word == "too few"
         sentence = describe([verdict], 0.3)
-        assert sentence.startswith("Too little to tell mixup at α ≈ 0.3 from plain training: ")
+        assert sentence.startswith(
+            "Too little data to tell mixup at α ≈ 0.3 from plain training: "
+        )
         assert why in sentence
     (enough,) = judge(results(n_test=50, error=(low, more)), 0.2)
     assert enough.word == "worse"
@@ -457,17 +463,17 @@ def test_no_verdict_from_too_little():
 def test_too_little_is_said_once_and_hides_nothing_that_is_shown():
     few = two_scores("better", "better").query("repeat < 2")
     sentence = describe(judge(few, 0.2), 0.3)
-    assert sentence.count("A verdict takes 5 splits") == 1
+    assert sentence.count("A verdict needs 5 splits") == 1
     first, second = describe_all([judge(few, 0.2)] * 2, 0.3)
     assert first == sentence
-    assert second.startswith("Too little to tell mixup from plain training: log-loss 0.5")
-    assert "A verdict takes 5 splits" not in second
+    assert second.startswith("Too little data to tell mixup from plain training: log-loss 0.5")
+    assert "A verdict needs 5 splits" not in second
     assert "log-loss 0.5" in sentence
     assert "error 11." in sentence
     rows = two_scores("better", "better").assign(n_test=100)
     sentence = describe(judge(rows, 0.2), 0.3)
     assert sentence.startswith("Mixup helps: at α ≈ 0.3 it lowers the log-loss from 1.18")
-    assert "By error there is too little to tell: mixup 11.2 %, plain" in sentence
+    assert "By error, there is too little data to tell: mixup 11.2 %, plain" in sentence
     assert "The errors differ by 2.5 of 200 test rows" in sentence
 
 
@@ -496,7 +502,7 @@ def test_methods_that_are_equally_good_rarely_get_a_verdict(splits, most):
             log_loss=(np.full(splits, 0.5), 0.5 + costs.mean(axis=1)),
             error=(np.full(splits, 0.2), 0.2 + gaps),
         )
-        wrong += [verdict.shown for verdict in judge(frame, 1 / splits)]
+        wrong += [verdict.significant for verdict in judge(frame, 1 / splits)]
     assert (wrong <= 80 * most).all()
     assert splits > 2 or bare > 80 * 0.05  # what the interval alone would say
 
@@ -610,7 +616,7 @@ def test_the_report_holds_the_answer_and_its_parts(kind, tmp_path):
         assert f"<p>{sentence}</p>" in html
     assert "A note about &lt;script&gt;" in html
     assert NASTY not in html
-    assert "ensemble is a random pack" in html
+    assert "ensemble averages nets" in html
     assert ("every row gives 0.693" in html) == (kind == "classification")  # two rows
     assert html.count("15 bins of equal width") == (kind == "classification")
     pictures = {path.stem for path in (tmp_path / "pictures").glob("*.png")}
@@ -621,7 +627,7 @@ def test_the_report_holds_the_answer_and_its_parts(kind, tmp_path):
 @pytest.mark.parametrize("kind", SCORES)
 def test_the_table_shows_means_and_half_intervals(kind):
     answer = comparison(kind)
-    shown = shown_summary(answer).set_index("method")
+    shown = readable_summary(answer).set_index("method")
     judged = {"error": ("error", "%", 100, 1), "log_loss": ("log-loss", "", 1, 3)}
     if kind == "regression":
         judged = {"rmse": ("RMSE", "", 1, 4)}
@@ -648,7 +654,7 @@ def test_there_is_one_calibration_error(tmp_path):
     answer = comparison("classification")
     answer.bins = dict.fromkeys(METHODS, pd.concat(parts))
     answer.summary = summarize(answer.results, 0.2, answer.bins)
-    assert shown_summary(answer)["ECE %"].tolist() == [f"{100 * pooled:.1f}"] * 3
+    assert readable_summary(answer)["ECE %"].tolist() == [f"{100 * pooled:.1f}"] * 3
     display = ReliabilityDisplay.from_bins(answer.bins)
     legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]
     assert legend[1:] == [f"{name}, ECE {pooled:.3f}" for name in METHODS]
@@ -670,7 +676,7 @@ def test_the_terminal_shows_everything_in_80_columns(kind, best):
     text = shown.getvalue()
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
-    for cell in shown_summary(answer, short=True).drop(columns="method").to_numpy().ravel():
+    for cell in readable_summary(answer, short=True).drop(columns="method").to_numpy().ravel():
         assert cell in text
 
 
@@ -711,7 +717,7 @@ def test_compare_table():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"alphas": [0]}, r"alpha must hold a value above 0, got \[0\]"),
+        ({"alphas": [0]}, r"alphas must contain a value above 0, got \[0\]"),
         ({"alphas": [-1]}, "alpha must be a finite number of at least 0"),
         ({"seed": -1}, "seed must lie in"),
         ({"device": "abacus"}, "device='abacus' cannot be used here"),
@@ -810,7 +816,7 @@ def test_predictions_for_a_file(kind, models, tmp_path):
         assert np.array_equal(predicted[columns[2:]], expected)
         best = [task.classes[k] for k in expected.argmax(axis=1)]
         assert predicted["prediction"].tolist() == best
-        assert notes == ["Columns that the model does not know are ignored: price."]
+        assert notes == ["Columns unknown to the model are ignored: price."]
     else:
         assert list(predicted) == ["prediction"]
         assert np.array_equal(predicted["prediction"], pipeline.predict(task.X.iloc[:20]))
@@ -837,7 +843,7 @@ def test_missing_values_and_new_categories(models, tmp_path):
     predicted, notes = predict_file(models["classification"][0], tmp_path / "new.csv")
     np.testing.assert_allclose(predicted.iloc[:, 1:].sum(axis=1), 1)
     assert any("no column 'code'" in note for note in notes)
-    assert any("Categories that were not in the training table" in note for note in notes)
+    assert any("Categories not seen in training" in note for note in notes)
 
 
 @pytest.mark.parametrize(

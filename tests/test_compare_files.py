@@ -77,7 +77,7 @@ def test_leading_zeros_are_kept_in_text_only(tmp_path):
         ("a.jsonl", b"{'a'", "cannot be read"),
         ("a.parquet", b"hello", "cannot be read"),
         ("a.feather", b"hello", "cannot be read"),
-        ("a.xlsx", b"", r"unknown extension\. Known are: \.csv"),
+        ("a.xlsx", b"", r"unknown extension\. Use one of \.csv"),
         ("a.parquet.gz", b"", "unknown extension"),
         ("a", b"", "unknown extension"),
         ("missing/a.csv", None, "does not exist"),
@@ -146,12 +146,12 @@ FILES = [
     ("a.csv", b"n,t\n1, x\nz,y \n", {"n": ["1", "z"], "t": ["x", "y"]}),
     ("a.csv", b"d\n2024-01-05\n2024-02-05\n", {"d": ISO}, ""),
     ("a.csv", b"d\n05.01.2024\n05.02.2024\n", {"d": ISO}, "'05.01.2024' is 05 January 2024"),
-    ("a.csv", b"d\n01/05/2024\n02/05/2024\n", {"d": ISO}, "day and month could be swapped"),
+    ("a.csv", b"d\n01/05/2024\n02/05/2024\n", {"d": ISO}, "Day and month could be swapped"),
     ("a.csv", b"d\n05/01/2024\n26/02/2024\n", {"d": [ISO[0], pd.Timestamp("2024-02-26")]}, ""),
-    ("a.csv", b"d\n2024-01-05\n05.02.2024\n", {"d": MIXED}, "Looks like dates"),
+    ("a.csv", b"d\n2024-01-05\n05.02.2024\n", {"d": MIXED}, "Look like dates"),
     ("a.csv", b"d\n2024-01-05T02:00+02:00\n2024-02-05T00:00+00:00\n", {"d": ISO}, ""),
-    ("a.csv", b"v\n12 kg\n7 kg\n", {"v": ["12 kg", "7 kg"]}, "Looks like numbers.*'12 kg'"),
-    ("a.csv", b"v\n12\nso\n13\n", {"v": ["12", "so", "13"]}, "Looks like numbers.*'so'"),
+    ("a.csv", b"v\n12 kg\n7 kg\n", {"v": ["12 kg", "7 kg"]}, "Look like numbers.*'12 kg'"),
+    ("a.csv", b"v\n12\nso\n13\n", {"v": ["12", "so", "13"]}, "Look like numbers.*'so'"),
     # JSON.
     ("a.jsonl", b'{"n": 1, "t": "x"}\n{"t": "y", "n": 2.0}\n\n', NT),
     ("a.json", b'[{"n": 1, "t": "x"}, {"n": 2, "t": "y"}]', NT),
@@ -160,8 +160,8 @@ FILES = [
     ("a.jsonl", b'{"n": {"a": 1}}\n{"n": {"a": 2}}\n', r"column 'n' holds .*\(--drop n "),
     ("a.jsonl", b'{"n": [1, 2]}\n', r"column 'n' holds .*\(--drop n "),
     ("a.jsonl", b'{"n": 1, "n": 2}\n', "more than one column called 'n'"),
-    ("a.jsonl", b"[1, 2]\n", "does not hold an object per row"),
-    ("a.jsonl", b"1\n2\n", "does not hold an object per row"),
+    ("a.jsonl", b"[1, 2]\n", "does not hold one object per row"),
+    ("a.jsonl", b"1\n2\n", "does not hold one object per row"),
     ("a.json", b"[" * 100_000, "cannot be read"),
     ("a.json", b'{"n": [1, 2]', "cannot be read"),
     ("a.jsonl", b"", "is empty"),
@@ -222,7 +222,7 @@ def test_numbers_as_people_write_them(words, numbers, form):
     for word, number in zip(words, numbers, strict=True):
         assert as_dtype(pd.Series([word]), "number", None, form).tolist() == [number]
     if "%" in form:
-        with pytest.raises(ValueError, match="it was in per cent in training"):
+        with pytest.raises(ValueError, match="it held percentages in training"):
             as_dtype(pd.Series([0.067]), "number", None, form)
     else:
         assert as_dtype(pd.Series([2.5]), "number", None, form).tolist() == [2.5]
@@ -231,7 +231,7 @@ def test_numbers_as_people_write_them(words, numbers, form):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["1,234", "5,678"], "'1,234' could be 1234 or 1.234). --decimal says"),
+        (["1,234", "5,678"], "'1,234' could be 1234 or 1.234). Set the decimal mark"),
         (["1.000 €", "5 €"], "'1.000 €' could be 1 or 1000"),
         (["5 $", "5 €", "6 €"], "'5 $', '5 €'"),
         (["6 %", "7"], "'6 %', '7'"),
@@ -249,7 +249,7 @@ def test_what_looks_like_numbers_but_is_not_clear_stays_text(words, reason):
     assert typed.frame["x"].tolist() == words
     assert (reason is None) == (not typed.notes)
     assert reason is None or f"'x' ({reason}" in typed.notes[0]
-    assert reason is None or "is read as text" in typed.notes[0]
+    assert reason is None or "are read as text" in typed.notes[0]
 
 
 def test_other_columns_or_the_option_say_which_mark_is_meant(tmp_path):
@@ -321,8 +321,10 @@ def test_labels_are_kept_as_they_are_written(kind, name, tmp_path):
     assert task.classes == tuple(LABELS[kind])
     assert [task.classes[code] for code in task.y] == labels[2:].tolist()
     assert np.array_equal(pd.factorize(task.groups)[0], pd.factorize(labels[2:])[0])
-    assert "2 rows without a value of 'y' left out." in task.notes
-    assert any("same number written in several" in n for n in task.notes) == (kind == "alike")
+    assert "Rows without a value of 'y' left out: 2." in task.notes
+    assert any("same number in different spellings" in n for n in task.notes) == (
+        kind == "alike"
+    )
 
 
 @pytest.mark.parametrize(
@@ -346,7 +348,7 @@ def test_labels_that_are_typed_already(values, classes, tmp_path):
     for table in tables:
         task = prepare(table, Columns("y"), "classification")
         assert task.classes == classes
-        assert "20 rows without a value of 'y' left out." in task.notes
+        assert "Rows without a value of 'y' left out: 20." in task.notes
 
 
 def test_categories_are_classes_also_where_they_are_numbers():
@@ -461,7 +463,7 @@ def test_packed_text_has_a_limit(name, tmp_path):
     content = b"n\n" + b"1\n" * 10**6
     (tmp_path / name).write_bytes(pack[name.rpartition(".")[2]](content))
     assert (tmp_path / name).stat().st_size < 10_000
-    with pytest.raises(ValueError, match=r"more than 1,000,000 bytes .* raise size_limit"):
+    with pytest.raises(ValueError, match=r"more than 1,000,000 bytes .* raise --size-limit"):
         read_table(tmp_path / name, size_limit=10**6)
     (tmp_path / name).write_bytes(pack[name.rpartition(".")[2]](content[:300_000]))
     assert len(read_table(tmp_path / name, size_limit=10**6)) > 10_000
@@ -502,7 +504,7 @@ def test_what_a_feather_file_declares_is_checked_before_it_is_unpacked(compressi
     size = (8 * rows).to_bytes(8, "little")
     assert content.count(size) == 1
     path.write_bytes(content.replace(size, (2**45).to_bytes(8, "little")))
-    with pytest.raises(ValueError, match="holds more than"):
+    with pytest.raises(ValueError, match="takes more than"):
         read_table(path)
 
 

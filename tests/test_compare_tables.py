@@ -147,7 +147,7 @@ def test_rows_without_a_target_are_left_out_and_mentioned():
     frame.loc[[3, 7], "bought"] = None
     task = prepare(frame, Columns("bought"))
     assert len(task.y) == len(task.X) == 58
-    assert "2 rows without a value of 'bought' left out." in task.notes
+    assert "Rows without a value of 'bought' left out: 2." in task.notes
 
 
 def test_columns_with_another_purpose_are_no_features():
@@ -192,10 +192,10 @@ BOUGHT = Columns("bought")
     [
         (Columns("Bougth"), {}, "Did you mean 'bought'"),
         (Columns("BOUGHT"), {}, "Did you mean 'bought'"),
-        (Columns("zzz"), {}, "There are: size, color"),
-        (Columns("bought", drop=("coolor",)), {}, "drop='coolor' is no column"),
+        (Columns("zzz"), {}, "Columns: size, color"),
+        (Columns("bought", drop=("coolor",)), {}, "drop='coolor' is not a column"),
         (Columns("bought", id="bought"), {}, "also given as --id"),
-        (Columns("bought", groups="shop", time="day"), {}, "cannot both shape the folds"),
+        (Columns("bought", groups="shop", time="day"), {}, "cannot be combined"),
         (BOUGHT, {"bought": None}, "missing in every row"),
         (BOUGHT, {"bought": "no"}, "'no' in all 60 rows"),
         (Columns("code"), {}, "60 different values in 60 rows and looks like an ID"),
@@ -224,10 +224,10 @@ BOUGHT = Columns("bought")
         ),
         (BOUGHT, {"size": [[1]] * 60}, "column 'size' holds"),
         # The target again, in other words, in other units, upside down.
-        (BOUGHT, {"a": lambda f: f["bought"]}, "'a' gives the target 'bought' away.*--drop a"),
-        (Columns("level"), {"a": words_of}, "'a' gives the target"),
-        (Columns("price"), {"a": lambda f: 100 * f["price"] + 3}, "'a' gives the target"),
-        (Columns("price"), {"a": lambda f: -np.exp(f["price"])}, "'a' gives the target"),
+        (BOUGHT, {"a": lambda f: f["bought"]}, "'a' leaks the target 'bought'.*--drop a"),
+        (Columns("level"), {"a": words_of}, "'a' leaks the target"),
+        (Columns("price"), {"a": lambda f: 100 * f["price"] + 3}, "'a' leaks the target"),
+        (Columns("price"), {"a": lambda f: -np.exp(f["price"])}, "'a' leaks the target"),
         (
             Columns("bought", time="day"),
             {"day": lambda f: f["day"].where(f.index != 4)},
@@ -283,7 +283,7 @@ def test_a_target_in_such_a_form_is_a_quantity(scale):
     frame.loc[:2, "price"] = "NA", "?", None
     task = prepare(frame, Columns("price"))
     assert not task.is_classification
-    assert "3 rows without a value of 'price' left out." in task.notes
+    assert "Rows without a value of 'price' left out: 3." in task.notes
     np.testing.assert_allclose(task.y, values[3:], atol=0.06)
     assert "price" not in task.number_formats
 
@@ -353,7 +353,7 @@ def test_training_rows_of_one_class_or_group_are_refused():
         make_splits(task, 5, 1, seed=0)
     task = small_task(groups=True)
     task.groups[:] = np.arange(ROWS) // 45
-    with pytest.raises(ValueError, match="are one group"):
+    with pytest.raises(ValueError, match="are a single group"):
         make_splits(task, 2, 1, seed=0)
 
 

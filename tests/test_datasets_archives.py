@@ -159,7 +159,7 @@ LARGE_TARS = {
     "header": (tar_member(tarfile.XHDTYPE), "header of unusual length"),
     "long name": (tar_member(tarfile.GNUTYPE_LONGNAME), "header of unusual length"),
     "negative": (tar_member(size=-1024, content=bytes(512)), "its members|complete tar"),
-    "sparse": (sparse(), "packed in an unusual way"),
+    "sparse": (sparse(), "an unsupported compression"),
     "after the end": (gzip.compress(bytes(LIMIT + 1)), "its content has|complete tar"),
     "name": (tar_member(size=0, name="a" * 300), "its member 'a*' cannot be written"),
     "a file as a folder": (tarred("a", "a/b"), "its member 'b' cannot be written"),
@@ -215,7 +215,7 @@ LARGE_ZIPS = {
     "deep": (nested(3, **{"rows.data": b"1"}), "it has no member 'rows.data'"),
     "says more": (lying_zip(2**31), "'rows.data' has 2,147,483,648 bytes or more"),
     "says less": (lying_zip(7), "not a complete zip file"),
-    "method": (stored(**{"rows.data": b"1"}), "packed in an unusual way"),
+    "method": (stored(**{"rows.data": b"1"}), "an unsupported compression"),
     "list": (
         zipped(**{f"{k:09}" * 7000: b"" for k in range(70)}),
         "its list of members has 4,4.* bytes or more",

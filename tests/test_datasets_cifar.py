@@ -76,7 +76,7 @@ def test_the_python_version_is_told_from_a_wrong_folder(tmp_path):
         load_cifar(tmp_path)
     assert "Python version" not in str(caught.value)
     (tmp_path / "data_batch_1").write_bytes(b"\x80\x04")
-    with pytest.raises(ValueError, match="the Python version, which is not supported"):
+    with pytest.raises(ValueError, match="the unsupported Python version"):
         load_cifar(tmp_path)
 
 

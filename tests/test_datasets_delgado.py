@@ -140,7 +140,7 @@ def test_a_bad_archive_leaves_nothing(tmp_path, monkeypatch, content, message):
 
 
 def test_a_set_that_the_archive_lacks_is_named(home):
-    with pytest.raises(ValueError, match=r"wine is not as in the study's archive.*Delete"):
+    with pytest.raises(ValueError, match=r"wine differs from the study's archive.*Delete"):
         fetch_delgado("wine", data_home=home)
 
 
@@ -151,7 +151,7 @@ def test_partitions_that_do_not_fit_the_rows_are_refused(tmp_path):
         (home / "delgado").mkdir(parents=True)
         files = {**FILES, "data/iris/conxuntos.dat": rows}
         (home / "delgado" / "data.tar.gz").write_bytes(packed(files))
-        with pytest.raises(ValueError, match=r"do not fit its 6 rows|not as in the"):
+        with pytest.raises(ValueError, match=r"do not match its 6 rows|differs from the"):
             fetch_delgado("iris", data_home=home)
 
 

@@ -120,7 +120,7 @@ def test_an_archive_with_too_few_rows_is_not_kept(tmp_path, monkeypatch, iris_ro
     with serving(**{"iris.zip": ("well", cut)}) as (address, _):
         card = replace(CARDS["iris"], url=f"{address}/iris.zip", sha256=None)
         monkeypatch.setattr(uci, "cards", lambda: {"iris": card})
-        with pytest.raises(OSError, match="iris has 150 rows by its card, and its files hold"):
+        with pytest.raises(OSError, match="iris has 150 rows by its card, but its files have"):
             fetch_uci("iris", data_home=tmp_path / "home")
     assert list((tmp_path / "home").rglob("*.zip")) == []
 

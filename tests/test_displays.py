@@ -648,12 +648,12 @@ def test_bad_input_of_searches():
     new = GridSearchCV(Ridge(), RIDGE)
     for draw, arguments, message in (
         (curve, {"search": fit({"tol": [1]})}, r"'alpha' was not searched.*\['tol'\]"),
-        (curve, {"search": fit({"alpha": [1]}), "metric": "f1"}, "for searches with several"),
+        (curve, {"search": fit({"alpha": [1]}), "metric": "f1"}, "has only one metric"),
         (curve, {"search": auto}, "alpha must hold numbers .*'auto'"),
         (curve, {"search": new}, "not fitted"),
         (heat, {"search": fit(), "x": "tol"}, "'tol' was not searched"),
-        (heat, {"search": fit(), "x": "alpha"}, "two parameters, got 'alpha' for both"),
-        (heat, {"search": apart, **PAIR}, "No setting with max_depth and min_samples_leaf"),
+        (heat, {"search": fit(), "x": "alpha"}, "different parameters, got 'alpha' for both"),
+        (heat, {"search": apart, **PAIR}, "No combination with max_depth and min_samples_leaf"),
         (heat, {"search": steps, "x": "random_state"}, r"any of \['first__random_state', 'th"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -684,7 +684,7 @@ def test_bad_input_of_the_others():
         (r"dict of .*, got LogisticRegr.*from_estimator", boundary, LINEAR, X, Y2),
         ("one has no predict_proba", boundary, {"one": svm}, X, Y2),
         (r"y holds .*, but one was fitted with .*'blue'", boundary, {"one": LINEAR3}, X, Y2),
-        (r"must know the same classes.*\(other\)", boundary, two, X[~red], Y3[~red]),
+        (r"must have the same classes.*\(other\)", boundary, two, X[~red], Y3[~red]),
         ("ax must hold 3 matplotlib Axes, got 2", MixedPairDisplay(YES, NO, NO, 0).plot, axes),
         ("at least two classes, got only 'red'", samples, X[red], Y3[red]),
         ("NaN", samples, blank, Y3),

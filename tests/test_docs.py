@@ -1,12 +1,15 @@
 """What the documentation says is run and looked up; the site itself is built by CI."""
 
 import importlib.util
+import inspect
+import pydoc
 import re
 from pathlib import Path
 
 import pytest
 from test_imports import FLOORS
 
+import mixup_tab
 from mixup_tab import persistence
 from mixup_tab.mixing._names import RULES
 
@@ -47,6 +50,14 @@ def test_every_page_of_the_guide_has_code():
     ]
 
 
+def test_every_name_that_a_page_mentions_exists():
+    pages = [*map(DOCS.joinpath, PAGES), *(ROOT / "examples").glob("*.py")]
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(r":\w+:`[^`]*?(mixup_tab(?:\.\w+)+)", text):
+            assert pydoc.locate(name) is not None, f"{page.name}: {name}"
+
+
 def test_the_table_of_rules_has_every_name():
     text = (DOCS / "user_guide" / "mixing_rules.rst").read_text(encoding="utf-8")
     assert set(re.findall(r'^   \* - ``"([a-z_+]+)"``$', text, flags=re.MULTILINE)) == set(
@@ -62,10 +73,34 @@ def test_the_table_of_rooms_is_in_the_order_of_imports():
     assert [FLOORS[room] for room in listed] == sorted(FLOORS.values())
 
 
-def test_the_reference_lists_every_public_room():
-    text = (DOCS / "api" / "index.rst").read_text(encoding="utf-8")
-    public = {room for room in FLOORS if not room.startswith("_")} - {"cli", "page"}
-    assert set(re.findall(r"^   mixup_tab\.(\w+)$", text, re.MULTILINE)) == public
+def public_names(room):
+    module = importlib.import_module(f"mixup_tab.{room}")
+    if hasattr(module, "__all__"):
+        return set(module.__all__)
+    classes = inspect.getmembers(module, inspect.isclass)
+    here = {name for name, value in classes if value.__module__ == module.__name__}
+    return {name for name in here if not name.startswith("_")}
+
+
+def test_the_reference_lists_every_public_name_as_it_is_imported():
+    short = {name for name in mixup_tab.__all__ if name != "__version__"}
+    rooms = {room for room in FLOORS if not room.startswith("_")} - {"cli"}
+    names = [f"{room}.{name}" for room in rooms for name in public_names(room) - short]
+    pages = [path for path in (DOCS / "api").glob("*.rst") if path.name != "index.rst"]
+    text = "".join(path.read_text(encoding="utf-8") for path in pages)
+    assert sorted(re.findall(r"^   mixup_tab\.(\S+)$", text, re.M)) == sorted([*names, *short])
+    index = (DOCS / "api" / "index.rst").read_text(encoding="utf-8")
+    for path in pages:
+        assert f"   {path.stem}\n" in index
+        assert f".. include:: {path.name}\n" in index
+
+
+def test_the_index_of_the_guide_says_what_every_page_answers():
+    text = (DOCS / "user_guide" / "index.rst").read_text(encoding="utf-8")
+    questions = re.findall(r"^   \* - :doc:`(\w+)`\n     - .*\?$", text, re.M)
+    pages = [path.stem for path in (DOCS / "user_guide").glob("*.rst") if path.stem != "index"]
+    assert sorted(questions) == sorted(pages)
+    assert re.findall(r"^   (\w+)$", text, re.M) == questions
 
 
 def test_every_example_is_listed():

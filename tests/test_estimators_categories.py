@@ -106,10 +106,10 @@ def test_levels_that_do_not_occur_in_training_make_no_difference():
 
 
 BAD = {
-    "a name that is not there": (["size", "sise"], r"\['size', 'sise'\] names 'sise', which"),
+    "a name that is not there": (["size", "sise"], r"'sise'\] contains 'sise', which"),
     "an index too large": ([4], r"\[4\] must hold indices from 0 to 3"),
     "a negative index": ([-1], r"\[-1\] must hold indices from 0 to 3"),
-    "a mask too short": ([True, False], r"is a mask of 2 for 4 columns"),
+    "a mask too short": ([True, False], r"each of the 4 columns of X, got 2 values"),
     "other numbers": ([0.5], r"\[0.5\] must be 'from_dtype', None, or an array of booleans"),
     "another word": ("dtype", r"'categorical_features' parameter .* must be"),
 }
@@ -124,7 +124,7 @@ def test_bad_values_of_categorical_features(features, message):
 
 def test_names_need_a_data_frame_and_a_module_of_ones_own_takes_numbers(noisy_net):
     X, y = table()
-    with pytest.raises(ValueError, match=r"is not a column of X: .* Give names of a DataFrame"):
+    with pytest.raises(ValueError, match=r"is not a column of X: .* Use column names of"):
         MixupClassifier(categorical_features=["size"]).fit(X.to_numpy(), y)
     with pytest.raises(ValueError, match=r"categorical_features=\[1\] needs module=None"):
         MixupClassifier(categorical_features=[1], module=noisy_net).fit(X, y)
@@ -132,14 +132,14 @@ def test_names_need_a_data_frame_and_a_module_of_ones_own_takes_numbers(noisy_ne
 
 def test_a_column_of_very_many_levels_is_refused_with_a_remedy():
     X = pd.DataFrame({"id": pd.Categorical(np.arange(300).astype(str))})
-    with pytest.raises(ValueError, match=r"'id' .* has 300 levels, .* make_pipeline\(Tabl"):
+    with pytest.raises(ValueError, match=r"'id' has 300 levels, .* make_pipeline\(Tabl"):
         MixupClassifier().fit(X, np.arange(300) % 2)
 
 
 def test_categories_cannot_be_attacked_by_gradients():
     X, y = table(60)
     net = MixupClassifier(max_epochs=1, **SMALL).fit(X, y)
-    with pytest.raises(ValueError, match="X has columns of categories"):
+    with pytest.raises(ValueError, match="X has categorical columns"):
         adversarial_examples(net, X, y, eps=0.1)
 
 
@@ -265,7 +265,7 @@ def test_training_goes_on_with_the_embedding_it_began_with():
     before = net.fit(X, y).net_.module_.input_layer.encoding.low
     assert torch.equal(net.fit(X[:200], y[:200]).net_.module_.input_layer.encoding.low, before)
     assert net.set_params(embedding="auto").fit(X, y).embedding_ == "quantile"
-    with pytest.raises(ValueError, match=r"embedding='target', but .* fitted with 'quantile'"):
+    with pytest.raises(ValueError, match=r"embedding='target' cannot .* fitted with 'quanti"):
         net.set_params(embedding="target").fit(X, y)
 
 

@@ -277,7 +277,7 @@ def test_rare_classes_and_tiny_tables(two_classes, line):
     assert scores(auto("values").fit(line[0][:3], line[1][:3])).shape == (3, 3)
 
 
-CROSS_VALIDATES = r"alpha='auto' cross-validates on the training rows.*alpha as a number"
+CROSS_VALIDATES = r"alpha='auto' runs a cross-validation.*Set alpha to a number"
 
 
 def test_tables_that_are_too_small_are_refused(two_classes):
@@ -354,7 +354,7 @@ def test_a_batch_of_all_rows_is_no_reason_to_warn(kind, rows):
 
 def test_partial_fit_refuses_to_choose_but_keeps_what_fit_chose(kind, rows, fitted):
     net = auto(kind)
-    with pytest.raises(ValueError, match=r"alpha='auto' needs all training rows.*Use fit"):
+    with pytest.raises(ValueError, match=r"does not work with partial_fit.*Use fit"):
         net.partial_fit(*rows)
     assert not hasattr(net, "alpha_")
     net = copy.deepcopy(fitted).partial_fit(*rows)

@@ -133,7 +133,7 @@ class Shifted(MixupClassifier):
 )
 def test_other_estimators_are_refused(estimator, two_classes):
     with pytest.raises(
-        TypeError, match="estimator must be a MixupClassifier, no subclass, got"
+        TypeError, match="estimator must be a MixupClassifier, not a subclass, got"
     ):
         RescaledClassifier(estimator).fit(*two_classes)
 

@@ -42,7 +42,9 @@ def test_a_link_stays_a_link(tmp_path):
 @needs_full
 def test_a_device_is_written_to_and_not_replaced():
     check_writable(FULL)
-    with pytest.raises(OSError, match=r"'/dev/full' .*No space left on device\). Make room"):
+    with pytest.raises(
+        OSError, match=r"'/dev/full' .*No space left on device\). Free some space"
+    ):
         write_whole(FULL, b"content")
     assert FULL.is_char_device()
     write_whole(Path(os.devnull), b"content")
@@ -54,7 +56,7 @@ def test_what_cannot_be_written_is_named(tmp_path):
     for place in ("file/deep", "."):
         for write in (check_writable, lambda path: write_whole(path, b"")):
             path = tmp_path / place
-            with pytest.raises(OSError, match=rf"'{path}' cannot be .*Give another place"):
+            with pytest.raises(OSError, match=rf"'{path}' cannot be .*Choose another path"):
                 write(path)
     with suppress(KeyError), new_folder(tmp_path / "folder"):
         raise KeyError
@@ -116,12 +118,12 @@ for write in (file, folder, download, archive, silence, predictions):
         print(write.__name__, str(error).replace("\\n", "|"), sep=": ")
 """
 EXPECTED = {
-    "file": "'file' cannot be written (File too large). Make room, or give another place.",
-    "folder": "'folder' cannot be written (File too large). Make room, or give another place.",
+    "file": "'file' cannot be written (File too large). Free some space, or choose",
+    "folder": "'folder' cannot be written (File too large). Free some space, or choose",
     "download": "there is no room for it (File too large). Make room and try again, or downl",
-    "archive": "'unpacked' cannot be written (File too large). Make room, or give another plac",
+    "archive": "'unpacked' cannot be written (File too large). Free some space, or choo",
     "silence": "'home/SpeechCommands/speech_commands_v0.02_silence' cannot be written (File to",
-    "predictions": "'out.csv' cannot be written (File too large). Make room, or give another",
+    "predictions": "'out.csv' cannot be written (File too large). Free some space, or choose",
 }
 
 

@@ -226,7 +226,7 @@ def test_a_node_that_could_run_code_is_refused(gadget, good, refusal):
     inner = members(parts["model.skops"]) | {"x.bin": pickle.dumps(Command())}
     parts["model.skops"] = archive(*inner.items())
     line = refusal(sealed(parts))
-    assert "which no model of mixup-tab does. It is not opened." in line
+    assert "which is not allowed in a model of mixup-tab. It was not opened." in line
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ STEPS = {
 
 @pytest.mark.parametrize(("name", "new", "owner"), STEPS.values(), ids=STEPS)
 def test_steps_that_do_not_agree_with_themselves_are_refused(name, new, owner, step_refusal):
-    assert "cannot be put together here (" in step_refusal("steps", name, new, owner)
+    assert "cannot be loaded here (" in step_refusal("steps", name, new, owner)
 
 
 @pytest.mark.parametrize("method", ["transform", "_compute_n_features_outs", "__init__"])
@@ -348,7 +348,7 @@ def test_attributes_that_stand_before_a_method_are_refused(method, folder, tmp_p
 @pytest.mark.parametrize("zone", ["dateutil//etc/passwd", "../etc/passwd", "tzlocal()", 1])
 def test_time_zones_that_are_files_are_refused(zone, step_refusal):
     line = step_refusal("skrub", "output_time_zone_", text(zone), "ToDatetime")
-    assert "cannot be put together here (" in line
+    assert "cannot be loaded here (" in line
 
 
 def test_every_trusted_name_is_defined_where_it_says_and_does_nothing_when_it_is_made():
@@ -434,14 +434,16 @@ CONTENTS = {
 
 @pytest.mark.parametrize("change", CONTENTS.values(), ids=CONTENTS)
 def test_content_that_does_not_agree_is_refused(change, good, refusal):
-    assert "'evil' cannot be put together here (" in refusal(change(good))
+    assert "'evil' cannot be loaded here (" in refusal(change(good))
 
 
 def test_predictions_that_are_no_numbers_are_an_error(folder, refusal):
     write_table_model("classification", folder / "deep", layers=(2,) * 9)  # 1e38 ** 10
     deep = (folder / "deep").read_bytes()
     line = refusal(weights(deep, lambda n, t: t if "layer." in n else torch.full_like(t, 1e38)))
-    assert line.startswith("the model cannot predict for these data (it gives NaN or infinity)")
+    assert line.startswith(
+        "the model cannot predict for these data (it predicts NaN or infinity)"
+    )
 
 
 @pytest.mark.parametrize("date_format", ["x", "ISO8601", "%", "%d.%m.%Y %H"])
@@ -547,7 +549,7 @@ def fact(model, name, new):
 )
 def test_parameters_that_no_estimator_has_are_refused(name, new, good, refusal):
     line = refusal(attribute(good, name, text(new), "Mixup"))
-    assert "'evil' cannot be put together here (" in line
+    assert "'evil' cannot be loaded here (" in line
     assert name in line
 
 
@@ -558,11 +560,11 @@ def test_parameters_that_no_estimator_has_are_refused(name, new, good, refusal):
         ("n_members", 0, "n_members of its net is 0"),
         ("n_outputs", True, "n_outputs of its net is True"),
         ("batch_size", "x", "batch_size of its net is 'x'"),
-        ("columns", 10**9, "n_features_in_=1000000000 are more than its weights"),
-        ("categories", 3, "cannot be put together here"),
-        ("module", "os.system", "it has no net that is known"),
-        ("seeds", None, "cannot be put together here"),
-        ("hidden_layer_sizes", 10**9, "cannot be put together here"),
+        ("columns", 10**9, "n_features_in_=1000000000 does not match its weights"),
+        ("categories", 3, "cannot be loaded here"),
+        ("module", "os.system", "its net is of an unknown type"),
+        ("seeds", None, "cannot be loaded here"),
+        ("hidden_layer_sizes", 10**9, "cannot be loaded here"),
     ],
 )
 def test_facts_that_no_net_has_are_refused(name, new, message, good, refusal):
@@ -601,7 +603,7 @@ def test_a_huge_batch_size_is_no_harm(folder, good, tmp_path):
 def test_the_limit_is_an_argument(folder, good, refusal):
     line = refusal(good, size_limit=len(good) - 1)
     assert f"more than size_limit={len(good) - 1:,}" in line
-    assert "raise the limit (--size-limit)" in line
+    assert "raise the limit" in line
     assert "its schema takes" in refusal(good, size_limit=len(good))  # it grows when it is read
 
 
@@ -611,7 +613,7 @@ def test_the_command_has_it_too(folder, tmp_path):
     result = CliRunner().invoke(app, [*call, "--size-limit", "10kB"])
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
-    assert "more than size_limit=10,000" in result.stderr
+    assert "more than --size-limit 10,000" in result.stderr
     assert not os.listdir(tmp_path)
     assert CliRunner().invoke(app, [*call, "--size-limit", "1.5 GB"]).exit_code == 0
     result = CliRunner().invoke(app, [*call, "--size-limit", "many"])

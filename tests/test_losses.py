@@ -227,7 +227,7 @@ def test_at_the_target_the_slope_is_half_way():
 @pytest.mark.parametrize("quantiles", [(), (0, 0.5), (0.5, 1), (0.9, 0.1), (0.5, 0.5), 0.5])
 def test_quantiles_that_are_none_are_refused(quantiles):
     with pytest.raises(
-        ValueError, match=r"quantiles must be numbers between 0 and 1.*got"
+        ValueError, match=r"quantiles must be numbers above 0 and below 1.*got"
     ) as e:
         MixedPinballLoss(quantiles)
     assert str(quantiles) in str(e.value)

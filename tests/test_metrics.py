@@ -108,7 +108,7 @@ def test_a_sure_mistake_costs_much_but_not_everything():
         (["a", "b"], [[0.5, 0.5], [0.5, 0.5]], "Encode labels"),
         ([0], [[2.0, -1.0]], "predict_proba"),
         ([0], [[np.nan, 1.0]], "predict_proba"),
-        ([0], [[0.9, 0.9]], "rows of sum 1"),
+        ([0], [[0.9, 0.9]], "each row summing to 1"),
     ],
 )
 def test_bad_predictions_are_refused(y, proba, message):
@@ -212,7 +212,7 @@ def test_levels_that_are_none_are_refused(function, level):
 @pytest.mark.parametrize("change", [{"correct": 99}, {"correct": -1}, {"confidence": -1.0}])
 @pytest.mark.parametrize("function", [calibration_error_interval, accuracy_intervals])
 def test_bins_that_count_more_than_their_rows_are_refused(function, change):
-    with pytest.raises(ValueError, match="Pass what calibration_bins returns"):
+    with pytest.raises(ValueError, match="Pass the result of calibration_bins"):
         function(bins_of(10).assign(**change))
 
 

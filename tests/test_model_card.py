@@ -55,7 +55,7 @@ def test_it_holds_what_was_given_and_what_the_model_knows(tmp_path, classifier):
     assert {"Rows", "40", "no, yes", "category", "0.12346", "1", "5 folds"} <= {*found}
     assert "Predicts which of 2 classes" in card
     assert found.index("Not for loans above 1,000.") < found.index(
-        "Missing numbers are refused."
+        "Missing numbers raise an error."
     )
     assert "Missing and new categories" in card
     assert "mixup-tab 0" in card
@@ -127,7 +127,7 @@ def test_what_happens_to_gaps_is_what_the_model_does(tmp_path):
     assert (pipeline.predict_proba(gaps) == pipeline.predict_proba(known)).all()
     search = MixupSearchCV(MixupRegressor(**PARAMS), {"alpha": [0, 1]}, cv=2)
     card = write(tmp_path, search.fit(X[["size"]], X["size"]))
-    assert "Missing numbers are refused." in card
+    assert "Missing numbers raise an error." in card
     assert "new categories" not in card
     assert "Predicts a number" in card
     with pytest.raises(ValueError, match="NaN"):

@@ -310,9 +310,7 @@ def test_a_state_holds_all_that_was_learned_and_the_layer_can_be_exported(embedd
 
 
 def test_a_target_is_needed_for_target_aware_bins():
-    with pytest.raises(
-        ValueError, match="embedding='target' fits its bins to y, which is None"
-    ):
+    with pytest.raises(ValueError, match="embedding='target' needs y, got None"):
         Columns.fit(torch.from_numpy(ALL), embedding="target")
 
 

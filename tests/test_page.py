@@ -102,7 +102,7 @@ def test_a_picture_of_very_many_points_is_embedded_as_pixels(tmp_path):
     [
         (["../a"], "a line", r"name must be letters, digits, .* got '../a'"),
         (["a"], " ", "alt must say what the picture 'a' shows"),
-        (["a", "a"], "a line", "name='a' is that of two pictures"),
+        (["a", "a"], "a line", "name='a' is used for two pictures"),
     ],
 )
 def test_bad_pictures_are_refused(names, alt, message, tmp_path):

@@ -301,7 +301,7 @@ def test_a_search_keeps_what_it_found(options, tmp_path):
 def test_what_a_search_cannot_store_is_named(options, named, tmp_path):
     search = MixupSearchCV(classifier(max_epochs=1), {"alpha": [0]}, **{"cv": 2, **options})
     search.fit(X[:6], np.array(list("ababab")))
-    with pytest.raises(ValueError, match=r"cannot be saved\. Save the model") as error:
+    with pytest.raises(ValueError, match=r"cannot be saved\. Save its best model") as error:
         save_model(search, tmp_path / "m")
     assert named in str(error.value)
     saved_and_loaded(search.best_estimator_, X, tmp_path / "best")
@@ -349,7 +349,7 @@ def test_a_module_that_is_not_given_is_named_and_nothing_is_imported(tmp_path):
     linear.__name__ = "Linear"
     with pytest.raises(ValueError, match="its weights are those of another net"):
         load_model(tmp_path / "m", modules=[linear])
-    with pytest.raises(ValueError, match="modules holds two that are named 'Linear'"):
+    with pytest.raises(ValueError, match="modules holds two named 'Linear'"):
         load_model(tmp_path / "m", modules=[linear, Linear])
     with pytest.raises(TypeError, match=r"modules must hold nn\.Module classes and"):
         load_model(tmp_path / "m", modules=[Linear(2, 3)])
@@ -377,7 +377,7 @@ class Noted(nn.Linear):
     [
         (
             {"mixing": Halfway()},
-            "holds test_persistence.Halfway, which no saved model may",
+            "holds test_persistence.Halfway, which is not allowed in a saved",
         ),
         ({"module": functools.partial(Linear, sizes=nn.ReLU())}, "it holds torch.nn.*ReLU"),
         ({"module": Noted}, "the state '_extra_state' of module=.*Noted"),
@@ -533,7 +533,7 @@ def test_about_is_plain_json(about, tmp_path):
 
 def test_files_that_are_no_model_are_one_clear_error(saved, tmp_path):
     path, _ = saved
-    with pytest.raises(ValueError, match=r"nothing' is not a file\. Give one"):
+    with pytest.raises(ValueError, match=r"nothing' is not a file\. Name a model"):
         read_model(tmp_path / "nothing")
     head = json.loads(zipfile.ZipFile(path).read("model.json"))
     heads = [[1, 2], {}, head | {"format": "x"}, head | {"versions": 1}]
@@ -549,7 +549,9 @@ def test_files_that_are_no_model_are_one_clear_error(saved, tmp_path):
     bad = tmp_path / "bad"
     for content in contents:
         bad.write_bytes(content)
-        with pytest.raises(ValueError, match="'bad' is not a model of mixup-tab, or is broken"):
+        with pytest.raises(
+            ValueError, match="'bad' is not a model of mixup-tab, or is damaged"
+        ):
             read_model(bad)
 
 
@@ -559,7 +561,7 @@ def test_files_that_are_no_model_are_one_clear_error(saved, tmp_path):
         ({"kind": "sound"}, r"for sounds, not for tables\. Use mixup-tab speech predict"),
         ({"kind": "x"}, "was saved in Python, without a description of columns"),
         ({}, "was saved in Python, without a description of columns"),
-        ({"kind": "table"}, r"cannot be put together here \(TypeError: .*target"),
+        ({"kind": "table"}, r"cannot be loaded here \(TypeError: .*target"),
     ],
 )
 def test_a_model_that_is_not_for_files_of_tables_says_so(about, message, tmp_path):
@@ -602,7 +604,7 @@ def test_files_of_other_formats_are_recognised(write, message, tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "message"),
-    [(1, "an older .*Make the model again"), (2, "an older"), (4, "a newer .*Upgrade")],
+    [(1, "an older .*Train and save it again"), (2, "an older"), (4, "a newer .*Upgrade")],
 )
 def test_other_versions_of_the_format_are_told_apart(number, message, saved, tmp_path):
     head = json.loads(members(saved[0].read_bytes())["model.json"])
@@ -616,7 +618,7 @@ def test_other_versions_of_the_format_are_told_apart(number, message, saved, tmp
 @pytest.mark.parametrize("member", ["weights.safetensors", "model.skops"])
 def test_a_model_that_cannot_be_put_together(member, saved, tmp_path):
     path = with_member(saved[0], member, b"hello", tmp_path / "bad")
-    with pytest.raises(ValueError, match=r"'bad' cannot be put together here \(.*\)\. Make"):
+    with pytest.raises(ValueError, match=r"'bad' cannot be loaded here \(.*\)\. Train"):
         load_model(path)
 
 
@@ -694,7 +696,7 @@ def test_an_estimator_that_is_not_the_one_of_its_net_is_refused(
 ):
     model = copy.copy(of_categories)
     change(model)
-    with pytest.raises(ValueError, match="cannot be put together"):
+    with pytest.raises(ValueError, match="cannot be loaded"):
         save_model(model, tmp_path / "m")
     assert not os.listdir(tmp_path)
 
@@ -713,7 +715,7 @@ def test_an_estimator_that_is_not_the_one_of_its_net_is_refused(
 def test_what_does_not_agree_with_the_target_is_refused(name, value, tmp_path):
     model = MixupRegressor(quantiles=(0.1, 0.5, 0.9), **FEW).fit(X, VALUES)
     setattr(model, name, value)
-    with pytest.raises(ValueError, match="about the target is wrong"):
+    with pytest.raises(ValueError, match="attributes for the target are wrong"):
         save_model(model, tmp_path / "m")
 
 
@@ -757,7 +759,7 @@ def test_an_input_layer_that_does_not_fit_is_refused(change, of_categories, tmp_
     stored = safetensors.torch.load(parts["weights.safetensors"])
     change(stored)
     data = safetensors.torch.save(stored)
-    with pytest.raises(ValueError, match="cannot be put together"):
+    with pytest.raises(ValueError, match="cannot be loaded"):
         load_model(with_member(tmp_path / "m", "weights.safetensors", data, tmp_path / "bad"))
 
 

@@ -5,7 +5,7 @@ import json
 import math
 import re
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,14 @@ from mixup_tab import MixupClassifier
 from mixup_tab.metrics import classification_scores
 from mixup_tab.playground import write_playground
 from mixup_tab.playground.measuring import (
+    MIXINGS,
     ROWS_PER_DOT,
     describe,
     draw_samples,
     fit_scenes,
     log_norms,
     plane,
+    settings,
 )
 from mixup_tab.playground.page import make_page
 from mixup_tab.playground.scenes import MOST_ROWS, Scene, table_scene, toy_scenes
@@ -56,9 +58,11 @@ def rows_of(X, y):
 
 def test_toys_come_from_their_seed():
     first, again, other = toy_scenes(0), toy_scenes(0), toy_scenes(1)
-    assert [scene.name for scene in first] == ["two moons", "circles"]
+    amounts = product(("two moons", "circles"), ("little", "some", "much"), (50, 200))
+    assert [(one.data, one.noise, len(one.X)) for one in first] == [*amounts]
+    assert first[3].name == "two moons, some noise, 200 training rows"
+    assert np.array_equal(first[2].X, first[3].X[:50])
     for one, same, different in zip(first, again, other, strict=True):
-        assert one.X.shape == (100, 2)
         assert one.X_held_out.shape == (1000, 2)
         assert set(one.y) == {0, 1}
         assert np.array_equal(one.X, same.X)
@@ -135,20 +139,23 @@ def nets(scene):
 
 @pytest.fixture(scope="module")
 def numbers(scene, nets):
-    return describe(scene, nets, ALPHAS)
+    return describe(scene, nets)
 
 
 def test_nets_of_the_stack_are_those_of_a_single_fit(scene, nets):
-    assert [net.alpha_ for net in nets] == ALPHAS
-    alone = MixupClassifier(3.0, mixing="mixup", n_estimators=1, device="cpu", random_state=0)
+    both = [*MIXINGS].index("mixup+cutmix")
+    assert [(net.mixing, net.alpha_) for net in nets] == settings(ALPHAS)
+    assert settings(ALPHAS)[1 + 2 * both + 1] == ("mixup+cutmix", 3.0)
+    alone = MixupClassifier(3.0, device="cpu", random_state=0)
     expected = alone.fit(scene.X, scene.y).predict_proba(scene.X_held_out)
-    assert nets[2].predict_proba(scene.X_held_out) == pytest.approx(expected, abs=1e-4)
+    found = nets[1 + 2 * both + 1].predict_proba(scene.X_held_out)
+    assert found == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_grid_holds_probabilities_on_the_plane(numbers, nets):
     size = numbers["grid"]["size"]
     packed = np.frombuffer(base64.b64decode(numbers["grid"]["data"]), dtype=np.uint8)
-    grid = packed.reshape(len(ALPHAS), 2, size, size) / 255
+    grid = packed.reshape(len(nets), 2, size, size) / 255
     left, right, bottom, top = numbers["limits"]
     xs, ys = np.linspace(left, right, size), np.linspace(bottom, top, size)
     for row, column in ((0, 0), (size - 1, 3), (40, size - 1)):
@@ -157,12 +164,19 @@ def test_the_grid_holds_probabilities_on_the_plane(numbers, nets):
 
 
 def test_scores_and_curves_are_of_the_held_out_rows(numbers, scene, nets):
-    rows = len(scene.y_held_out)
+    rows, losses = len(scene.y_held_out), []
     for k, net in enumerate(nets):
         proba = net.predict_proba(scene.X_held_out)
         expected = classification_scores(scene.y_held_out, proba)
         for name in ("error", "log_loss", "ece"):
             assert numbers["scores"][name][k] == pytest.approx(expected[name], abs=1e-5)
+        own = proba.astype(float)[range(rows), scene.y_held_out]
+        losses.append(-np.log(own.clip(np.finfo(float).eps)))
+        assert losses[-1].mean() == pytest.approx(expected["log_loss"], abs=1e-5)
+        gain = losses[0] - losses[-1]
+        assert numbers["scores"]["gain"][k] == pytest.approx(gain.mean(), abs=1e-5)
+        spread = 1.96 * stats.sem(gain)
+        assert numbers["scores"]["spread"][k] == pytest.approx(spread, abs=1e-5)
         names = ("count", "confidence", "accuracy")
         count, confidence, accuracy = (np.array(numbers["bins"][k][name]) for name in names)
         assert count.sum() == rows
@@ -174,21 +188,32 @@ def test_scores_and_curves_are_of_the_held_out_rows(numbers, scene, nets):
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 8.0])
 def test_samples_have_weights_from_the_beta_distribution(alpha):
-    lam = np.array([draw_samples(300, [alpha], seed)["lam"][0] for seed in range(8)])
+    drawn = [draw_samples(300, [0.0, alpha], seed) for seed in range(8)]
+    mixup, cutmix = 1, 2
+    for one in drawn:
+        assert one["x"][mixup] == one["y"][mixup]
+        assert {*one["x"][cutmix], *one["y"][cutmix]} == {0.0, 1.0}
+    lam = np.array([one["x"][mixup] for one in drawn])
     places = np.linspace(0.05, 0.95, 19)
     found = (lam.ravel() <= places[:, None]).mean(axis=1)
     assert found == pytest.approx(stats.beta(alpha, alpha).cdf(places), abs=0.04)
+    kept = np.array([[one[name][cutmix] for name in "xy"] for one in drawn])
+    assert kept.mean() == pytest.approx(0.5, abs=0.04)
+    # Both columns have one chance p: they agree with probability E[p² + (1 − p)²].
+    agree = 1 - alpha / (2 * alpha + 1)
+    assert (kept[:, 0] == kept[:, 1]).mean() == pytest.approx(agree, abs=0.04)
 
 
-def test_samples_move_along_their_line_when_alpha_changes():
+def test_samples_move_between_their_rows_when_alpha_changes():
     drawn = draw_samples(40, [0, 0.2, 1, 8])
-    plain, *mixed = np.array(drawn["lam"])
+    plain, *mixed = np.array(drawn["x"])[:4]  # plain training and mixup
     assert (plain == 1).all()
     assert drawn["first"][:41] == [*range(40), 0]
-    assert sorted(drawn["second"][:40]) == list(range(40))
+    assert len(drawn["second"]) == len(MIXINGS)
+    assert all(sorted(second[:40]) == list(range(40)) for second in drawn["second"])
     sides = [np.sign(lam - 0.5) for lam in mixed]
     assert (sides[0] == sides[2]).all()
-    assert (np.diff([abs(lam - 0.5) for lam in mixed], axis=0) <= 0).all()
+    assert (np.diff([abs(lam - 0.5) for lam in mixed], axis=0) <= 1e-3).all()
 
 
 def test_norms_make_the_density_of_lambda():
@@ -203,7 +228,7 @@ def test_a_far_point_is_left_out_of_the_picture_with_a_note(scene, nets):
     X[7] = 1e6
     assert all(abs(limit) < 5 for limit in plane(X))
     far = replace(scene, X=X, y=np.arange(500) % 3)
-    (note,) = describe(far, nets, ALPHAS)["notes"]
+    (note,) = describe(far, nets)["notes"]
     assert note.endswith("outside the picture.")
 
 
@@ -225,7 +250,7 @@ def scripts(page):
 
 def test_a_page_comes_from_its_seed_and_holds_its_data_and_nothing_from_outside(scene):
     few = {"X": scene.X[:20], "y": np.arange(20) % 3}
-    evil = replace(scene, name=EVIL, columns=("<b>", "&"), classes=(EVIL, "y", "z"), **few)
+    evil = replace(scene, data=EVIL, columns=("<b>", "&"), classes=(EVIL, "y", "z"), **few)
     page = make_page([evil], [0.0, 1.0], 3)
     assert page == make_page([evil], [0.0, 1.0], 3)
     data, _ = scripts(page)
@@ -276,8 +301,12 @@ STILL = {"name": "prefers-reduced-motion", "value": "reduce"}
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    moons, circles = toy_scenes()
-    scenes = [moons, replace(circles, classes=(EVIL, "inner"), target="ring")]
+    moons, circles = (
+        [scene for scene in toy_scenes() if scene.data == data and len(scene.y) == 50]
+        for data in ("two moons", "circles")
+    )
+    circles = [replace(scene, classes=(EVIL, "inner"), target="ring") for scene in circles]
+    scenes = [*moons[::2], *circles[::2]]  # of little and of much noise
     path = tmp_path_factory.mktemp("playground") / "page.html"
     path.write_text(make_page(scenes, [0.0, 0.2, 1.0, 8.0]), encoding="utf-8")
     return path
@@ -330,6 +359,7 @@ def reader(browser, page):
 
 @pytest.mark.slow
 def test_the_keyboard_moves_alpha_and_every_picture_and_text_follows(reader):
+    reader.press(reader.keys.HOME, reader.keys.RIGHT)
     assert reader.text("value") == "0.2"
     before, said = reader.pictures(), reader.text("status")
     texts = {name: reader.text(f"{name}-text") for name in PANELS}
@@ -349,10 +379,14 @@ def test_the_keyboard_moves_alpha_and_every_picture_and_text_follows(reader):
 def test_the_status_says_what_was_measured(reader, page):
     data = json.loads(scripts(page.read_text("utf-8"))[0])
     reader.press(reader.keys.END)
-    scores, said = data["scenes"][0]["scores"], reader.text("status")
+    much = next(one for one in data["scenes"] if one["noise"] == "much")
+    net = 3 * [*data["mixings"]].index("mixup+cutmix") + 3  # of plain training and three α
+    scores = {name: (values[0], values[net]) for name, values in much["scores"].items()}
+    said = reader.text("status")
     assert said.startswith("α = 8")
-    assert f"error {100 * scores['error'][3]:.1f} %" in said
-    assert f"log-loss {scores['log_loss'][3]:.3f} (α = 0: {scores['log_loss'][0]:.3f})" in said
+    assert f"error {100 * scores['error'][1]:.1f} %" in said
+    assert f"log-loss {scores['log_loss'][1]:.3f} (α = 0: {scores['log_loss'][0]:.3f})" in said
+    assert f"by {abs(scores['gain'][1]):.3f} " in reader.text("verdict")
     assert reader.element("alpha").get_attribute("aria-valuetext") == "8"
     assert reader.element("status").get_attribute("aria-live") == "polite"
     for name in PANELS:
@@ -363,12 +397,58 @@ def test_the_status_says_what_was_measured(reader, page):
 @pytest.mark.slow
 def test_the_keyboard_chooses_the_other_data_set(reader):
     before = reader.pictures()
-    reader.press(reader.keys.RIGHT, at="[name=scene]")
+    reader.press(reader.keys.RIGHT, at="[name=data]")
     after = reader.pictures()
     assert all(before[name] != after[name] for name in PANELS if name != "density")
     legend = reader.browser.find_elements("css selector", "#legend li")
     assert [item.text for item in legend] == ["ring:", EVIL, "inner"]
     assert reader.browser.title == "mixup playground"
+
+
+@pytest.mark.slow
+def test_mixing_helps_where_there_is_much_noise_and_harms_where_there_is_little(reader):
+    reader.press(reader.keys.HOME, reader.keys.RIGHT)
+    assert reader.text("verdict").startswith("Mixing helps here: it lowers the log-loss by")
+    reader.press(reader.keys.RIGHT, at="[name=noise]:checked")  # round to the first
+    assert reader.text("verdict").startswith("Mixing harms here: it raises the log-loss by")
+    reader.press(reader.keys.HOME)
+    assert reader.text("verdict") == "This is plain training. Move α to mix."
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mixing", ["mixup", "cutmix"])
+def test_every_rule_of_mixing_has_pictures_of_its_own(reader, mixing):
+    before, said = reader.pictures(), reader.text("samples-text")
+    place = ["mixup+cutmix", "mixup", "cutmix"].index(mixing)
+    reader.press(*[reader.keys.RIGHT] * place, at="[name=mixing]:checked")
+    after = reader.pictures()
+    assert all(before[name] != after[name] for name in PANELS)
+    assert reader.text("samples-text") != said
+
+
+@pytest.mark.slow
+def test_the_address_keeps_the_setting(reader, page):
+    reader.press(reader.keys.END)
+    reader.press(reader.keys.RIGHT, at="[name=data]:checked")
+    reader.press(reader.keys.RIGHT, at="[name=mixing]:checked")
+    address, pictures = reader.browser.current_url, reader.pictures()
+    kept = "#data=circles&noise=much&mixing=mixup&alpha=8"
+    assert address == page.as_uri() + kept
+    reader.browser.get("about:blank")
+    reader.browser.get(address)
+    assert reader.pictures() == pictures
+    changed = kept.replace("=8", "=1")
+    reader.browser.execute_script("location.hash = arguments[0]", changed)
+    reader.wait(lambda: reader.text("value") == "1", "the setting of another address")
+
+
+@pytest.mark.slow
+def test_an_address_that_makes_no_sense_shows_the_usual_setting(reader, page):
+    expected = reader.pictures()
+    reader.browser.get("about:blank")
+    reader.browser.get(page.as_uri() + "#data=%3Cb%3E&noise=none&mixing=&alpha=x&%E0%A4%A")
+    assert reader.pictures() == expected
+    assert reader.browser.get_log("browser") == []
 
 
 @pytest.mark.slow

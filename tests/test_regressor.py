@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from skorch.callbacks import Callback
 
 from mixup_tab import MixupRegressor, MixupSearchCV
-from mixup_tab.estimators.regressor import shift_by_rows_left_out
+from mixup_tab.estimators.regressor import held_out_shift
 from mixup_tab.mixing import Mixup
 
 SMALL = {"hidden_layer_sizes": (16,), "max_epochs": 4, "random_state": 0}
@@ -254,7 +254,7 @@ def test_the_shift_is_the_smallest_value_with_the_share_below_it(weighted):
         np.quantile(repeated[..., k], level, axis=0, method="inverted_cdf")
         for k, level in enumerate(LEVELS)
     ]
-    assert_array_equal(shift_by_rows_left_out(excess, LEVELS, weight).T, expected)
+    assert_array_equal(held_out_shift(excess, LEVELS, weight).T, expected)
 
 
 @pytest.mark.parametrize("quantiles", [(), (0, 0.5), (0.5, 1), (0.9, 0.1), (0.5, 0.5), ["a"]])
@@ -264,7 +264,7 @@ def test_bad_quantiles_are_one_clear_error(quantiles, line, quantile_regressor):
         lambda: quantile_regressor.predict([[0, 0, 0]], quantiles=quantiles),
     ]
     for ask in asks:
-        with pytest.raises(ValueError, match=r"quantiles must be numbers between 0 and 1"):
+        with pytest.raises(ValueError, match=r"quantiles must be numbers above 0 and below 1"):
             ask()
 
 

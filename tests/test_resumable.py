@@ -38,7 +38,7 @@ def test_what_was_added_comes_back_and_goes_on(path):
 
 def test_another_run_is_refused_by_name_and_left_alone(path):
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=r"belongs to another run: different seed, alphas\."):
+    with pytest.raises(ValueError, match=r"another run \(different seed, alphas\)\."):
         read(path, {**IDENTITY, "seed": 1, "alphas": [0.1]})
     with pytest.raises(ValueError, match="different versions"):
         read(path, {**IDENTITY, "versions": "2"})
@@ -91,7 +91,7 @@ def test_the_first_line_must_be_the_first(path):
     first, *lines = path.read_bytes().splitlines(keepends=True)
     for content in (b"".join([*lines, first]), b"".join(lines)):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="does not hold what a run has finished"):
+        with pytest.raises(ValueError, match="is not a file of finished results"):
             read(path)
 
 
@@ -112,14 +112,14 @@ def test_a_piece_twice_or_of_another_form_is_refused(path):
 )
 def test_a_file_of_something_else_is_refused_and_left_alone(content, path):
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"does not hold what a run has finished"):
+    with pytest.raises(ValueError, match=r"is not a file of finished results"):
         read(path)
     assert path.read_bytes() == content
 
 
 def test_results_of_something_else_are_left_alone(tmp_path):
     (tmp_path / "results.csv").write_text("mine")
-    with pytest.raises(ValueError, match="of something else"):
+    with pytest.raises(ValueError, match="already holds another results"):
         open_journal(tmp_path, IDENTITY)
     assert os.listdir(tmp_path) == ["results.csv"]
 
@@ -140,7 +140,7 @@ def test_a_full_disk_loses_nothing(path):
     with Journal(path, IDENTITY) as journal:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50, limits[1]))
         try:
-            with pytest.raises(OSError, match=r"cannot be written .* make room"):
+            with pytest.raises(OSError, match=r"cannot be written .* free some space"):
                 journal.add("d", list(range(100)))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -180,5 +180,5 @@ def test_pieces_are_computed_in_processes_and_a_killed_one_is_told():
     results = in_processes(slowly, [0, 30, 30, 30], 2)
     assert next(results) == 0
     results.close()  # stops the others, without a word
-    with pytest.raises(OSError, match="a process was killed, most likely for lack of memory"):
+    with pytest.raises(OSError, match="a process was killed, most likely out of memory"):
         list(in_processes(twice, [13, 13], 2))

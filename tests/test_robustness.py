@@ -332,7 +332,7 @@ def test_integers_that_a_net_scales_itself_are_refused(three_classes):
         ({"clip": (None, 9)}, "clip must include all values of X"),
         ({"X": np.zeros((60, 2))}, "X has 2 features, but MixupClassifier is expecting 4"),
         ({"clip": (0, 1)}, r"all values of X, from -.*got \(0, 1\)"),
-        ({"y": np.full(60, 9)}, "y must hold labels of the training rows only, got 9"),
+        ({"y": np.full(60, 9)}, "y holds the label 9"),
         ({"X": np.full((60, 4), np.nan)}, "X contains NaN"),
         ({"y": [0, 1]}, "inconsistent numbers of samples"),
     ],

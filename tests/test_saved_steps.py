@@ -415,7 +415,7 @@ BROKEN = {
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
 def test_a_step_that_does_not_agree_with_itself_is_refused(broken, tmp_path):
     """Saving reads what it wrote, so that an error in reading is an error in saving."""
-    with pytest.raises(ValueError, match=r"'m' cannot be put together here \("):
+    with pytest.raises(ValueError, match=r"'m' cannot be loaded here \("):
         save_model(broken(), tmp_path / "m")
 
 

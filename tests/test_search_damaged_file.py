@@ -47,7 +47,7 @@ def refused(path, content, **params):
     else:
         return False
     assert f"checkpoint={str(path)!r} " in message
-    assert re.search(r"Delete (it|line \d+)|[Gg]ive another place", message)
+    assert re.search(r"Delete (it|line \d+)|[Cc]hoose another path", message)
     assert path.read_bytes() == content
     return True
 
@@ -166,7 +166,7 @@ def test_a_file_that_is_not_text_does_not_fill_the_memory(path):
         pytest.skip("Windows has no sparse file by truncate")
     path.touch()
     os.truncate(path, 2**40)  # zeros that are nowhere on the disk
-    with pytest.raises(ValueError, match="does not hold what a run has finished"):
+    with pytest.raises(ValueError, match="is not a file of finished results"):
         fit(path)
     assert path.stat().st_size == 2**40
 
@@ -198,7 +198,7 @@ def fit_with_room(path, size):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
-        with pytest.raises(OSError, match=r"checkpoint=.* cannot be written .*make room"):
+        with pytest.raises(OSError, match=r"checkpoint=.* cannot be written .*free some space"):
             fit(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -182,7 +182,7 @@ def test_ctrl_c_tells_how_far_the_search_has_come(press_in, tmp_path):
     path = tmp_path / "search.jsonl"
     interrupted = search()
     press_in(2)
-    with pytest.raises(KeyboardInterrupt, match=r"4 of 8 fits were done\. Give checkpoint="):
+    with pytest.raises(KeyboardInterrupt, match=r"after 4 of 8 fits\. Set checkpoint="):
         interrupted.fit(*table())
     assert not learned(interrupted)
     expected = interrupted.fit(*table())  # nobody presses twice
@@ -193,7 +193,7 @@ def test_ctrl_c_tells_how_far_the_search_has_come(press_in, tmp_path):
     assert vars(expected) == before
     press_in(2)
     resumed = search(checkpoint=path)
-    with pytest.raises(KeyboardInterrupt, match=r"4 of 8 fits were done.*search\.jsonl"):
+    with pytest.raises(KeyboardInterrupt, match=r"after 4 of 8 fits.*search\.jsonl"):
         resumed.fit(*table())
     assert chunks_in(path) == [0]
     press_in(1)
@@ -319,11 +319,11 @@ def test_a_script_that_is_interrupted_ends_as_python_does_and_can_be_resumed(tmp
         send_after_a_chunk(process, path)
     shown, errors = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGINT, errors
-    assert "KeyboardInterrupt: The search was stopped when" in errors
+    assert "KeyboardInterrupt: The search was stopped after" in errors
     expected = long_search(None, 1).fit(*table(1000))
     for path, line in zip(paths, shown.splitlines(), strict=True):
         kept = len(chunks_in(path))
-        found = re.fullmatch(r"\[\] .* when (\d+) of 16 fits were done\. (.*)", line)
+        found = re.fullmatch(r"\[\] .* after (\d+) of 16 fits\. (.*)", line)
         assert int(found[1]) in (4 * kept, 4 * kept - 4)  # between writing and counting
         assert str(path) in found[2]
         assert_same(long_search(path, 1).fit(*table(1000)), expected)
@@ -433,7 +433,7 @@ def interrupt():
 def test_ctrl_c_keeps_what_workers_have_finished(dask, after_two_chunks, tmp_path):
     path = tmp_path / "search.jsonl"
     after_two_chunks(interrupt)
-    with pytest.raises(KeyboardInterrupt, match="when 8 of 32 fits were done") as caught:
+    with pytest.raises(KeyboardInterrupt, match="after 8 of 32 fits") as caught:
         fit(checkpoint=path)
     assert str(path) in str(caught.value)
     assert len(chunks_in(path)) == 2
@@ -460,7 +460,7 @@ def test_after_a_worker_was_killed_the_same_call_resumes(tmp_path, monkeypatch):
     get_reusable_executor().shutdown(wait=True)  # its workers do not know the variable
     with joblib.parallel_config("loky", n_jobs=2):
         for checkpoint, advice in (
-            (None, "Give checkpoint=PATH"),
+            (None, "Set checkpoint=PATH"),
             (path, re.escape(str(path))),
         ):
             order.touch()

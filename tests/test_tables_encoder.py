@@ -290,7 +290,7 @@ def test_rows_that_do_not_fit(change, message):
     [
         (pd.DataFrame({"a": [[1], [2]]}), "column 'a' holds mixed values"),
         (pd.DataFrame([[1, 2], [3, 4]], columns=["a", "a"]), "(?s)unique column names.*'a' 2"),
-        (pd.DataFrame({"a": [1, 1], "b": ["x", "x"]}), "none of the 2 columns"),
+        (pd.DataFrame({"a": [1, 1], "b": ["x", "x"]}), "no informative column: all 2"),
         (pd.DataFrame({"a": [1, 2, None], "a_missing": [1, 2, 3]}), "named 'a_missing'"),
         (pd.DataFrame({"a": [1.0]}), "at least 2"),
         (pd.DataFrame(index=[1, 2]), "no columns"),

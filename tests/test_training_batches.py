@@ -252,6 +252,6 @@ def test_loader_batches_give_rules_their_labels(kind):
 def test_loader_batches_of_several_inputs_are_refused():
     source = LoaderBatches([([torch.ones(2), torch.ones(2)], None)], encode, "cpu", streams(0))
     with pytest.raises(
-        TypeError, match="Only one tensor per batch can be mixed, got <class 'list"
+        TypeError, match="A loader must yield one tensor per batch, got <class 'list"
     ):
         next(iter(source))

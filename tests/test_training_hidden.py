@@ -183,7 +183,7 @@ def test_a_search_chooses_among_rules_that_mix_inside_and_outside(rows):
 @pytest.mark.parametrize("module", [None, Blocks])
 def test_unknown_layers_are_named_with_those_that_there_are(module, rows):
     net = MixupClassifier(mixing=ManifoldMixup(layers=("layer9",)), module=module, max_epochs=2)
-    with pytest.raises(ValueError, match=r"'layer9'.*It has: 'input', "):
+    with pytest.raises(ValueError, match=r"'layer9'.*some of: 'input', "):
         net.fit(*rows)
     assert not hasattr(net, "net_")
 
@@ -212,8 +212,8 @@ class Pair(nn.Module):
     ("layer", "message"),
     [
         ("idle", "Layer 'idle' was not called"),
-        ("turned", r"Layer 'turned' gives \(\d+,\) for \d+ examples"),
-        ("pair", "Layer 'pair' gives tuple"),
+        ("turned", r"Layer 'turned' returns \(\d+,\) for \d+ examples"),
+        ("pair", "Layer 'pair' returns tuple"),
     ],
 )
 def test_layers_that_cannot_be_mixed_are_refused(layer, message, rows):

@@ -189,7 +189,7 @@ def test_a_torch_dataset_goes_through_a_loader(module, members):
 
 
 def test_a_torch_dataset_needs_the_number_of_outputs():
-    with pytest.raises(ValueError, match="n_outputs must be given"):
+    with pytest.raises(ValueError, match="n_outputs is needed"):
         make().fit(dataset(), y=None)
 
 
@@ -609,7 +609,7 @@ def narrow(in_features, out_features):
 def test_a_module_with_outputs_of_the_wrong_shape_is_named(module, shape, setting):
     X, y = table()
     y = np.eye(2, dtype=np.float32)[y] if MixedSquaredError in setting.values() else y
-    message = rf"module={module.__name__} returned shape {shape} .*but \(2, 2\) is needed"
+    message = rf"module={module.__name__} returned shape {shape} .*It must return \(2, 2\)"
     with pytest.raises(ValueError, match=message):
         make(module, **setting).fit(X, y)
 

@@ -185,7 +185,7 @@ def test_nothing_but_the_file_is_left(tmp_path):
 )
 def test_a_file_of_other_training_is_refused(tmp_path, params):
     fitted(tmp_path / "a")
-    with pytest.raises(ValueError, match="is the file of another training"):
+    with pytest.raises(ValueError, match="belongs to another training"):
         fitted(tmp_path / "a", **params)
 
 
@@ -223,7 +223,7 @@ OTHER_NETS = {
 def test_a_file_of_a_net_with_other_settings_is_refused(tmp_path, other):
     fitted(tmp_path / "a", module=partial(Scaled))
     fitted(tmp_path / "a", module=Scaled)
-    with pytest.raises(ValueError, match="is the file of another training: net differs"):
+    with pytest.raises(ValueError, match="belongs to another training: net differs"):
         fitted(tmp_path / "a", module=other)
 
 
@@ -231,7 +231,7 @@ def test_a_file_of_a_warm_start_is_not_taken_for_a_fit_from_the_start(tmp_path):
     clf = fitted(tmp_path / "a", warm_start=True)
     clf.fit(*table())
     assert clf.n_iter_ == 2 * EPOCHS
-    with pytest.raises(ValueError, match="is the file of another training"):
+    with pytest.raises(ValueError, match="belongs to another training"):
         fitted(tmp_path / "a")
 
 
@@ -269,7 +269,7 @@ def test_one_other_number_in_any_row_is_noticed(tmp_path, what):
     for row in (1, 1234, 2499):
         other = {name: values.copy() for name, values in data.items()}
         other[what][row] = other[what][row] + 1 if what == "weight" else 1 - other[what][row]
-        with pytest.raises(ValueError, match=r"of another training: data differ\."):
+        with pytest.raises(ValueError, match=r"to another training: data differ\."):
             net_on_big_table(tmp_path / "a", **other)
 
 
@@ -326,7 +326,7 @@ def losses(net):
     return net.history[:, "train_loss"]
 
 
-REFUSED = "is not a file of ResumeFile, or is broken|is the file of another training"
+REFUSED = "was not written by ResumeFile, or is damaged|belongs to another training"
 REFUSED += "|became infinite or NaN"
 
 
@@ -397,7 +397,7 @@ def test_what_cannot_be_kept_is_named(tmp_path):
         def on_epoch_end(self, net, **kwargs):
             net.history.record("x", {1, 2})
 
-    with pytest.raises(TypeError, match=r"cannot keep a set, which a callback .* net\.history"):
+    with pytest.raises(TypeError, match=r"cannot save a set, which a callback .* net\.history"):
         fitted(tmp_path / "a", more=[Record()])
     assert not list(tmp_path.iterdir())
 
@@ -454,7 +454,7 @@ def test_a_full_disk_ends_the_fit_and_keeps_what_was_written(tmp_path):
     assert ended.returncode == 1
     last = ended.stderr.strip().splitlines()[-1]
     assert re.match(r"OSError: .*a' cannot be written \(File too large\)", last)
-    assert "ended after epoch 3 of 6. It still holds epoch 2, after which the next" in last
+    assert "ended after epoch 3 of 6. The next fit resumes after epoch 2, which is" in last
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert torch.equal(numbers(fitted(tmp_path / "a")), numbers(fitted(tmp_path / "b")))
 
@@ -491,7 +491,7 @@ def test_a_schedule_whose_state_is_not_in_the_file_is_refused(tmp_path):
 
 
 def test_a_callback_that_freezes_at_an_epoch_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="what skorch's Freezer has done"):
+    with pytest.raises(ValueError, match="the state of skorch's Freezer"):
         fitted(tmp_path / "a", more=[Freezer("weight0", at=2)])
 
 
@@ -509,7 +509,7 @@ def test_best_scores_are_resumed_as_well(tmp_path):
 
 
 def test_skorchs_early_stopping_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"EarlyStopping counts\. Use .*KeepBestWeights"):
+    with pytest.raises(ValueError, match=r"EarlyStopping\. Use .*KeepBestWeights"):
         fitted(tmp_path / "a", more=[EarlyStopping()])
 
 

@@ -119,5 +119,5 @@ def test_best_weights_are_put_back_whenever_ctrl_c_comes(order):
 
 
 def test_best_weights_need_a_validation_part():
-    with pytest.raises(ValueError, match=r"needs a validation part, but train_split=None"):
+    with pytest.raises(ValueError, match=r"needs validation rows, but train_split=None"):
         make(callbacks=[KeepBestWeights()]).fit(*table())

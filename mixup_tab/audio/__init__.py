@@ -1,6 +1,6 @@
 """Sounds: files, waveforms and spectrograms, as steps of a pipeline and layers of a net.
 
-Names are imported when they are first used: prediction does without scikit-learn.
+Names are imported on first use, because prediction does not need scikit-learn.
 """
 
 from typing import TYPE_CHECKING

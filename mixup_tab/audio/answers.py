@@ -1,4 +1,4 @@
-"""From probabilities to words, with NumPy alone."""
+"""Choose words from probabilities, with NumPy alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from mixup_tab._plain import shown
 
-UNKNOWN = "unknown"  # the label of sounds that are none of the words
+UNKNOWN = "unknown"  # label of other sounds than the words
 
 
 def best_words(
@@ -17,8 +17,8 @@ def best_words(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the position of each row's most probable word, and its margin.
 
-    The margin is the word's probability less that of the class ``unknown``, if there is one; a
-    word is answered if its margin reaches the threshold.
+    The margin is the word's probability minus that of the class ``unknown``, if there is one.
+    The word is the answer if its margin reaches the threshold.
     """
     words = np.flatnonzero(classes != unknown)
     best = words[proba[:, words].argmax(axis=1)]

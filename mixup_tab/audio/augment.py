@@ -1,4 +1,4 @@
-"""Random changes of sounds that do not change the word, on any device."""
+"""Random changes to sounds that leave the word intact, on any device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from mixup_tab._plain import shown
 from mixup_tab.audio.waveforms import as_waveforms, check_count
 
-# Synthetic recordings of noise, from white to brown, if none are given.
+# Number and length of synthetic noise recordings, used if none are given.
 _NOISES, _NOISE_SAMPLES = 16, 1 << 16
 _QUIET = 1e-8
 _GAINS = 9  # frequencies of a filter
@@ -24,29 +24,29 @@ class WaveAugment(nn.Module):
 
     Every clip of a batch gets its own shift, speed, filter and noise; gaps are filled with
     silence. Speed changes pitch as well, as between speakers (Ko et al. 2015, "Audio
-    augmentation for speech recognition"); a filter stands for another microphone or room (after
+    augmentation for speech recognition"); a filter imitates another microphone or room (after
     Nam et al. 2022, arXiv 2110.03282). In evaluation mode nothing changes. Random numbers come
-    from torch's functions; :class:`~mixup_tab.MixupNet` seeds them.
+    from torch's global generator, which :class:`~mixup_tab.MixupNet` seeds.
 
     Parameters
     ----------
     shift : float, default=0.1
         Largest shift in either direction, as a share of the clip, in [0, 1).
     speed : float, default=0.15
-        Largest change of speed: factors are log-uniform between 1 / (1 + speed) and 1 + speed;
-        0 is none.
+        Largest change of speed: factors are log-uniform in [1 / (1 + speed), 1 + speed]; 0
+        changes nothing.
     filter_db : float, default=6.0
         Standard deviation of a filter's gains in dB, at nine frequencies equally spaced in mel,
         with linear interpolation; 0 is no filter.
     sample_rate : int, default=16_000
         Samples per second, for the mel scale.
     snr : (float, float), float or None, default=(5, 35)
-        Ratio of the power of a clip to that of the recording of its noise, in dB: uniform
-        between the two, or fixed. None adds no noise.
+        Signal-to-noise ratio in dB, of a clip to its noise recording: uniform between the two,
+        or fixed. None adds no noise.
     noise_share : float, default=0.5
         Share of clips that get noise, in [0, 1].
     noise : array of int16 or float, shape (recordings, samples), default=None
-        Background recordings, from which random stretches are taken. None uses synthetic noise
+        Background recordings, of which random sections are used. None is synthetic noise,
         between white and brown.
 
     Notes
@@ -91,11 +91,11 @@ class WaveAugment(nn.Module):
         self.sample_rate = sample_rate
         self.snr = _pair("snr", snr)
         self.noise_share = noise_share
-        # Only needed in training, so not saved.
+        # Not saved: only training needs it.
         self.register_buffer("noise", self._recordings(noise), persistent=False)
 
     def _recordings(self, noise: np.ndarray | Tensor | None) -> Tensor | None:
-        """Return recordings of mean 0 and power 1, unless they are silent."""
+        """Return recordings normalised to mean 0 and power 1, silent ones as zeros."""
         if self.snr is None:
             return None
         noise = _make_noise() if noise is None else as_waveforms(torch.as_tensor(noise))
@@ -107,7 +107,7 @@ class WaveAugment(nn.Module):
         return noise / noise.square().mean(1, keepdim=True).sqrt().clamp(min=_QUIET)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Change clips; see the class for shapes."""
+        """Augment clips; see the class for shapes."""
         x = as_waveforms(x)
         if not self.training:
             return x
@@ -143,7 +143,7 @@ class WaveAugment(nn.Module):
         return torch.fft.irfft(spectrum.mul_(factors), n=samples)
 
     def _add_noise(self, x: Tensor, low: float, high: float) -> Tensor:
-        """Add stretches of the recordings at random signal-to-noise ratios."""
+        """Add sections of the recordings at random signal-to-noise ratios."""
         clips, samples = x.shape
         noise = self.noise
         if noise.shape[1] < 2 * samples:
@@ -250,7 +250,7 @@ def _symmetric(n: int, like: Tensor) -> Tensor:
 def _make_noise() -> Tensor:
     """Make recordings whose power falls with frequency as 1 / f^k, k from 0 to 2.
 
-    They are always the same; only the stretch that a clip gets is random.
+    They are always the same; only the section that a clip gets is random.
     """
     source = torch.Generator().manual_seed(0)
     spectrum = torch.fft.rfft(torch.randn(_NOISES, _NOISE_SAMPLES, generator=source))

@@ -1,4 +1,4 @@
-"""``mixup-tab speech check``: what a folder of clips holds, and what is wrong with it."""
+"""``mixup-tab speech check``: a summary of a folder of clips, and its problems."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ _FORMATS = {"clips": "{:,}", "speakers": "{:,.0f}"} | dict.fromkeys(
 
 @dataclass
 class FolderCheck:
-    """What a folder of clips holds.
+    """A summary of a folder of clips.
 
     Attributes
     ----------
     words : DataFrame
-        One row per word, and then per folder of other sounds: clips, speakers, median, shortest
-        and longest seconds, sample rates.
+        One row per word, then one per folder of other sounds: number of clips and speakers;
+        median, shortest and longest seconds; sample rates.
     files : DataFrame
-        One row per clip: path, word, speaker, part, sample rate and what else is known of it;
+        One row per clip: path, word, speaker, part, and facts such as its sample rate;
         ``problem`` says why it cannot be read.
     findings : list of str
-        What should be known or mended, in sentences.
-    refusal : str or None
-        The error with which ``speech train`` would refuse the folder.
+        Problems and remarks, in sentences.
+    error : str or None
+        The error that ``speech train`` would raise for the folder.
     """
 
     words: pd.DataFrame
     files: pd.DataFrame
     findings: list[str]
-    refusal: str | None
+    error: str | None
 
 
 def check_folder(
@@ -71,7 +71,7 @@ def check_folder(
     n_jobs: int | None = None,
     console: Console | None = None,
 ) -> FolderCheck:
-    """Read all clips of a folder once, one by one, and say what is wrong with them.
+    """Read all clips of a folder once, one by one, and find problems.
 
     Parameters
     ----------
@@ -82,13 +82,13 @@ def check_folder(
     folder_options : mapping, default=None
         Parameters of :func:`~mixup_tab.audio.load_audio_folder`.
     unknown : bool, default=True
-        Whether the net is to learn sounds that are none of the words.
+        Whether the net will learn other sounds than the words.
     on_error : {"raise", "skip"}, default="raise"
-        Whether training would refuse unreadable files, or leave them out.
+        Whether training would stop at unreadable files, or leave them out.
     n_jobs : int or None, default=None
-        Threads that read; None means 1, −1 means one per core.
+        Threads for reading; None means 1, −1 uses all cores.
     console : rich Console, default=None
-        Where progress is shown; None is standard output.
+        Where to show progress; None is standard output.
 
     Returns
     -------
@@ -109,7 +109,9 @@ def check_folder(
     facts = np.zeros(len(paths), FACTS)
 
     def survey(position: int) -> None:
-        length = seconds if position < len(folder.data) else None  # of noise, all is used
+        length = (
+            seconds if position < len(folder.data) else None
+        )  # noise is used in full length
         sound = decode(paths[position], sample_rate, length, "sound", SIZE_LIMIT)
         facts[position] = sound.facts
 
@@ -118,7 +120,7 @@ def check_folder(
     files = _table(folder, facts, words, options)
     files["problem"] = pd.Series(bad, dtype=object).reindex(files.index)
     skipped = [*folder.skipped, *((paths[row], bad[row]) for row in bad)]
-    findings = [*folder.notes, *_not_taken(skipped)]
+    findings = [*folder.notes, *_left_out(skipped)]
     good = files[:words][files["problem"][:words].isna()]
     findings += find_faults(good, folder, seconds, sample_rate, unknown)
     try:
@@ -130,16 +132,16 @@ def check_folder(
             raise ValueError(describe_bad(paths, bad, remedy))
         clips = clip_table(folder, facts[: len(folder.data)])
         check_words(clips, split.train, folder.lost_labels, unknown)
-        refusal = None
+        problem = None
     except ValueError as error:
-        refusal = str(error)
-    return FolderCheck(_by_word(files), files, findings, refusal)
+        problem = str(error)
+    return FolderCheck(_by_word(files), files, findings, problem)
 
 
 def _table(
     folder: Bunch, facts: np.ndarray, words: int, options: Mapping[str, Any]
 ) -> pd.DataFrame:
-    """Return a row per clip, and per recording of noise: these and other sounds by folder."""
+    """Return a row per clip and per noise recording; the word of other sounds is the folder."""
     clips = clip_table(folder, facts[: len(folder.data)])
     clips.loc[words:, "word"] = options["unknown"]
     noise = np.full(len(folder.noise), options["noise"], object)
@@ -148,8 +150,8 @@ def _table(
     return pd.concat([table for table in tables if len(table)], ignore_index=True)
 
 
-def _not_taken(skipped: list[tuple[str, str]]) -> list[str]:
-    """Return a sentence for each reason why files are not taken."""
+def _left_out(skipped: list[tuple[str, str]]) -> list[str]:
+    """Return a sentence for each reason for leaving out files."""
     by_reason: dict[str, list[str]] = {}
     for path, reason in skipped:
         by_reason.setdefault(reason, []).append(path)
@@ -177,9 +179,9 @@ def _by_word(files: pd.DataFrame) -> pd.DataFrame:
 
 
 def check(root: str | os.PathLike, *, output: Path | None = None, **options: Any) -> None:
-    """Print what :func:`check_folder` finds; write a line of CSV per clip to ``output``.
+    """Print what :func:`check_folder` finds; write a row of CSV per clip to ``output``.
 
-    Raises ValueError, with the error of training, if that would refuse the folder.
+    Raises the ValueError that training would raise.
     """
     console = make_console()
     found = check_folder(root, console=console, **options)
@@ -187,10 +189,10 @@ def check(root: str | os.PathLike, *, output: Path | None = None, **options: Any
     for finding in found.findings:
         console.print(f"- {finding}", soft_wrap=True)
     if not found.findings:
-        console.print("No faults found.")
+        console.print("No problems found.")
     if output is not None:
         content = found.files.to_csv(index=False, lineterminator="\n")
         write_whole(output, content.encode(errors="surrogateescape"))
         console.print(f"Clips: {output}", soft_wrap=True)
-    if found.refusal is not None:
-        raise ValueError(found.refusal)
+    if found.error is not None:
+        raise ValueError(found.error)

@@ -1,4 +1,4 @@
-"""Sound files as samples of one channel: what can be read, and what is wrong with the rest."""
+"""Decode sound files to one channel, and explain why others cannot be read."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from mixup_tab.audio.survey import Survey, find_boost, find_scale
 from mixup_tab.audio.where import find_sound
 
 ALIGNMENTS = ("sound", "center", "start")
-# Streamed WAV files carry such sizes or larger ones, because the real one was not known yet.
+# Streamed WAV files state this size or more, because the real one was not known yet.
 UNKNOWN_SIZE = 0x7FFF_0000
-_UNKNOWN_FRAMES = 2**40  # libsndfile gives a larger number
-# What libsndfile notes about the sizes of WAV and AIFF, and about the last page of OGG.
+_UNKNOWN_FRAMES = 2**40  # libsndfile reports more if the length is unknown
+# Messages of libsndfile about sizes in WAV and AIFF, and about the last page of OGG.
 _SIZES = re.compile(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", re.MULTILINE)
 _NO_LAST_PAGE = re.compile("Last page lacks|File ended unexpectedly")
 _LENGTH = re.compile(r"^Length : (\d+)", re.MULTILINE)
 _LARGEST_HEADER = 4096  # bytes
 _JUNK = re.compile("Junk after the last page")
-FASTEST = 1_000_000  # samples per second; files of a damaged or hostile header state more
-_BLOCK = 2**18  # samples of all channels that are read at once
-# Power of the average of channels, as a share of that of channels which have nothing in common.
+FASTEST = 1_000_000  # samples per second; more means a damaged or hostile header
+_BLOCK = 2**18  # samples, over all channels, to read at once
+# Channels cancel if their average has less than this share of the power that uncorrelated
+# channels would leave.
 _CANCELLED = 0.05
-# Said of files that are no sound: the last that libsndfile tries is an old format of the Mac.
+# libsndfile's message for anything that is not a sound: it tries an old Mac format last.
 _GUESSES = re.compile("File does not exist|bad (data|map|resource)")
 
-# How files begin that libsndfile cannot read, and what they are.
+# First bytes of files that libsndfile cannot read, and what these files are.
 _CONVERT = "convert it, for example with ffmpeg -i OLD NEW.wav"
 _BEGINNINGS = (
     (rb".{4}ftyp", f"is MPEG-4 (m4a, AAC), which libsndfile cannot read: {_CONVERT}"),
@@ -47,9 +48,9 @@ _BEGINNINGS = (
     (rb"wvpk", f"is WavPack, which libsndfile cannot read: {_CONVERT}"),
     (rb"TTA1", f"is True Audio, which libsndfile cannot read: {_CONVERT}"),
     (rb"BW64", f"is BW64, which libsndfile cannot read: {_CONVERT}"),
-    (rb"MThd", "is MIDI, which is notes and no sound"),
+    (rb"MThd", "is MIDI, which holds notes, not sound"),
     (rb"version https://git-lfs", "is a pointer of Git LFS: fetch the sound with git lfs pull"),
-    (rb"\0\x05\x16\x07", "is a file of macOS about another file: delete it"),
+    (rb"\0\x05\x16\x07", "holds macOS metadata of another file: delete it"),
     (rb"\s*<(!DOCTYPE|!doctype|html|HTML|\?xml)", "is a web page, not a sound"),
     (rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!", "is an archive: unpack it"),
 )
@@ -66,7 +67,7 @@ class ClipError(ValueError):
     source : str
         Name of the file.
     reason : str
-        What is wrong with it.
+        What is wrong with it; follows the name in the message.
 
     Examples
     --------
@@ -98,19 +99,19 @@ def _open(source: Any) -> tuple[str, str | BinaryIO]:
 def _without_fork(path: str) -> str | BinaryIO:
     """Return a path, or an open file if macOS left a ``._`` file beside it.
 
-    libsndfile would take that for the description of a sound in an old format.
+    libsndfile would take that for the header of a sound in an old format.
     """
     folder, name = os.path.split(path)
     if not os.path.exists(os.path.join(folder, f"._{name}")):
         return path
     try:
         return io.BytesIO(Path(path).read_bytes()) if os.path.getsize(path) < 2**30 else path
-    except OSError:  # is explained when it is opened again
+    except OSError:  # explained when the file is opened again
         return path
 
 
 class Decoded(NamedTuple):
-    """Samples of one channel, their rate, and a row of FACTS about the file."""
+    """Samples of one channel, their sample rate, and a row of FACTS about the file."""
 
     samples: np.ndarray
     rate: int
@@ -120,7 +121,7 @@ class Decoded(NamedTuple):
 def decode(
     source: Any, new_rate: int, seconds: float | None, align: str, size_limit: float
 ) -> Decoded:
-    """Decode the needed part of a sound file.
+    """Decode as much of a sound file as is needed.
 
     Parameters as in :func:`~mixup_tab.audio.read_clip`; ``new_rate`` is that of the result.
     """
@@ -134,7 +135,7 @@ def decode(
 
 @contextmanager
 def open_file(source: Any) -> Iterator[tuple[str, Any]]:
-    """Yield a name for messages and a ``SoundFile``; raise ClipError, also while it is read."""
+    """Yield a name for messages and a ``SoundFile``; errors become ClipError."""
     soundfile = import_extra("soundfile", "speech")
     name, file = _open(source)
     # Names of files need not be UTF-8.
@@ -186,7 +187,7 @@ def read_block(name: str, sound: Any, count: int, survey: Survey | None) -> np.n
 
 
 def _place(survey: Survey, frames: int, needed: int, align: str) -> tuple[int, float]:
-    """Return the first frame of the needed part, and the share of the sound that it lacks."""
+    """Return the first frame of the needed part, and the share of the sound outside of it."""
     if survey.levels is None:
         return ((frames - needed) // 2 if align == "center" else 0), 0.0
     frame = survey.levels.frame
@@ -208,8 +209,8 @@ def _check_complete(name: str, sound: Any, file: str | BinaryIO) -> None:
         if length and int(length[1]) > _LARGEST_HEADER:
             raise ClipError(
                 name,
-                f"has {int(length[1]):,} bytes, but its header says that it holds no samples: "
-                "its recording was not finished",
+                f"has {int(length[1]):,} bytes, but no samples according to its header: the "
+                "recording was not finished",
             )
         raise ClipError(name, "holds no samples")
     if _JUNK.search(notes) and _count_streams(file) > 1:
@@ -224,7 +225,7 @@ def _check_complete(name: str, sound: Any, file: str | BinaryIO) -> None:
 def _check_size(
     name: str, needed: int, align: str, sound: Any, new_rate: int, size_limit: float
 ) -> None:
-    """Raise ClipError if reading or converting so many frames takes too much memory or time."""
+    """Raise ClipError if reading or converting a file takes too much memory or time."""
     read = sound.frames if align == "sound" or not sound.seekable() else needed
     size = 4 * max(read * sound.channels, needed * new_rate // sound.samplerate)
     if size > size_limit:
@@ -243,7 +244,7 @@ def _why_not(file: str | BinaryIO, error: Exception) -> str:
             size = os.stat(file).st_size
         except PermissionError:
             return "is in a folder without read permission"
-        except (OSError, ValueError):  # ValueError: an impossible name
+        except (OSError, ValueError):  # ValueError: an invalid name
             return "does not exist"
         if not os.path.isfile(file):
             return "is not a file"
@@ -260,14 +261,14 @@ def _why_not(file: str | BinaryIO, error: Exception) -> str:
 
 
 def one_channel(name: str, samples: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Average channels, or take the loudest if they cancel out; return whether they do.
+    """Average channels, or use the loudest if they cancel out; also return whether they do.
 
     Raises ClipError for values that are not finite.
     """
     channels = samples.shape[1]
     # A product, because NumPy's mean is 30 times slower along an axis of two.
     weights = np.full(channels, 1 / channels, "f4")
-    with np.errstate(invalid="ignore", over="ignore"):  # is seen below
+    with np.errstate(invalid="ignore", over="ignore"):  # checked below
         mono = samples[:, 0] if channels == 1 else samples @ weights
     if not np.isfinite(mono).all():
         raise ClipError(name, "holds samples that are NaN or infinite")
@@ -280,7 +281,7 @@ def one_channel(name: str, samples: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def _foreign_format(file: str | BinaryIO) -> str | None:
-    """Return in words what a file is that libsndfile could not open; None if unknown."""
+    """Return what a file is that libsndfile could not open; None if unknown."""
     with _from_start(file) as content:
         head = content.read(64)
     return next((reason for start, reason in _KNOWN if start.match(head)), None)
@@ -298,7 +299,7 @@ def _count_streams(file: str | BinaryIO) -> int:
 
 @contextmanager
 def _from_start(file: str | BinaryIO) -> Iterator[BinaryIO]:
-    """Open a path; leave a file that is open where it was."""
+    """Open a path, or rewind an open file and restore its position."""
     if isinstance(file, str):
         with open(file, "rb") as content:
             yield content

@@ -1,4 +1,4 @@
-"""``mixup-tab speech evaluate``: how good a saved model is on a folder of clips."""
+"""``mixup-tab speech evaluate``: scores of a saved model on a folder of clips."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def evaluate_model(
     ``part`` chooses clips by the folder's own parts; "auto" is "test" for a folder with parts
     and "all" otherwise. ``folder_options`` are parameters of
     :func:`~mixup_tab.audio.load_audio_folder`. If the model can answer "unknown", it is also
-    tested on sounds that are none of its words: clips of other words and of the folder
-    ``unknown``, and all windows of the recordings in the folder ``noise``. ``rescue`` gets the
-    predictions so far if an unreadable file or Ctrl-C ends the evaluation. ``size_limit`` is
-    the largest size of the model's file in bytes. Raises ValueError if the model is unusable,
+    tested on other sounds: clips of other words and of the folder ``unknown``, and all windows
+    of the recordings in the folder ``noise``. ``rescue`` gets the predictions so far if an
+    unreadable file or Ctrl-C ends the evaluation. ``size_limit`` is the maximum size of the
+    model file in bytes. Raises ValueError if the model is unusable,
     there are no clips of its words, or files cannot be read.
     """
     pipeline, card = load_speech_model(model, device=device, size_limit=size_limit)
@@ -98,7 +98,7 @@ def _predictions(sounds: dict[str, Any], proba: np.ndarray, net: Any) -> pd.Data
 
 
 def _predict_noise(path: str, label: str, pipeline: Pipeline, on_error: str) -> pd.DataFrame:
-    """Return predictions for a recording, one window after the other."""
+    """Return predictions for the consecutive windows of a recording."""
     windows = read_windows(path, pipeline[0])
     start = np.arange(len(windows)) * pipeline[0].seconds
     sounds = {"path": np.full(len(windows), path), "label": label, "start": start}
@@ -108,7 +108,7 @@ def _predict_noise(path: str, label: str, pipeline: Pipeline, on_error: str) -> 
 def _evaluation(
     table: pd.DataFrame, words: list[str], skipped: list[tuple[str, str]], pipeline: Pipeline
 ) -> Evaluation:
-    """Tell the clips of words from other sounds."""
+    """Separate the clips of words from other sounds."""
     net = pipeline[-1]
     unknown = getattr(net, "unknown", None)
     if unknown is None:
@@ -131,10 +131,10 @@ def _evaluation(
 def choose_clips(
     folder: Bunch, part: str, words: Sequence[str], unknown: str | None = None
 ) -> tuple[np.ndarray, list[str]]:
-    """Return the positions of the clips of a part that a model can be tested on, and remarks.
+    """Return the positions of the clips of a part on which to test a model, and remarks.
 
     These are clips of its words and, if it can answer ``unknown``, all others. Raises
-    ValueError if there is no such part, or no clip of a word in it.
+    ValueError if the part does not exist or has no clip of a word.
     """
     if part not in PARTS:
         raise ValueError(f"part must be one of {', '.join(PARTS)}, got {part!r}.")
@@ -143,8 +143,8 @@ def choose_clips(
         part = "test" if listed and (folder.subset == "test").any() else "all"
     if part != "all" and not listed:
         raise ValueError(
-            f"part={part!r} needs a folder with parts, such as validation_list.txt and "
-            "testing_list.txt in it, and there are none. Use part='all'."
+            f"part={part!r} needs a folder with parts, for example by validation_list.txt and "
+            "testing_list.txt. Use part='all'."
         )
     chosen = np.ones(len(folder.target), bool) if part == "all" else folder.subset == part
     notes = [f"Clips: {'all' if part == 'all' else f'the {part} part of the folder'}."]
@@ -152,19 +152,19 @@ def choose_clips(
     others = chosen & ~known
     if others.any():
         left = "Left out, because the model does not know these words"
-        heard = "Other sounds, which the model should not take for a word"
+        heard = "Other sounds, not to be taken for a word"
         names = np.unique(folder.target[others]).tolist()
         what = left if unknown is None else heard
-        notes.append(f"{what}: {_shown(names)} ({others.sum():,} clips).")
+        notes.append(f"{what}: {_first_ten(names)} ({others.sum():,} clips).")
     if not (chosen & known).any():
         raise ValueError(
             f"root has no clip {'' if part == 'all' else f'of the {part} part '}with a word "
-            f"that the model knows ({_shown(words)}). Give a folder with these words."
+            f"that the model knows ({_first_ten(words)}). Use a folder with these words."
         )
     return np.flatnonzero(chosen if unknown is not None else chosen & known), notes
 
 
-def _shown(words: Sequence[str]) -> str:
+def _first_ten(words: Sequence[str]) -> str:
     return ", ".join(words[:10]) + (", …" if len(words) > 10 else "")
 
 
@@ -173,30 +173,29 @@ def _shown(words: Sequence[str]) -> str:
 
 @dataclass
 class Evaluation:
-    """Predictions of a model for labelled clips, and for sounds that are none of its words.
+    """Predictions of a model for labelled clips, and for other sounds than its words.
 
     Attributes
     ----------
     predictions : DataFrame
         One row per clip of a word: path, label, predicted, the largest probability, and, if the
         model may answer ``unknown``, word and margin: the most probable word, answered or not,
-        and its probability less that of ``unknown``.
+        and its probability minus that of ``unknown``.
     words : list of str
-        Those that the model knows, without ``unknown``.
+        Words that the model knows, without ``unknown``.
     skipped : list of (path, reason)
         Unreadable files.
     negatives : DataFrame or None, default=None
-        The same columns for sounds that are none of the words: label is the folder, and start,
-        for windows of long recordings, where they begin, in seconds. None if the model always
-        answers a word.
+        The same columns for other sounds: label is the folder, and start the second at which
+        a window of a long recording begins. None if the model always answers a word.
     unknown : str or None, default=None
-        The model's answer to sounds that are none of the words.
+        The model's answer to other sounds.
     threshold : float or None, default=None
         Margin below which it gives that answer.
     seconds : float, default=0.0
-        How much sound the negatives are, one window of the model's length each.
+        Total length of the negatives, each one window of the model's length.
     reader : AudioReader or None, default=None
-        Reads files as the model does, for who wants to listen.
+        Reads files as the model does, so that they can be played.
     """
 
     predictions: pd.DataFrame
@@ -210,7 +209,7 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float:
-        """Share of the clips of words that are right; refused ones are not."""
+        """Share of the clips of words that are right; rejected ones count as wrong."""
         return float((self.predictions["label"] == self.predictions["predicted"]).mean())
 
     def interval(self) -> tuple[float, float]:
@@ -220,12 +219,12 @@ class Evaluation:
 
     @property
     def lost(self) -> float:
-        """Share of the clips of words that are refused."""
+        """Share of the clips of words that are rejected."""
         return float((self.predictions["predicted"] == self.unknown).mean())
 
     @property
     def false_alarms(self) -> int:
-        """How many of the negatives are taken for a word."""
+        """Number of negatives taken for a word."""
         if self.negatives is None:
             return 0
         return int((self.negatives["predicted"] != self.unknown).sum())
@@ -233,7 +232,7 @@ class Evaluation:
     def false_alarms_per_hour(self) -> tuple[float, float, float]:
         """Return false alarms per hour of negatives, and their 95 % interval (Wilson).
 
-        One window of the model's length is listened to after the other. NaN without negatives.
+        As if the model heard one window after another. NaN without negatives.
         """
         count = 0 if self.negatives is None else len(self.negatives)
         if not count:
@@ -257,15 +256,15 @@ class Evaluation:
                 if len(most)
                 else "–",
             }
-        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("none of the words")
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("other sounds")
 
     def tradeoff(self) -> pd.DataFrame:
-        """Return what every threshold would do, from −1 to one that refuses all.
+        """Return the effect of every threshold, from −1 to one that rejects all.
 
-        Columns: threshold, rising; missed: share of the clips of words that would be refused or
-        taken for another word; false_alarms: share of the negatives that would be taken for a
-        word; false_alarms_per_hour. Empty if the model always answers a word, or there are no
-        negatives.
+        Columns: threshold, ascending; missed: share of the clips of words that would be
+        rejected or taken for another word; false_alarms: share of the negatives that would be
+        taken for a word; false_alarms_per_hour. Empty if the model always answers a word, or
+        there are no negatives.
         """
         if self.negatives is None or not len(self.negatives):
             names = ["threshold", "missed", "false_alarms", "false_alarms_per_hour"]
@@ -274,9 +273,9 @@ class Evaluation:
             table["margin"].to_numpy() for table in (self.predictions, self.negatives)
         )
         right = known[(self.predictions["word"] == self.predictions["label"]).to_numpy()]
-        margins = np.concatenate([known, other])  # where something changes
-        refuses_all = np.nextafter(margins.max(), 2)
-        thresholds = np.unique(np.concatenate([[-1.0], margins, [refuses_all]]))
+        margins = np.concatenate([known, other])  # where an answer changes
+        rejects_all = np.nextafter(margins.max(), 2)
+        thresholds = np.unique(np.concatenate([[-1.0], margins, [rejects_all]]))
         alarms = _share_above(other, thresholds, len(other))
         return pd.DataFrame(
             {
@@ -290,7 +289,7 @@ class Evaluation:
     def confusion(self) -> pd.DataFrame:
         """Return counts of clips: true words as rows, predicted words as columns.
 
-        The last of both is ``unknown``, if the model may answer that; its row are the
+        The last of both is ``unknown``, if the model may answer that; its row counts the
         negatives.
         """
         label, predicted = self.predictions["label"], self.predictions["predicted"]
@@ -336,6 +335,6 @@ def _wilson(count: int, total: int) -> tuple[float, float]:
 
 
 def _share_above(scores: np.ndarray, thresholds: np.ndarray, total: int) -> np.ndarray:
-    """Return how many scores reach each threshold, as a share of a total."""
+    """Return the number of scores that reach each threshold, relative to a total."""
     below = np.searchsorted(np.sort(scores), thresholds, side="left")
     return (len(scores) - below) / total

@@ -1,4 +1,4 @@
-"""What ``mixup-tab speech evaluate`` shows: in the terminal, on a page, as a picture."""
+"""``mixup-tab speech evaluate``: its output in the terminal and as a page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FORMATS = dict.fromkeys(("right %", "precision %", "F1 %", "false alarms %"), "
 _THRESHOLDS = {"threshold": "{:.3f}", "false alarms per hour": "{:.0f}"} | dict.fromkeys(
     ("words missed %", "false alarms %"), "{:.1f}"
 )
-# Shares of other sounds that are taken for a word, for the rows of the table.
+# Rates of false alarms for the rows of the table.
 _RATES = (0.005, 0.01, 0.02, 0.05, 0.1)
 _TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
@@ -39,8 +39,8 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a model, print the result, and write a report into the folder ``output``.
 
-    The report is ``report.html``, ``predictions.csv`` and pictures; None stands for a new
-    folder under the current one. ``settings`` and errors are those of
+    The report is ``report.html``, ``predictions.csv`` and pictures; None is a new folder below
+    the current one. ``settings`` and errors are those of
     :func:`~.evaluate.evaluate_model`; OSError if the folder cannot be written to.
     """
     console = console or make_console()
@@ -53,7 +53,7 @@ def evaluate(
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "predictions-unfinished.csv"
         _write(path, predictions)
-        console.print(f"{len(predictions):,} predictions are kept: {path}", soft_wrap=True)
+        console.print(f"{len(predictions):,} predictions were saved: {path}", soft_wrap=True)
 
     try:
         evaluation, notes = evaluate_model(
@@ -61,7 +61,7 @@ def evaluate(
         )
     except BaseException:
         if new:
-            with suppress(OSError):  # predictions are kept in it, or it is not there yet
+            with suppress(OSError):  # it holds predictions, or does not exist yet
                 folder.rmdir()
         raise
     sentence, others = _sentence(evaluation), evaluation.negatives
@@ -76,7 +76,7 @@ def evaluate(
     console.print(terminal_table(evaluation.by_word(), _FORMATS))
     if others is not None and len(others):
         console.print(terminal_table(evaluation.by_kind(), _FORMATS))
-    console.print("Counts of clips; rows are the words spoken, columns the words predicted:")
+    console.print("Counts of clips; rows are spoken words, columns predicted words:")
     console.print(confusion_text(evaluation.confusion()), soft_wrap=True)
     console.print(f"Report: {page}", soft_wrap=True)
     list_skipped(evaluation.skipped)
@@ -107,7 +107,7 @@ def _sentence(evaluation: Evaluation) -> str:
 
 
 def confusion_text(counts: pd.DataFrame) -> str:
-    """Return a confusion matrix as text; columns have the numbers of their rows.
+    """Return a confusion matrix as text; columns are numbered like their rows.
 
     Examples
     --------
@@ -150,10 +150,10 @@ def _report(
         "Counts of clips by true word (rows) and predicted word (columns).",
     )
     wrong = predictions[predictions["label"] != predictions["predicted"]]
-    caption = "Rows are the words spoken, columns the words predicted."
+    caption = "Rows are spoken words, columns predicted words."
     sections: dict[str, Parts] = {
         "Clips": notes,
-        "Word by word": [Table(evaluation.by_word(), formats=_FORMATS)],
+        "By word": [Table(evaluation.by_word(), formats=_FORMATS)],
         "Confusion matrix": [picture],
         **_about_others(evaluation),
         "Mistakes": playable(wrong, evaluation.reader),
@@ -167,17 +167,17 @@ def _report(
 
 
 def _about_others(evaluation: Evaluation) -> dict[str, Parts]:
-    """Return the sections on sounds that are none of the words, if there are any."""
+    """Return the sections on other sounds, if there are any."""
     others, curve = evaluation.negatives, evaluation.tradeoff()
     if others is None or not len(curve):
         return {}
     threshold = evaluation.threshold or 0.0
-    alt = "Words missed against false alarms; the higher the threshold, the fewer of these."
-    caption = "A word is missed if it is refused, or taken for another one."
+    alt = "Words missed against false alarms; a higher threshold gives fewer false alarms."
+    caption = "A word is missed if it is rejected or taken for another one."
     picture = Picture(draw_tradeoff(curve, threshold), "tradeoff", alt, caption)
     alarms = others[others["predicted"] != evaluation.unknown]
     return {
-        "Sounds that are none of the words": [
+        "Other sounds": [
             Table(evaluation.by_kind(), formats=_FORMATS),
             picture,
             Table(threshold_table(curve, threshold), formats=_THRESHOLDS),
@@ -190,7 +190,7 @@ def _about_others(evaluation: Evaluation) -> dict[str, Parts]:
 
 
 def draw_tradeoff(curve: pd.DataFrame, threshold: float) -> Figure:
-    """Draw words missed against false alarms by a trade-off, and mark the threshold."""
+    """Draw words missed against false alarms, and mark the threshold."""
     figure = Figure(figsize=(6, 4.2), layout="constrained")
     axes = figure.subplots()
     alarms, missed = 100 * curve["false_alarms"], 100 * curve["missed"]
@@ -204,9 +204,11 @@ def draw_tradeoff(curve: pd.DataFrame, threshold: float) -> Figure:
     axes.set(xlabel="false alarms, % of other sounds", ylabel="words missed, %")
     hourly = axes.twiny()
     hourly.set_xlabel("false alarms per hour of other sounds")
-    scale = curve["false_alarms_per_hour"].max() / alarms.max()  # the first refuses nothing
+    scale = (
+        curve["false_alarms_per_hour"].max() / alarms.max()
+    )  # the first threshold rejects nothing
     for each, one in ((axes, 1.0), (hourly, scale)):
-        # Linear below 1 %, so that 0 has a place.
+        # Linear below 1 %, to show 0.
         each.set_xscale("symlog", linthresh=one)
         each.set_xlim(0, 100 * one)
         each.xaxis.set_major_formatter("{x:g}")
@@ -216,8 +218,8 @@ def draw_tradeoff(curve: pd.DataFrame, threshold: float) -> Figure:
 
 
 def threshold_table(curve: pd.DataFrame, threshold: float) -> pd.DataFrame:
-    """Return what the model's threshold does, and the lowest ones for some rates."""
-    rows = {"as the model": _row_of(curve, threshold)}
+    """Return the effect of the model's threshold, and of the lowest ones for some rates."""
+    rows = {"model's threshold": _row_of(curve, threshold)}
     for rate in _RATES:
         rows[f"at most {100 * rate:g} %"] = int(
             (curve["false_alarms"] <= rate + 1e-9).to_numpy().argmax()
@@ -235,6 +237,6 @@ def threshold_table(curve: pd.DataFrame, threshold: float) -> pd.DataFrame:
 
 
 def _row_of(curve: pd.DataFrame, threshold: float) -> int:
-    """Return the row that tells what a threshold does: nothing changes up to the next one."""
+    """Return the row with the effect of a threshold: that of the next higher one."""
     row = np.searchsorted(curve["threshold"].to_numpy(), threshold)
     return min(int(row), len(curve) - 1)

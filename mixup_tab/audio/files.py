@@ -30,12 +30,11 @@ class Clips(NamedTuple):
     kept : ndarray of int, shape (clips,)
         Positions of their files in the list of paths.
     skipped : list of (path, reason)
-        The other files, and what is wrong with each.
+        The other files, with what is wrong with each.
     facts : structured ndarray of shape (clips,)
-        What is known of each file: sample rate, channels, seconds, peak, offset (mean), clipped
-        samples, share of the sound that is not in the clip (lost), digest of the samples, and
-        what was done to read it (remark). Of a longer file that is not read whole, that holds
-        for the part that is.
+        Facts about each file: sample rate, channels, seconds, peak, offset (mean), clipped
+        samples, share of the sound outside of the clip (lost), digest of the samples, and how
+        it had to be read (remark). If only a part of a file is read, they are about that part.
     """
 
     waveforms: np.ndarray
@@ -66,14 +65,13 @@ def read_clip(
     seconds : float or None, default=1.0
         Length of the result; None keeps the whole clip.
     align : {"sound", "center", "start"}, default="sound"
-        Which part of a longer clip is kept: where most sound is (see Notes), its middle or its
-        start. A shorter one lies at the start of the padding with "start", else in its middle.
+        Which part of a longer clip is kept: the one with most sound (see Notes), the middle or
+        the start. Shorter clips are padded at the end with "start", else on both sides.
     size_limit : float, default=2**30
-        Largest size in bytes of the sound in memory, four for each sample of each channel.
-        What would take more is refused before it is read: a small file may hold hours of
-        silence. The default is enough for 46 minutes of stereo sound at 48,000 Hz. With
-        ``align="sound"`` it holds for the whole of a longer file, which is read in blocks;
-        else for the needed part, and only that is read.
+        Maximum size of the sound in memory in bytes, four per sample and channel; checked
+        before reading, because a small file may hold hours of silence. The default is enough
+        for 46 minutes of stereo sound at 48,000 Hz. With ``align="sound"`` the whole file
+        counts, which is read in blocks; else only the needed part is read and counts.
 
     Returns
     -------
@@ -93,12 +91,11 @@ def read_clip(
 
     Notes
     -----
-    For ``align="sound"`` the level is taken every 10 ms, without frequencies far below those of
-    speech. Sound is what is more than 6 dB above the background, the level that a fifth of the
-    recording does not reach, and at most 30 dB below the loudest. A window holds the more of
-    it, the longer it lasts; every 10 ms count by their level, up to 12 dB, so that a word
-    counts more than a louder but shorter bang. Of the windows that hold most the first is
-    taken, and moved so that the sound lies in its centre. Without sound it is the middle.
+    For ``align="sound"`` the level is measured every 10 ms, without frequencies far below those
+    of speech. Sound is what is more than 6 dB above the background (the 20th percentile of the
+    levels) and at most 30 dB below the loudest. Each 10 ms of sound counts by its level, up to
+    12 dB, so that a word outweighs a louder but shorter bang. The first window with most sound
+    is chosen and moved so that the sound is in its centre. Without sound it is the middle.
 
     Examples
     --------
@@ -140,18 +137,17 @@ def read_clips(
     on_error : {"raise", "skip"}, default="raise"
         Whether unreadable files raise an error or are left out.
     n_jobs : int or None, default=None
-        Threads that read; None means 1, −1 means one per core.
+        Threads for reading; None means 1, −1 uses all cores.
     progress : callable or None, default=None
         Called with the number of files read since the last call.
     size_limit : float, default=2**30
-        Largest size in bytes of one clip in memory, as in
+        Maximum size of one clip in memory in bytes, as in
         :func:`~mixup_tab.audio.read_clip`.
 
     Returns
     -------
     Clips
-        Its array is kept in a temporary file if it would take more than half of the free
-        memory.
+        Its array is in a temporary file if it would take more than half of the free memory.
 
     Raises
     ------
@@ -179,7 +175,7 @@ def read_clips(
         remedy = "Remove or replace them, or use on_error='skip' to leave them out."
         raise ValueError(describe_bad(paths, bad, remedy))
     kept = np.setdiff1d(np.arange(len(paths)), list(bad))
-    if bad:  # moved up in place: there may be no room for a second array
+    if bad:  # in place, because memory may not hold a second array
         for new, old in enumerate(kept):
             waveforms[new] = waveforms[old]
     skipped = [(paths[i], reason) for i, reason in bad.items()]
@@ -204,7 +200,7 @@ def read_with_facts(
     align: str,
     size_limit: float = SIZE_LIMIT,
 ) -> tuple[np.ndarray, tuple]:
-    """Return a clip, and a row of FACTS about its file."""
+    """Return a clip and a row of FACTS about its file."""
     samples, rate, facts = decode(source, sample_rate, seconds, align, size_limit)
     if rate != sample_rate:
         samples = resample(samples, rate, sample_rate)
@@ -271,8 +267,8 @@ def read_all(
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Read files with options of :func:`read_clip`; rows of unreadable files are zeros.
 
-    Also returns the positions of unreadable files, in order, and what is wrong with each. Rows
-    of ``facts`` are filled.
+    Also returns the positions of unreadable files, in order, with reasons. Fills the rows of
+    ``facts``.
     """
     length = samples_in("seconds", options["seconds"], options["sample_rate"])
     out = allocate((len(paths), length), dtype)
@@ -292,11 +288,11 @@ def for_each_file(
     n_jobs: int | None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[int, str]:
-    """Call a function with 0, 1, ... in threads; return the reasons of its ClipErrors."""
+    """Call a function with 0, 1, ... in threads; return the reasons of ClipErrors by number."""
     if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
         kind = ValueError if n_jobs == 0 else TypeError
         raise kind(f"n_jobs={shown(n_jobs)} must be a number of threads, or -1 for all cores.")
-    import_extra("soundfile", "speech")  # if missing, one error and not one per file
+    import_extra("soundfile", "speech")  # if missing, one error instead of one per file
 
     def read_some(start: int) -> tuple[int, dict[int, str]]:
         part, bad = range(start, min(start + _FILES_PER_TASK, count)), {}
@@ -317,7 +313,7 @@ def for_each_file(
 
 def _in_threads(function: Callable, arguments: range, n_jobs: int | None) -> Iterator[Any]:
     """Call a function for every argument; yield the results in order."""
-    if len(arguments) < 2:  # joblib takes longer to import than 64 files to read
+    if len(arguments) < 2:  # importing joblib takes longer than reading 64 files
         return map(function, arguments)
     from joblib import Parallel, delayed
 

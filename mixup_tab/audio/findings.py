@@ -1,4 +1,4 @@
-"""What is wrong with the clips of a folder, in sentences."""
+"""Problems of the clips in a folder, as sentences or errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mixup_tab.audio.answers import UNKNOWN
 from mixup_tab.audio.negatives import SILENCE
 from mixup_tab.audio.survey import FACTS, INAUDIBLE, QUIET
 
-_CLIPPED = 10  # samples that are cut off; fewer are hardly heard
+_CLIPPED = 10  # clipped samples; fewer are hardly audible
 _LOST = 0.1  # share of the sound outside of the window
 _SHORT = 0.1  # seconds
 _FEW = 20  # clips of a word
@@ -22,7 +22,7 @@ _MOST = 0.5  # share of the clips by one speaker
 
 
 def clip_table(folder: Bunch, facts: np.ndarray) -> pd.DataFrame:
-    """Return one row per clip: path, word, speaker, part, and FACTS; NaN if it was not read."""
+    """Return one row per clip: path, word, speaker, part, and FACTS (NaN if not read)."""
     table = pd.DataFrame({"path": folder.data, "word": folder.target})
     unknown = np.full(len(table), None, dtype=object)
     table["speaker"] = unknown if folder.speakers is None else folder.speakers
@@ -35,11 +35,10 @@ def clip_table(folder: Bunch, facts: np.ndarray) -> pd.DataFrame:
 def find_faults(
     clips: pd.DataFrame, folder: Bunch, seconds: float, sample_rate: int, unknown: bool = True
 ) -> list[str]:
-    """Return what should be known of clips, in sentences, the worst first.
+    """Return the problems of clips as sentences, the worst first.
 
-    ``clips`` are rows of :func:`clip_table`; those that were not read are not judged.
-    ``seconds`` and ``sample_rate`` are those of the net, which learns sounds that are none of
-    the words if ``unknown`` is True.
+    ``clips`` are rows of :func:`clip_table`; unread ones are not checked. ``seconds`` and
+    ``sample_rate`` are those of the net, which also learns other sounds if ``unknown`` is True.
     """
     read = clips[clips["rate"] > 0]
     return [
@@ -54,7 +53,7 @@ def find_faults(
 
 
 def summarize(findings: list[str], most: int = 8) -> list[str]:
-    """Return the first findings, and a line that says where to see the rest."""
+    """Return the first findings, and a hint where to see the rest."""
     if len(findings) <= most:
         return findings
     more = len(findings) - most + 1
@@ -77,7 +76,7 @@ def _copies(clips: pd.DataFrame) -> Iterator[str]:
     groups = copies.groupby(["digest", "seconds"], sort=False)
     for column, what, remedy in (
         ("word", "words", "One of the words is wrong."),
-        ("part", "parts", "What is tested was trained on: delete one of them."),
+        ("part", "parts", "Test clips were trained on: delete one of them."),
     ):
         across = copies[groups[column].transform("nunique") > 1]
         if len(across):
@@ -96,10 +95,10 @@ def _lengths(clips: pd.DataFrame, seconds: float) -> Iterator[str]:
     if len(longer):
         number = "1 clip is" if len(longer) == 1 else f"{len(longer):,} clips are"
         text = f"{number} longer than the window of {seconds:g} s, up to "
-        text += f"{longer['seconds'].max():.1f} s: the part with most sound is used."
+        text += f"{longer['seconds'].max():.1f} s; the part with most sound is used."
         if len(losing):
             text += f" {len(losing):,} of them {'has' if len(losing) == 1 else 'have'} sound "
-            text += f"outside of it, such as {losing['path'].iloc[0]}. Cut them, or use "
+            text += f"outside of it, such as {losing['path'].iloc[0]}. Trim them, or use "
             text += "--seconds."
         yield text
     short = clips[clips["seconds"] < min(_SHORT, seconds / 2)]
@@ -125,7 +124,7 @@ def _levels(clips: pd.DataFrame) -> Iterator[str]:
     shifted = clips[clips["offset"].abs() > _OFFSET]
     yield from _say(shifted, "has a DC offset", "have a DC offset")
     for remark, group in clips[clips["remark"].fillna("") != ""].groupby("remark", sort=True):
-        yield from _say(group, "is read so", "are read so", f"{remark}.".capitalize())
+        yield from _say(group, "is adjusted", "are adjusted", f"{remark}.".capitalize())
 
 
 def _rates(clips: pd.DataFrame, sample_rate: int) -> Iterator[str]:
@@ -181,17 +180,17 @@ def _speakers(clips: pd.DataFrame) -> Iterator[str]:
 def _others(folder: Bunch, unknown: bool) -> Iterator[str]:
     if unknown and not folder.unknown:
         yield (
-            "There are no clips of other words and sounds, as in a folder _unknown_: a net "
-            "that has heard some gives fewer false alarms."
+            "There are no clips of other words and sounds (folder _unknown_). Training on some "
+            "reduces false alarms."
         )
     if not folder.noise:
         yield (
-            "There are no recordings of noise at the place of use, as in a folder "
-            "_background_noise_."
+            "There are no recordings of noise from the place of use (folder "
+            "_background_noise_)."
         )
 
 
-# ---------------------------------------------------------------------------- refusals
+# ------------------------------------------------------------------------------ errors
 
 
 def check_names(words: Sequence[str], unknown: bool) -> None:
@@ -201,14 +200,13 @@ def check_names(words: Sequence[str], unknown: bool) -> None:
             raise ValueError(f"word {str(word)!r} is not UTF-8. Rename its folder.")
         if unknown and word.casefold() == UNKNOWN != word:
             raise ValueError(
-                f"the folder {word!r} is easily mistaken for {UNKNOWN!r}, the answer to sounds "
-                f"that are none of the words. Rename it to {UNKNOWN!r} if it holds such "
-                "sounds; if it is a word, use --no-unknown."
+                f"the folder {word!r} is easily mistaken for {UNKNOWN!r}, the answer to other "
+                f"sounds. Rename it to {UNKNOWN!r} if it holds such sounds; if it is a word, "
+                "use --no-unknown."
             )
     if unknown and [*words] == [UNKNOWN]:
         raise ValueError(
-            "there are only sounds that are none of the words. Add a folder with clips of a "
-            "word."
+            "there are only other sounds, and no words. Add a folder with clips of a word."
         )
 
 
@@ -221,7 +219,7 @@ def check_words(
     """
     training = clips.iloc[train]
     training = training[training["rate"] > 0]
-    free = {UNKNOWN} if unknown else set()  # is also made
+    free = {UNKNOWN} if unknown else set()  # can be synthesised
     lacking = {*clips["word"], *lost_labels} - {*training["word"]} - free
     if lacking:
         raise ValueError(

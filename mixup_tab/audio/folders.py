@@ -1,4 +1,4 @@
-"""Folders of sound files: their labels, who speaks, and the folder's own split."""
+"""Folders of sound files: labels, speakers, and the folder's own split."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mixup_tab.audio.sound_files import Found, Reject, fault, find_sounds
 from mixup_tab.audio.speakers import FromPath, add_speakers
 
 _SILENCE = "_silence_"  # the only word that may begin with _
-SPECIAL = {"unknown": "_unknown_", "noise": "_background_noise_"}  # need not exist
+SPECIAL = {"unknown": "_unknown_", "noise": "_background_noise_"}  # optional folders
 
 
 def load_audio_folder(
@@ -36,46 +36,44 @@ def load_audio_folder(
 ) -> Bunch:
     r"""Return the sound files of a folder, their labels and speakers.
 
-    The clips stay on disk: only their paths are returned, sorted by label and name. Every
-    format that libsndfile reads is found, such as WAV, FLAC, OGG, Opus, MP3 and AIFF. Links to
-    folders are followed, and each folder is read once. Files whose name begins with ``.``,
-    folders that begin with ``.`` or ``_``, and those of systems, such as ``@eaDir``, are
-    ignored.
+    Only paths are returned, sorted by label and name; the clips stay on disk. Finds all formats
+    of libsndfile, such as WAV, FLAC, OGG, Opus, MP3 and AIFF. Links to folders are followed,
+    and each folder is read once. Files that begin with ``.``, folders that begin with ``.`` or
+    ``_``, and system files such as ``@eaDir`` are ignored.
 
     Parameters
     ----------
     root : str or path-like
         The folder.
     label : str, callable, path-like or DataFrame, default="folder"
-        Where the label of a file is. "folder": the folder directly below ``root``; files may
-        lie deeper. Folders of parts (``train/<label>/``, ``<label>/test/``) and folds
+        Where to find the label of a file. "folder": the folder directly below ``root``; files
+        may lie deeper. Folders of parts (``train/<label>/``, ``<label>/test/``) and folds
         (``fold1/<label>/``) are recognised, unless sounds lie directly in them. A path, or a
         str that ends in ``.csv``, ``.tsv`` or ``.txt``: a table with one row per file, and
         columns for the file, the label and perhaps the speaker, fold or part. Any other str is
         a regular expression with one group, searched in the path below ``root``. A callable
         takes the path as a str and returns the label, or None.
     columns : dict or None, default=None
-        Names of the table's columns for "file", "label", "speaker", "fold" and "split"; other
-        usual names are known.
+        Names of the table's columns for "file", "label", "speaker", "fold" and "split"; common
+        names are recognised without it.
     speaker : str, callable or None, default="auto"
         How to find the speaker of a file. "auto" takes the column of a table; or else names
         such as ``0a2b400e_nohash_1.wav`` (Speech Commands) and ``7_theo_12.wav``
         (``<label>_<speaker>_<number>``, if at least 90 % have that form) of at least two
         speakers; or else folds. Any other str is a regular expression with one group, searched
         in the path below ``root``. A callable takes the path as a str and returns the speaker,
-        or None if there is none. Files without a speaker, unlike others, count as a speaker
-        each. None: speakers are unknown.
+        or None. If only some files have no speaker, each of these counts as its own speaker.
+        None: speakers are unknown.
     unknown, noise : str or None, default="_unknown_", "_background_noise_"
-        Folders in ``root`` that are no words: clips of anything but the words, and recordings
-        of background noise. Those of the default names need not exist; None stands for no
-        folder. A folder ``not-<label>`` beside ``<label>`` is also taken as ``unknown``.
+        Folders in ``root`` that are not words: clips of anything but the words, and recordings
+        of background noise. The default folders are optional; None means no folder. A folder
+        ``not-<label>`` beside ``<label>`` also counts as ``unknown``.
     min_labels : int, default=2
-        Fewest labels that ``root`` must have; 1 allows a folder of one word.
+        Minimum number of labels in ``root``; 1 allows a single word.
     on_error : {"raise", "skip"}, default="raise"
-        Files that cannot be opened or have 0 bytes, names without a label, and words all of
-        whose sounds are in other formats: "raise" stops at the first, "skip" leaves them out
-        and lists them in ``skipped``. Sounds are not decoded here; damaged ones are found when
-        they are read.
+        For files that cannot be opened or are empty, names without a label, and words without
+        a readable format: "raise" stops at the first, "skip" leaves them out and lists them in
+        ``skipped``. Sounds are not decoded here, so damaged ones are found when they are read.
 
     Returns
     -------
@@ -85,12 +83,12 @@ def load_audio_folder(
         target : ndarray of str, shape (clips,)
             Labels.
         speakers : ndarray, shape (clips,), or None
-            Who speaks: ``groups`` for :class:`~sklearn.model_selection.GroupKFold`, which then
-            keeps the clips of a person together. None if unknown.
+            Who speaks. As ``groups`` of :class:`~sklearn.model_selection.GroupKFold`, they keep
+            the clips of a person together. None if unknown.
         subset : ndarray of {"train", "validation", "test"}, shape (clips,), or None
-            The part of each clip: by a table's column; or by ``validation_list.txt`` and
-            ``testing_list.txt`` in ``root``, one ``<label>/<file>`` per line; or by folders.
-            All other files are "train". None without any of these.
+            The part of each clip, from a table's column; from ``validation_list.txt`` and
+            ``testing_list.txt`` in ``root``, one ``<label>/<file>`` per line; or from folders.
+            All other files are "train". None if there are no parts.
         label_names : list of str
             Sorted.
         frame : DataFrame of shape (clips, 4)
@@ -98,9 +96,9 @@ def load_audio_folder(
         skipped : list of (path, reason)
             Files that were left out.
         lost_labels : list of str
-            Labels all of whose files were left out.
+            Labels that have lost all their files.
         notes : list of str
-            What should be known about the folder, in sentences.
+            Remarks on the folder, in sentences.
         unknown, noise : list of str
             Sorted paths of the sound files in the two folders; empty without them.
         unknown_frame : DataFrame of shape (unknown clips, 3)
@@ -109,15 +107,15 @@ def load_audio_folder(
     Raises
     ------
     ValueError
-        If ``root`` is not a folder, holds no sound files or fewer labels than needed, has
-        labels that differ only in case, ``label``, ``speaker``, ``unknown`` or ``noise`` finds
-        nothing, the table or the lists contradict themselves, or a file is unusable and
+        If ``root`` is not a folder, or has no sound files, too few labels, or labels that
+        differ only in case; if ``label``, ``speaker``, ``unknown`` or ``noise`` finds nothing;
+        if the table or the lists contradict themselves; or if a file is unusable and
         ``on_error="raise"``.
 
     Notes
     -----
-    Only the size and permission of each file are read. Two million files need about a minute
-    and 1 GB.
+    Of each file, only size and permissions are read. Two million files take about a minute and
+    1 GB.
 
     Examples
     --------
@@ -134,18 +132,10 @@ def load_audio_folder(
     """
     check_on_error(on_error)
     if columns and not is_table(label):
-        raise ValueError(f"columns={columns!r} needs a table of labels. Give one as label=.")
+        raise ValueError(f"columns={columns!r} needs a table of labels. Pass one as label.")
     root = _check_root(root)
     skipped: list[tuple[str, str]] = []
-
-    def reject(path: str, reason: str) -> None:
-        if on_error == "raise":
-            raise ValueError(
-                f"{path}: {reason}. Fix or remove it, or leave out such files with "
-                "on_error='skip'."
-            )
-        skipped.append((path, reason))
-
+    reject = partial(_reject, skipped, on_error)
     special = {name for name in (unknown, noise) if name is not None}
     found = find_sounds(root, reject, partial(_is_read, root, special))
     if isinstance(label, str) and label == "folder":
@@ -177,7 +167,7 @@ def load_audio_folder(
 
 
 def as_bunch(frame: pd.DataFrame, skipped: list[tuple[str, str]], **more: object) -> Bunch:
-    """Return a table of clips as :func:`load_audio_folder` does, with further entries."""
+    """Return a table of clips as the Bunch of :func:`load_audio_folder`, with more entries."""
     return Bunch(
         data=frame["path"].to_numpy(),
         target=np.array(frame["label"].tolist()),
@@ -197,18 +187,28 @@ def _known(column: pd.Series) -> np.ndarray | None:
 # -------------------------------------------------------------------- files and labels
 
 
+def _reject(skipped: list[tuple[str, str]], on_error: str, path: str, reason: str) -> None:
+    if on_error == "raise":
+        raise ValueError(
+            f"{path}: {reason}. Fix or remove it, or leave out such files with on_error='skip'."
+        )
+    skipped.append((path, reason))
+
+
 def _check_root(root: str | os.PathLike) -> str:
     root = os.path.expanduser(os.fspath(root))
     if not os.path.isdir(root):
         problem = "is not a folder" if os.path.exists(root) else "does not exist"
-        raise ValueError(f"root={root!r} {problem}. Give a folder that holds <label>/*.wav.")
+        raise ValueError(f"root={root!r} {problem}. It must be a folder with <label>/*.wav.")
     if not os.access(root, os.R_OK | os.X_OK):
-        raise ValueError(f"root={root!r} has no read permission. Change it, or give another.")
+        raise ValueError(
+            f"root={root!r} has no read permission. Allow reading, or choose another folder."
+        )
     return root
 
 
 def _is_read(root: str, special: set[str], here: str, name: str) -> bool:
-    """Say whether to read a folder, in another one, whose name begins with ``_``."""
+    """Whether to read a folder whose name begins with ``_``, inside of another one."""
     words_here = here == root or part_of(os.path.basename(here)) is not None
     return words_here and (name in special or name == _SILENCE)
 
@@ -229,7 +229,9 @@ def _by_folders(
         reject(os.path.dirname(paths[0]), reason)
     in_root = frame["label"].isna()
     if in_root.any():
-        notes.append(f"Sound files in the folder itself have no label: {in_root.sum():,}.")
+        notes.append(
+            f"Sound files without a label, in the folder itself, left out: {in_root.sum():,}."
+        )
     return frame[~in_root].reset_index(drop=True), notes
 
 
@@ -240,7 +242,7 @@ def _by_label(
     special: set[str],
     reject: Reject,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Return the same for labels from a table or from names."""
+    """Return the same, with labels from a table or from names."""
     frame = _files(found.root, found.sounds)
     heads = np.array([name.partition("/")[0] for name in frame["name"]], object)
     inside = np.array([head in special for head in heads], bool)
@@ -265,7 +267,7 @@ def _files(root: str, paths: list[str]) -> pd.DataFrame:
 
 
 def _usable(frame: pd.DataFrame, reject: Reject) -> tuple[pd.DataFrame, set[str]]:
-    """Return the clips whose files can be opened, and the labels that are lost by that."""
+    """Return the clips whose files can be opened, and the labels that this loses."""
     reasons = [fault(path) for path in frame["path"]]
     for path, reason in zip(frame["path"], reasons, strict=True):
         if reason:
@@ -275,30 +277,30 @@ def _usable(frame: pd.DataFrame, reject: Reject) -> tuple[pd.DataFrame, set[str]
 
 
 def _plain_labels(labels: pd.Series, unknown: str | None) -> tuple[pd.Series, list[str]]:
-    """Return labels that differ only in how they are coded as one, and remarks."""
+    """Merge labels that differ only in their Unicode encoding; also return remarks."""
     names = {label: plain(label) for label in sorted(labels.unique())}
     alike = {
         word: [label for label in names if names[label] == word] for word in names.values()
     }
     notes = [
-        f"The labels {', '.join(map(ascii, spellings))} are one word, {word!r}."
+        f"The labels {', '.join(map(ascii, spellings))} are encodings of one word, {word!r}."
         for word, spellings in alike.items()
         if len(spellings) > 1
     ]
     denied = denied_label(names)
     if unknown is not None and denied is not None:
         names[denied] = unknown
-        notes.append(f"The clips of {denied!r} are taken as none of the words.")
+        notes.append(f"The clips of {denied!r} are treated as other sounds, not as a word.")
     elif set(names.values()) == {"positive", "negative"}:
         notes.append(
-            "If the clips of 'negative' are any other sounds, say unknown='negative': they are "
-            "then taken as none of the words."
+            "If the clips of 'negative' are other sounds than a word, use unknown='negative' "
+            "(--unknown-folder negative)."
         )
     return pd.Series([names[label] for label in labels], labels.index, object), notes
 
 
 def _check_special(root: str, labels: pd.Series, **special: str | None) -> None:
-    """Raise ValueError if a folder of other sounds that was asked for is not there."""
+    """Raise ValueError if a folder of other sounds does not exist."""
     for role, name in special.items():
         if name not in (None, SPECIAL[role]) and not (labels == name).any():
             raise ValueError(
@@ -330,8 +332,8 @@ def _check_labels(
             )
     if len(names) < min_labels:
         raise ValueError(
-            f"root={root!r} has only one label, {names[0]!r}, and at least two are needed. "
-            "Give the parent folder of the labels' folders."
+            f"root={root!r} has only one label, {names[0]!r}, but needs at least two. It must "
+            "be the parent of the folders of labels."
         )
 
 

@@ -1,4 +1,4 @@
-"""A net for waveforms: augmentation, spectrogram and net, mixed at either level."""
+"""A net for waveforms: augmentation, spectrogram and net; mixes waveforms or spectrograms."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class FromWaveform(PreparedNet):
 
     In training, a batch goes through ``augment``, ``spectrogram``, ``masks`` and ``net`` on the
     device; it is mixed before or after the spectrogram. In prediction, it goes through
-    ``spectrogram`` and ``net``. Clips may be 16-bit integers, so that a data set takes two
-    bytes per sample; no spectrogram is stored.
+    ``spectrogram`` and ``net``. Clips may be 16-bit integers, two bytes per sample; no
+    spectrogram is stored.
 
     Parameters
     ----------
@@ -31,16 +31,16 @@ class FromWaveform(PreparedNet):
     input_shape : (int,)
         Samples of a clip.
     net : class or callable, default=ResNet10
-        Makes the net for spectrograms from ``out_features``, ``input_shape`` and, if it has
-        that parameter, ``dropout``; ``functools.partial(VGG11, width=0.25)`` sets others.
+        Net for spectrograms, called with ``out_features``, ``input_shape`` and, if it has that
+        parameter, ``dropout``; ``functools.partial(VGG11, width=0.25)`` sets others.
     level : {"spectrogram", "waveform"}, default="spectrogram"
         What is mixed. The paper mixes spectrograms (section 3.3).
     spectrogram : SpectrogramLayer, default=None
         Computes spectrograms; None is ``SpectrogramLayer()``.
     augment : WaveAugment, default=None
-        Changes waveforms before they are mixed; None changes nothing.
+        Augments waveforms before they are mixed; None does nothing.
     masks : SpecAugment, default=None
-        Hides stripes of the (mixed) spectrograms; None hides nothing.
+        Masks stripes of the (mixed) spectrograms; None does nothing.
     dropout : float, default=0.0
         Passed to the net.
 
@@ -76,12 +76,12 @@ class FromWaveform(PreparedNet):
             raise ValueError(f"level must be one of {list(LEVELS)}, got {level!r}.")
         if len(input_shape) != 1:
             raise ValueError(
-                "FromWaveform needs clips of shape (samples,), but one example has the shape "
-                f"{tuple(input_shape)}. Use AudioReader without Spectrogram; or use the net "
-                "for spectrograms itself as module."
+                "FromWaveform needs clips of shape (samples,), but an example has the shape "
+                f"{tuple(input_shape)}. Use AudioReader without Spectrogram; or pass the net "
+                "for spectrograms as module."
             )
         self.level = level
-        # Copies, because the originals may serve many nets.
+        # Copies, because other nets may share the originals.
         self.augment = copy.deepcopy(augment)
         self.spectrogram = copy.deepcopy(spectrogram or SpectrogramLayer())
         self.masks = copy.deepcopy(masks)
@@ -102,7 +102,7 @@ class FromWaveform(PreparedNet):
         return getattr(self.net, "mixed_precision", False)
 
     def prepare(self, x: Tensor) -> Tensor:
-        """Turn clips into the waveforms or spectrograms that are mixed.
+        """Return the waveforms or spectrograms to mix.
 
         Parameters
         ----------
@@ -114,11 +114,11 @@ class FromWaveform(PreparedNet):
         Tensor of float32, shape (batch, 1, samples) or (batch, 1, frequencies, times)
         """
         x = as_waveforms(x) if self.augment is None else self.augment(x)
-        # An axis for channels lets CutMix take stretches of time, not single samples.
+        # With an axis for channels, CutMix cuts sections of time, not single samples.
         return self.spectrogram(x) if self.level == "spectrogram" else x.unsqueeze(1)
 
     def body(self, x: Tensor) -> Tensor:
-        """Return outputs for the results of :meth:`prepare`.
+        """Return the outputs for a result of :meth:`prepare`.
 
         Parameters
         ----------

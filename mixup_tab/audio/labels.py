@@ -1,4 +1,4 @@
-"""Labels that are not folders: from the names of files, or from a table."""
+"""Labels from the names of files or from a table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mixup_tab.audio.layouts import part_of, places_by_folders
 from mixup_tab.audio.lists import FileNames, plain, read_text
 from mixup_tab.audio.speakers import search
 
-# What columns are called, the most telling first.
+# Usual names of columns, the best first.
 COLUMNS = {
     "file": "path file filename file_name slice_file_name filepath file_path fname audio "
     "audio_file audio_path audio_filename wav wav_filename wav_file clip clip_name recording",
@@ -30,7 +30,7 @@ _ROLES = ("label", "speaker", "fold", "subset")
 
 
 def is_table(label: Any) -> bool:
-    """Say whether ``label`` of :func:`~mixup_tab.audio.load_audio_folder` is a table."""
+    """Whether ``label`` of :func:`~mixup_tab.audio.load_audio_folder` is a table."""
     named = isinstance(label, str) and label.lower().endswith(_ENDINGS)
     return named or isinstance(label, (os.PathLike, pd.DataFrame))
 
@@ -41,7 +41,7 @@ def labels_from_names(root: str, names: Sequence[str], label: Any) -> pd.DataFra
     if all(name is None for name in found):
         example = f", such as {names[0]!r}" if names else ""
         raise ValueError(
-            f"label={label!r} finds no label in any of the {len(names)} names{example}. Give "
+            f"label={label!r} finds no label in any of the {len(names)} names{example}. Use "
             "another expression, or label='folder'."
         )
     frame = _by_folders(names)
@@ -64,12 +64,12 @@ def labels_from_table(
         example = f"; the files are like {names[0]!r}" if names else ""
         raise ValueError(
             f"{title} names none of the folder's sound files, but {rows['file'].iloc[0]!r}"
-            f"{example}. Give the folder that holds them, or another table."
+            f"{example}. Check the folder and the table."
         )
     if missing:
         notes.append(
-            f"{title} names {len(missing):,} of {len(rows):,} files that are not in the "
-            f"folder, such as {missing[0]}."
+            f"{len(missing):,} of {len(rows):,} files in {title} are not in the folder, such "
+            f"as {missing[0]}."
         )
     frame = _by_folders(names)
     rows = _unique(title, rows.dropna(subset="position"), names)
@@ -79,8 +79,8 @@ def labels_from_table(
     left = frame["label"].isna()
     if left.any():
         notes.append(
-            f"{left.sum():,} of {len(names):,} sound files have no row in {title} and were "
-            f"left out, such as {names[left.argmax()]}."
+            f"{left.sum():,} of {len(names):,} sound files were left out, because they have "
+            f"no row in {title}, such as {names[left.argmax()]}."
         )
     return frame, notes
 
@@ -96,10 +96,10 @@ def _by_folders(names: Sequence[str]) -> pd.DataFrame:
 def _rows(
     title: str, table: Any, columns: Mapping[str, str] | None
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Return a table with the columns file and label, and others of the roles that it has."""
+    """Return a table with columns named by role: file, label, and others if there are any."""
     read = table if isinstance(table, pd.DataFrame) else _read(table)
     if not len(read):
-        raise ValueError(f"{title} has no rows. Give a table with one row per sound file.")
+        raise ValueError(f"{title} has no rows. It must have one row per sound file.")
     chosen = choose_columns(title, list(map(str, read.columns)), columns)
     positions = [list(map(str, read.columns)).index(column) for column in chosen.values()]
     rows = read.iloc[:, positions].set_axis(list(chosen), axis=1).reset_index(drop=True)
@@ -128,7 +128,7 @@ def _rows(
             )
         else:
             notes.append(
-                f"Column {chosen['split']!r} of {title} names no parts; it is not used."
+                f"Column {chosen['split']!r} of {title} is not used: it does not name parts."
             )
     return text, notes
 
@@ -145,23 +145,23 @@ def _read(path: str | os.PathLike) -> pd.DataFrame:
     head = next((line for line in text.splitlines() if line.strip()), "")
     separator = max(",;\t|", key=head.count)
     try:
-        # Everything as it is written: "007", "no" and "NA" are labels.
+        # All as text: "007", "no" and "NA" are labels.
         return pd.read_csv(
             io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False
         )
     except (ValueError, pd.errors.ParserError) as error:
         raise ValueError(
-            f"{path} cannot be read as a table ({str(error).strip()}). Give a CSV file whose "
-            "first line names the columns."
+            f"{path} cannot be read as a table ({str(error).strip()}). It must be a CSV file "
+            "whose first line names the columns."
         ) from error
 
 
 def choose_columns(
     title: str, names: Sequence[str], columns: Mapping[str, str] | None
 ) -> dict[str, str]:
-    """Return the column for each role that a table has; ``columns`` come before guesses.
+    """Return the column for each role, from ``columns`` or else by usual names.
 
-    Raises ValueError if there is none for the files or the labels.
+    Raises ValueError if there is none for files or labels.
 
     Examples
     --------
@@ -171,7 +171,7 @@ def choose_columns(
     columns = columns or {}
     for role, column in columns.items():
         if role not in COLUMNS:
-            raise ValueError(f"columns has {role!r}. It may have {', '.join(COLUMNS)}.")
+            raise ValueError(f"columns must name some of {', '.join(COLUMNS)}, got {role!r}.")
         if column not in names:
             raise ValueError(
                 f"columns={dict(columns)!r}: {title} has no column {column!r}, but "
@@ -185,8 +185,9 @@ def choose_columns(
             chosen[role] = columns.get(role) or guess
         elif role in ("file", "label"):
             raise ValueError(
-                f"{title} has no column that is known to hold the {role}s; it has "
-                f"{', '.join(names)}. Name it: columns={{{role!r}: ...}} (--column {role}=...)."
+                f"{title} has no column that is known to hold the {role}s; its "
+                f"columns are {', '.join(names)}. Name it with --column {role}=... "
+                f"(columns={{{role!r}: ...}})."
             )
     return chosen
 
@@ -198,20 +199,20 @@ def _plain_column(name: str) -> str:
 def _positions(
     title: str, names: Sequence[str], wanted: Sequence[str]
 ) -> tuple[list[int | None], list[str]]:
-    """Return where the files of a table are, and those that are not there."""
+    """Return the positions of the files of a table, and the files that are missing."""
     files, missing, positions = FileNames(names), [], []
     for name in wanted:
         try:
             positions.append(files.find(name))
         except ValueError as error:
-            raise ValueError(f"{title}: {error}. Write more of the path.") from error
+            raise ValueError(f"{title}: {error}. Use more of the path.") from error
         if positions[-1] is None:
             missing.append(name)
     return positions, missing
 
 
 def _unique(title: str, rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """Remove rows that are there twice; raise ValueError if they contradict each other."""
+    """Remove duplicate rows; raise ValueError if rows contradict each other."""
     rows = rows.drop(columns="file").drop_duplicates()
     position, count = Counter(rows["position"]).most_common(1)[0]
     if count > 1:

@@ -15,10 +15,10 @@ KINDS = ("log", "power", "mel")
 NORMALIZE = ("clip", "band", None)
 # Log-mel bands are log(1 + power / MEL_FLOOR), so that silence is 0.
 MEL_FLOOR = 1e-6
-# Samples transformed at once: as many as fit the cache of a core, or a small part of the
+# Samples to transform at once: as many as fit the cache of a core, or a small part of the
 # memory of a GPU.
 _CPU_SAMPLES, _DEVICE_SAMPLES = 2**17, 2**25
-_EPS = 1e-20  # keeps silence from becoming 0 / 0, here and in gradients
+_EPS = 1e-20  # avoids 0 / 0 for silence, in values and gradients
 
 
 class SpectrogramLayer(nn.Module):
@@ -92,7 +92,7 @@ class SpectrogramLayer(nn.Module):
         self.normalize = normalize
         self.n_window = samples_in("window_seconds", window_seconds, sample_rate, least=2)
         self.n_hop = samples_in("hop_seconds", hop_seconds, sample_rate)
-        # Not in the state: they follow from the parameters.
+        # Not saved: they follow from the parameters.
         self.register_buffer("window", torch.hamming_window(self.n_window), persistent=False)
         bands = self._make_bands() if kind == "mel" else None
         self.register_buffer("bands", bands, persistent=False)
@@ -160,7 +160,7 @@ class SpectrogramLayer(nn.Module):
         """Transform waveforms of shape (rows, samples) to (rows, freq, time)."""
         values = self._power(x)
         # Not log1p, which is twelve times slower on a CPU. Precise enough: the noise of one bit
-        # is 1000 times the rounding of 1 + x.
+        # is 1000 times the rounding error of 1 + x.
         if self.kind == "log":
             values = torch.log(1 + (values + _EPS).sqrt())
         elif self.kind == "mel":
@@ -190,8 +190,8 @@ class SpectrogramLayer(nn.Module):
     def _waves(self) -> Tensor:
         """Return windowed cosines and sines, shape (2 · bins, 1, window).
 
-        Filters with these are a Fourier transform for exported nets: in onnxruntime its
-        operator DFT takes ten times as long and loses digits.
+        Convolution with these is the Fourier transform of exported nets: onnxruntime's operator
+        DFT takes ten times as long and is less precise.
         """
         time = torch.arange(self.n_window, dtype=torch.float64)
         turns = time[1 : self.n_window // 2 + 1, None] * time / self.n_window

@@ -1,4 +1,4 @@
-"""Folders whose first level is not the words: parts for training and testing, folds."""
+"""Recognise folders of parts (train, validation, test) and folds, besides labels."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _FOLD = re.compile(r"(?:fold|split|part|cv)[ _-]?\d+", re.IGNORECASE)
 _SUFFIX = re.compile(rf"(.+)[ _-]({'|'.join(_PART_OF)})", re.IGNORECASE)
 _NOT = re.compile(r"(?:not|non)[ _-](.+)", re.IGNORECASE)
 
-Tree = dict[str, set[str]]  # folders of root, and those in them; "" if there are files
+Tree = dict[str, set[str]]  # folders of root to their subfolders; "" if they hold files
 
 
 class Place(NamedTuple):
-    """What the folders of a clip say of it."""
+    """Label, part and fold of a clip according to its folders."""
 
     label: str | None
     subset: str | None = None
@@ -32,14 +32,14 @@ Rule = Callable[[str, str], Place]
 
 
 class Layout(NamedTuple):
-    """The place of every clip, and a remark for the user unless folders are words."""
+    """The place of every clip, and a remark if folders are not just labels."""
 
     places: list[Place]
     note: str | None
 
 
 def part_of(name: str) -> str | None:
-    """Return "train", "validation" or "test" if a folder is named like a part of the clips."""
+    """Return "train", "validation" or "test" if a folder is named like a part, else None."""
     return _PART_OF.get(name.lower())
 
 
@@ -51,7 +51,7 @@ def read_layout(names: Sequence[str], special: Collection[str | None]) -> Layout
     """Find labels, parts and folds by the folders of clips.
 
     A folder counts as a word if sounds lie directly in it, even if it is called "test". Folders
-    of ``special`` names are no words. ``names`` are relative paths with forward slashes; those
+    of ``special`` names are not words. ``names`` are relative paths with forward slashes; those
     without a folder get the label None. Raises ValueError if parts or folds hold no words.
     """
     pairs = [_folders(name) for name in names]
@@ -95,9 +95,9 @@ def _refuse_flat(tree: Tree) -> None:
         return
     raise ValueError(
         f"The folders {', '.join(sorted(tree))} look like {what} of the clips, not like "
-        "labels, and sounds lie directly in them. Say where the labels are: label='table.csv' "
+        "labels, and sounds lie directly in them. Pass the labels: label='table.csv' "
         "(--labels) for a table, an expression such as label='([^/_]+)_' (--label-pattern) for "
-        "names of files, or label='^([^/]+)/' if these folders are the labels."
+        "file names, or label='^([^/]+)/' if these folders are the labels."
     )
 
 
@@ -107,13 +107,13 @@ def _refuse_wrapper(tree: Tree) -> None:
         if len(tree) == 1 and "" not in inside:
             raise ValueError(
                 f"There is only one folder, {name!r}, and sounds lie in its folders "
-                f"{', '.join(sorted(inside)[:5])}. If those are the labels, give {name!r} as "
-                f"root; if {name!r} is the label, say label='^([^/]+)/' (--label-pattern)."
+                f"{', '.join(sorted(inside)[:5])}. If those are the labels, use {name!r} as "
+                f"root; if {name!r} is the label, use label='^([^/]+)/' (--label-pattern)."
             )
 
 
 def _choose(tree: Tree) -> tuple[Rule, str | None]:
-    """Return what says the place of clips by two levels of folders, and a remark."""
+    """Return a rule from two levels of folders to the place of a clip, and a remark."""
     for recognise in (_parts_first, _folds_first, _part_suffixes, _parts_second, _folds_second):
         found = recognise(tree)
         if found is not None:
@@ -125,21 +125,21 @@ def _parts_first(tree: Tree) -> tuple[Rule, str] | None:
     """Recognise train/yes/1.wav, also beside folders of words that are for training."""
     parts = {name for name, inside in tree.items() if part_of(name) and "" not in inside}
     words = set(tree) - parts
-    # Words called "test" and "stop" have folders of speakers, not of the other word.
+    # If "test" and "stop" are words, "test" has subfolders of speakers, not one called "stop".
     if not parts or (words and not any(tree[name] & words for name in parts)):
         return None
 
     def rule(one: str, two: str) -> Place:
         return Place(two, part_of(one)) if one in parts else Place(one, "train")
 
-    return rule, f"Taken as parts of the clips, not as labels: {', '.join(sorted(parts))}."
+    return rule, f"Treated as parts of the clips, not as labels: {', '.join(sorted(parts))}."
 
 
 def _folds_first(tree: Tree) -> tuple[Rule, str] | None:
     """Recognise fold1/yes/1.wav."""
     if len(tree) < 2 or not all(map(_is_fold, tree)):
         return None
-    note = f"Taken as folds of the clips, not as labels: {', '.join(sorted(tree))}."
+    note = f"Treated as folds of the clips, not as labels: {', '.join(sorted(tree))}."
     return (lambda one, two: Place(two, fold=one)), note
 
 
@@ -149,7 +149,7 @@ def _part_suffixes(tree: Tree) -> tuple[Rule, str] | None:
     parts = {name: part_of(match[2]) for name, match in found.items()}
     if len(parts) < len(tree) or not {"train"} < set(parts.values()):
         return None
-    note = f"Taken as labels with parts of the clips: {', '.join(sorted(tree))}."
+    note = f"Treated as labels with parts of the clips: {', '.join(sorted(tree))}."
     return (lambda one, two: Place(found[one][1], parts[one])), note
 
 
@@ -158,7 +158,7 @@ def _parts_second(tree: Tree) -> tuple[Rule, str] | None:
     inside = {name for names in tree.values() for name in names}
     if "train" not in map(part_of, inside) or not all(map(part_of, inside)):
         return None
-    note = f"Taken as parts of the clips of each label: {', '.join(sorted(inside))}."
+    note = f"Treated as parts of the clips of each label: {', '.join(sorted(inside))}."
     return (lambda one, two: Place(one, part_of(two))), note
 
 
@@ -167,12 +167,12 @@ def _folds_second(tree: Tree) -> tuple[Rule, str] | None:
     inside = {name for names in tree.values() for name in names}
     if len(inside) < 2 or not all(map(_is_fold, inside)):
         return None
-    note = f"Taken as folds of the clips of each label: {', '.join(sorted(inside))}."
+    note = f"Treated as folds of the clips of each label: {', '.join(sorted(inside))}."
     return (lambda one, two: Place(one, fold=two)), note
 
 
 def denied_label(labels: Collection[str]) -> str | None:
-    """Return the label that is another one with "not" before it, such as "not-wake-word"."""
+    """Return a label that negates another one, such as "not-wake-word"."""
     plain = {re.sub("[ _-]", "", label).casefold() for label in labels}
     for label in sorted(labels):
         match = _NOT.fullmatch(label)
@@ -182,7 +182,7 @@ def denied_label(labels: Collection[str]) -> str | None:
 
 
 def places_by_folders(names: Sequence[str]) -> list[Place]:
-    """Return parts and folds of clips whose labels come from elsewhere, if all have them."""
+    """Return parts and folds of clips by their folders, if all clips have them; no labels."""
     folders = [name.split("/")[:-1] for name in names]
     parts = [_first(map(part_of, path)) for path in folders]
     folds = [_first(folder for folder in path if _is_fold(folder)) for path in folders]

@@ -1,4 +1,4 @@
-"""``mixup-tab speech listen``: words in a stream of sound, as they are said."""
+"""``mixup-tab speech listen``: recognise words in a stream of sound."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ from mixup_tab.audio.waveforms import FULL_SCALE, check_count, samples_in
 from mixup_tab.persistence.model_file import SIZE_LIMIT, finite, predicting
 from mixup_tab.training.device import threads_for
 
-# For models whose file states no threshold.
+# For models without their own threshold.
 THRESHOLD = 0.6
 
 
 class Heard(NamedTuple):
-    """A word that was heard.
+    """A word heard in a stream.
 
     Attributes
     ----------
     seconds : float
-        When, counted from the beginning of the stream: the middle of the clips that were
-        averaged, which is about where the word begins.
+        Time since the beginning of the stream: the middle of the averaged clips, which is about
+        where the word begins.
     word : str
-        Which.
+        The word.
     probability : float
-        Its probability, the mean over these clips.
+        Its mean probability over these clips.
     """
 
     seconds: float
@@ -64,10 +64,10 @@ def listen(
 ) -> Iterator[Heard]:
     """Yield the words in a stream of sound as they are said.
 
-    Every ``step`` seconds the net is given the last clip of sound, and its probabilities are
-    averaged over the last ``smoothing`` clips. A word is heard when its margin, its mean
-    probability less that of "unknown", reaches the threshold. Then the same word is heard again
-    only after its margin was below the threshold, and any word only after ``refractory``
+    Every ``step`` seconds, the net predicts for the latest clip of sound; its probabilities are
+    averaged over the last ``smoothing`` clips. A word is heard when its margin, the mean
+    probability minus that of "unknown", reaches the threshold. The same word is then heard
+    again only after its margin was below the threshold, and any word only after ``refractory``
     seconds.
 
     Parameters
@@ -76,18 +76,18 @@ def listen(
         Fitted, from :func:`~mixup_tab.audio.speech_classifier` or
         :func:`~mixup_tab.persistence.load_model`.
     blocks : iterable of ndarray of int16 or float, shape (samples,)
-        The stream, one channel, cut anywhere; floats in [−1, 1]. It may be endless.
+        The stream, one channel, cut into blocks of any size; floats in [−1, 1]. May be endless.
     sample_rate : int or None, default=None
         Samples per second of the stream; None is the rate of the pipeline.
     threshold : float or None, default=None
-        Least margin of a word, in [−1, 1]; None is the model's own, or 0.6.
+        Minimum margin of a word, in [−1, 1]; None is the model's own, or 0.6.
     step : float or None, default=None
-        Seconds between two predictions, at most the length of a clip. None is a tenth of a
-        clip, but at most 0.1.
+        Seconds between predictions, at most the length of a clip. None is a tenth of a clip,
+        but at most 0.1.
     smoothing : int, default=5
-        Clips whose probabilities are averaged.
+        Number of clips to average.
     refractory : float, default=1.0
-        Least seconds between two words.
+        Minimum seconds between words.
 
     Yields
     ------
@@ -130,7 +130,7 @@ def listen(
     quiet_until, held = -float("inf"), None
     for start, window in windows(map(_as_floats, blocks), length, every):
         clip = as_clip(window, rate, reader)
-        with predicting("the model"), threads_for(0):  # more would mostly wait for each other
+        with predicting("the model"), threads_for(0):  # more threads would mostly wait
             recent.append(finite(net.predict_proba(clip[np.newaxis]))[0])
         mean = np.mean(recent, axis=0)[None]
         position = start + length / 2 - (len(recent) - 1) * every / 2
@@ -144,12 +144,12 @@ def listen(
 
 
 def _as_floats(block: Any) -> np.ndarray:
-    """Return a block of a stream as float32 with full scale 1."""
+    """Return a block of a stream as float32, full scale 1."""
     block = np.asarray(block)
     if block.ndim != 1 or (block.dtype != np.int16 and block.dtype.kind != "f"):
         raise TypeError(
-            f"blocks hold an array of {block.dtype}, shape {block.shape}. Give one channel of "
-            "int16 or floats, shape (samples,)."
+            f"blocks must hold one channel of int16 or floats, shape (samples,), got "
+            f"{block.dtype} of shape {block.shape}."
         )
     samples = block.astype(np.float32, copy=False)
     return samples / FULL_SCALE if block.dtype == np.int16 else samples
@@ -170,7 +170,7 @@ def listen_to(
     stdout: TextIO | None = None,
     **options: Any,
 ) -> None:
-    """Write a line of CSV for every word that is heard, at once: seconds, word, probability.
+    """Write a line of CSV as soon as a word is heard: seconds, word, probability.
 
     ``source`` is a sound file, "-" for raw 16-bit samples or a WAV file on standard input, or
     None for a microphone. ``sample_rate`` is that of raw samples; ``options`` are those of
@@ -204,5 +204,5 @@ def _open(
         return nullcontext(read_pipe(stdin or sys.stdin.buffer, sample_rate))
     if source is not None:
         return open_sound(source)
-    print_note("Listening to the microphone. Ctrl-C ends it.", sys.stderr)
+    print_note("Listening to the microphone. Press Ctrl-C to stop.", sys.stderr)
     return open_microphone(sample_rate, microphone)

@@ -1,4 +1,4 @@
-"""Names of files in lists and tables from outside, and which clips they mean."""
+"""Match file names in lists and tables with clips."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def read_text(path: str | os.PathLike) -> str:
 
 
 def read_list(path: Path) -> set[str]:
-    """Return the files ``<label>/<file>`` that a list names; none if there is no list."""
+    """Return the files ``<label>/<file>`` in a list; empty if there is no list."""
     if not path.is_file():
         return set()
     return {tidy(line) for line in read_text(path).splitlines() if line.strip()}
 
 
 def below(root: str | os.PathLike, path: str) -> str:
-    """Return a path relative to the folder that it begins with, with forward slashes."""
-    # Not pathlib: there may be millions of them.
+    """Return a path relative to a folder that contains it, with forward slashes."""
+    # Without pathlib, because there may be millions of paths.
     return path[len(os.fspath(root)) :].replace(os.sep, "/").lstrip("/")
 
 
@@ -54,17 +54,17 @@ def plain(name: str) -> str:
 
 def tidy(name: str) -> str:
     """Return the name of a file with forward slashes and without ``./``."""
-    # A mark may also stand inside of lists that were joined.
+    # Concatenated lists have byte-order marks inside.
     parts = name.replace("\ufeff", "").strip().replace("\\", "/").split("/")
     return "/".join(part for part in parts if part not in ("", "."))
 
 
 class FileNames:
-    """Finds files by names that others wrote, perhaps on another system.
+    """Finds files by names that were written elsewhere, perhaps on another system.
 
-    ``names`` are relative paths with forward slashes. A name may lack their first folders or
-    have more of them (an absolute path), and may differ in case, in how accents are coded, in
-    spaces around its parts, and in its ending. The closest match comes first.
+    ``names`` are relative paths with forward slashes. A name to find may have fewer or more
+    leading folders (an absolute path), and may differ in case, Unicode encoding, spaces around
+    its parts, and file extension. The closest match wins.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -74,7 +74,7 @@ class FileNames:
         self._indexes: dict[tuple[int, bool], dict[str, list[int]]] = {}
 
     def find(self, name: str) -> int | None:
-        """Return the position of a file, or None; raise ValueError if several are meant."""
+        """Return the position of a file, or None; raise ValueError if the name is ambiguous."""
         name = tidy(name)
         if name in self._exact:
             return self._exact[name]
@@ -89,7 +89,7 @@ class FileNames:
         return None
 
     def _closest(self, parts: list[str], stems: bool) -> list[int]:
-        """Return the files that share most of the last parts: all that both have."""
+        """Return the files that share the most trailing parts."""
         found: list[int] = []
         if len(parts) <= self._deepest:
             found = self._index(len(parts), stems).get("/".join(parts), [])
@@ -98,9 +98,9 @@ class FileNames:
         return found
 
     def _index(self, length: int, stems: bool) -> dict[str, list[int]]:
-        """Return positions by the last parts of names; by all parts for the length 0.
+        """Return positions by the trailing parts of names; by all parts for the length 0.
 
-        Looked up, not compared one by one: a name may be that of thousands of files.
+        An index, because comparing names one by one would be slow for thousands of files.
         """
         index = self._indexes.get((length, stems))
         if index is None:
@@ -125,8 +125,8 @@ def add_subsets(
 ) -> list[str]:
     """Fill the column "subset" of a table of clips, None without parts; return remarks.
 
-    With ``lists``, those in ``root`` come before the column; what they do not name keeps its
-    part.
+    With ``lists``, those in ``root`` take precedence over the column; files that they do not
+    name keep their part.
     """
     own = frame["subset"].tolist()
     notes: list[str] = []
@@ -146,7 +146,7 @@ def read_subsets(
 ) -> tuple[list[str] | None, list[str]]:
     """Return "train", "validation" or "test" for each file, and remarks; None without lists.
 
-    ``left_out`` are files that a list may name, too.
+    ``left_out`` are further files that a list may name.
     """
     lists = {subset: read_list(Path(root, file)) for subset, file in LISTS.items()}
     if not any(lists.values()):
@@ -169,14 +169,14 @@ def read_subsets(
                 subsets[position] = subset
         if missing:
             notes.append(
-                f"{LISTS[subset]} names {len(missing):,} of {len(listed):,} files that are not "
-                f"in the folder, such as {missing[0]}."
+                f"{len(missing):,} of {len(listed):,} files in {LISTS[subset]} are not in the "
+                f"folder, such as {missing[0]}."
             )
     if set(subsets) == {"train"}:
         named = next(iter(lists["validation"] | lists["test"]))
         raise ValueError(
-            f"The lists in {root} name none of its files; they name {named!r}, and the files "
-            f"are like {names[0]!r}. Fix or remove them."
+            f"The lists in {root} match none of its files: they name {named!r}, and the files "
+            f"are like {names[0]!r}. Fix or remove the lists."
         )
     return subsets[: len(names)], notes
 
@@ -185,4 +185,4 @@ def _find(files: FileNames, name: str, source: Path) -> int | None:
     try:
         return files.find(name)
     except ValueError as error:
-        raise ValueError(f"{source}: {error}. Write <label>/<file>.") from error
+        raise ValueError(f"{source}: {error}. Use <label>/<file>.") from error

@@ -1,4 +1,4 @@
-"""Sounds that are none of the words in training, and the threshold that refuses them."""
+"""Other sounds than the words in training, and the threshold that rejects them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mixup_tab.audio.negatives import Negatives, Noise, collect_negatives
 from mixup_tab.audio.rejection import RejectingClassifier, Threshold, choose_threshold
 from mixup_tab.audio.splitting import LabelledClips
 
-# For training, relative to the clips of an average word; for validation, at least.
+# Other sounds for training, per clip of an average word; minimum number for validation.
 _SHARE = 2.0
 _VALIDATED = 200
 
@@ -31,8 +31,8 @@ def add_others(
 ) -> WithOthers:
     """Add other sounds to the training clips, under the label ``unknown``.
 
-    Those for validation have nothing in common with them: they are recordings held out, other
-    stretches of noise, and made from the validation clips.
+    Those for validation are independent: held-out recordings, other sections of noise, and
+    sounds made from the validation clips.
     """
     words = training.y != UNKNOWN
     count = _SHARE * words.sum() / len(np.unique(training.y[words]))
@@ -53,7 +53,7 @@ def add_others(
 def with_threshold(
     net: Any, clips: np.ndarray, others: Negatives, lost: float, false_alarms: float | None
 ) -> tuple[RejectingClassifier, Threshold | None, str]:
-    """Return a net that refuses below a threshold, the threshold, and what it does, in words.
+    """Return a net that rejects below a threshold, the threshold, and a sentence about it.
 
     ``clips`` are validation clips of words; without any there is no threshold. The two shares
     are those of :func:`~.rejection.choose_threshold`.
@@ -61,7 +61,7 @@ def with_threshold(
     if not len(clips):
         sentence = (
             "There are no clips for validation, so no threshold was chosen: the answer is "
-            f"{UNKNOWN!r} only where that is the most probable."
+            f"{UNKNOWN!r} only if that is most probable."
         )
         return RejectingClassifier.from_fitted(net), None, sentence
     known, other = (

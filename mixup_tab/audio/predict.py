@@ -1,4 +1,4 @@
-"""``mixup-tab speech predict``: words for sound files, batch by batch."""
+"""``mixup-tab speech predict``: recognise words in sound files, batch by batch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from mixup_tab.audio.streams import as_clip, duration, open_sound, windows
 from mixup_tab.audio.waveforms import to_int16
 from mixup_tab.persistence.model_file import SIZE_LIMIT, finite, predicting
 
-# A file is searched if it is longer than so many clips.
+# Files longer than this many clips are searched.
 LONG = 3
 _BATCH = 256  # files
 _AT_ONCE = 32  # clips of a long file
@@ -59,8 +59,8 @@ def predict_files(
 ) -> Iterator[PredictedBatch]:
     """Yield predictions for files, with one batch in memory at a time.
 
-    ``paths`` may be endless. Unreadable files are listed with ``on_error="skip"``; with "raise"
-    the files before the first one are predicted before the ValueError.
+    ``paths`` may be endless. With ``on_error="skip"``, unreadable files are listed; with
+    "raise", all files before the first of them are predicted before the ValueError.
     """
     check_on_error(on_error)
     files, start = iter(paths), 0
@@ -76,7 +76,7 @@ def _predict_batch(
     on_error: str,
     n_jobs: int | None,
 ) -> Iterator[PredictedBatch]:
-    """Yield predictions for files that are read at once, the first at position ``start``."""
+    """Yield predictions for one batch of files, the first at position ``start``."""
     reader, net = pipeline[0], pipeline[-1]
     options = {each: getattr(reader, each) for each in (*_OPTIONS, "dtype")}
     clips = read_clips(batch, **options, on_error="skip", n_jobs=n_jobs)
@@ -113,7 +113,7 @@ def _predict_runs(
     on_error: str,
     n_jobs: int | None,
 ) -> Iterator[PredictedBatch]:
-    """Yield predictions for batches of files, the long ones among them one by one."""
+    """Yield predictions for batches of files; long files are searched one by one."""
     for batch in batches:
         for long, run in groupby(batch, partial(_is_long, pipeline[0])):
             if not long:
@@ -130,7 +130,7 @@ def _is_long(reader: Any, source: str | bytes) -> bool:
 def _predict_one(
     pipeline: Sequence[Any], name: str, source: str | bytes, on_error: str
 ) -> PredictedBatch:
-    """Return the prediction for one file, or that it cannot be read."""
+    """Return the prediction for one file, or report it as unreadable."""
     reader, net, second = pipeline[0], pipeline[-1], None
     try:
         if _is_long(reader, source):
@@ -149,10 +149,10 @@ def _predict_one(
 
 
 def search(pipeline: Sequence[Any], source: str | bytes) -> tuple[np.ndarray, float]:
-    """Return the probabilities of the clip of a file that is a word most surely.
+    """Return the probabilities of the clip of a file with the largest margin of a word.
 
-    Clips overlap by four fifths, and only a few are in memory. Also returns the second at which
-    the clip begins. ClipError says why a file cannot be read.
+    Also returns the second at which that clip begins. Clips overlap by four fifths, and only a
+    few are in memory. Raises ClipError if the file cannot be read.
     """
     reader, net = pipeline[0], pipeline[-1]
     highest, best, second = -2.0, np.zeros(0), 0.0
@@ -190,23 +190,22 @@ def predict_to(
 ) -> None:
     """Write a line of CSV for every file: path, label, probability, seconds.
 
-    Probability is that of the most probable label. A file that is longer than three clips is
-    searched for the clip that is a word most surely, and seconds are where that begins; they
-    are empty for other files.
+    Probability is that of the most probable label. A file longer than three clips is searched
+    for its most certain word, and seconds says where that clip begins; it is empty for other
+    files.
 
     Lines are written and flushed batch by batch, so they survive any later error. Skipped files
-    are listed on standard error at the end. The file "-" reads standard input: names of files,
-    one per line or separated by zero bytes (``find -print0``), each answered when it has come,
-    or the bytes of a single clip.
-    ``every`` adds the probability of every word, ``probability_<word>``. ``size_limit`` is the
-    largest size of the model's file in bytes.
+    are listed on standard error at the end. The file "-" is standard input: names of files, one
+    per line or separated by zero bytes (``find -print0``), answered as they come in, or the
+    bytes of a single clip. ``every`` adds the probability of every word,
+    ``probability_<word>``. ``size_limit`` is the maximum size of the model file in bytes.
 
     Raises ValueError if the model is unusable, ``output`` is another kind of file, or a file
     cannot be read and ``on_error="raise"``; the message says how many lines were written.
     """
     check_on_error(on_error)
     pipeline, _ = load_recogniser(model, device=device, size_limit=size_limit)
-    import_extra("soundfile", "speech")  # if missing, do not leave a file with only a header
+    import_extra("soundfile", "speech")  # before a file with only a header is left
     batches = _batches(files, pipeline, on_error, n_jobs, stdin or sys.stdin.buffer)
     words = [str(word) for word in pipeline[-1].classes_]
     written, skipped = 0, []
@@ -277,20 +276,20 @@ def _open_output(output: Path | None, stdout: TextIO | None) -> Iterator[TextIO]
         try:
             with output.open("w", encoding="utf-8", errors="surrogateescape", newline="") as f:
                 yield f
-        except OSError:  # such as a full disk: half a line would look like a whole one
+        except OSError:  # a full disk, for example: a cut line would look complete
             if output.is_file():
                 os.truncate(output, output.read_bytes().rfind(b"\n") + 1)
             raise
 
 
 def _check_replaceable(output: Path) -> None:
-    """Raise ValueError rather than overwrite anything but predictions, such as a clip."""
+    """Raise ValueError rather than overwrite anything but predictions."""
     if not output.is_file():
         return
     with output.open("rb") as file:
         beginning = file.read(len(_BEGINNING))
     if beginning not in (b"", _BEGINNING):
         raise ValueError(
-            f"output={str(output)!r} exists and does not hold predictions. Give another path, "
-            "or delete it."
+            f"output={str(output)!r} exists and does not hold predictions. Choose another "
+            "path, or delete it."
         )

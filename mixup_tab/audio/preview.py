@@ -1,4 +1,4 @@
-"""``mixup-tab speech preview``: what training does to clips, to be heard and seen."""
+"""``mixup-tab speech preview``: a page to hear and see augmented and mixed clips."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def write_preview(
     with torch.inference_mode(), drawing_from(generator):
         columns = _hear(net, torch.from_numpy(read.waveforms), words, reader.sample_rate)
     table = pd.DataFrame({"word": words, **columns, "file": folder.data[rows]})
-    summary = f"{len(rows)} clips, as they are and as the net hears them."
+    summary = f"{len(rows)} clips, as recorded and as the net gets them."
     if left := len(folder.label_names) - len(np.unique(words)):
         summary += f" Words left out, to keep the page small: {left}."
     facts = {"folder": str(root), "seed": str(random_state)}
@@ -105,7 +105,7 @@ def _hear(net: FromWaveform, x: Tensor, words: np.ndarray, rate: int) -> dict[st
     assert masks is not None
     plain = augment.eval()(x)
     augment.train()
-    columns = {"as it is": _sounds(plain, see(plain), words, rate)}
+    columns = {"original": _sounds(plain, see(plain), words, rate)}
     for version in range(1, _VERSIONS + 1):
         changed = augment(x)
         seen = see(changed)
@@ -116,7 +116,7 @@ def _hear(net: FromWaveform, x: Tensor, words: np.ndarray, rate: int) -> dict[st
     pairs = zip(words, np.roll(words, -1), strict=True)
     labels = [f"{_LAM:g} {one} + {1 - _LAM:g} {other}" for one, other in pairs]
     columns["mixed"] = _sounds(mixed, masks(both), labels, rate)
-    return columns | {"label of the mixed one": labels}
+    return columns | {"mixed label": labels}
 
 
 def _sounds(

@@ -36,11 +36,12 @@ from mixup_tab.training.torch_state import torch_defaults
 def load_recogniser(
     path: str | os.PathLike, *, device: str = "auto", size_limit: float = SIZE_LIMIT
 ) -> tuple[Sequence[Any], SpeechCard]:
-    """Read a speech model, as ``load_speech_model`` does but in less time.
+    """Read a speech model as ``load_speech_model`` does, in less time.
 
-    Returns the steps of the pipeline, first the parameters of the reader, last what has
-    ``classes_`` and ``predict_proba``, and the card; a Pipeline where it holds more than usual.
-    Raises ValueError if it is no such file, or the device cannot be used.
+    Returns the steps of the pipeline and the card. The first step holds the parameters of the
+    reader, the last one has ``classes_`` and ``predict_proba``. A model with other steps is
+    returned as a Pipeline. Raises ValueError if it is not a speech model, or the device cannot
+    be used.
     """
     model = read_model(path, size_limit=size_limit)
     load = partial(load_with_card, model, "sound", SpeechCard, check_pipeline, device=device)
@@ -51,14 +52,14 @@ def load_recogniser(
 
 
 class _NeedsMoreError(ImportError):
-    """A model holds something of scikit-learn's."""
+    """A model holds something that needs scikit-learn."""
 
 
 class _LeanReader(Reader):
-    """Makes of estimators what they predict by, or raises _NeedsMoreError."""
+    """Reads only what predicting needs, or raises _NeedsMoreError."""
 
     def check(self) -> None:
-        """Check nothing: what is made here checks itself."""
+        """Do nothing: the objects made here check themselves."""
 
     def _ObjectNode(self, node: dict[str, Any]) -> Any:
         name = node["__class__"]
@@ -77,7 +78,7 @@ class _LeanReader(Reader):
         if name == "RejectingClassifier":
             check_threshold(state["threshold"])
             if type(state["unknown"]) is not str:
-                raise ValueError("its answer to other sounds is no text")
+                raise ValueError("its answer to other sounds is not text")
             state["estimator_"].threshold = state["threshold"]
             state["estimator_"].unknown = state["unknown"]
             return state["estimator_"]
@@ -96,18 +97,18 @@ class _LeanReader(Reader):
 
 
 class _Net(NamedTuple):
-    """A net and what a file says of it; a type of its own, which no file can name."""
+    """A net and its description; a private type, which no file can name."""
 
     module: nn.Module
     facts: dict[str, Any]
 
 
 class _Classifier:
-    """What a fitted MixupClassifier of waveforms predicts."""
+    """Predicts as a fitted MixupClassifier of waveforms."""
 
     def __init__(self, state: dict[str, Any]) -> None:
         if type(state["net_"]) is not _Net:
-            raise ValueError("its net is not one")
+            raise ValueError("its net is not a net")
         self._net, facts = state["net_"]
         self.classes_, self.n_features_in_ = state["classes_"], state["n_features_in_"]
         self._chunk = as_stack(self._net).rows_per_chunk(facts["batch_size"])
@@ -115,7 +116,7 @@ class _Classifier:
         fine = fine and np.array_equal(self.classes_, np.unique(self.classes_))
         fine = fine and facts["arguments"]["input_shape"] == (self.n_features_in_,)
         if not fine:
-            raise ValueError("its net is not one for its words and clips")
+            raise ValueError("its net does not match its words and clips")
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Return probabilities, shape (clips, words), for waveforms, shape (clips, samples)."""

@@ -1,4 +1,4 @@
-"""Saved speech models: what a model file holds about one."""
+"""Save and load speech models."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ if TYPE_CHECKING:  # predict and listen do without scikit-learn
 
 
 class SpeechCard(NamedTuple):
-    """What there is to know about a saved speech model.
+    """Metadata of a saved speech model.
 
     Attributes
     ----------
     words : list of str
-        What it tells apart, in the order of its probabilities.
+        Words, in the order of its probabilities.
     recipe : dict
         Arguments of :func:`~mixup_tab.audio.speech_classifier` that made it.
     samples : int
-        Length of the clips that it takes.
+        Number of samples of its clips.
     training_clips, validation_clips : int
-        How many clips it was trained on, and how many it was evaluated on.
+        Number of clips for training and validation.
     validation_accuracy : float or None
-        Share of the validation clips of words for which the net's most probable class was
-        right, before any was refused.
+        Share of the validation clips of words whose most probable class was right, before any
+        was rejected.
     threshold : float or None, default=None
-        Least probability of a word that is answered, less that of ``unknown``; None if none
-        was chosen.
+        Minimum probability of a word, minus that of ``unknown``; None if none was chosen.
     false_alarms, lost : float or None, default=None
-        What it does to validation clips: share of other sounds taken for a word, and share of
-        clips of words refused.
+        Its effect on validation clips: share of other sounds taken for a word, and share of
+        clips of words rejected.
     """
 
     words: list[str]
@@ -50,12 +49,11 @@ class SpeechCard(NamedTuple):
 
 
 def save_speech_model(path: str | os.PathLike, pipeline: Pipeline, card: SpeechCard) -> None:
-    """Write a fitted pipeline to a file, which appears or is replaced when it is complete.
+    """Write a fitted pipeline to a file, which appears or is replaced once it is complete.
 
     It comes from :func:`~mixup_tab.audio.speech_classifier`, perhaps with a
     :class:`~mixup_tab.audio.RejectingClassifier` around its last step. Raises ValueError if it
-    cannot be saved or is not what the card describes, and OSError if the file cannot be
-    written.
+    cannot be saved or does not match the card, and OSError if the file cannot be written.
     """
     check_pipeline(pipeline, card)
     about = {"kind": "sound", **card._asdict()}
@@ -68,19 +66,19 @@ def load_speech_model(
     """Read the pipeline and the card that :func:`save_speech_model` wrote.
 
     Opening the file and predicting with it runs no code from it, whoever made it. Raises
-    ValueError if it is no such file, or the device cannot be used. ``size_limit`` is the
-    largest size of the file in bytes.
+    ValueError if it is not a speech model, or the device cannot be used. ``size_limit`` is the
+    maximum size of the file in bytes.
     """
     model = read_model(path, size_limit=size_limit)
     return load_with_card(model, "sound", SpeechCard, check_pipeline, device=device)
 
 
 def check_pipeline(pipeline: Pipeline, card: SpeechCard) -> None:
-    """Raise ValueError unless a model is what its card describes."""
+    """Raise ValueError unless a model matches its metadata."""
     reader, net = pipeline[0], pipeline[-1]
     samples = samples_in("seconds", reader.seconds, reader.sample_rate)
     fine = samples == card.samples == net.n_features_in_
     fine = fine and net.classes_.tolist() == card.words
     fine = fine and (card.threshold or 0.0) == getattr(net, "threshold", 0.0)
     if not fine:
-        raise ValueError("its description is not one of a speech model")
+        raise ValueError("its metadata are not those of a speech model")

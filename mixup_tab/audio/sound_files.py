@@ -1,4 +1,4 @@
-"""Which files below a folder are sounds, and what is said about the others."""
+"""Find the sound files below a folder, and describe what is left out."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 Reject = Callable[[str, str], None]
 
-# What libsndfile reads, by its names of formats. Not RAW, whose sample rate is unknown, MAT4
-# and MAT5, whose files are mostly other tables, nor SD2, whose header is a second file.
+# Formats of libsndfile. Not RAW, which states no sample rate; MAT4 and MAT5, which are mostly
+# other data; SD2, whose header is a second file.
 ENDINGS_OF = {
     "AIFF": (".aif", ".aiff", ".aifc"),
     "AU": (".au", ".snd"),
@@ -37,7 +37,7 @@ ENDINGS_OF = {
     "XI": (".xi",),
 }
 ENDINGS = frozenset(ending for endings in ENDINGS_OF.values() for ending in endings)
-# Sounds, also in films, that ffmpeg can convert.
+# Audio and video that ffmpeg can convert.
 _MEDIA = """
 .3g2 .3gp .aac .ac3 .adts .amr .ape .asf .avi .awb .dff .dsf .dts .eac3 .flv .m4a .m4b .m4r
 .m4v .mka .mkv .mov .mp4 .mpc .mpeg .mpg .oma .ra .rm .shn .spx .tak .tta .weba .webm .wma .wmv
@@ -47,16 +47,16 @@ _CONVERTIBLE = frozenset(_MEDIA.split())
 _SYSTEM = {"#recycle", "#snapshot", "$recycle.bin", "@eadir", "@recycle", "@tmp", "__macosx"}
 _SYSTEM |= {"__pycache__", "desktop.ini", "found.000", "lost+found", "recycler", "thumbs.db"}
 _SYSTEM |= {"system volume information"}
-_SHOWN = 5
+_MOST_NAMED = 5
 
 
 @dataclass
 class Found:
     """The files below a folder.
 
-    ``convertible`` are sounds that cannot be read here, ``others`` counts all other files by
-    ending, ``ignored`` are folders whose name begins with ``_``, and ``repeated`` are links and
-    folders whose files are found in another place already.
+    ``convertible`` are sounds in unsupported formats, ``others`` counts all other files by
+    extension, ``ignored`` are folders whose name begins with ``_``, and ``repeated`` are links
+    and folders whose files have been found already.
     """
 
     root: str
@@ -67,11 +67,11 @@ class Found:
     repeated: list[str] = field(default_factory=list)
 
     def notes(self) -> list[str]:
-        """Return sentences on all that is left out."""
+        """Return sentences on what is left out."""
         notes = [self.how_to_convert(self.convertible)] if self.convertible else []
         if self.others:
             kinds = _kinds(self.others)
-            notes.append(f"Files that are no sounds were left out: {kinds}.")
+            notes.append(f"Files that are not sounds were left out: {kinds}.")
         if self.ignored:
             notes.append(
                 "Folders whose names begin with _ were left out: "
@@ -79,18 +79,18 @@ class Found:
             )
         if self.repeated:
             notes.append(
-                "Links to folders that are read in another place, or that contain this one, "
-                f"were not followed: {_listed(self.root, self.repeated)}."
+                "Links to folders that were read already, or that contain this one, were not "
+                f"followed: {_listed(self.root, self.repeated)}."
             )
         return notes
 
     def how_to_convert(self, paths: list[str]) -> str:
-        """Return sentences on sounds in formats that libsndfile does not read."""
+        """Return a sentence on sounds in unsupported formats, and how to convert them."""
         counts = Counter(os.path.splitext(path)[1].lower() for path in paths)
         ending = counts.most_common(1)[0][0]
         return (
-            f"Sounds in formats that cannot be read here were left out: {_kinds(counts)}, such "
-            f"as {_short(self.root, paths[0])}. Convert them with ffmpeg: find "
+            f"Sounds in formats that libsndfile cannot read were left out: {_kinds(counts)}, "
+            f"such as {_short(self.root, paths[0])}. Convert them with ffmpeg: find "
             f"{shlex.quote(self.root)} -iname '*{ending}' -exec ffmpeg -i {{}} {{}}.wav ';'"
         )
 
@@ -98,8 +98,8 @@ class Found:
 def find_sounds(root: str, reject: Reject, keep: Callable[[str, str], bool]) -> Found:
     """Find the sound files below a folder, sorted folder by folder.
 
-    Links to folders are followed, and every folder is read once. ``keep`` gets a folder and the
-    name of one in it that begins with ``_``, and says whether to read it.
+    Links to folders are followed, and every folder is read once. ``keep(folder, name)`` decides
+    whether to read a subfolder whose name begins with ``_``.
     """
     found = Found(root)
     for here, names in _walk(found, reject, keep):
@@ -111,11 +111,13 @@ def find_sounds(root: str, reject: Reject, keep: Callable[[str, str], bool]) -> 
                 found.sounds.append(os.path.join(here, name))
             elif ending in _CONVERTIBLE:
                 found.convertible.append(os.path.join(here, name))
-            elif not os.path.exists(os.path.join(here, name)):  # perhaps a folder of a word
-                reject(os.path.join(here, name), "is a link that leads nowhere")
+            elif not os.path.exists(
+                os.path.join(here, name)
+            ):  # may have been the folder of a word
+                reject(os.path.join(here, name), "is a broken link")
             elif here != root:  # lists and licences lie in root
                 found.others[ending] += 1
-    # Not as text: "no way/1.wav" would come before "no/1.wav".
+    # By folder: as text, "no way/1.wav" would come before "no/1.wav".
     found.sounds.sort(key=lambda path: path.replace(os.sep, "\0"))
     found.convertible.sort()
     return found
@@ -130,7 +132,7 @@ def without_ending(name: str) -> str:
 def _walk(
     found: Found, reject: Reject, keep: Callable[[str, str], bool]
 ) -> Iterator[tuple[str, list[str]]]:
-    """Yield folders and their files: all real folders first, then what links lead to."""
+    """Yield folders and their files: real folders first, then the targets of links."""
 
     def unreadable(error: OSError) -> None:
         reject(str(error.filename), f"cannot be opened ({error.strerror})")
@@ -168,14 +170,16 @@ def _contains(folder: str, other: str) -> bool:
 
 
 def _kinds(counts: Counter[str]) -> str:
-    parts = [f"{n:,} {kind or 'without ending'}" for kind, n in counts.most_common(_SHOWN)]
-    rest = counts.total() - sum(n for _, n in counts.most_common(_SHOWN))
+    parts = [f"{n:,} {kind or 'without ending'}" for kind, n in counts.most_common(_MOST_NAMED)]
+    rest = counts.total() - sum(n for _, n in counts.most_common(_MOST_NAMED))
     return ", ".join(parts) + (f" and {rest:,} more" if rest else "")
 
 
 def _listed(root: str, paths: list[str]) -> str:
-    names = ", ".join(_short(root, path) for path in sorted(paths)[:_SHOWN])
-    return names + (f" and {len(paths) - _SHOWN:,} more" if len(paths) > _SHOWN else "")
+    names = ", ".join(_short(root, path) for path in sorted(paths)[:_MOST_NAMED])
+    return names + (
+        f" and {len(paths) - _MOST_NAMED:,} more" if len(paths) > _MOST_NAMED else ""
+    )
 
 
 def _short(root: str, path: str) -> str:

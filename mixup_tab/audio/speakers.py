@@ -1,4 +1,4 @@
-"""Who speaks in a clip, by its name."""
+"""Find the speakers of clips by file names."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-# Share of names that must have a form; in fewer it may be chance.
+# Minimum share of names that must match a pattern, to rule out chance.
 _MOST = 0.9
-# Speech Commands: no chance. Some archives have files that end in .wav.wav.
+# Speech Commands. Some archives have files that end in .wav.wav.
 _HASHED = re.compile(r"(.+)_nohash_\d+(?:\.wav)?")
 _NUMBERED = re.compile(r"(.+)_\d+")
 
@@ -23,8 +23,8 @@ def add_speakers(
 ) -> list[str]:
     """Fill the column "speaker" of a table of clips, None if unknown; return remarks.
 
-    "auto" takes those of the column first, then names, then folds. A clip without a speaker,
-    unlike others, counts as a speaker of its own.
+    "auto" uses the column if it has any, else names, else folds. If only some clips have no
+    speaker, each of these counts as its own speaker.
     """
     given: list | None = frame["speaker"].tolist()
     if speaker != "auto" or frame["speaker"].isna().all():
@@ -33,14 +33,14 @@ def add_speakers(
     notes = []
     if given is None and speaker == "auto" and frame["fold"].notna().any():
         given = frame["fold"].tolist()
-        notes.append("Folds stand for speakers: clips of one fold are kept together.")
+        notes.append("Folds are used as speakers: clips of one fold stay together.")
     given = [None] * len(frame) if given is None else given
     frame["speaker"] = pd.Series(given, frame.index, object)
     alone = frame["speaker"].isna()
     if alone.any() and not alone.all():
         notes.append(
-            f"{alone.sum():,} of {len(frame):,} clips name no speaker, such as "
-            f"{frame['name'][alone.idxmax()]}; each counts as a speaker of its own."
+            f"{alone.sum():,} of {len(frame):,} clips have no speaker, such as "
+            f"{frame['name'][alone.idxmax()]}; each counts as its own speaker."
         )
         frame.loc[alone, "speaker"] = frame.loc[alone, "name"]
     return notes
@@ -54,7 +54,7 @@ def find_speakers(
 ) -> list | None:
     """Return the speaker or None for each clip; None if speakers are unknown.
 
-    ``names`` are relative to ``root``; clips of no word have the label None.
+    ``names`` are relative to ``root``; clips of other sounds have the label None.
     """
     if speaker is None:
         return None
@@ -64,7 +64,7 @@ def find_speakers(
     if all(name is None for name in found):
         raise ValueError(
             f"speaker={speaker!r} finds no speaker in any of the {len(names)} names, such as "
-            f"{names[0]!r}. Give another expression, or speaker=None."
+            f"{names[0]!r}. Use another expression, or speaker=None."
         )
     return found
 
@@ -84,7 +84,7 @@ def _recognise(names: Sequence[str], labels: Sequence[str | None]) -> list | Non
     hashed = [_group(_HASHED.fullmatch(stem)) for stem in stems]
     if len(set(hashed) - {None}) > 1:
         return hashed
-    # Clips of no word are named after what they hold, if at all.
+    # Other sounds may be named after their subfolder.
     words = (label or name.split("/")[-2] for label, name in zip(labels, names, strict=True))
     numbered = [_after_label(stem, word) for stem, word in zip(stems, words, strict=True)]
     known = [
@@ -102,7 +102,7 @@ def _after_label(stem: str, label: str) -> str | None:
 
 
 def _group(match: re.Match | None) -> str | None:
-    # Interned: a speaker has many clips.
+    # Interned, because a speaker has many clips.
     return sys.intern(match[1]) if match and match[1] else None
 
 
@@ -115,7 +115,7 @@ def _compile(expression: str, what: str) -> re.Pattern:
         ) from error
     if pattern.groups != 1:
         raise ValueError(
-            f"{what}={expression!r} has {pattern.groups} groups. Put parentheses around the "
-            f"{what}, and nothing else, as in '([^/]+)_take'."
+            f"{what}={expression!r} has {pattern.groups} groups. Use exactly one, around "
+            f"the {what}, as in '([^/]+)_take'."
         )
     return pattern

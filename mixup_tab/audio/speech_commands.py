@@ -30,22 +30,22 @@ from mixup_tab.datasets.home import facts, get_data_home
 VERSIONS = ("v0.01", "v0.02")
 TEN = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 UNKNOWN, SILENCE = "unknown", "silence"
-# Clips of each of these two classes, relative to the ten words together, as in the reference.
+# Size of each of these two classes relative to the ten words together, as in the reference.
 _SHARE = 0.1
 _SPEAKER = r"([^/]+)_nohash_\d+"
 _RATE = 16_000
-# Each recording of noise is cut in three, so that subsets share no noise.
+# Sections of each noise recording, so that subsets share no noise.
 _STRETCHES = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
 _SIZE_LIMIT = 6e9  # the sets unpack to 3.5 GB at most
 _TIME_LIMIT = 14_400.0
-_SHORTEST = 11  # seconds: one for the shortest stretch, and one to spare
-# Its multiples modulo 1 are spread evenly over (0, 1): the volumes.
+_SHORTEST = 11  # seconds: the smallest section then has more than one
+# Volumes are its multiples modulo 1, which are spread evenly over (0, 1).
 _GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class SoundCard:
-    """One set of sounds; the files ``datasets/speech/*.toml`` hold them."""
+    """Facts about one set of sounds, from ``datasets/speech/*.toml``."""
 
     name: str  # of the card's file
     title: str
@@ -117,16 +117,16 @@ def fetch_speech_commands(
     on_error : {"raise", "skip"}, default="raise"
         As in :func:`~mixup_tab.audio.load_audio_folder`.
     size_limit : float, default=6e9
-        Largest size in bytes of the archive file, and of what it unpacks to.
+        Maximum size in bytes of the archive file, and of its unpacked content.
     time_limit : float, default=14_400.0
-        Longest time of a download in seconds: four hours.
+        Maximum time of a download in seconds: four hours.
 
     Returns
     -------
     Bunch
         data, target, speakers, subset, label_names, frame, skipped, noise
             As in :func:`~mixup_tab.audio.load_audio_folder`. ``subset`` follows the set's
-            lists; no speaker is in two subsets. The "speaker" of silence is the stretch of
+            lists; no speaker is in two subsets. The "speaker" of silence is the section of
             noise that it is cut from.
         DESCR : str
             Description, licence and citation.
@@ -140,20 +140,20 @@ def fetch_speech_commands(
     ValueError
         If the version or task is unknown, or the folder lacks words or files of the lists.
     OSError
-        If the set is missing and cannot be downloaded; says which file to save where.
+        If the set is missing and cannot be downloaded; the message says how to do it manually.
 
     Notes
     -----
     The archive of v0.02 has 2.3 GB. It is verified by its checksum and unpacked completely or
-    not at all; a broken download is continued by the next call. The archive is kept beside the
-    folder and may be deleted.
+    not at all; the next call resumes a broken download. The archive is kept beside the folder
+    and may be deleted.
 
     "unknown" takes the clips whose names have the smallest SHA-1. Silence is cut once, into
     ``<data_home>/SpeechCommands/speech_commands_<version>_silence``, one second each, at
     volumes spread over (0, 1): training clips from the first 80 % of each recording in
     ``_background_noise_``, validation and test clips from the next and the last 10 %. So the
-    ten words of the test part are the official ones, and the two other classes are as large as
-    those of the official test archive, but made of other clips.
+    ten words of the test part are the official ones; the two other classes are as large as in
+    the official test archive, but have other clips.
 
     References
     ----------
@@ -260,7 +260,7 @@ def _unknown(tree: Path, others: pd.DataFrame, counts: dict[str, int]) -> pd.Dat
 
 @dataclass(frozen=True)
 class SilenceClip:
-    """The ``index``-th of ``count`` clips from one recording's stretch for a subset."""
+    """The ``index``-th of ``count`` clips from one recording's section for a subset."""
 
     noise: str
     subset: str
@@ -317,8 +317,8 @@ def _write_silence(recordings: Path, folder: Path, counts: dict[str, int]) -> li
     paths = {path.stem: path for path in sorted(recordings.glob("*.wav"))}
     if not paths:
         raise ValueError(
-            f"{recordings} holds no recordings (*.wav) to cut silence from. Put the archive's "
-            "there, or choose a task without silence."
+            f"{recordings} holds no recordings (*.wav) to cut silence from. Restore those of "
+            "the archive, or choose a task without silence."
         )
     clips = plan_silence(list(paths), counts)
     if all((folder / clip.file).is_file() for clip in clips):
@@ -333,18 +333,18 @@ def _write_silence(recordings: Path, folder: Path, counts: dict[str, int]) -> li
 
 
 def _cut(path: Path, folder: Path, clips: list[SilenceClip]) -> None:
-    """Write clips of one recording; their beginnings are spread evenly over each stretch."""
+    """Write clips of one recording, spread evenly over each section."""
     soundfile = import_extra("soundfile", "speech")
     sound = read_clip(path, sample_rate=_RATE, seconds=None)
     if len(sound) < _SHORTEST * _RATE:
         raise ValueError(
             f"{path} lasts {len(sound) / _RATE:.1f} s, and silence needs recordings of at "
-            f"least {_SHORTEST} s. Remove it or replace it by a longer one."
+            f"least {_SHORTEST} s. Remove it, or replace it by a longer one."
         )
     for clip in clips:
         first, last = (math.floor(share * len(sound)) for share in _STRETCHES[clip.subset])
         start = first + round((last - first - _RATE) * clip.index / max(clip.count - 1, 1))
         samples = to_int16(sound[start : start + _RATE] * np.float32(clip.volume))
-        content = io.BytesIO()  # a full disk is then an OSError, not one of libsndfile
+        content = io.BytesIO()  # so that a full disk is an OSError, not an error of libsndfile
         soundfile.write(content, samples, _RATE, format="WAV")
         (folder / clip.file).write_bytes(content.getvalue())

@@ -1,4 +1,4 @@
-"""Which clips of a folder a net learns from, and which it is judged on."""
+"""Split the clips of a folder into training, validation and test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUBSETS = ("train", "validation", "test")
 
 
 class ClipSplit(NamedTuple):
-    """Positions of a folder's clips in three disjoint subsets, and how they were made.
+    """Positions of a folder's clips in three disjoint subsets, and how they were chosen.
 
     Only ``validation`` and ``test`` may be empty.
     """
@@ -44,12 +44,12 @@ def split_clips(
 ) -> ClipSplit:
     """Split the clips of a folder by its own parts, else at random.
 
-    A random split keeps the clips of a speaker together if at least three speakers are known,
-    and every word has about the same share. It depends on the seed and the clips, and not on
-    their order. A word that only one speaker says stays in training. If a folder has its own
-    parts, but none for validation, that is split from its training part, and ``test_fraction``
-    is ignored. The shares lie in [0, 0.5]. Raises ValueError if one is out of range, a word
-    would have no training clips, or nothing can be held out.
+    A random split holds out about the same fraction of every word, and whole speakers if at
+    least three are known. It depends on the seed and the clips, not on their order. A word that
+    only one speaker says stays in training. If a folder has its own parts but none for
+    validation, that is split from its training part, and ``test_fraction`` is ignored. Raises
+    ValueError if a fraction is not in [0, 0.5], a word would have no training clips, or nothing
+    can be held out.
     """
     shares = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
     for name, share in shares.items():
@@ -79,7 +79,7 @@ def split_clips(
 def _hold_out(
     folder: Bunch, rows: np.ndarray, share: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray, str]:
-    """Return rows to keep, rows to hold out, and how: whole speakers if that is possible."""
+    """Return rows to keep, rows to hold out, and how: whole speakers if possible."""
     if share == 0:
         return rows, rows[:0], "nothing held out"
     words = np.unique(folder.target[rows], return_inverse=True)[1]
@@ -107,9 +107,9 @@ def _choose_groups(
 ) -> np.ndarray:
     """Return which clips to hold out: whole groups, and close to a share of every word.
 
-    Groups come in random order, and one is held out if that brings the numbers of clips, of
+    Groups are visited in random order; one is held out if that brings the numbers of clips, of
     each word and of all words, closer to the share. Every word keeps a clip. If all groups are
-    too large, the one that comes closest is held out; if each has a word of its own, none.
+    too large, the closest one is held out; if each has a word that no other has, none.
     """
     counts = _counts(words, groups)
     totals = np.bincount(words)
@@ -136,7 +136,7 @@ def _choose_groups(
 
 
 def _counts(words: np.ndarray, groups: np.ndarray) -> list[list[tuple[int, int]]]:
-    """Return the numbers of clips of the words in each group."""
+    """Return the words of each group with their numbers of clips."""
     several = words.max() + 1
     pairs, numbers = np.unique(groups * several + words, return_counts=True)
     counts: list[list[tuple[int, int]]] = [[] for _ in range(groups.max() + 1)]
@@ -156,8 +156,7 @@ def read_rows(
 ) -> LabelledClips:
     """Read clips of a folder as the pipeline's reader would, without unreadable ones.
 
-    ``facts`` has a row for every clip of the folder; those of the clips that are read are
-    filled.
+    ``facts`` has a row for every clip of the folder; those of the clips read are filled in.
     """
     settings = pipeline[0].get_params() | {"on_error": on_error, "n_jobs": n_jobs}
     clips = read_clips(folder.data[rows], **settings, progress=progress)

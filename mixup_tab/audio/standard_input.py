@@ -10,22 +10,22 @@ from typing import Any, BinaryIO
 
 from mixup_tab.audio.streams import SOUND
 
-_CHUNK = 2**16  # bytes that are read at once
+_CHUNK = 2**16  # bytes to read at once
 _LARGEST = 2**30  # bytes of a clip
 _LONGEST = 2**16  # bytes of a name
-_MPEG = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")  # how MP3 without tags begins
+_MPEG = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")  # start of an MP3 without tags
 _MAY_BE_SOUND = (b"RIFF", b"RF64", b"FORM")  # followed by a size, which may hold any byte
-# Control characters, or the mark before UTF-16, in which every other byte is zero.
+# Control characters, or the byte-order mark of UTF-16, in which every other byte is zero.
 _NO_TEXT = re.compile(rb"[\1-\x08\x0e-\x1f]|\A(\xff\xfe|\xfe\xff)")
 
 
 def begins_sound(head: bytes) -> bool:
-    """Whether bytes are the beginning of a sound file; names of files are not."""
+    """Whether bytes are the beginning of a sound file, not of a list of names."""
     return bool(SOUND.match(head) or _MPEG.match(head))
 
 
 def read_head(stdin: Any) -> bytes:
-    """Return what standard input begins with: a name, or enough to know a clip by."""
+    """Return the beginning of standard input: a name, or enough to recognise a clip."""
     head = b""
     while len(head) < 12:
         if (b"\n" in head or b"\0" in head) and not head.startswith(_MAY_BE_SOUND):
@@ -38,7 +38,7 @@ def read_head(stdin: Any) -> bytes:
 
 
 def read_all(head: bytes, stdin: BinaryIO) -> bytes:
-    """Return a clip from standard input, read piece by piece so that its size is bounded."""
+    """Return a clip from standard input, of limited size."""
     parts, size = [head], len(head)
     while part := stdin.read(_CHUNK):
         parts.append(part)
@@ -46,7 +46,7 @@ def read_all(head: bytes, stdin: BinaryIO) -> bytes:
         if size > _LARGEST:
             raise ValueError(
                 f"files: - is a clip of more than {_LARGEST:,} bytes. Save it as a file, or "
-                "use mixup-tab speech listen, which takes an endless one."
+                "use mixup-tab speech listen."
             )
     return b"".join(parts)
 
@@ -62,7 +62,7 @@ def read_names(head: bytes, stdin: Any) -> Iterator[list[str]]:
     if _NO_TEXT.search(rest[:12] + rest.partition(between)[0]):
         raise ValueError(
             "files: - is neither a list of names nor a clip (WAV, FLAC, OGG, MP3 or AIFF). "
-            "Give names of files in UTF-8, one per line, or the bytes of a clip."
+            "Send file names in UTF-8, one per line, or the bytes of a clip."
         )
     while more or rest:
         *lines, rest = rest.split(between) if more else [*rest.split(between), b""]

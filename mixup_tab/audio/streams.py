@@ -1,4 +1,4 @@
-"""Sound as it comes: from files of any length, pipes and microphones, block by block."""
+"""Streams of sound, block by block: from long files, pipes and microphones."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from mixup_tab.audio.files import fit_length
 from mixup_tab.audio.survey import FINE, Survey, find_boost, find_scale
 from mixup_tab.audio.waveforms import FULL_SCALE, resample, samples_in, to_int16
 
-# How WAV, FLAC, OGG, AIFF and MP3 with tags begin; neither names of files nor samples do.
+# First bytes of WAV, FLAC, OGG, AIFF and MP3 with tags, which no file name or samples have.
 SOUND = re.compile(rb"(RIFF|RF64).{4}WAVE|fLaC\0|OggS\0|ID3[\2-\4]|FORM.{4}AIF", re.DOTALL)
-_BYTES = 8192  # read from a pipe at once, at most
-_SAMPLES = 2**15  # of all channels, read from a file at once
+_BYTES = 8192  # maximum to read from a pipe at once
+_SAMPLES = 2**15  # over all channels, to read from a file at once
 _MOST_CHANNELS = 1000
 _LONGEST_HEAD = 2**24  # bytes of a WAV before its samples
 _PCM, _EXTENSIBLE = 1, 0xFFFE  # kinds of WAV
 
 
 class Sound(NamedTuple):
-    """Samples of one channel, with full scale 1, and how many there are a second.
+    """Samples of one channel, full scale 1, and their sample rate.
 
-    ``frames`` is their number, None if that is not known.
+    ``frames`` is their number, None if unknown.
     """
 
     sample_rate: int
@@ -47,12 +47,12 @@ class Sound(NamedTuple):
 def windows(
     blocks: Iterable[np.ndarray], length: int, step: int
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield stretches of a stream, with the position of their first sample, from −length / 2.
+    """Yield overlapping windows of a stream, with the position of their first sample.
 
-    Half a stretch of silence goes before the stream and after it, so that each of its sounds is
-    once in the middle. Memory does not grow with the stream, which ``blocks`` may cut anywhere.
-    ``length`` and ``step`` are samples of a stretch, and between the beginnings of two. A
-    stretch is only valid until the next one.
+    The stream is padded with half a window of silence on both sides, so that every sound is
+    once in the middle; positions start at −length / 2. ``length`` is that of a window in
+    samples, and ``step`` the distance between windows. Memory does not grow with the stream,
+    and ``blocks`` may be of any size. A window is only valid until the next one.
     """
     half = length // 2
     buffer, filled, start = np.zeros(length, np.float32), half, -half
@@ -68,12 +68,12 @@ def windows(
                 filled, start = length - step, start + step
 
 
-def as_clip(stretch: np.ndarray, rate: int, reader: Any) -> np.ndarray:
-    """Return a stretch of sound as the clip that a reader with these parameters gives."""
+def as_clip(window: np.ndarray, rate: int, reader: Any) -> np.ndarray:
+    """Return a window of sound as the clip that a reader would return."""
     length = samples_in("seconds", reader.seconds, reader.sample_rate)
     if rate != reader.sample_rate:
-        stretch = resample(stretch, rate, reader.sample_rate)
-    clip = fit_length(stretch, length, "center")
+        window = resample(window, rate, reader.sample_rate)
+    clip = fit_length(window, length, "center")
     return to_int16(clip) if reader.dtype == "int16" else clip
 
 
@@ -81,7 +81,7 @@ def as_clip(stretch: np.ndarray, rate: int, reader: Any) -> np.ndarray:
 
 
 def duration(source: str | bytes) -> float:
-    """Return the seconds that a sound file states, 0 if it cannot be opened."""
+    """Return the length of a sound file in seconds, 0 if it cannot be opened."""
     try:
         with open_sound(source) as sound:
             return (sound.frames or 0) / sound.sample_rate
@@ -91,17 +91,16 @@ def duration(source: str | bytes) -> float:
 
 @contextmanager
 def open_sound(source: str | bytes) -> Iterator[Sound]:
-    """Open a sound file, or its content, to be read block by block.
+    """Open a sound file, or its content, to read it block by block.
 
-    Raises ClipError, also while it is read, for what :func:`~mixup_tab.audio.read_clip` refuses
-    and a file that ends too early.
+    Raises ClipError, also while reading, where :func:`~mixup_tab.audio.read_clip` does.
     """
     with open_file(source) as (name, sound):
         yield Sound(sound.samplerate, _file_blocks(name, sound), sound.frames)
 
 
 def _file_blocks(name: str, sound: Any) -> Iterator[np.ndarray]:
-    """Yield a file at the scale at which a clip of the whole of it would be read."""
+    """Yield a file, scaled as if it were read whole."""
     step, scale = _SAMPLES // sound.channels + 1, 1.0
     starts = range(0, sound.frames, step)
     if sound.subtype in FINE and sound.seekable():
@@ -123,9 +122,9 @@ def _file_blocks(name: str, sound: Any) -> Iterator[np.ndarray]:
 
 
 def read_pipe(stdin: BinaryIO, sample_rate: int) -> Sound:
-    """Return 16-bit samples from a pipe: raw ones of a known rate, or a WAV file.
+    """Return 16-bit samples from a pipe: raw samples of a known rate, or a WAV file.
 
-    Raises ValueError for sound that is packed in another way.
+    Raises ValueError for other formats.
     """
     head = stdin.read(12)
     if not SOUND.match(head):
@@ -133,8 +132,8 @@ def read_pipe(stdin: BinaryIO, sample_rate: int) -> Sound:
     layout = _wav_layout(stdin) if head[8:] == b"WAVE" else None
     if layout is None:
         raise ValueError(
-            "source: - is neither raw 16-bit samples nor a WAV file of such. Give the file by "
-            "its name, or convert it: ffmpeg -i FILE -f s16le -ac 1 -ar "
+            "source: - is neither raw 16-bit samples nor a 16-bit WAV file. Name the file "
+            "instead, or convert it: ffmpeg -i FILE -f s16le -ac 1 -ar "
             f"{sample_rate} - | mixup-tab speech listen MODEL -"
         )
     channels, rate, size = layout
@@ -142,7 +141,7 @@ def read_pipe(stdin: BinaryIO, sample_rate: int) -> Sound:
 
 
 def _wav_layout(stdin: BinaryIO) -> tuple[int, int, int | None] | None:
-    """Read the head of a WAV file: channels, rate, and bytes of samples if that is known.
+    """Read the header of a WAV file: channels, rate, and bytes of samples if known.
 
     Returns None if its samples are not integers of 16 bits.
     """
@@ -168,7 +167,7 @@ def _wav_layout(stdin: BinaryIO) -> tuple[int, int, int | None] | None:
 def _pipe_blocks(
     first: bytes, stdin: Any, channels: int, size: int | None
 ) -> Iterator[np.ndarray]:
-    """Yield what a pipe brings as it comes, up to so many bytes."""
+    """Yield the samples of a pipe as they come in, up to ``size`` bytes."""
     left = float("inf") if size is None else size
     rest = first
     while left > 0:
@@ -182,7 +181,7 @@ def _pipe_blocks(
         if not read:
             break
     if rest:
-        print("The sound ended in the middle of a sample, which is left out.", file=sys.stderr)
+        print("The sound ended in the middle of a sample, which was left out.", file=sys.stderr)
 
 
 # ---------------------------------------------------------------------------- microphones
@@ -190,17 +189,16 @@ def _pipe_blocks(
 
 @contextmanager
 def open_microphone(sample_rate: int, device: str | None = None) -> Iterator[Sound]:
-    """Open a microphone, at another rate if it does not have this one.
+    """Open a microphone, at its default rate if it does not support this one.
 
-    Raises ImportError without sounddevice, and OSError that says what to do without PortAudio
-    or a microphone.
+    Raises ImportError without sounddevice, and OSError without PortAudio or a microphone.
     """
     try:
         sounddevice = import_extra("sounddevice", "live")
     except ImportError as error:
         if not isinstance(error.__cause__, OSError):
             raise
-        raise OSError(  # a library that pip does not install everywhere
+        raise OSError(  # PortAudio, which pip does not install everywhere
             f"{error.__cause__}. Install PortAudio (Debian: apt install libportaudio2), "
             f"or listen to a pipe: {_recording(sample_rate)}"
         ) from error
@@ -232,6 +230,6 @@ def _microphone_blocks(stream: Any, frames: int) -> Iterator[np.ndarray]:
     while True:
         content, lost = stream.read(frames)
         if lost and not warned:
-            print("Sound was lost: prediction is too slow on this machine.", file=sys.stderr)
+            print("Sound was lost: this machine predicts too slowly.", file=sys.stderr)
             warned = True
         yield np.frombuffer(content, np.int16).astype(np.float32) / FULL_SCALE

@@ -1,4 +1,4 @@
-"""Steps of a pipeline: audio files to waveforms, waveforms to spectrograms."""
+"""Pipeline steps: audio files to waveforms, waveforms to spectrograms."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class AudioReader(TransformerMixin, BaseEstimator):
     dtype : {"int16", "float32"}, default="int16"
         Type of the waveforms. Full scale is 32768 or 1; 16 bits take half of the memory.
     on_error : {"raise", "skip"}, default="raise"
-        If files cannot be read: "raise" raises an error that lists the first ten, "skip" warns
+        For unreadable files: "raise" raises an error that lists the first ten; "skip" warns
         with a list of the first hundred and returns silence in their rows.
     n_jobs : int or None, default=None
-        Threads that read; None means 1, −1 means one per core.
+        Threads for reading; None means 1, −1 uses all cores.
 
     Notes
     -----
     Waveforms that would take more than half of the free memory are kept in a temporary file,
-    which goes when the array goes.
+    which is deleted with the array.
 
     Examples
     --------
@@ -120,7 +120,7 @@ class AudioReader(TransformerMixin, BaseEstimator):
         options = {name: getattr(self, name) for name in ("sample_rate", "seconds", "align")}
         waveforms, bad = read_all(paths, options, self.dtype, self.n_jobs)
         if bad and self.on_error == "raise":
-            remedy = "Remove or replace them, or use on_error='skip' to have silence instead."
+            remedy = "Remove or replace them, or use on_error='skip' to get silence instead."
             raise ValueError(describe_bad(paths, bad, remedy))
         if bad:
             message = describe_bad(paths, bad, "Their rows are silence.", most=100)
@@ -143,7 +143,7 @@ class AudioReader(TransformerMixin, BaseEstimator):
 
     @property
     def _waveforms(self) -> dict[str, Any]:
-        """What it reads from files, which an exported model takes in their place."""
+        """The waveforms that an exported model takes instead of files."""
         samples = samples_in("seconds", self.seconds, self.sample_rate)
         return {"samples": samples, "sample_rate": self.sample_rate, "dtype": self.dtype}
 
@@ -162,7 +162,7 @@ class AudioReader(TransformerMixin, BaseEstimator):
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Whether it can transform: always."""
+        """It needs no fitting."""
         return True
 
 
@@ -181,9 +181,9 @@ class Spectrogram(TransformerMixin, BaseEstimator):
     flatten : bool, default=False
         Whether the result has one row of freq × time columns per clip.
     device : str, default="auto"
-        Where to compute: "auto" prefers CUDA, then MPS, then the CPU.
+        Device; "auto" prefers CUDA, then MPS, then the CPU.
     batch_size : int, default=256
-        Clips on the device at once.
+        Clips to transform at once.
 
     Attributes
     ----------
@@ -193,7 +193,7 @@ class Spectrogram(TransformerMixin, BaseEstimator):
     Notes
     -----
     Spectrograms that would take more than half of the free memory are kept in a temporary file,
-    which goes when the array goes.
+    which is deleted with the array.
 
     Examples
     --------
@@ -316,7 +316,7 @@ class Spectrogram(TransformerMixin, BaseEstimator):
         )
 
     def _check_waveforms(self, X: Any, *, reset: bool) -> np.ndarray:
-        """Return waveforms as int16 if they are, else as float32."""
+        """Return waveforms, int16 unchanged, others as float32."""
         keep = getattr(X, "dtype", None) == np.int16
         return validate_data(self, X, dtype=np.int16 if keep else np.float32, reset=reset)
 

@@ -1,4 +1,4 @@
-"""Waveforms: their full scale, their length in samples, and where large arrays are kept."""
+"""Waveforms: scale, length, resampling, and large arrays in temporary files."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from mixup_tab._extras import import_extra
 from mixup_tab._plain import shown
 
 FULL_SCALE = 32768  # of int16
-# Largest product of the two (reduced) rates whose resampling kernel fits in memory.
+# Maximum product of the (reduced) rates for which the resampling kernel fits in memory.
 _LARGEST_KERNEL = 10_000_000
-_LARGEST_FACTOR = 100_000  # above, rates are converted by nearly the same ratio
+_LARGEST_FACTOR = 100_000  # larger (reduced) rates are approximated
 _UNKNOWN_MEMORY = 4 * 2**30  # assumed if the system does not say
 
 
@@ -51,7 +51,7 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
 
 @lru_cache(maxsize=32)
 def _resampler(rate: int, new_rate: int) -> Any:
-    """Return a converter; its filter takes longer to make than to apply."""
+    """Return a converter; cached, because building its filter takes longer than applying it."""
     return import_extra("torchaudio.transforms", "speech").Resample(rate, new_rate)
 
 
@@ -59,11 +59,11 @@ def check_waveforms(x: Tensor) -> None:
     """Raise TypeError or ValueError unless a tensor can hold waveforms."""
     if not isinstance(x, Tensor) or not (x.is_floating_point() or x.dtype == torch.int16):
         found = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise TypeError(f"Waveforms must be a tensor of int16 or floats, not {found}.")
+        raise TypeError(f"Waveforms must be a tensor of int16 or floats, got {found}.")
     if x.ndim < 1 or x.shape[-1] == 0:
         raise ValueError(
-            f"Waveforms of shape {tuple(x.shape)} hold no samples. Give an array of shape "
-            "(clips, samples)."
+            f"Waveforms must have shape (..., samples) with at least one sample, got "
+            f"{tuple(x.shape)}."
         )
 
 
@@ -86,8 +86,7 @@ def samples_in(name: str, seconds: float, sample_rate: int, *, least: int = 1) -
     if not least <= seconds * sample_rate + 0.5 < float("inf"):
         raise ValueError(
             f"{name}={shown(seconds)} must be finite and at least {least / sample_rate:.2g} "
-            "seconds "
-            f"at {sample_rate} samples per second."
+            f"seconds at {sample_rate} samples per second."
         )
     return int(seconds * sample_rate + 0.5)
 
@@ -95,15 +94,15 @@ def samples_in(name: str, seconds: float, sample_rate: int, *, least: int = 1) -
 def allocate(
     shape: tuple[int, ...], dtype: np.typing.DTypeLike, *, limit: int | None = None
 ) -> np.ndarray:
-    """Return an array of zeros, in memory or in a temporary file that goes with the array.
+    """Return an array of zeros, in memory or in a temporary file that is deleted with it.
 
-    ``limit`` is the largest size in memory, in bytes; None is half of the free memory. Raises
-    OSError if the folder for temporary files has no room either.
+    ``limit`` is the maximum size in memory, in bytes; None is half of the free memory. Raises
+    OSError if there is no room for a temporary file either.
     """
     size = prod(shape) * np.dtype(dtype).itemsize
     if size <= (_free_memory() // 2 if limit is None else limit):
         return np.zeros(shape, dtype)
-    with tempfile.TemporaryFile() as file:  # has no name: freed with its last user
+    with tempfile.TemporaryFile() as file:  # unnamed: freed with its last user
         _reserve(file.fileno(), size)
         return np.memmap(file, dtype, mode="r+", shape=shape)
 

@@ -1,25 +1,25 @@
-"""Where the sound is in a recording that is longer than a clip."""
+"""Find the sound in a recording that is longer than a clip."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# All levels in dB. What is less than so much above the background is background, ...
+# All levels in dB. Sound is at least this much above the background ...
 _MARGIN = 6.0
-# ... and so is what is so much below the loudest sound, in a recording without background.
+# ... and at most this much below the loudest, in a recording without background.
 _RANGE = 30.0
-# A bang is louder than a word but shorter: more than so much above that counts no more.
+# Louder frames count no more than this, so that a word outweighs a louder but shorter bang.
 _ENOUGH = 12.0
 _BACKGROUND = 20  # percentile of the levels
-_EDGE = 0.02  # share of a sound that is not looked at when it is centred
-_CLICK = 5  # frames; what lasts less than half of it is not heard
+_EDGE = 0.02  # share of the sound to ignore at either end when it is centred
+_CLICK = 5  # frames; sounds of less than half of this are ignored
 
 
 class Levels:
-    """The level of a recording in frames of 10 ms, from blocks of it.
+    """The level of a recording in frames of 10 ms, computed block by block.
 
-    It is that of the difference between samples 0.5 ms apart, which takes away a DC offset and
-    nearly all of mains hum, and keeps what makes speech.
+    It is the level of the difference between samples 0.5 ms apart, which removes a DC offset
+    and most of mains hum, but not speech.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Levels:
         self._parts: list[np.ndarray] = []
 
     def add(self, block: np.ndarray) -> None:
-        """Take the next samples, shape (samples,)."""
+        """Add the next samples, shape (samples,)."""
         samples = np.concatenate([self._rest, block])
         whole = max(len(samples) - self._lag, 0) // self.frame * self.frame
         # In float64: samples of a damaged file may be so large that float32 overflows.
@@ -51,13 +51,13 @@ class Levels:
 
 
 def find_sound(levels: np.ndarray, width: int) -> tuple[int, float]:
-    """Return where to cut a window, and the share of the sound that is outside of it.
+    """Return where to cut a window, and the share of the sound outside of it.
 
-    Sound is what is louder than the background, the level that a fifth of the frames do not
-    reach, by more than 6 dB, and is at most 30 dB below the loudest. A frame counts by how many
-    dB it is above that, at most 12: so a word counts more than a bang, which is louder but
-    shorter. Clicks of up to 20 ms do not count. The window is the one that holds most, the
-    first of several, with its sound moved to its centre; the middle if there is no sound.
+    Sound is more than 6 dB above the background (the 20th percentile of the levels) and at most
+    30 dB below the loudest. A frame counts by its level above that, up to 12 dB, so that a word
+    outweighs a louder but shorter bang. Clicks of up to 20 ms do not count. The first window
+    with most sound is chosen and moved so that the sound is in its centre. Without sound it is
+    the middle.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def find_sound(levels: np.ndarray, width: int) -> tuple[int, float]:
     last = len(levels) - width
     if last <= 0:
         return 0, 0.0
-    from scipy.ndimage import median_filter  # most clips are not searched
+    from scipy.ndimage import median_filter  # slow to import, and most clips are not searched
 
     smooth = median_filter(levels, _CLICK, mode="nearest")
     loudest = np.partition(smooth, -min(_CLICK, len(smooth)))[-min(_CLICK, len(smooth))]
@@ -85,7 +85,7 @@ def find_sound(levels: np.ndarray, width: int) -> tuple[int, float]:
     inside = total[width:] - total[:-width]
     if inside.max() <= 0:
         return last // 2, 0.0
-    # Sums of the same frames differ in their last bits.
+    # Tolerance, because sums of the same frames differ in their last bits.
     best = int(np.argmax(inside >= inside.max() - 1e-6))
     found = total[best] + inside[best] * np.array([_EDGE, 1 - _EDGE])
     first, end = np.searchsorted(total, found)

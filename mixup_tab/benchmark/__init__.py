@@ -1,4 +1,4 @@
-"""Compare methods on tables: one runner, its summary, and what ``mixup-tab benchmark`` runs."""
+"""Compare methods on tables: a resumable runner, summaries, and ``mixup-tab benchmark``."""
 
 from mixup_tab.benchmark.report import (
     markdown_table,

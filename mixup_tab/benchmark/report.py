@@ -1,4 +1,4 @@
-"""What results say: means with honest intervals, a Markdown table, a picture, a sentence."""
+"""Report benchmark results: means with intervals, as Markdown, picture and sentence."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def summarize(
     Parameters
     ----------
     results : DataFrame
-        From :func:`~mixup_tab.benchmark.run_benchmark`; rows that failed are left out.
+        From :func:`~mixup_tab.benchmark.run_benchmark`; failed rows are left out.
     reference : str, default="plain training"
-        The method that the others are compared with; it may be missing.
+        Method to compare the others with; it may be missing.
     metrics : sequence of str, default=("error", "log_loss", "brier")
         Columns to summarize.
 
@@ -45,7 +45,7 @@ def summarize(
         One row per ``table`` and ``method``: ``splits``, their number; for each metric its
         mean (``error``) with the ends of its 95 % interval (``error_low``, ``error_high``),
         and the mean difference to the reference on the same splits (``error_diff``,
-        ``error_diff_low``, ``error_diff_high``), nan for the reference. The intervals are
+        ``error_diff_low``, ``error_diff_high``), NaN for the reference. The intervals are
         corrected for splits that share rows (Nadeau and Bengio 2003).
     """
     rows: list[dict[str, Any]] = []
@@ -72,7 +72,7 @@ def _ends(name: str, scores: pd.Series, test_share: float) -> dict[str, float]:
 
 
 def in_a_sentence(summary: pd.DataFrame, reference: str = PLAIN) -> str:
-    """Say whether mixup beats plain training, by log-loss and by error, and how surely."""
+    """Return a sentence on whether mixup beats plain training, by log-loss and by error."""
     return " ".join(
         _sentence(method, rows.dropna(subset="error_diff"), summary, reference)
         for method, rows in summary.groupby("method", sort=False)
@@ -97,7 +97,7 @@ def _sentence(method: Any, ours: pd.DataFrame, summary: pd.DataFrame, reference:
 
 
 def readable(summary: pd.DataFrame, reference: str = PLAIN) -> tuple[pd.DataFrame, str]:
-    """Return a summary as a table for people, and what it means."""
+    """Return a summary as a readable table, and a note on its columns."""
     if summary.empty:
         return summary, ""
     columns: dict[str, Any] = {"table": summary["table"], "method": summary["method"]}
@@ -112,7 +112,7 @@ def readable(summary: pd.DataFrame, reference: str = PLAIN) -> tuple[pd.DataFram
     note = (
         f"Means over {summary['splits'].max()} splits. Δ: difference to {reference} on the "
         "same splits, below 0 is better, ± half its 95 % interval, corrected for splits that "
-        "share rows (Nadeau and Bengio 2003); ? where the splits are one or all alike."
+        "share rows (Nadeau and Bengio 2003); ? with one split, or if all splits agree."
     )
     return pd.DataFrame(columns), note
 
@@ -127,10 +127,10 @@ def markdown_table(frame: pd.DataFrame, formats: Mapping[str, str] | None = None
     Parameters
     ----------
     frame : DataFrame
-        An index with a name becomes the first column. Numbers stand to the right; missing
-        cells are empty.
+        A named index becomes the first column. Numbers are right-aligned; missing cells are
+        empty.
     formats : mapping of str to str, default=None
-        How to format the cells of a column, such as ``{"error": "{:.1f}"}``.
+        Formats by column, such as ``{"error": "{:.1f}"}``.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def markdown_table(frame: pd.DataFrame, formats: Mapping[str, str] | None = None
 
 
 def write_text(output: str | os.PathLike, title: str, *parts: str) -> Path:
-    """Write ``results.md``: the title, the parts, and with which versions it was measured.
+    """Write ``results.md``: title, parts, and the versions and machine behind the results.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def write_text(output: str | os.PathLike, title: str, *parts: str) -> Path:
     Returns
     -------
     Path
-        Of the file.
+        Path of the file.
     """
     names = ("mixup-tab", "torch", "scikit-learn", "numpy", "pandas")
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in names)
@@ -187,7 +187,7 @@ def write_text(output: str | os.PathLike, title: str, *parts: str) -> Path:
 
 
 def failures(results: pd.DataFrame) -> str:
-    """Say by name what failed and why, one line per method and table; empty if nothing did."""
+    """List what failed and why, one line per method and table; empty if nothing did."""
     failed = results[results["failed"]].groupby(["method", "table"], sort=False)["why"]
     return "\n".join(
         f"{method} failed on {table} ({len(why)} ×): {why.iloc[0]}"
@@ -208,7 +208,7 @@ def write_report(
     output : path-like
         Folder.
     reference : str, default="plain training"
-        The method that the others are compared with. If it has no result, no picture is made.
+        Method to compare the others with. Without its results, no picture is made.
     """
     summary = summarize(results, reference)
     table, note = readable(summary, reference)
@@ -222,7 +222,7 @@ def write_report(
 
 
 def show(results: pd.DataFrame, output: str | os.PathLike) -> None:
-    """Print what :func:`write_report` writes, the sentence last."""
+    """Print the content of :func:`write_report`, ending with the sentence."""
     console = make_console()
     if problems := failures(results):
         console.print(problems, style="yellow")
@@ -232,7 +232,7 @@ def show(results: pd.DataFrame, output: str | os.PathLike) -> None:
         console.print(terminal_table(table, {}, note=note))
     if not results.attrs["finished"]:
         console.print(
-            f"Stopped after {len(results)} results. To resume: --output {output}",
+            f"Stopped after {len(results)} results. Run the same command to resume.",
             style="yellow",
             soft_wrap=True,
         )
@@ -241,7 +241,7 @@ def show(results: pd.DataFrame, output: str | os.PathLike) -> None:
 
 
 def plot_differences(summary: pd.DataFrame, reference: str = PLAIN) -> Any:
-    """Draw the differences of a summary to its reference, table by table; return a Figure."""
+    """Draw the differences to the reference by table; return a Figure."""
     tables, methods = summary["table"].unique(), summary["method"].unique()
     methods = [name for name in methods if name != reference]
     figure = import_extra("matplotlib.figure", "plots").Figure(

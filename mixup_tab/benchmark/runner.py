@@ -1,4 +1,4 @@
-"""One runner for every comparison: methods × tables × splits → one tidy DataFrame."""
+"""Run any comparison: methods × tables × splits → one tidy DataFrame."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from mixup_tab.training.stopping import propagate_interrupt
 
 _IDENTITY = {"run": "mixup-tab benchmark"}
 
-Method = Any  # an estimator, or a callable that takes a seed and returns one
+Method = Any  # an estimator, or a callable from a seed to one
 Split = tuple[np.ndarray, np.ndarray]
 
 
@@ -48,37 +48,36 @@ def run_benchmark(
 ) -> pd.DataFrame:
     """Fit and score every method on every split of every table.
 
-    Finished fits are kept in ``output`` as they come. After Ctrl-C or a kill, the same call
-    with the same folder resumes: it runs only what is missing. Every fit has one thread, and
-    all methods of a split get the same rows and the same seed.
+    Each result is saved in ``output`` as soon as it is finished. After Ctrl-C or a kill, the
+    same call with the same folder runs only what is missing. Every fit has one thread, and all
+    methods of a split get the same rows and the same seed.
 
     Parameters
     ----------
     methods : dict of str to (estimator or callable)
-        By name, in the order of the result. An estimator is cloned, and each of its parameters
-        ``random_state``, nested ones included, is set to the seed of the split. A callable
-        takes that seed and returns what ``score`` is given, such as an unfitted estimator.
+        By name, in the order of the result. An estimator is cloned, and all its parameters
+        ``random_state``, including nested ones, are set to the seed of the split. A callable
+        takes that seed and returns a model for ``score``, such as an unfitted estimator.
     tables : dict of str to (Bunch, tuple (X, y) or callable)
-        By name. A callable takes no argument and returns one of the others.
+        By name. A callable takes no argument and returns a Bunch or tuple.
     splits : splitter, callable or dict
-        A splitter of scikit-learn; a callable that takes X and y and returns a list of
-        ``(train, test)`` row numbers; or a dict of such lists by name of the table.
+        A splitter of scikit-learn; a callable from X and y to a list of ``(train, test)`` row
+        numbers; or a dict of such lists by name of the table.
     version : str
-        Version of the protocol. Kept results count only for the same version, table (name and
-        contents), rows of the split, method (name and parameters) and seed. Change it when the
-        code behind them changes, ``score`` included.
+        Version of the protocol. Saved results are reused only for the same version, table
+        (name and contents), rows of the split, method (name and parameters) and seed. Change it
+        when the code behind the results changes, including ``score``.
     output : path-like, default=None
-        Folder for the results, finished fits in ``finished.jsonl``; None keeps nothing.
+        Folder for the results, with finished fits in ``finished.jsonl``; None saves nothing.
     n_jobs : int, default=1
-        Number of processes; -1 is one per core.
+        Number of processes; -1 uses all cores.
     score : callable, default=None
         Called as ``score(model, X_train, y_train, X_test, y_test)``; fits the model and returns
-        the columns of its row as a dict, or several rows as a list of dicts or a DataFrame;
-        they hold numbers, text, or lists of these.
-        None is :func:`score_classifier`.
+        the columns of its row as a dict, or several rows as a list of dicts or a DataFrame, of
+        numbers, text, or lists of these. None is :func:`score_classifier`.
     report : callable, default=None
-        Called as ``report(results, output)`` at the end, after Ctrl-C too, if there are an
-        ``output`` and a result; such as :func:`~mixup_tab.benchmark.write_report`.
+        Called as ``report(results, output)`` at the end, and after Ctrl-C, if there is an
+        ``output`` and any result; such as :func:`~mixup_tab.benchmark.write_report`.
     random_state : int, default=0
         Split number r has the seed ``random_state + r``.
     show : bool, default=True
@@ -90,15 +89,14 @@ def run_benchmark(
         One row per table, split and method in this order (several where ``score`` returns
         several), also written to ``results.csv``. Columns: ``table``, ``split``, ``method``,
         ``seed``, ``n_train``, ``n_test``, those of ``score``, ``failed`` (bool) and ``why``
-        (str, empty unless failed). A method that raises gets a row with ``failed=True``; it is
-        tried again next time. ``results.attrs["finished"]`` is False after Ctrl-C: the result
-        then holds what was finished.
+        (str, empty unless failed). A method that raises gets a row with ``failed=True`` and is
+        retried next time. ``results.attrs["finished"]`` is False after Ctrl-C; the result then
+        holds what was finished.
 
     Raises
     ------
     ValueError
-        If an argument is not as described here, or ``output`` is in use, damaged, or holds
-        something else.
+        If an argument is invalid, or ``output`` is in use, damaged, or holds something else.
     OSError
         If ``output`` cannot be written to, or a process was killed.
 
@@ -141,11 +139,11 @@ def score_classifier(
     Parameters
     ----------
     model : classifier
-        Not fitted yet.
+        Unfitted.
     X_train, X_test : array-like or DataFrame of shape (rows, features)
         Inputs.
     y_train, y_test : array-like of shape (rows,)
-        Labels. Classes that no training row has get the probability 0.
+        Labels. Classes without a training row get probability 0.
 
     Returns
     -------
@@ -153,7 +151,7 @@ def score_classifier(
         ``error``, ``log_loss``, ``brier`` and ``ece`` as in
         :func:`~mixup_tab.metrics.classification_scores`; ``fit_seconds`` and
         ``predict_seconds``; ``fit_cpu_seconds`` and ``predict_cpu_seconds``, the processor time
-        of all threads of the process, for which a busy machine matters less.
+        of all threads of the process, which depends less on other load.
     """
     scores, _, _ = fit_and_predict(model, X_train, y_train, X_test, y_test)
     return scores
@@ -173,7 +171,7 @@ def fit_and_predict(
 
 
 def timed(step: str, call: Callable[..., Any], *args: Any) -> tuple[Any, dict[str, float]]:
-    """Call; return the result, and columns with its seconds on the clock and of the CPU."""
+    """Call a function; return the result, and columns with wall-clock and CPU seconds."""
     clock, cpu = time.perf_counter(), time.process_time()
     result = call(*args)
     clock, cpu = time.perf_counter() - clock, time.process_time() - cpu
@@ -181,7 +179,7 @@ def timed(step: str, call: Callable[..., Any], *args: Any) -> tuple[Any, dict[st
 
 
 def make_model(method: Method, seed: int) -> Any:
-    """Return a fresh model of a method, every ``random_state`` in it set to the seed."""
+    """Return a fresh model of a method, with every ``random_state`` set to the seed."""
     if not isinstance(method, BaseEstimator):
         return method(seed)
     model = clone(method)
@@ -193,7 +191,7 @@ class _Job(NamedTuple):
     """One method on one split of one table."""
 
     score: Callable[..., Any]
-    key: str  # hash of what must be the same for a kept result to count
+    key: str  # hash of what must be the same to reuse a result
     row: dict[str, Any]  # the first columns
     method: Method
     data: tuple[Any, np.ndarray]
@@ -211,7 +209,7 @@ class _Job(NamedTuple):
 def _check(methods: Any, tables: Any, version: Any, n_jobs: Any, random_state: Any) -> None:
     for name, given in (("methods", methods), ("tables", tables)):
         if not isinstance(given, Mapping) or not given:
-            raise ValueError(f"{name} must be a dict with an entry by name, got {given!r}.")
+            raise ValueError(f"{name} must be a non-empty dict by name, got {given!r}.")
     for name, method in methods.items():
         if not isinstance(method, BaseEstimator) and not callable(method):
             raise ValueError(
@@ -232,7 +230,7 @@ def _list(
     version: str,
     seed: int,
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield what a job holds after ``score``, for everything there is to do."""
+    """Yield the fields of all jobs, without ``score``."""
     hashes = {name: _hash_model(method) for name, method in methods.items()}
     for table, source in tables.items():
         data = _load(source)
@@ -267,19 +265,20 @@ def _hash_model(method: Method) -> str:
     try:
         return str(joblib.hash(make_model(method, 0)))
     except Exception:
-        # It cannot be pickled, so its name must do; or not even made, and running it says why.
+        # It cannot be pickled, so that only its name counts; or it cannot be made, and running
+        # it will say why.
         return ""
 
 
 def _collect(
     jobs: Sequence[_Job], journal: Journal | None, n_jobs: int | None, show: bool
 ) -> tuple[dict[int, Any], bool]:
-    """Return the outcomes by number of the job, and whether all were run."""
+    """Return outcomes by job number, and whether all jobs were run."""
     kept = {} if journal is None else journal.finished
     outcomes = {n: kept[job.key] for n, job in enumerate(jobs) if job.key in kept}
     left = [(n, job) for n, job in enumerate(jobs) if n not in outcomes]
-    # Whole splits after each other, so that after Ctrl-C all methods have the same ones;
-    # large tables first, so that no process is left alone with one at the end.
+    # Split by split, so that after Ctrl-C all methods have the same splits; large tables first,
+    # so that the last job is a short one.
     left.sort(key=lambda pair: (pair[1].row["split"], -pair[1].row["n_train"]))
     with ProgressBar("fit", len(jobs), done=len(outcomes), show=show) as bar:
         try:
@@ -295,7 +294,7 @@ def _collect(
 
 
 def _perform(numbered: tuple[int, _Job]) -> tuple[int, Any]:
-    """Run a job; a failure becomes its message, and is not kept."""
+    """Run a job; an error becomes its message, which is not saved."""
     number, job = numbered
     try:
         return number, job.run()
@@ -320,7 +319,7 @@ def _gather(jobs: list[_Job], outcomes: dict[int, Any]) -> pd.DataFrame:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Let every method compute with one thread, whatever it computes with."""
+    """Limit all libraries to one thread."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -332,10 +331,10 @@ def _one_thread() -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end the benchmark, not only this fit, and keep warnings off the screen."""
+    """Let Ctrl-C end the benchmark, not just this fit, and silence warnings."""
     with warnings.catch_warnings(), propagate_interrupt():
         warnings.simplefilter("ignore")
-        # scikit-learn's net takes Ctrl-C as the end of training and warns.
+        # On Ctrl-C, scikit-learn's net only ends training with a warning.
         warnings.filterwarnings("error", "Training (was )?interrupted")
         try:
             yield

@@ -26,7 +26,7 @@ from mixup_tab.tables import TableEncoder
 
 Split = tuple[np.ndarray, np.ndarray]
 
-# UCI tables that scikit-learn carries, so that no download is needed.
+# UCI tables that come with scikit-learn, so that no download is needed.
 BUNDLED: dict[str, Callable] = {
     "iris": bundled.load_iris,
     "wine": bundled.load_wine,
@@ -48,7 +48,7 @@ DEFAULT_METHODS = (PLAIN, MIXUP, "MLPClassifier")
 def choose_methods(
     names: Sequence[str] = DEFAULT_METHODS, alphas: Sequence[float] = (0.2,)
 ) -> dict[str, BaseEstimator]:
-    """Return methods by name behind :func:`with_columns`; "mixup" once for every α."""
+    """Return pipelines from :func:`with_columns` by name; "mixup" once per α."""
     chosen = {}
     for name in _known("methods", names, METHODS):
         if name == MIXUP:
@@ -61,7 +61,7 @@ def choose_methods(
 
 
 def with_columns(*steps: BaseEstimator) -> Pipeline:
-    """Return a pipeline: columns encoded as the first of the steps wants them, the steps."""
+    """Return a pipeline of an encoder that suits the first step, and the steps."""
     own_net = getattr(steps[0], "module", None) is not None
     native = hasattr(steps[0], "categorical_features") and not own_net
     return make_pipeline(TableEncoder("category" if native else "one-hot"), *steps)
@@ -72,8 +72,8 @@ def choose_tables(
 ) -> dict[str, Callable]:
     """Return loaders of classification tables by name.
 
-    Names are of tables of scikit-learn, UCI cards or files in ``data_home``, which come first.
-    None takes all files in ``data_home``, or scikit-learn's tables if that is None too.
+    Names are those of files in ``data_home``, which take precedence, of scikit-learn's tables
+    or of UCI cards. None is all files in ``data_home``, or scikit-learn's tables if None too.
     """
     if names is None and data_home is None:
         names = list(BUNDLED)
@@ -81,7 +81,9 @@ def choose_tables(
     known = known[known["task"] == "classification"]
     local = known[known["local"]] if data_home is not None else known.iloc[:0]
     if names is None and local.empty:
-        raise ValueError(f"data_home={str(data_home)!r} holds no classification table.")
+        raise ValueError(
+            f"data_home={str(data_home)!r} holds no classification table. Use another folder."
+        )
     names = list(local.index) if names is None else names
     return {
         name: partial(BUNDLED[name], return_X_y=True, as_frame=True)
@@ -94,14 +96,14 @@ def choose_tables(
 def load_uci(
     name: str, data_home: str | os.PathLike | None = None
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return columns and classes, from 0 on, of a UCI table; no rows without a class."""
+    """Return columns and class codes of a UCI table, without rows that have no class."""
     X, target = fetch_uci(name, data_home=data_home, return_X_y=True)
     y, _ = pd.factorize(target, sort=True)
     return X[y >= 0].reset_index(drop=True), y[y >= 0]
 
 
 def _known(argument: str, names: Sequence[str], known: Any) -> Sequence[str]:
-    """Return names if all are known and there is one, else raise ValueError."""
+    """Return names; ValueError if there are none, or one is unknown."""
     known = list(dict.fromkeys(known))
     unknown = [name for name in names if name not in known]
     if unknown or not names:
@@ -115,7 +117,7 @@ def _known(argument: str, names: Sequence[str], known: Any) -> Sequence[str]:
 def random_splits(
     repeats: int, random_state: int = 0, test_share: float = 0.25
 ) -> Callable[[Any, np.ndarray], list[Split]]:
-    """Return what draws stratified splits of a table; split r with ``random_state + r``."""
+    """Return a function that draws stratified splits; split r uses ``random_state + r``."""
     if not 1 <= repeats <= 1000:
         raise ValueError(f"repeats must lie in [1, 1000], got {repeats!r}.")
 
@@ -132,9 +134,9 @@ def random_splits(
 def stratified_folds(
     folds: int, random_state: int = 0, repeats: int = 1
 ) -> Callable[[Any, np.ndarray], list[Split]]:
-    """Return what cuts a table into stratified folds, several times.
+    """Return a function that makes stratified folds, several times.
 
-    Repeat r is shuffled with ``random_state + r``. Classes of fewer rows than folds stay.
+    Repeat r is shuffled with ``random_state + r``. Classes with fewer rows than folds are kept.
     """
     _check_least("folds", folds, 2)
     _check_least("repeats", repeats, 1)
@@ -158,10 +160,10 @@ def _check_least(name: str, value: int, least: int) -> None:
 
 
 def strata(y: np.ndarray, least: int) -> np.ndarray:
-    """Return classes for stratifying, those of fewer than ``least`` rows put together.
+    """Return classes for stratifying, with classes of fewer than ``least`` rows merged.
 
-    Where they are still too few they join the smallest class that is not rare. No row is left
-    out: a rare class may be missing in the training rows of a split, for every method alike.
+    If these are still too few, they join the smallest other class. No row is left out: a rare
+    class may be missing in the training rows of a split, for all methods alike.
     """
     labels, counts = np.unique(y, return_counts=True)
     rare, common = labels[counts < least], labels[counts >= least]

@@ -1,4 +1,4 @@
-"""The command line: parses, calls the package, prints. Heavy imports wait until needed."""
+"""The command line: parse options, call the package, print. Heavy imports are lazy."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import sys
 
 from mixup_tab._extras import import_extra
 
-# What we print beyond ASCII, where the output cannot hold it.
+# Replacements where the output encoding lacks a character.
 _ASCII = {"α": "alpha", "−": "-", "–": "-", "≈": "~", "±": "+/-", "Δ": "difference", "²": "2"}
 _ASCII |= {"…": "...", "“": '"', "”": '"', "×": "x", "λ": "lambda"}
 
-# typer takes the name "ascii" for a mistake of the system, and writes UTF-8 there.
+# typer takes the encoding "ascii" for a misconfigured system and writes UTF-8 instead.
 _ASCII_NAME = "mixup_tab_ascii"
 
 
 def main() -> None:
-    """Run ``mixup-tab``, or say what to install."""
+    """Run ``mixup-tab``; exit with an install hint if typer or rich is missing."""
     codecs.register_error("spell", _in_ascii)
     codecs.register(_plain_ascii)
     for stream in (sys.stdout, sys.stderr):
@@ -34,14 +34,14 @@ def main() -> None:
 
 
 def _plain_ascii(name: str) -> codecs.CodecInfo | None:
-    """Return ASCII under another name."""
+    """Register ASCII under another name."""
     found = codecs.lookup("ascii")
     more = found.incrementalencoder, found.incrementaldecoder, name
     return codecs.CodecInfo(*found, *more) if name == _ASCII_NAME else None
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
-    """Spell characters that an encoding lacks with those of ASCII."""
+    """Spell out in ASCII the characters that an encoding lacks."""
     assert isinstance(error, UnicodeEncodeError)
     texts = []
     for letter in error.object[error.start : error.end]:

@@ -14,26 +14,22 @@ from mixup_tab.cli.speech import speech_app
 from mixup_tab.cli.tables import evaluate, export, predict, train
 
 app = typer.Typer(
-    help="Small nets trained with mixup, for tables and short sounds.",
+    help="Small neural nets trained with mixup, for tables and short sounds.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for function, summary, example in (
-    (train, None, "train bought.csv --target bought --output bought.mixup"),
-    (predict, None, "predict bought.mixup new.csv --output predicted.csv"),
-    (evaluate, None, "evaluate bought.mixup last-month.csv"),
-    (
-        compare,
-        "Say whether mixup or boosting is better on your own table.",
-        "compare bought.csv --target bought",
-    ),
-    (export, None, "export bought.mixup bought.onnx"),
-    (benchmark, None, "benchmark --datasets iris,wine --alpha 0.2,1"),
-    (playground, None, "playground --output page.html"),
+for function, example in (
+    (train, "train bought.csv --target bought --output bought.mixup"),
+    (predict, "predict bought.mixup new.csv --output predicted.csv"),
+    (evaluate, "evaluate bought.mixup last-month.csv"),
+    (compare, "compare bought.csv --target bought"),
+    (export, "export bought.mixup bought.onnx"),
+    (benchmark, "benchmark --datasets iris,wine --alpha 0.2,1"),
+    (playground, "playground --output page.html"),
 ):
-    app.command(short_help=summary)(as_command(function, example))
+    app.command()(as_command(function, example))
 app.add_typer(speech_app, name="speech")
 
 
@@ -52,4 +48,4 @@ def main(
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Small nets trained with mixup, for tables and short sounds."""
+    """Small neural nets trained with mixup, for tables and short sounds."""

@@ -15,37 +15,40 @@ def benchmark(
     datasets: Annotated[
         list[str] | None,
         typer.Option(
-            help="UCI tables by name, with commas between [iris,wine,breast-cancer,digits]."
+            metavar="NAMES",
+            help="UCI tables, comma-separated [iris,wine,breast-cancer,digits].",
         ),
     ] = None,
     data_home: Annotated[
         Path | None,
-        typer.Option(help="Folder of <name>.csv.gz tables; without --datasets, all of them."),
+        typer.Option(help="Folder of <name>.csv.gz tables; without --datasets, all are used."),
     ] = None,
     methods: Annotated[
         list[str] | None,
         typer.Option(
-            help="With commas between; also MixupEnsembleClassifier, RandomForestClassifier, "
-            "HistGradientBoostingClassifier [plain training,mixup,MLPClassifier]."
+            metavar="NAMES",
+            help="Comma-separated; also MixupEnsembleClassifier, RandomForestClassifier, "
+            "HistGradientBoostingClassifier [plain training,mixup,MLPClassifier].",
         ),
     ] = None,
     alpha: Annotated[
-        list[str] | None, typer.Option(help="α of mixup, one or more with commas [0.2].")
+        list[str] | None,
+        typer.Option(metavar="NUMBERS", help="α of mixup, one value or several [0.2]."),
     ] = None,
-    repeats: Annotated[int, typer.Option(help="Random splits of each table.")] = 3,
+    repeats: Annotated[int, typer.Option(help="Random train/test splits of each table.")] = 3,
     jobs: options.Jobs = 1,
     seed: options.Seed = 0,
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of results [named after the options]; an unfinished run in it is "
-            "resumed."
+            help="Folder for the results [named after the options]; an unfinished run in it "
+            "is resumed."
         ),
     ] = None,
 ) -> None:
-    """See whether mixup helps on UCI tables.
+    """Compare mixup, plain training and MLPClassifier on UCI tables.
 
-    Plain training, mixup and MLPClassifier are compared.
+    If it is stopped, run the same command to resume.
     """
     values = [*map(number, listed(alpha) or ["0.2"])]
     from mixup_tab._resumable import digest

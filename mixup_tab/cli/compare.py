@@ -19,34 +19,36 @@ def compare(
     task: options.Task = "auto",
     decimal: options.Decimal = None,
     groups: Annotated[
-        str | None, typer.Option(help="Column; rows of equal value stay in the same fold.")
+        str | None, typer.Option(help="Column of groups; a group stays in one fold.")
     ] = None,
     time: Annotated[
-        str | None, typer.Option(help="Column of dates: test rows come after training rows.")
+        str | None, typer.Option(help="Column of dates; test rows come after training rows.")
     ] = None,
-    folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 5,
+    folds: Annotated[int, typer.Option(help="Cross-validation folds.")] = 5,
     repeats: Annotated[
         int | None,
-        typer.Option(help="Times that the folds are redrawn [2; 1 beyond 10,000 rows]."),
+        typer.Option(help="Repeats of the cross-validation [2; 1 above 10,000 rows]."),
     ] = None,
     alpha: Annotated[
         list[str] | None,
-        typer.Option(help="α to choose from, one or more with commas [0.3,1]."),
+        typer.Option(metavar="NUMBERS", help="Values of α to choose from [0.3,1]."),
     ] = None,
     best: Annotated[
         bool,
-        typer.Option("--best", help="Compare the ensemble too, and save it with --save."),
+        typer.Option("--best", help="Compare an ensemble too; --save saves it."),
     ] = False,
     max_rows: Annotated[
         int,
-        typer.Option(help="Larger tables are sampled down to this number of rows."),
+        typer.Option(help="Larger tables are subsampled to this many rows."),
     ] = 20_000,
     save: Annotated[
-        Path | None, typer.Option(help="File for the model, fitted on all rows.")
+        Path | None, typer.Option(help="Fit a model on all rows and save it here.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Let --save replace a model.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Let --save overwrite a model.")
+    ] = False,
     device: options.Device = "cpu",
-    seed: Annotated[int, typer.Option(help="Seed of folds and nets.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -57,9 +59,10 @@ def compare(
     jobs: options.Jobs = -1,
     size_limit: options.TableSize = "4GB",
 ) -> None:
-    """Does mixup help on your table, and is boosting better? In words, and as a report page.
+    """Compare mixup, plain training and boosting on your table.
 
-    If stopped or killed, the same command resumes.
+    Prints which is better and by how much, and writes a report page. If it is stopped, run the
+    same command to resume.
     """
     values = [number(text) for text in listed(alpha)]
     chosen: dict[str, Any] = {"alphas": values} if values else {}

@@ -1,4 +1,4 @@
-"""``mixup-tab playground``: an interactive page that shows what mixup does."""
+"""``mixup-tab playground``."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ def playground(
     table: Annotated[
         Path | None,
         typer.Option(
-            help="A table: CSV, TSV, Parquet, Feather or JSON lines [two moons and circles]."
+            help="Table: CSV, TSV, Parquet, Feather or JSON lines [two moons and circles]."
         ),
     ] = None,
-    x: Annotated[str | None, typer.Option(help="Column of numbers, horizontal.")] = None,
-    y: Annotated[str | None, typer.Option(help="Column of numbers, vertical.")] = None,
-    target: Annotated[
-        str | None, typer.Option(help="Column of classes, 2 to 10 of them.")
-    ] = None,
+    x: Annotated[str | None, typer.Option(help="Numeric column, horizontal axis.")] = None,
+    y: Annotated[str | None, typer.Option(help="Numeric column, vertical axis.")] = None,
+    target: Annotated[str | None, typer.Option(help="Column with 2 to 10 classes.")] = None,
     alpha: Annotated[
         list[str] | None,
-        typer.Option(help="α on the slider, one or more with commas [15, up to 32]."),
+        typer.Option(metavar="NUMBERS", help="Values of α on the slider [7 values up to 16]."),
     ] = None,
     seed: options.Seed = 0,
 ) -> None:
-    """Write a page that shows what mixup does.
+    """Write an interactive page that shows what mixup does.
 
-    It has a slider for α, and shows boundary, mixed examples and calibration.
+    Controls set α, mixup or CutMix, noise and the number of rows; the page shows the decision
+    boundary, mixed examples and calibration, and says whether mixing helps.
     """
     values = [*map(number, listed(alpha))]
     from mixup_tab.playground import write_playground
@@ -46,4 +45,4 @@ def playground(
         **({"alphas": values} if values else {}),
         random_state=seed,
     )
-    typer.echo(f"Written: {page}. Open it in a browser; it works offline.")
+    typer.echo(f"Wrote {page}. Open it in a browser; it works offline.")

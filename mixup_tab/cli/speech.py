@@ -1,4 +1,4 @@
-"""``mixup-tab speech``: parses, calls the package. Heavy imports wait until needed."""
+"""``mixup-tab speech``: its commands for folders of clips. Heavy imports are lazy."""
 
 from __future__ import annotations
 
@@ -10,50 +10,49 @@ import typer
 
 import mixup_tab.cli.options as options
 from mixup_tab._terminal import print_note
+from mixup_tab.cli.speech_predict import Jobs, Model, listen, predict
 from mixup_tab.cli.values import pair, size
 
 speech_app = typer.Typer(
-    help="Recognise short spoken words, with nets trained with mixup.",
+    help="Recognise short spoken words with nets trained with mixup.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-Model = Annotated[Path, typer.Argument(help="Model file from speech train.")]
 Directory = Annotated[
     Path, typer.Argument(metavar="DIR", help="Folder of clips, <word>/*.wav.")
 ]
-Unknown = Annotated[
-    bool, typer.Option(help="Learn to answer unknown to sounds that are none of the words.")
-]
+Unknown = Annotated[bool, typer.Option(help="Learn to answer unknown to other sounds.")]
 UnknownFolder = Annotated[
-    str, typer.Option(help="Folder in DIR of sounds that are none of the words.")
+    str, typer.Option(help="Folder in DIR of sounds other than the words.")
 ]
 NoiseFolder = Annotated[str, typer.Option(help="Folder in DIR of background noise.")]
-Jobs = Annotated[int, typer.Option(help="Threads that read files; -1 is one per core.")]
+Seconds = Annotated[float, typer.Option(help="Length of a clip in seconds.")]
+SampleRate = Annotated[int, typer.Option(help="Samples per second.")]
 Labels = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="CSV file with a row per sound file and its label [the folders]."
+        metavar="FILE", help="CSV file with a row per sound file and its label [folder names]."
     ),
 ]
 Column = Annotated[
     list[str] | None,
     typer.Option(
         metavar="ROLE=NAME",
-        help="Column of that file for file, label, speaker, fold or split; may be repeated "
-        "[usual names].",
+        help="Column of --labels for file, label, speaker, fold or split, such as label=word; "
+        "repeat for more [common names].",
     ),
 ]
 LabelPattern = Annotated[
     str | None,
     typer.Option(
-        metavar="REGEX", help="Expression whose group is the label in the path of a file."
+        metavar="REGEX", help="Regular expression whose group is the label in a file's path."
     ),
 ]
 SpeakerPattern = Annotated[
     str | None,
     typer.Option(
-        metavar="REGEX", help="Expression whose group is the speaker in the path of a file."
+        metavar="REGEX", help="Regular expression whose group is the speaker in a file's path."
     ),
 ]
 
@@ -65,9 +64,9 @@ def _folder_options(
     speaker_pattern: str | None = None,
 ) -> dict[str, Any]:
     if labels and label_pattern:
-        raise ValueError("--labels and --label-pattern exclude each other. Give one of them.")
+        raise ValueError("--labels and --label-pattern cannot be combined. Use one of them.")
     if column and not labels:
-        raise ValueError("--column names a column of a table. Give the table with --labels.")
+        raise ValueError("--column needs a table of labels. Add --labels.")
     given: dict[str, Any] = {"label": labels or label_pattern, "speaker": speaker_pattern}
     if column:
         given["columns"] = dict(pair(text) for text in column)
@@ -80,49 +79,44 @@ def _say_loading() -> None:
 
 def train(
     directory: Directory,
-    output: Annotated[Path, typer.Option(help="Where to save the model.")],
+    output: Annotated[Path, typer.Option(help="File for the model.")],
     model: Annotated[
-        Literal["resnet", "bcresnet", "vgg11", "lenet"], typer.Option(help="Net.")
+        Literal["resnet", "bcresnet", "vgg11", "lenet"], typer.Option(help="Architecture.")
     ] = "resnet",
     alpha: Annotated[
-        float | None, typer.Option(help="α of mixup; 0 is plain training [as recommended].")
+        float | None, typer.Option(help="α of mixup; 0 is plain training [recommended].")
     ] = None,
     mixing: Annotated[
         Literal["mixup", "cutmix", "mixup+cutmix", "cutout"] | None,
-        typer.Option(help="How clips are mixed [as recommended]."),
+        typer.Option(help="How clips are mixed [recommended]."),
     ] = None,
     level: Annotated[
         Literal["spectrogram", "waveform"] | None,
-        typer.Option(help="What is mixed [as recommended]."),
+        typer.Option(help="What is mixed [recommended]."),
     ] = None,
     augment: Annotated[
-        bool, typer.Option(help="Shift, stretch, filter, mask and add noise in training.")
+        bool, typer.Option(help="Shift, stretch, filter and mask clips and add noise.")
     ] = True,
     epochs: Annotated[
         int | None,
-        typer.Option(
-            min=1, max=100_000, help="Passes over the clips [depends on their number]."
-        ),
+        typer.Option(min=1, max=100_000, help="Training epochs [by the number of clips]."),
     ] = None,
     mixing_span: Annotated[
         tuple[float, float] | None,
         typer.Option(
-            help="Share of the training during which clips are mixed: 0.1 1 starts after the "
-            "first tenth [as recommended]."
+            help="When clips are mixed: 0.1 1 starts after a tenth of the training and goes to "
+            "its end [recommended]."
         ),
     ] = None,
     members: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=1000, help="Nets whose probabilities are averaged [as recommended]."
-        ),
+        int | None, typer.Option(min=1, max=1000, help="Nets to average [recommended].")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Length of a clip.")] = 1.0,
-    sample_rate: Annotated[int, typer.Option(help="Samples per second.")] = 16_000,
+    seconds: Seconds = 1.0,
+    sample_rate: SampleRate = 16_000,
     validation_fraction: Annotated[
         float,
         typer.Option(
-            help="Share held out, by other speakers if known; parts of the folder override it."
+            help="Fraction held out, by speaker if known; a validation part of DIR replaces it."
         ),
     ] = 0.1,
     labels: Labels = None,
@@ -131,13 +125,13 @@ def train(
     speaker_pattern: SpeakerPattern = None,
     unknown: Unknown = True,
     lost: Annotated[
-        float, typer.Option(help="Share of validation clips of words that may be refused.")
+        float, typer.Option(help="Fraction of validation words that may be taken for unknown.")
     ] = 0.05,
     false_alarms: Annotated[
         float | None,
         typer.Option(
-            help="Share of other sounds for validation that may be taken for a word; "
-            "overrides --lost."
+            help="Fraction of other validation sounds that may be taken for a word; overrides "
+            "--lost."
         ),
     ] = None,
     unknown_folder: UnknownFolder = "_unknown_",
@@ -148,9 +142,9 @@ def train(
     jobs: Jobs = -1,
     force: options.Force = False,
 ) -> None:
-    """Train on a folder of clips.
+    """Train a net on a folder of clips and save it.
 
-    If stopped or killed, the same command resumes.
+    If it is stopped, run the same command to resume.
     """
     chosen: dict[str, Any] = {
         "alpha": alpha,
@@ -192,13 +186,10 @@ def evaluate(
     directory: Directory,
     part: Annotated[
         Literal["auto", "all", "train", "validation", "test"],
-        typer.Option(
-            help="Part of the folder's clips; auto is test if it has parts, else all."
-        ),
+        typer.Option(help="Clips to use; auto is the test part if there is one, else all."),
     ] = "auto",
     output: Annotated[
-        Path | None,
-        typer.Option(help="Folder for the report and predictions.csv [a new one]."),
+        Path | None, typer.Option(help="Folder for the report and predictions.csv [a new one].")
     ] = None,
     labels: Labels = None,
     column: Column = None,
@@ -210,7 +201,7 @@ def evaluate(
     jobs: Jobs = -1,
     size_limit: options.ModelSize = "1GB",
 ) -> None:
-    """Print accuracy and a table word by word; save a report page."""
+    """Print accuracy overall and by word; save a report page."""
     _say_loading()
     from mixup_tab.audio.evaluation_report import evaluate
 
@@ -228,53 +219,15 @@ def evaluate(
     )
 
 
-def predict(
-    model: Model,
-    files: Annotated[
-        list[str],
-        typer.Argument(
-            help="Sound files, or - for standard input: names, one per line or separated by "
-            "zero bytes, or one clip."
-        ),
-    ],
-    output: Annotated[Path | None, typer.Option(help="CSV file [standard output].")] = None,
-    every: Annotated[
-        bool, typer.Option("--all", help="Add the probabilities of all words.")
-    ] = False,
-    on_error: options.OnError = "raise",
-    device: options.Device = "auto",
-    jobs: Jobs = -1,
-    size_limit: options.ModelSize = "1GB",
-) -> None:
-    """Write label and probability of every clip as CSV.
-
-    Lines are written batch by batch; a name on standard input is answered when it has come. A
-    file longer than three clips is searched for its surest word, and the column seconds says
-    where that begins.
-    """
-    from mixup_tab.audio.predict import predict_to
-
-    predict_to(
-        model,
-        files,
-        output=output,
-        every=every,
-        on_error=on_error,
-        device=device,
-        n_jobs=jobs,
-        size_limit=size(size_limit),
-    )
-
-
 def check(
     directory: Directory,
     output: Annotated[
-        Path | None, typer.Option(help="CSV file with a line for each clip.")
+        Path | None, typer.Option(help="CSV file to write, with a row per clip.")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Length of a clip in training.")] = 1.0,
-    sample_rate: Annotated[int, typer.Option(help="Samples per second in training.")] = 16_000,
+    seconds: Seconds = 1.0,
+    sample_rate: SampleRate = 16_000,
     validation_fraction: Annotated[
-        float, typer.Option(help="Share that training holds out.")
+        float, typer.Option(help="Fraction that training holds out.")
     ] = 0.1,
     labels: Labels = None,
     column: Column = None,
@@ -286,9 +239,9 @@ def check(
     on_error: options.OnError = "raise",
     jobs: Jobs = -1,
 ) -> None:
-    """Say what a folder of clips holds, and what is wrong with it.
+    """Summarize a folder of clips and list its problems.
 
-    Ends with the error of speech train if that would refuse the folder.
+    Where speech train would stop with an error, this ends with the same error.
     """
     _say_loading()
     from mixup_tab.audio.check import check
@@ -310,9 +263,9 @@ def check(
 def preview(
     directory: Directory,
     output: Annotated[Path, typer.Option(help="Page to write.")] = Path("preview.html"),
-    clips: Annotated[int, typer.Option(min=1, max=100, help="Clips of each word.")] = 1,
-    seconds: Annotated[float, typer.Option(help="Length of a clip.")] = 1.0,
-    sample_rate: Annotated[int, typer.Option(help="Samples per second.")] = 16_000,
+    clips: Annotated[int, typer.Option(min=1, max=100, help="Clips per word.")] = 1,
+    seconds: Seconds = 1.0,
+    sample_rate: SampleRate = 16_000,
     labels: Labels = None,
     column: Column = None,
     label_pattern: LabelPattern = None,
@@ -321,7 +274,7 @@ def preview(
     seed: options.Seed = 0,
     force: options.Force = False,
 ) -> None:
-    """Write a page to hear and see what training does to clips."""
+    """Write a page to hear and see augmented and mixed clips."""
     _say_loading()
     from mixup_tab.audio.preview import write_preview
 
@@ -336,66 +289,7 @@ def preview(
         random_state=seed,
         overwrite=force,
     )
-    typer.echo(f"Written: {page}. Open it in a browser; it works offline.")
-
-
-def listen(
-    model: Model,
-    source: Annotated[
-        str | None,
-        typer.Argument(
-            help="A sound file of any length, or - for standard input: raw 16-bit "
-            "little-endian samples of one channel, or a WAV file [the microphone].",
-        ),
-    ] = None,
-    sample_rate: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=1_000_000,
-            help="Samples per second of raw samples or the microphone [the model's].",
-        ),
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(help="Least probability of a word, less that of unknown [the model's]."),
-    ] = None,
-    step: Annotated[
-        float | None,
-        typer.Option(help="Seconds between two predictions [a tenth of a clip, at most 0.1]."),
-    ] = None,
-    smoothing: Annotated[
-        int, typer.Option(min=1, max=1000, help="Predictions that are averaged.")
-    ] = 5,
-    refractory: Annotated[float, typer.Option(help="Least seconds between two words.")] = 1.0,
-    microphone: Annotated[
-        str | None,
-        typer.Option(help="Name or number, as python -m sounddevice lists them."),
-    ] = None,
-    device: options.Device = "auto",
-    size_limit: options.ModelSize = "1GB",
-) -> None:
-    """Write every word that is heard as CSV, at once.
-
-    A line has second, word and probability.
-
-    A microphone needs the extra live, or another recorder:
-    arecord -t raw -f S16_LE -c 1 -r 16000 | mixup-tab speech listen words.mixup -
-    """
-    from mixup_tab.audio.listening import listen_to
-
-    listen_to(
-        model,
-        source,
-        sample_rate=sample_rate,
-        threshold=threshold,
-        step=step,
-        smoothing=smoothing,
-        refractory=refractory,
-        microphone=microphone,
-        device=device,
-        size_limit=size(size_limit),
-    )
+    typer.echo(f"Wrote {page}. Open it in a browser; it works offline.")
 
 
 for function, example in (

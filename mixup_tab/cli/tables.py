@@ -10,42 +10,45 @@ import typer
 import mixup_tab.cli.options as options
 from mixup_tab.cli.values import listed, number, size
 
-ModelFile = Annotated[Path, typer.Argument(help="A model from train or compare --save.")]
+ModelFile = Annotated[Path, typer.Argument(help="Model saved by train or compare --save.")]
 
 
 def train(
     file: options.TableFile,
     target: options.Target,
     output: Annotated[
-        Path, typer.Option(help="Where to save the model; a card goes beside it.")
+        Path, typer.Option(help="File for the model; a model card is written beside it.")
     ],
     id: options.Id = None,
     drop: options.Drop = None,
     groups: Annotated[
-        str | None, typer.Option(help="Column; rows of equal value are left out together.")
+        str | None, typer.Option(help="Column of groups; a group is held out as a whole.")
     ] = None,
     time: Annotated[
-        str | None, typer.Option(help="Column of dates: the last rows are left out.")
+        str | None, typer.Option(help="Column of dates; the latest rows are held out.")
     ] = None,
     task: options.Task = "auto",
     decimal: options.Decimal = None,
     alpha: Annotated[
         list[str] | None,
         typer.Option(
-            help="α of mixup; 0 is plain training. With auto or several values (with commas), "
-            "cross-validation chooses [the estimator's default]."
+            metavar="NUMBERS",
+            help="α of mixup; 0 is plain training. Several (0,0.3,1) or auto: chosen by "
+            "cross-validation [the estimator's default].",
         ),
     ] = None,
     best: Annotated[
-        bool, typer.Option("--best", help="Fit an ensemble: better, and slower.")
+        bool, typer.Option("--best", help="Fit an ensemble: more accurate, but slower.")
     ] = False,
     quantiles: Annotated[
         list[str] | None,
-        typer.Option(help="Quantiles to predict, not the mean, with commas: 0.1,0.5,0.9."),
+        typer.Option(
+            metavar="NUMBERS", help="Predict quantiles instead of the mean: 0.1,0.5,0.9."
+        ),
     ] = None,
     validation_fraction: Annotated[
         float,
-        typer.Option(help="Share of rows left out to measure the model; 0 skips that."),
+        typer.Option(help="Fraction of rows held out to evaluate the model; 0 skips this."),
     ] = 0.2,
     device: options.Device = "cpu",
     seed: options.Seed = 0,
@@ -53,9 +56,9 @@ def train(
     force: options.Force = False,
     size_limit: options.TableSize = "4GB",
 ) -> None:
-    """Fit a model on a table, say how good it is, and save it.
+    """Fit a model to a table, evaluate it and save it.
 
-    It is measured on rows left out, then fitted on all of them.
+    A first model is evaluated on held-out rows; the saved one is fitted on all rows.
     """
     from mixup_tab.compare.columns import Columns
     from mixup_tab.compare.train import train
@@ -81,18 +84,18 @@ def train(
 def predict(
     model: ModelFile,
     file: Annotated[
-        str, typer.Argument(help="A table with the model's columns; - reads CSV from a pipe.")
+        str, typer.Argument(help="Table with the model's columns; - is CSV on standard input.")
     ],
     output: Annotated[
         str | None,
-        typer.Option(help="CSV to write; - is standard output [FILE-predictions.csv]."),
+        typer.Option(help="CSV file to write; - is standard output [FILE-predictions.csv]."),
     ] = None,
     on_error: options.OnError = "raise",
     device: options.Device = "cpu",
     force: options.Force = False,
     size_limit: options.ModelSize = "1GB",
 ) -> None:
-    """Write a model's predictions for a table, with probabilities.
+    """Write predictions and probabilities for a table as CSV.
 
     The table may be larger than memory.
     """
@@ -112,7 +115,7 @@ def predict(
 def evaluate(
     model: ModelFile,
     file: Annotated[
-        str, typer.Argument(help="A table with the target; - reads CSV from a pipe.")
+        str, typer.Argument(help="Table with the target; - is CSV on standard input.")
     ],
     output: Annotated[
         Path | None, typer.Option(help="Write the scores to this .csv or .json file.")
@@ -123,7 +126,7 @@ def evaluate(
     force: options.Force = False,
     size_limit: options.ModelSize = "1GB",
 ) -> None:
-    """Say how good a model is on a table that has the target."""
+    """Score a model on a table that has the target."""
     from mixup_tab.compare.evaluate import evaluate
 
     evaluate(
@@ -140,13 +143,13 @@ def evaluate(
 
 def export(
     model: Annotated[
-        Path, typer.Argument(help="A model from train, compare --save or speech train.")
+        Path, typer.Argument(help="Model saved by train, compare --save or speech train.")
     ],
     file: Annotated[Path, typer.Argument(help="ONNX file to write.")],
     force: options.Force = False,
     size_limit: options.ModelSize = "1GB",
 ) -> None:
-    """Write a model as ONNX, which runs without Python."""
+    """Export a model to ONNX, which runs without Python."""
     from mixup_tab._files import check_new_beside
     from mixup_tab._terminal import print_note
     from mixup_tab.persistence import read_model
@@ -158,4 +161,4 @@ def export(
     export_onnx(
         stored.load(), file, labels=stored.about.get("classes") or None, overwrite=force
     )
-    print_note(f"Written: {file}")
+    print_note(f"Wrote {file}")

@@ -1,4 +1,4 @@
-"""Values of options."""
+"""Parse the values of options."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ def listed(values: list[str] | None) -> list[str]:
 
 
 def pair(text: str) -> tuple[str, str]:
-    """Return the two sides of an option such as "label=word"."""
+    """Split the value of --column, such as "label=word"."""
     name, sign, value = text.partition("=")
     if not (name and sign and value):
-        raise ValueError(f"a column must look like label=word, got {text!r}.")
+        raise ValueError(f"--column must look like label=word, got {text!r}.")
     return name.strip(), value.strip()
 
 
 def number(text: str, name: str = "alpha") -> float:
-    """Return a value of an option, or raise a ValueError that says that it is no number."""
+    """Return the value of an option as a number."""
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"{name} must be a number, got {text!r}.") from None
+        raise ValueError(f"--{name} must be a number, got {text!r}.") from None
 
 
 def size(text: str) -> float:
-    """Return a number of bytes, given as such or as in "500MB" or "2 GB"."""
+    """Return a size in bytes, given as "500000000", "500MB" or "2 GB"."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)B?", text.strip().upper())
     if not found:
-        raise ValueError(f"a size must look like 500MB or 2GB, got {text!r}.")
+        raise ValueError(f"--size-limit must look like 500MB or 2GB, got {text!r}.")
     return float(found[1]) * _UNITS[found[2]]

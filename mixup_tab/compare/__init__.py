@@ -1,9 +1,8 @@
-"""Whether mixup helps on a table of the user's own, and whether boosting is better.
+"""Compare mixup with plain training and boosting on a table; the commands for tables.
 
-One way down: reading (file → DataFrame), columns (typed once), task (what to predict from
-what), folds, fitting, verdict, comparison (all of it), report, and run for the command line.
-Its other commands for tables are here too: train, and predict and evaluate, which read a file
-chunk by chunk (chunks, cells).
+Each file uses those before it: reading (file → DataFrame), columns (their roles), task (typed
+features and target), folds, fitting, verdict, comparison, report, and run for the command line.
+Other commands: train; predict and evaluate, which read a file in chunks (chunks, cells).
 """
 
 from importlib import import_module
@@ -17,7 +16,7 @@ __all__ = ["Comparison", "Verdict", "compare_table"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a comparison only when asked for, because predicting does not need it."""
+    """Import a name on first use, because predicting does not need them."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = "verdict" if name == "Verdict" else "comparison"

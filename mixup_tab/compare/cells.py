@@ -1,4 +1,4 @@
-"""Cells of a new file, read the way those of the training table were."""
+"""Convert the cells of a new file to the types of the training table."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pandas as pd
 from mixup_tab.tables.columns import as_dtype, dtype_of
 from mixup_tab.tables.number_formats import example
 
-# A column with this many unreadable values is not the one of the training table.
+# A column with this many unreadable values is taken for another column.
 MOST_WRONG = 1_000
-# Values and columns that a note names.
-_SHOWN = 3
+# Values per column that a note names.
+_MOST_NAMED = 3
 _MOMENT = pd.Timestamp("2024-01-31 13:30")
 _NOUNS = {"number": "number", "date": "date", "date with zone": "date", "duration": "duration"}
 
@@ -30,11 +30,11 @@ class Problem(NamedTuple):
     row : int
         Number of the row, from 1 for the first below the header.
     reason : str
-        What is wrong, in words that follow the value or the number of the row.
+        What is wrong; follows the value or the row number in the message.
     column : str or None
         None for a whole row.
     value : object
-        What the cell holds.
+        Content of the cell.
     """
 
     row: int
@@ -49,38 +49,38 @@ class Problem(NamedTuple):
 
 
 class Skipped:
-    """Lists problems on standard error as they are found, and counts them."""
+    """Print problems to standard error as they are found, and count them."""
 
     def __init__(self) -> None:
         self.cells = self.rows = 0
 
     def __call__(self, problem: Problem) -> None:
-        """List a problem."""
+        """Print a problem."""
         if not self.cells + self.rows:
-            print("Cannot be read:", file=sys.stderr)
+            print("Unreadable:", file=sys.stderr)
         self.cells += problem.column is not None
         self.rows += problem.column is None
         print(f"  {problem}", file=sys.stderr)
 
     def notes(self) -> Iterator[str]:
-        """Yield how many there were."""
+        """Yield the counts as sentences."""
         if self.cells:
-            yield f"Cells that cannot be read are taken as empty: {self.cells:,}."
+            yield f"Unreadable cells treated as empty: {self.cells:,}."
         if self.rows:
-            yield f"Rows that cannot be read are left out: {self.rows:,}."
+            yield f"Unreadable rows left out: {self.rows:,}."
 
 
 class CellReader:
-    """Reads columns as those of the training table were, chunk by chunk.
+    """Convert the columns of a file, chunk by chunk, as those of the training table were.
 
     Parameters
     ----------
     dtypes, date_formats, number_formats : mapping of str to str
         Of the columns, as in :class:`~mixup_tab.tables.columns.TypedTable`.
     levels : mapping of str to collection of str
-        Values of the training table, of columns whose other values are counted.
+        Known values, for columns whose unknown values are counted.
     skip : callable, default=None
-        Called for a cell that cannot be read, which is taken as empty. None raises ValueError.
+        Called for each unreadable cell, which is then treated as empty. None raises ValueError.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class CellReader:
         self._unseen: dict[str, Counter[str]] = {name: Counter() for name in levels}
 
     def read(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the columns, typed; the index holds the numbers of the rows."""
+        """Return the columns, converted; the index holds the row numbers."""
         typed = pd.DataFrame({name: self._column(frame[name]) for name in self._dtypes})
         for name, known in self._levels.items():
             counts = typed[name].value_counts()
@@ -124,33 +124,33 @@ class CellReader:
             if self._skip is None:
                 raise ValueError(
                     f"column {name!r} should hold values of type {dtype!r}, but row {row:,} "
-                    f"holds {value!r}, which {reason}. Correct such values, or leave them "
-                    "empty; --on-error skip takes them as empty."
+                    f"holds {value!r}, which {reason}. Correct such values, or treat them as "
+                    "empty with --on-error skip."
                 )
             self._skip(problem)
         if len(self._wrong[name]) >= MOST_WRONG:
             raise ValueError(
-                f"column {name!r} should hold values of type {dtype!r}, but {MOST_WRONG:,} "
-                "different values or more are not, as listed. Give the column of the training "
-                "table."
+                f"column {name!r} should hold values of type {dtype!r}, but at least "
+                f"{MOST_WRONG:,} values do not. Check that it is the same column as in the "
+                "training table."
             )
         return read(column.mask(is_wrong))
 
     def unseen(self) -> str:
-        """Name the values that the training table did not have, by column; empty if none."""
-        shown = []
+        """List values that the training table did not have, by column; empty if none."""
+        parts = []
         for name, counts in self._unseen.items():
             if counts:
-                values = [repr(value) for value, _ in counts.most_common(_SHOWN)]
+                values = [repr(value) for value, _ in counts.most_common(_MOST_NAMED)]
                 more = len(counts) - len(values)
                 values += [f"{more:,} more"] * bool(more)
                 rows = f"{counts.total():,} row{'s' * (counts.total() > 1)}"
-                shown.append(f"{name!r} ({', '.join(values)} in {rows})")
-        return ", ".join(shown)
+                parts.append(f"{name!r} ({', '.join(values)} in {rows})")
+        return ", ".join(parts)
 
 
 def unreadable(values: list[Any], read: Callable[[pd.Series], pd.Series]) -> Iterator[Any]:
-    """Yield the values that ``read`` refuses, by halving what holds some of them."""
+    """Yield the values for which ``read`` raises ValueError, found by bisection."""
     try:
         read(pd.Series(values, dtype=object, name=""))
         return
@@ -164,7 +164,7 @@ def unreadable(values: list[Any], read: Callable[[pd.Series], pd.Series]) -> Ite
 
 
 def _like(dtype: str, date_format: str | None, number_format: str | None) -> str:
-    """Return how values of a column are written, in words that follow what they are."""
+    """Return an example of a column's format, such as `` such as '31.01.2024'``."""
     if dtype == "number":
         return "" if number_format is None else f" such as {example(number_format)}"
     if dtype == "duration":

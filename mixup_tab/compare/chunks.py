@@ -1,4 +1,4 @@
-"""A file in chunks: tables larger than memory, with every cell as it is written."""
+"""Read tables larger than memory in chunks, with every cell as written in the file."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ import pandas as pd
 from mixup_tab.compare.reading import (
     NOT_TEXT,
     SIZE_LIMIT,
-    Refused,
+    FileProblem,
     arrow_frame,
+    check_size,
+    check_unique,
     checked_size,
     clear_errors,
     declared_separator,
@@ -26,16 +28,14 @@ from mixup_tab.compare.reading import (
     open_arrow,
     open_text,
     read_json,
-    refuse_duplicates,
-    refuse_size,
     separator_of,
 )
 
 ROWS = 20_000
-# Most letters of a cell, and of a chunk, which ends early when it has more.
-_LETTERS = 2**26
-_END = "\0"  # no text holds it
-# Called with the number of a row that cannot be read, and why.
+# Largest cell, and largest chunk, in characters; a chunk ends early when it is full.
+_MOST_CHARACTERS = 2**26
+_END = "\0"  # occurs in no text
+# Called with the number of an unreadable row, and the reason.
 _Skip = Callable[[int, str], None]
 
 
@@ -50,30 +50,30 @@ def read_chunks(
 ) -> Iterator[pd.DataFrame]:
     """Read a table chunk by chunk, with one chunk in memory at a time.
 
-    How a cell is read does not depend on its chunk: text formats give words, in which an empty
-    cell is missing; Parquet and Feather give values of their own types. A JSON file of one
-    array is read at once, and one of lines twice, because any line may bring a new column.
+    Text formats yield strings, with empty cells missing; Parquet and Feather yield values of
+    their own types. So no value depends on its chunk. JSON: an array is read at once, and lines
+    are read twice, because any line may add a column.
 
     Parameters
     ----------
     path : Path
         As in :func:`~.reading.read_table`.
     wanted : collection of str
-        Columns to read, where the file has them.
+        Columns to read, if the file has them.
     stdin : binary file, default=None
-        Holds CSV and is read instead; ``path`` is what messages call it.
+        CSV to read instead of the file; ``path`` is then its name in messages.
     rows : int, default=20,000
-        Rows of a chunk at most.
+        Maximum number of rows per chunk.
     size_limit : float, default=4e9
-        Bytes that a chunk, or a row of text, may take.
+        Maximum size of a chunk, or of a row of text, in bytes.
     skip : callable, default=None
-        Called for a row that cannot be read, which is left out. None raises ValueError.
+        Called for each unreadable row, which is left out. None raises ValueError.
 
     Yields
     ------
     DataFrame
-        First one without rows, but with all columns of the file; then the wanted columns of
-        each chunk. The index holds numbers of rows, from 1 for the first below a header.
+        First an empty one with all columns of the file, then the wanted columns of each
+        chunk. The index numbers the rows from 1, without the header.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def read_chunks(
         As :func:`~.reading.read_table` does.
     """
     extension = ".csv" if stdin is not None else format_of(path)
-    skip = skip or _refuse_row
+    skip = skip or _raise_for_row
     with clear_errors(path):
         if extension in (".parquet", ".feather"):
             yield from _arrow_chunks(path, wanted, rows, size_limit)
@@ -93,10 +93,10 @@ def read_chunks(
                 yield from _csv_chunks(lines, separator, wanted, rows, skip)
 
 
-def _refuse_row(row: int, reason: str) -> None:
-    raise Refused(
-        f"cannot be read: row {row:,} {reason}. Correct it, or leave such rows out "
-        "(--on-error skip)."
+def _raise_for_row(row: int, reason: str) -> None:
+    raise FileProblem(
+        f"cannot be read: row {row:,} {reason}. Correct it, or leave such rows out with "
+        "--on-error skip."
     )
 
 
@@ -104,7 +104,7 @@ def _refuse_row(row: int, reason: str) -> None:
 
 
 class _Lines:
-    """Lines of text, with a limit on the letters of a row."""
+    """Lines of text, with a limit on the characters per row."""
 
     def __init__(self, file: BinaryIO, limit: float) -> None:
         buffered = io.BufferedReader(file)  # type: ignore[type-var]
@@ -122,13 +122,13 @@ class _Lines:
     def __iter__(self) -> Iterator[str]:
         while line := self._text.readline(self._limit + 1):
             self._taken += len(line)
-            refuse_size(self._taken, self._limit)
+            check_size(self._taken, self._limit)
             if "\0" in line:
-                raise Refused(NOT_TEXT)
+                raise FileProblem(NOT_TEXT)
             yield line
 
     def end_row(self) -> int:
-        """Return the letters of a row, and begin a new one."""
+        """Return the number of characters in this row, and start a new one."""
         taken, self._taken = self._taken, 0
         return taken
 
@@ -136,18 +136,18 @@ class _Lines:
 class _Row(NamedTuple):
     number: int
     cells: list[Any]
-    letters: int
+    characters: int
 
 
 def _frames(found: Iterable[_Row], names: list[str], rows: int) -> Iterator[pd.DataFrame]:
     kept: list[_Row] = []
-    letters = 0
+    characters = 0
     for row in found:
         kept.append(row)
-        letters += row.letters
-        if len(kept) == rows or letters > _LETTERS:
+        characters += row.characters
+        if len(kept) == rows or characters > _MOST_CHARACTERS:
             yield _frame(kept, names)
-            kept, letters = [], 0
+            kept, characters = [], 0
     if kept:
         yield _frame(kept, names)
 
@@ -167,12 +167,12 @@ def _csv_chunks(
     if declared := declared_separator(first.encode()):
         separator, first = declared, next(rest, "")
     separator = separator or separator_of(first.encode())
-    csv.field_size_limit(max(csv.field_size_limit(), _LETTERS))
-    # A last line that is a row of its own shows that no quotation mark is still open.
+    csv.field_size_limit(max(csv.field_size_limit(), _MOST_CHARACTERS))
+    # If the end mark is parsed as a row of its own, no quotation mark is still open.
     everything = chain([first], rest, [_END])
     reader = csv.reader(everything, delimiter=separator, skipinitialspace=True)
     header = next(reader)
-    refuse_duplicates(name for name in header if name)
+    check_unique(name for name in header if name)
     names = [name or f"Unnamed: {place}" for place, name in enumerate(header)]
     # A separator at the end of every line makes a column without a name.
     real = [name for name, given in zip(names, header, strict=True) if given or name in wanted]
@@ -189,16 +189,16 @@ def _csv_rows(
     for cells in reader:
         if cells == [_END]:
             return
-        letters = lines.end_row()
+        characters = lines.end_row()
         if not cells or (width > 1 and cells == [""]):  # a blank line
             continue
         number += 1
-        if any(cells[width:]):  # a separator at the end of a row makes no column
+        if any(cells[width:]):  # trailing separators are not columns
             skip(number, f"has {len(cells)} fields, but the header has {width}")
             continue
         cells += lacking[len(cells) :]
-        yield _Row(number, [cells[place] or None for place in places], letters)
-    raise Refused("cannot be read: a quotation mark is opened and never closed.")
+        yield _Row(number, [cells[place] or None for place in places], characters)
+    raise FileProblem("cannot be read: a quotation mark is never closed. Correct it.")
 
 
 def _json_chunks(
@@ -221,13 +221,13 @@ def _json_chunks(
     yield pd.DataFrame(columns=names, dtype=object)
     chosen = [name for name in names if name in wanted]
     found_rows = (
-        _Row(number, [_word(cells.get(name)) for name in chosen], letters)
-        for number, cells, letters in numbered
+        _Row(number, [_word(cells.get(name)) for name in chosen], characters)
+        for number, cells, characters in numbered
     )
     yield from _frames(found_rows, chosen, rows)
 
 
-# Number of a row, its cells, and the letters that it takes.
+# Row number, cells, and size in characters.
 _Cells = tuple[int, dict[str, Any], int]
 
 
@@ -235,7 +235,7 @@ def _json_lines(path: Path, limit: float, skip: _Skip) -> Iterator[_Cells]:
     parse, number = json_decoder().decode, 0
     with _Lines(open_text(path), limit) as lines:
         for line in lines:
-            letters = lines.end_row()
+            characters = lines.end_row()
             if not line.strip():
                 continue
             number += 1
@@ -244,16 +244,16 @@ def _json_lines(path: Path, limit: float, skip: _Skip) -> Iterator[_Cells]:
                 cells = parse(line.strip())
             except (json.JSONDecodeError, RecursionError):
                 cells = None
-            except Refused as error:  # a name is given twice
+            except FileProblem as error:  # a duplicate key
                 cells, reason = None, str(error).partition(". Give")[0]
             if isinstance(cells, dict):
-                yield number, cells, letters
+                yield number, cells, characters
             else:
                 skip(number, reason)
 
 
 def _word(value: Any) -> Any:
-    """Return lists and objects as they are written, roughly; they are no cells of any type."""
+    """Return lists and objects as JSON, which is a valid cell of no type but text."""
     return json.dumps(value) if isinstance(value, (list, dict)) else value
 
 
@@ -264,11 +264,11 @@ def _arrow_chunks(
     path: Path, wanted: Collection[str], rows: int, limit: float
 ) -> Iterator[pd.DataFrame]:
     schema, sizes, batches = open_arrow(path)
-    refuse_size(max(sizes, default=0), limit)
+    check_size(max(sizes, default=0), limit)
     yield arrow_frame(schema, []).astype(object)
     done = 0
     for batch in batches:
-        refuse_size(checked_size(batch), limit)
+        check_size(checked_size(batch), limit)
         for start in range(0, batch.num_rows, rows):
             frame = arrow_frame(schema, [batch.slice(start, rows)], done)
             frame.index = pd.RangeIndex(done + 1, done + len(frame) + 1)

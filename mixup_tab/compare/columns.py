@@ -1,4 +1,4 @@
-"""What each column of a table is for."""
+"""The role of each column of a table."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 
 class Columns(NamedTuple):
-    """What the columns of a table are for; all but the named ones are features.
+    """Roles of columns; all columns without one are features.
 
     Attributes
     ----------
     target : str
-        The column to predict.
+        Column to predict.
     id : str or None
-        Names the rows.
+        Identifies the rows.
     drop : tuple of str
         Left out.
     groups : str or None
@@ -28,7 +28,7 @@ class Columns(NamedTuple):
     groups: str | None = None
     time: str | None = None
 
-    def no_features(self) -> list[str]:
-        """Return the columns from which nothing is predicted."""
+    def non_features(self) -> list[str]:
+        """Return the columns that are not features."""
         named = (self.target, self.id, *self.drop, self.groups, self.time)
         return list(dict.fromkeys(name for name in named if name is not None))

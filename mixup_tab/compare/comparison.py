@@ -1,4 +1,4 @@
-"""Does mixup help on this table? The whole comparison, from a table to an answer."""
+"""The whole comparison, from a table to verdicts."""
 
 from __future__ import annotations
 
@@ -41,29 +41,29 @@ _MOST_REPEATS = 1000
 
 @dataclass
 class Comparison:
-    """The answer for one table, and what it is based on.
+    """Result of a comparison on one table.
 
     Attributes
     ----------
     sentences : list of str
-        The answer: whether mixup helps; whether it or boosting is better; and, with
-        ``best=True``, whether the ensemble or boosting is. ``print(comparison)`` shows them.
+        Whether mixup helps; whether it or boosting is better; and, with ``best=True``, whether
+        the ensemble or boosting is. ``print(comparison)`` shows them.
     verdicts : list of Verdict
-        What they are made from: one for each pair of methods and score.
+        The basis of the sentences, one per pair of methods and score.
     alpha : float
-        The α that was chosen most often.
+        The α chosen most often.
     results : DataFrame
         One row per repeat, fold and method: scores, chosen α, seconds.
     summary : DataFrame
         Means and intervals by method.
     curve : DataFrame
-        Scores inside the training rows, α by split; higher is better.
+        Cross-validation scores within the training rows, α × split; higher is better.
     bins : dict of str to DataFrame
         Calibration bins of all splits by method; empty for regression.
     task : Task
         The table as it was used.
     notes : list of str
-        What the user should know.
+        Remarks on the table, and warnings.
     """
 
     sentences: list[str]
@@ -107,13 +107,13 @@ class Experiment:
         splits: Sequence[Split] | None = None,
         progress: Path | None = None,
     ) -> Generator[SplitResult, None, None]:
-        """Run all splits, or some of them, and yield their results as they are ready."""
+        """Run all splits, or some of them, and yield results as they finish."""
         splits = self.splits if splits is None else splits
         return fit_splits(self.task, splits, self.setting, n_jobs, progress)
 
     def conclude(self, parts: Sequence[SplitResult]) -> Comparison:
-        """Turn the results of splits into an answer."""
-        # In the order of the splits, or the last bits of the means would depend on chance.
+        """Combine the results of all splits."""
+        # Sorted, so that the last bits of the means do not depend on which split ends first.
         parts = sorted(parts, key=lambda part: (part.rows[0]["repeat"], part.rows[0]["fold"]))
         share = float(np.mean([split.test_share for split in self.splits]))
         results = pd.DataFrame([row for part in parts for row in part.rows])
@@ -138,12 +138,12 @@ class Experiment:
         return [(MIXUP, PLAIN), *((method, self.setting.boosting) for method in ours)]
 
     def refit(self, n_jobs: int = 1) -> tuple[Pipeline, float | None]:
-        """Fit an ensemble on all rows, or a net; return it, and the α of a net.
+        """Fit a net, or an ensemble, on all rows; return it, and the α of a net.
 
-        α (0 included) is chosen on the rows of the comparison.
+        α, which may be 0, is chosen on the rows of the comparison.
         """
         with propagate_interrupt(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the comparison has shown them
+            warnings.simplefilter("ignore")  # already reported by the comparison
             if self.setting.best:
                 ensemble = make_ensemble(self.whole, self.setting)
                 return ensemble.fit(self.whole.X, self.whole.y), None
@@ -169,12 +169,12 @@ def set_up(
     device: str = "cpu",
     best: bool = False,
 ) -> Experiment:
-    """Check a table and the settings of :func:`compare_table`, and deal out the folds."""
+    """Check a table and the settings of :func:`compare_table`, and assign the folds."""
     if repeats is not None and repeats > _MOST_REPEATS:
         raise ValueError(f"repeats must be at most {_MOST_REPEATS}, got {repeats!r}.")
     mixed = tuple(dict.fromkeys(float(a) for a in map(check_alpha, alphas) if a > 0))
     if not mixed:
-        raise ValueError(f"alpha must hold a value above 0, got {list(alphas)!r}. Give one.")
+        raise ValueError(f"alphas must contain a value above 0, got {list(alphas)!r}.")
     if not 0 <= seed < 2**31 - 1000:
         raise ValueError(f"seed must lie in [0, 2**31 - 1000), got {seed!r}.")
     whole = prepare(frame, columns, task, decimal)
@@ -202,15 +202,14 @@ def compare_table(
     on_split: Callable[[], Any] | None = None,
     **settings: Any,
 ) -> Comparison:
-    """Say whether mixup helps on a table, and whether boosting is better.
+    """Compare mixup with plain training and boosting on a table, by nested cross-validation.
 
-    By nested cross-validation: columns of any kind are encoded by
-    :class:`~mixup_tab.TableEncoder`, fitted inside the folds. On the training rows of every
-    split, :class:`~mixup_tab.MixupSearchCV` chooses α among several on 3 folds by log-loss, or
-    by squared error; a net with this α and one with plain training, with the same seed, are
-    then scored on the test rows. So is gradient boosting: LightGBM where it is installed, else
-    scikit-learn's ``HistGradientBoosting``, with their default settings. Needs skrub (extra
-    ``cli``).
+    Columns of any type are encoded by :class:`~mixup_tab.TableEncoder`, fitted on the training
+    rows of each split. There :class:`~mixup_tab.MixupSearchCV` chooses α by 3-fold
+    cross-validation, by log-loss or squared error. A net with this α and one with plain
+    training, from the same seed, are then scored on the test rows. So is gradient boosting with
+    its default settings: LightGBM if it is installed, else scikit-learn's
+    ``HistGradientBoosting``. Needs skrub (extra ``cli``).
 
     Parameters
     ----------
@@ -219,41 +218,40 @@ def compare_table(
     target : str
         Column to predict.
     id : str, default=None
-        Column that names the rows; not a feature.
+        Column that identifies the rows; not a feature.
     drop : sequence of str, default=()
         Columns to leave out.
     groups : str, default=None
         Column whose rows with the same value stay together in a fold; not a feature.
     time : str, default=None
         Column that orders the rows, so that test rows come after training rows; not a
-        feature. There is only one such split into folds, so ``repeats`` is ignored.
+        feature. ``repeats`` is ignored, because these folds cannot be redrawn.
     n_jobs : int, default=1
         Number of processes; -1 is one per core.
     on_split : callable, default=None
         Called after every split.
     **settings
         task : {"auto", "classification", "regression"}, default="auto"
-            Kind of the target.
+            Type of the target.
         decimal : {".", ","}, default=None
-            Decimal mark of columns of text such as "1,234", which could have either. None
-            takes the mark that the other columns show, and leaves the column text if none
-            does.
+            Decimal mark of text columns with ambiguous numbers, such as "1,234". None uses the
+            mark of the other columns; if they show none, the column stays text.
         folds : int, default=5
             Number of folds, at least 2.
         repeats : int, default=None
-            How often the rows are dealt out to folds anew; None is 2 for up to 10,000 rows,
+            Repeats of the cross-validation with new folds; None is 2 for up to 10,000 rows,
             else 1.
         alphas : sequence of float, default=(0.3, 1)
             Values of α to choose from.
         seed : int, default=0
             Seed of folds and nets; repeat r uses ``seed + r``.
         max_rows : int, default=20,000
-            Larger tables are sampled down to this number of rows.
+            Larger tables are subsampled to this many rows.
         device : str, default="cpu"
-            Where the nets are trained.
+            Device of the nets.
         best : bool, default=False
-            Whether :class:`~mixup_tab.MixupEnsembleClassifier` or
-            :class:`~mixup_tab.MixupEnsembleRegressor` is compared too.
+            Whether to compare :class:`~mixup_tab.MixupEnsembleClassifier` or
+            :class:`~mixup_tab.MixupEnsembleRegressor` too.
 
     Returns
     -------
@@ -262,7 +260,7 @@ def compare_table(
     Raises
     ------
     ValueError
-        If there can be no sensible answer; the message says why.
+        If a setting is invalid, or the table does not allow a meaningful comparison.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""``mixup-tab evaluate``: how good a saved model is on a table with its target."""
+"""``mixup-tab evaluate``: score a saved model on a table that has the target."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from mixup_tab.metrics import classification_scores
 from mixup_tab.persistence.model_file import SIZE_LIMIT
 from mixup_tab.tables.columns import as_written, clean
 
-# A confusion matrix of more classes fits no terminal.
+# A confusion matrix of more classes does not fit a terminal.
 _MOST_CLASSES = 12
 _WRITERS = {".csv": pd.DataFrame.to_csv, ".json": pd.DataFrame.to_json}
 
 
 @dataclass
 class Evaluation:
-    """How good predictions are.
+    """Scores of predictions.
 
     Attributes
     ----------
     scores : DataFrame
-        One row per score: its value for the model, and for always predicting the same.
+        One row per score: its value for the model and for a constant prediction.
     baseline : str
-        What that is, such as "always predicting 'no'".
+        The constant prediction, such as "always predicting 'no'".
     rows : int
-        How many there are.
+        Number of rows.
     confusion : DataFrame or None
         Counts of rows: true classes as rows, predicted classes as columns.
     notes : list of str
-        What the user should know about the file.
+        Remarks on the file.
     """
 
     scores: pd.DataFrame
@@ -51,7 +51,7 @@ class Evaluation:
     notes: list[str] = field(default_factory=list)
 
     def sentence(self) -> str:
-        """Return the two scores that matter most, with those of the baseline."""
+        """Return the two main scores, beside those of the baseline."""
         own, same = (
             " and ".join(_named(str(name), value) for name, value in list(column.items())[:2])
             for _, column in self.scores.items()
@@ -67,7 +67,7 @@ def _named(score: str, value: float) -> str:
 def score_classes(
     y: np.ndarray, proba: np.ndarray, shares: np.ndarray, classes: tuple[str, ...]
 ) -> Evaluation:
-    """Score probabilities.
+    """Score predicted probabilities.
 
     Parameters
     ----------
@@ -76,13 +76,13 @@ def score_classes(
     proba : ndarray of shape (n_rows, n_classes)
         Predicted probabilities.
     shares : ndarray of shape (n_classes,)
-        Shares of the classes, which the baseline predicts for every row.
+        Class frequencies, which the baseline predicts for every row.
     classes : tuple of str
         Names of the classes.
     """
     same = np.tile(shares, (len(y), 1))
     scores = pd.DataFrame(
-        {"model": _of_classes(y, proba), "baseline": _of_classes(y, same)}
+        {"model": _class_scores(y, proba), "baseline": _class_scores(y, same)}
     ).rename_axis("score")
     predicted = pd.Categorical.from_codes(proba.argmax(axis=1), list(classes))
     true = pd.Categorical.from_codes(y, list(classes))
@@ -91,7 +91,7 @@ def score_classes(
     return Evaluation(scores, baseline, len(y), counts)
 
 
-def _of_classes(y: np.ndarray, proba: np.ndarray) -> dict[str, float]:
+def _class_scores(y: np.ndarray, proba: np.ndarray) -> dict[str, float]:
     scores, right = classification_scores(y, proba), proba.argmax(axis=1) == y
     recalls = [right[y == code].mean() for code in np.unique(y)]
     found = {
@@ -101,7 +101,7 @@ def _of_classes(y: np.ndarray, proba: np.ndarray) -> dict[str, float]:
         "Brier": scores["brier"],
         "ECE %": 100 * scores["ece"],
     }
-    return {name: round(value, 9) for name, value in found.items()}  # so that 0 shows as 0
+    return {name: round(value, 9) for name, value in found.items()}  # 1e-16 should print as 0
 
 
 def score_numbers(
@@ -116,7 +116,7 @@ def score_numbers(
     values : ndarray of shape (n_rows,) or (n_rows, n_quantiles)
         Predictions.
     mean : float
-        What the baseline predicts for every row.
+        Prediction of the baseline for every row.
     quantiles : tuple of float, default=()
         Levels of the predictions.
     """
@@ -125,20 +125,20 @@ def score_numbers(
         own = values[:, np.abs(np.array(quantiles) - 0.5).argmin()]
         below = np.mean(y <= values.max(axis=1))
         if len(quantiles) == 1:
-            name, share, wanted = "below the quantile", below, quantiles[0]
+            name, share, nominal = "below the quantile", below, quantiles[0]
         else:
             name, share = "inside the interval", below - np.mean(y < values.min(axis=1))
-            wanted = max(quantiles) - min(quantiles)
-        inside = {f"{name} % (wanted: {100 * wanted:g})": 100 * float(share)}
+            nominal = max(quantiles) - min(quantiles)
+        inside = {f"{name} % (nominal: {100 * nominal:g})": 100 * float(share)}
     scores = {
-        "model": _of_numbers(y, own) | inside,
-        "baseline": _of_numbers(y, np.full(len(y), mean)),
+        "model": _number_scores(y, own) | inside,
+        "baseline": _number_scores(y, np.full(len(y), mean)),
     }
     frame = pd.DataFrame(scores).rename_axis("score")
     return Evaluation(frame, f"always predicting the mean, {mean:.4g}", len(y))
 
 
-def _of_numbers(y: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+def _number_scores(y: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     with np.errstate(over="ignore", invalid="ignore"):  # scores of huge numbers are infinite
         errors, spread = y - predicted, y - y.mean()
         total = float(spread @ spread)
@@ -161,23 +161,22 @@ def evaluate_file(
 ) -> Evaluation:
     """Score a saved model's predictions for a table that has the target.
 
-    Rows without a target, and of classes that the model does not know, are left out. The
-    baseline predicts the same for every row: this table's shares of the classes, or its mean.
+    Rows without a target, or of a class unknown to the model, are left out. The baseline
+    predicts the class frequencies, or the mean, of this table for every row.
 
     Parameters
     ----------
     model, file, size_limit
         As in :func:`~.predict.predict_file`.
     decimal : {".", ","}, default=None
-        Decimal mark of a target whose values leave it open.
+        Decimal mark of the target, where its values are ambiguous.
     on_error, device
         As in :func:`~.predict.predict_to`.
 
     Raises
     ------
     ValueError
-        As in :func:`~.predict.predict_file`; or if the target is missing, in the file or in
-        every row.
+        As in :func:`~.predict.predict_file`; or if no row has a usable target.
     """
     skip = Skipped() if on_error == "skip" else None
     reader = ModelOnFile(*load_model(model, device=device, size_limit=size_limit), skip)
@@ -192,7 +191,7 @@ def evaluate_file(
     y, known, notes = found
     if not known.any():
         raise ValueError(
-            f"file {Path(file).name!r} has no row whose {card.target!r} the model knows. "
+            f"file {Path(file).name!r} has no row with a usable target {card.target!r}. "
             f"{' '.join(notes)}"
         )
     y, values = y[known], values[known]
@@ -205,7 +204,7 @@ def evaluate_file(
     return evaluation
 
 
-# Targets as they are scored, which rows have one that can be, and what to know about it.
+# Targets, a mask of the rows that can be scored, and notes.
 _Targets = tuple[np.ndarray, np.ndarray, list[str]]
 
 
@@ -216,11 +215,9 @@ def _codes(target: pd.Series, classes: list[str]) -> _Targets:
     counts = words[(y < 0) & words.notna()].value_counts()
     notes = _without_target(words)
     if len(counts):
-        shown = [f"{word!r} ({count:,})" for word, count in counts.head(5).items()]
-        shown += [f"{len(counts) - 5:,} more"] * (len(counts) > 5)
-        notes.append(
-            f"Rows of classes that the model has never seen are left out: {', '.join(shown)}."
-        )
+        names = [f"{word!r} ({count:,})" for word, count in counts.head(5).items()]
+        names += [f"{len(counts) - 5:,} more"] * (len(counts) > 5)
+        notes.append(f"Rows of classes unknown to the model left out: {', '.join(names)}.")
     return y, y >= 0, notes
 
 
@@ -234,8 +231,8 @@ def _numbers(
         if typed.dtypes[name] != "number" and values.notna().any():
             raise ValueError(
                 f"target {name!r} should hold numbers, but holds values such as "
-                f"{values.dropna().iloc[0]!r}. Give the column of the training table; "
-                "--decimal says what 1,234 means."
+                f"{values.dropna().iloc[0]!r}. Check that it is the same column as in the "
+                "training table; use --decimal if its decimal mark is ambiguous."
             )
         return typed.frame[name]
 
@@ -252,18 +249,18 @@ def _unreadable(
     read: Callable[[pd.Series], pd.Series],
     skip: Callable[[Problem], Any] | None,
 ) -> pd.Series:
-    """Return which cells of a target are no numbers, and list or refuse them."""
+    """Return which cells of a target are not numbers; report them, or raise ValueError."""
     values = target.dropna().unique().tolist()
     wrong = [*islice(unreadable(values, read), MOST_WRONG)]
     is_wrong = target.isin(wrong)
-    if len(wrong) in (len(values), MOST_WRONG):  # another column than in training
+    if len(wrong) in (len(values), MOST_WRONG):  # most likely another column
         return is_wrong & False
     for row, value in target[is_wrong].items():
         problem = Problem(row, "is not a number", str(target.name), value)
         if skip is None:
             raise ValueError(
                 f"target {target.name!r} should hold numbers, but row {row:,} holds {value!r}. "
-                "Correct such values, or leave them empty; --on-error skip takes them as empty."
+                "Correct such values, or treat them as empty with --on-error skip."
             )
         skip(problem)
     return is_wrong
@@ -271,7 +268,7 @@ def _unreadable(
 
 def _without_target(target: pd.Series) -> list[str]:
     count = int(target.isna().sum())
-    return [f"Rows without a value of {target.name!r} are left out: {count:,}."] * bool(count)
+    return [f"Rows without a value of {target.name!r} left out: {count:,}."] * bool(count)
 
 
 def evaluate(
@@ -282,7 +279,7 @@ def evaluate(
     overwrite: bool = False,
     **settings: Any,
 ) -> Evaluation:
-    """Evaluate, print the scores, and write them to a file.
+    """Score a model, print the scores and, if wanted, write them to a file.
 
     Parameters
     ----------
@@ -291,14 +288,14 @@ def evaluate(
     output : Path, default=None
         Where to write the scores, as ``.csv`` or ``.json``.
     overwrite : bool, default=False
-        Whether to replace a file.
+        Whether to replace an existing file.
     **settings
         As in :func:`evaluate_file`.
 
     Raises
     ------
     ValueError, OSError
-        As in :func:`evaluate_file`; or if the file exists or cannot be written.
+        As in :func:`evaluate_file`; or if ``output`` exists or cannot be written.
     """
     if output is not None:
         if output.suffix.lower() not in _WRITERS:

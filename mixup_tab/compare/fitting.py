@@ -1,4 +1,4 @@
-"""Nested cross-validation: plain training, mixup with α chosen inside, and boosting."""
+"""Nested cross-validation of plain training, mixup with α chosen inside, and boosting."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ from mixup_tab.training.stopping import propagate_interrupt
 PLAIN, MIXUP, ENSEMBLE = "plain training", "mixup", "ensemble"
 LIGHTGBM, HISTOGRAM = "LightGBM", "HistGradientBoosting"
 _INNER_FOLDS = 3
-# Fits of an ensemble of fewer than 5,000 rows, for the progress.
+# Fits of an ensemble on fewer than 5,000 rows, for the progress bar.
 _FITS_OF_ENSEMBLE = 28
-# Warnings that ordinary tables cause in some fold, and that are of no use to the user.
+# Warnings that ordinary tables cause in some folds, and that do not help the user.
 _EXPECTED = (
     "The least populated class",
     "test scores are non-finite",
@@ -48,7 +48,7 @@ _EXPECTED = (
 
 
 class Setting(NamedTuple):
-    """What all splits have in common.
+    """Settings of all splits.
 
     Attributes
     ----------
@@ -56,11 +56,11 @@ class Setting(NamedTuple):
         Values of α, without 0.
     seed : int
     device : str
-        Of the nets.
+        Device of the nets.
     best : bool
-        Whether an ensemble is a method too.
+        Whether to include an ensemble.
     boosting : {"LightGBM", "HistGradientBoosting"}
-        What mixup is compared with besides plain training.
+        Library of gradient boosting.
     """
 
     alphas: tuple[float, ...]
@@ -80,13 +80,13 @@ def installed_boosting() -> str:
 
 
 def make_net(task: Task, setting: Setting, repeat: int = 0) -> Pipeline:
-    """Return a net behind the encoder of its columns."""
+    """Return a pipeline of encoder and net."""
     kind = MixupClassifier if task.is_classification else MixupRegressor
     return _behind_encoder(kind, setting, repeat)
 
 
 def make_ensemble(task: Task, setting: Setting, repeat: int = 0) -> Pipeline:
-    """Return an ensemble behind the encoder of its columns."""
+    """Return a pipeline of encoder and ensemble."""
     kind = MixupEnsembleClassifier if task.is_classification else MixupEnsembleRegressor
     return _behind_encoder(kind, setting, repeat)
 
@@ -106,7 +106,7 @@ def make_boosting(task: Task, setting: Setting, repeat: int = 0) -> Pipeline:
     if setting.boosting == HISTOGRAM:
         kinds = HistGradientBoostingClassifier, HistGradientBoostingRegressor
         return make_pipeline(encoder, kinds[kind == "Regressor"](random_state=seed))
-    # The same result on any number of cores, as the nets have.
+    # The same result on any number of cores, as for the nets.
     steady = {"deterministic": True, "force_row_wise": True, "n_jobs": 1}
     model = getattr(import_module("lightgbm"), f"LGBM{kind}")
     return make_pipeline(
@@ -117,7 +117,7 @@ def make_boosting(task: Task, setting: Setting, repeat: int = 0) -> Pipeline:
 
 
 def _number_columns(X: pd.DataFrame) -> pd.DataFrame:
-    """Name columns by number: LightGBM refuses names with brackets, colons or commas."""
+    """Name columns by number: LightGBM rejects names with brackets, colons or commas."""
     return X.set_axis(range(X.shape[1]), axis=1)
 
 
@@ -132,7 +132,7 @@ def search_alpha(
     Returns
     -------
     dict of float to float
-        By α, the mean over the folds of minus the log-loss, or of minus the squared error.
+        Mean score over the folds by α: minus the log-loss, or minus the squared error.
     """
     folds = _INNER_FOLDS
     if task.is_classification and not task.in_order:
@@ -151,8 +151,8 @@ def search_alpha(
     search.fit(task.X, task.y, groups=task.groups)
     results = search.cv_results_
     parts = [results[f"split{fold}_test_score"] for fold in range(search.n_splits_)]
-    # A fold whose training rows lack a class is left out, for all values alike; a value whose
-    # fit failed on another fold comes last.
+    # A fold whose training rows lack a class has no score for any α and is left out. An α whose
+    # fit failed on another fold ranks last.
     scored = [part for part in parts if not np.isnan(part).all()]
     means = np.mean(scored, axis=0) if scored else np.full(len(alphas), np.nan)
     return dict(zip(alphas, np.where(np.isnan(means), -np.inf, means).tolist(), strict=True))
@@ -174,7 +174,9 @@ def _scoring(task: Task) -> Any:
 
 
 def _log_likelihood(y: np.ndarray, proba: np.ndarray, n_classes: int) -> float:
-    seen = 2 if proba.ndim == 1 else proba.shape[1]  # of two classes the second comes alone
+    seen = (
+        2 if proba.ndim == 1 else proba.shape[1]
+    )  # with two classes, only the second is given
     if seen != n_classes:
         return np.nan
     return -log_loss(y, proba, labels=np.arange(n_classes))
@@ -185,7 +187,7 @@ def _padded_log_likelihood(model: Any, X: Any, y: np.ndarray, n_classes: int) ->
 
 
 def probabilities(model: BaseEstimator, X: Any, n_classes: int) -> np.ndarray:
-    """Return probabilities of all classes, 0 for those missing from the training rows."""
+    """Return probabilities of all classes: 0 for those that no training row has."""
     proba = np.zeros((len(X), n_classes))
     proba[:, model.classes_] = model.predict_proba(X)
     return proba
@@ -203,7 +205,7 @@ class SplitResult:
     rows : list of dict
         Scores, one dict per method.
     curve : dict of float to float
-        Mean score inside the training rows by α, higher is better; 0 is plain training.
+        Mean score within the training rows by α, higher is better; 0 is plain training.
     bins : dict of str to DataFrame
         Calibration bins by method, of classifiers.
     warnings : set of str
@@ -217,7 +219,7 @@ class SplitResult:
 
 
 class _Method(NamedTuple):
-    """A model, the rows it is fitted and scored on, and the seconds spent before its fit."""
+    """A model, its training and test rows, and the seconds spent before its fit."""
 
     name: str
     model: BaseEstimator
@@ -228,7 +230,7 @@ class _Method(NamedTuple):
 
 
 def fit_split(task: Task, split: Split, setting: Setting) -> SplitResult:
-    """Choose α on the training rows of a split, fit every method, score on the test rows.
+    """Choose α on the training rows of a split, fit all methods, score on the test rows.
 
     Plain training and mixup see the same rows, prepared once, and have the same seed.
     """
@@ -250,7 +252,7 @@ def unexpected(caught: Sequence[warnings.WarningMessage]) -> set[str]:
 def _methods(
     task: Task, split: Split, setting: Setting, curve: dict[float, float]
 ) -> Iterator[_Method]:
-    """Yield the methods; the scores of the search of α go into ``curve``."""
+    """Yield the methods; store the scores by which α is chosen in ``curve``."""
     train, X_test = task.take(split.train), task.X.iloc[split.test]
     net = make_net(task, setting, split.repeat)
     started = time.perf_counter()
@@ -298,9 +300,9 @@ def fit_splits(
     n_jobs: int = 1,
     progress: Path | None = None,
 ) -> Generator[SplitResult, None, None]:
-    """Run splits in processes and yield their results as they are ready, in no order.
+    """Run splits in processes and yield results as they finish.
 
-    The file ``progress`` counts how far they are; see :mod:`~.progress`.
+    The file ``progress`` records how far they are; see :mod:`~.progress`.
     """
     fits = _INNER_FOLDS * (1 + len(setting.alphas)) + 3 + _FITS_OF_ENSEMBLE * setting.best
     return in_processes(partial(_fit_counted, task, setting, progress, fits), splits, n_jobs)

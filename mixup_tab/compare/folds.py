@@ -1,4 +1,4 @@
-"""Folds of a table: at random, class by class, by groups or by time; a sample of its rows."""
+"""Folds of a table: at random, stratified, by groups or by time; a sample of its rows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Split(NamedTuple):
 
 
 def splitter(task: Task, folds: int, seed: int) -> BaseCrossValidator:
-    """Return what cuts a table into folds: by time, by groups, by classes or at random."""
+    """Return a cross-validator: by time, by groups, stratified by class or at random."""
     if task.in_order:
         return TimeSeriesSplit(folds)
     grouped = task.groups is not None
@@ -45,14 +45,14 @@ def splitter(task: Task, folds: int, seed: int) -> BaseCrossValidator:
 
 
 def make_splits(task: Task, folds: int, repeats: int, seed: int) -> list[Split]:
-    """Cut a table into folds, several times; repeat r uses ``seed + r``.
+    """Assign rows to folds, several times; repeat r uses ``seed + r``.
 
-    In the order of time there is only one way, so ``repeats`` is ignored.
+    Folds by time cannot be redrawn, so ``repeats`` is ignored for them.
 
     Raises
     ------
     ValueError
-        If the training rows of a fold are all of one class or of one group.
+        If the training rows of a fold have a single class or a single group.
     """
     splits = []
     for repeat in range(1 if task.in_order else repeats):
@@ -77,12 +77,12 @@ def _check_training_rows(task: Task, split: Split) -> None:
     if task.groups is not None and len(np.unique(task.groups[split.train])) < 2:
         raise ValueError(
             f"groups={task.columns.groups!r}: the training rows of fold {split.fold + 1} are "
-            "one group, which leaves nothing to choose α by. Use other --groups."
+            "a single group, so α cannot be chosen. Use another column for --groups."
         )
 
 
 def check_folds(task: Task, folds: int, repeats: int) -> None:
-    """Raise ValueError if a table is too small for its folds, saying what it lacks."""
+    """Raise ValueError if a table is too small for its folds."""
     rows = len(task.y)
     if folds < 2:
         raise ValueError(f"folds must be at least 2, got {folds!r}.")
@@ -92,15 +92,15 @@ def check_folds(task: Task, folds: int, repeats: int) -> None:
     if rows < least:
         raise ValueError(
             f"the table has {rows} rows with a target, but folds={folds} needs at least "
-            f"{least} for an answer. Add rows."
+            f"{least}. Add rows."
         )
     if task.groups is not None:
         groups = len(np.unique(task.groups))
         if groups <= folds:
             raise ValueError(
                 f"groups={task.columns.groups!r} has {groups} different values, but "
-                f"folds={folds} needs more than that, for folds inside folds. Use fewer "
-                "--folds."
+                f"folds={folds} needs at least {folds + 1}, because training rows are split "
+                "again. Use fewer --folds."
             )
     if task.is_classification and not task.in_order:
         _check_classes(task, folds)
@@ -117,13 +117,13 @@ def _check_classes(task: Task, folds: int) -> None:
         more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
         raise ValueError(
             f"target={task.columns.target!r} has classes with fewer rows than folds={folds}: "
-            f"{', '.join(rare[:5])}{more}. Use fewer --folds, join classes, or leave these "
-            "rows out of the file."
+            f"{', '.join(rare[:5])}{more}. Use fewer --folds, merge classes, or remove "
+            "these rows."
         )
 
 
 def sample_rows(task: Task, max_rows: int, folds: int, seed: int) -> Task:
-    """Draw about ``max_rows`` rows at random, or return the task itself if it is small enough.
+    """Draw about ``max_rows`` rows at random, or return the task if it is small enough.
 
     Every class keeps its share, but at least one row per fold. Groups are drawn whole.
     """
@@ -140,8 +140,8 @@ def sample_rows(task: Task, max_rows: int, folds: int, seed: int) -> Task:
     else:
         kept = rng.choice(rows, max_rows, replace=False)
     note = (
-        f"The comparison uses {len(kept):,} of the {rows:,} rows, drawn at random; --max-rows "
-        "changes that."
+        f"The comparison uses {len(kept):,} of the {rows:,} rows, drawn at random. Change "
+        "this with --max-rows."
     )
     return task.take(np.sort(kept), note)
 
@@ -157,7 +157,7 @@ def _class_by_class(
 
 
 def _whole_groups(groups: np.ndarray, max_rows: int, rng: np.random.Generator) -> np.ndarray:
-    """Take groups in random order until the next one would be too much."""
+    """Take groups in random order until the next would exceed the limit."""
     sizes = np.bincount(groups)
     order = rng.permutation(len(sizes))
     fits = np.cumsum(sizes[order]) <= max_rows

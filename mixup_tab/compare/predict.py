@@ -1,4 +1,4 @@
-"""Predictions of a saved model for a file, chunk by chunk."""
+"""``mixup-tab predict``: predictions of a saved model for a file, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ STANDARD = "-"  # standard input or output
 
 
 class Predictions(NamedTuple):
-    """Predictions, and what the user should know about the file.
+    """Predictions, and notes on the file.
 
     Attributes
     ----------
     frame : DataFrame
-        The column that names the rows, if there is one; the prediction; for classifiers a
-        probability per class, and a column for each quantile.
+        The ID column, if any; the prediction; the probability of each class or the value of
+        each quantile.
     notes : list of str
     """
 
@@ -53,13 +53,12 @@ def predict_file(
         A table with the columns that the model was fitted on, of any format that
         :func:`~.reading.read_table` reads.
     size_limit : float, default=1e9
-        Largest size of the model's file in bytes; where it is above that of tables, also of
-        a chunk of the table.
+        Maximum size of the model file in bytes; if above 4e9, also of a chunk of the table.
 
     Raises
     ------
     ValueError
-        If the model cannot be used, or a column is missing or holds something else.
+        If the model cannot be used, or a column is missing or of another type.
     """
     reader = ModelOnFile(*load_model(model, size_limit=size_limit))
     chunks = reader.predict(Path(file), size_limit=size_limit)
@@ -86,14 +85,14 @@ def predict_to(
     file : str
         The table; "-" is standard input, which holds CSV.
     output : str, default=None
-        A file, which appears when it is complete; "-" is standard output, where every chunk
-        is written at once. None is ``<file>-predictions.csv`` in the current folder, and
-        standard output for standard input.
+        File to write, which appears once it is complete; "-" is standard output, written chunk
+        by chunk. None is ``<file>-predictions.csv`` in the current folder, or standard output
+        if the table comes from standard input.
     overwrite : bool, default=False
-        Whether to replace a file.
+        Whether to replace an existing file.
     on_error : {"raise", "skip"}, default="raise"
-        "skip" lists cells and rows that cannot be read on standard error, takes such cells as
-        empty, and leaves such rows out.
+        "skip" lists unreadable cells and rows on standard error, treats such cells as empty and
+        leaves such rows out.
     device : str, default="cpu"
         Device to predict on.
     size_limit : float, default=1e9
@@ -102,9 +101,9 @@ def predict_to(
     Raises
     ------
     ValueError
-        As in :func:`predict_file`; and if ``output`` exists, is in use, or is what is read.
+        As in :func:`predict_file`; and if ``output`` exists, is in use, or is an input.
     OSError
-        If it cannot be written.
+        If ``output`` cannot be written.
     """
     place = _place(file, output)
     if place is not None:
@@ -138,8 +137,8 @@ def _place(file: str, output: str | None) -> Path | None:
 def _opened(path: Path | None) -> Iterator[BinaryIO]:
     """Yield standard output, or a file that appears when the block ends."""
     if path is None:
-        if sys.stdout is None:  # closed by who started the process
-            raise ValueError("output='-' is standard output, which is closed. Give a file.")
+        if sys.stdout is None:  # closed by the parent process
+            raise ValueError("output='-' is standard output, which is closed. Name a file.")
         with explained(Path("standard output")):
             yield sys.stdout.buffer
         return
@@ -148,7 +147,7 @@ def _opened(path: Path | None) -> Iterator[BinaryIO]:
 
 
 class ModelOnFile:
-    """A saved model of tables, applied to a file.
+    """A saved model that predicts for files.
 
     Parameters
     ----------
@@ -156,7 +155,7 @@ class ModelOnFile:
         Fitted; see :func:`~.saving.load_model`.
     card : Card
     skip : callable, default=None
-        Called for a cell or row that cannot be read. None raises ValueError.
+        Called for each unreadable cell or row. None raises ValueError.
     """
 
     def __init__(
@@ -187,22 +186,22 @@ class ModelOnFile:
         path : Path
             The file; "-" is standard input.
         also : tuple of str, default=()
-            Columns that the file must have beside those of the model.
+            Columns that the file must have besides those of the model.
         rows : int, default=20,000
-            Rows of a chunk at most.
+            Maximum number of rows per chunk.
         size_limit : float, default=1e9
-            Bytes of a chunk, if it is above that of tables.
+            Maximum size of a chunk in bytes, if above 4e9.
 
         Yields
         ------
         frame : DataFrame
-            Columns as they are in the file.
+            Columns as in the file.
         values : ndarray of shape (rows, classes), (rows, quantiles) or (rows,)
         """
         stdin = None
         if str(path) == STANDARD:
-            if sys.stdin is None:  # closed by who started the process
-                raise ValueError("file '-' is standard input, which is closed. Give a file.")
+            if sys.stdin is None:  # closed by the parent process
+                raise ValueError("file '-' is standard input, which is closed. Name a file.")
             stdin, path = sys.stdin.buffer, Path("standard input")
         needed = [*self.card.dtypes, *also]
         frames = read_chunks(
@@ -217,13 +216,13 @@ class ModelOnFile:
         missing = [name for name in needed if name not in self._names]
         if {*missing} & {*also}:
             raise ValueError(
-                f"file {path.name!r} has no column {missing[-1]!r}, to compare predictions "
-                "with. Use mixup-tab predict for a file without it."
+                f"file {path.name!r} has no column {missing[-1]!r}, the target. To "
+                "predict without it, use mixup-tab predict."
             )
         if missing:
             raise ValueError(
                 f"file {path.name!r} has no column {', '.join(map(repr, missing))}, which "
-                "the model needs. Add it, empty where it is not known."
+                "the model needs. Add it, with empty cells where it is unknown."
             )
         none = True
         for frame in frames:
@@ -250,7 +249,7 @@ class ModelOnFile:
         return values
 
     def columns(self, frame: pd.DataFrame, values: np.ndarray) -> pd.DataFrame:
-        """Return predictions of a chunk as they are written."""
+        """Return the predictions of a chunk as a table to write."""
         if self.card.classes:
             best = np.array(self.card.classes, dtype=object)[values.argmax(axis=1)]
             names = [f"probability_{name}" for name in self.card.classes]
@@ -267,27 +266,27 @@ class ModelOnFile:
         return predicted
 
     def notes(self) -> Iterator[str]:
-        """Yield what the user should know about a file that has been read."""
+        """Yield remarks on a file that has been read."""
         card = self.card
         extra = [
             name for name in self._names if name not in {*card.dtypes, card.target, card.id}
         ]
-        # A separator at the end of every line makes a column without a name.
+        # Trailing separators make a column without a name.
         extra = [name for name in extra if not name.startswith("Unnamed: ")]
         if extra:
-            shown = ", ".join(extra[:10]) + (" …" if len(extra) > 10 else "")
-            yield f"Columns that the model does not know are ignored: {shown}."
+            names = ", ".join(extra[:10]) + (" …" if len(extra) > 10 else "")
+            yield f"Columns unknown to the model are ignored: {names}."
         if card.id is not None and card.id not in self._names:
-            yield f"The file has no column {card.id!r}; rows are in the file's order."
+            yield f"The file has no column {card.id!r}; predictions are in the file's order."
         if unseen := self._cells.unseen():
-            yield f"Categories that were not in the training table are ignored: {unseen}."
+            yield f"Categories not seen in training are treated as unknown: {unseen}."
         if isinstance(self._skip, Skipped):
             yield from self._skip.notes()
         yield from sorted(self._warned)
 
 
 def _levels(pipeline: Pipeline) -> dict[str, Any]:
-    """Return the values that an encoder of tables knows, by column of categories or codes."""
+    """Return the known values of categorical columns, by column."""
     means = getattr(pipeline[0], "_means", {})
     codes = {name: known for name, (known, _) in means.items()}
     return {**getattr(pipeline[0], "levels_", {}), **codes}

@@ -1,4 +1,4 @@
-"""How far a comparison is, counted in epochs wherever its nets are trained."""
+"""Progress of a comparison, counted in epochs across its processes."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 
 from mixup_tab.training.watching import each_epoch
 
-# Bytes that a finished split has written.
+# Bytes that a split writes until it is finished.
 _WHOLE = 200
 
 
 @contextmanager
 def counted(path: Path, fits: int) -> Iterator[None]:
-    """Count the epochs of the nets that are fitted in the block, one split, in a file.
+    """Record in a file the epochs of all nets trained in the block, which is one split.
 
     Parameters
     ----------
     path : Path
-        The file, which the parent process watches. It gets a byte per half percent.
+        The file, which the parent process watches; it grows by one byte per half percent.
     fits : int
-        How many fits there are in a split; those that train no net are counted at the end.
+        Number of fits in a split; those that train no net are counted at the end.
     """
     done, written = 0.0, 0
 
@@ -46,7 +46,7 @@ def counted(path: Path, fits: int) -> Iterator[None]:
 
 @contextmanager
 def watched(path: Path, on_progress: Callable[[float], None]) -> Iterator[None]:
-    """Call a function, several times a second, with the number of splits that a file counts."""
+    """Call a function, several times a second, with the splits done according to a file."""
     over = threading.Event()
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""From a file to a DataFrame."""
+"""Read tables from files: CSV, JSON, Parquet and Feather."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mixup_tab._files import as_utf8
 from mixup_tab.tables.columns import MISSING_WORDS
 from mixup_tab.tables.number_formats import resembles
 
-# Bytes that a packed file may unpack to.
+# Maximum size after unpacking, in bytes.
 SIZE_LIMIT = 4_000_000_000
 _ALL = "all"
 _BYTES_PER_VALUE = 8
@@ -36,7 +36,7 @@ def read_table(
     text: Collection[str] | str = (),
     size_limit: float = SIZE_LIMIT,
 ) -> pd.DataFrame:
-    """Read a table from a file, whose extension says which format it has.
+    """Read a table from a file, in the format that its extension names.
 
     Parameters
     ----------
@@ -44,23 +44,23 @@ def read_table(
         CSV (commas, semicolons, tabs or bars), TSV, Parquet, Feather or JSON (an object per
         line, or an array of objects). Text formats may be compressed, as in ``table.csv.gz``.
     text : collection of str or "all", default=()
-        Columns of a CSV or TSV file that are wanted as they are written: leading zeros and
-        words such as "NA" are kept, and only empty cells are missing. In other columns numbers
-        are read as such, and words such as "NA" are missing values. JSON's numbers and words
-        are always as they are written. Cells that lack at the end of a row are missing.
+        Columns of a CSV or TSV file to keep as text: leading zeros and words such as "NA" are
+        kept, and only empty cells are missing. In other columns, numbers are parsed, and words
+        such as "NA" are missing values. JSON values are always kept as written. Rows may be
+        short: the cells at their end are missing.
     size_limit : float, default=4e9
-        Bytes that the content of a compressed, Parquet or Feather file may take.
+        Maximum size of a compressed, Parquet or Feather file after unpacking, in bytes.
 
     Returns
     -------
     DataFrame
-        The index of a DataFrame that was saved as Parquet or Feather is a column like others.
+        The index of a DataFrame saved as Parquet or Feather becomes a column.
 
     Raises
     ------
     ValueError
-        If the file does not exist, has an unknown format, is broken or empty, or if two
-        columns have the same name.
+        If the file does not exist, has an unknown format, is damaged or empty, or has two
+        columns of the same name.
     """
     path = Path(path)
     extension = format_of(path)
@@ -71,9 +71,9 @@ def read_table(
 
 
 def format_of(path: Path) -> str:
-    """Return the extension that says the format of a file, or raise ValueError for others."""
+    """Return a file's extension, without that of its compression; check that it is known."""
     if path.is_dir():
-        raise ValueError(f"file {str(path)!r} is a folder. Give the path of a table.")
+        raise ValueError(f"file {str(path)!r} is a folder. Name a table.")
     *_, extension = ["", *path.suffixes[-2:]]
     packed = extension.lower() in _OPEN
     extension = (Path(path.stem).suffix if packed else extension).lower()
@@ -82,23 +82,23 @@ def format_of(path: Path) -> str:
             return extension
         if path.exists():
             raise ValueError(
-                f"file {str(path)!r} is no regular file. Give the path of a table; predict and "
-                "evaluate read CSV from a pipe as -."
+                f"file {str(path)!r} is not a regular file. Name a table; to pipe CSV into "
+                "predict or evaluate, use -."
             )
-        raise ValueError(f"file {str(path)!r} does not exist. Give the path of a table.")
+        raise ValueError(f"file {str(path)!r} does not exist. Check the path.")
     known = ", ".join(_READERS)
     raise ValueError(
-        f"file {path.name!r} has an unknown extension. Known are: {known}; text formats also "
-        f"compressed ({', '.join(_OPEN)}). Rename the file or save it as one of these."
+        f"file {path.name!r} has an unknown extension. Use one of {known}; text formats may be "
+        f"compressed ({', '.join(_OPEN)})."
     )
 
 
 @contextmanager
 def clear_errors(path: Path) -> Iterator[None]:
-    """Turn whatever goes wrong with a file into a ValueError that names it."""
+    """Turn any error in reading a file into a ValueError that names the file."""
     try:
         yield
-    except Refused as error:
+    except FileProblem as error:
         raise ValueError(f"file {path.name!r} {error}") from error.__cause__
     except ImportError as error:
         raise ValueError(
@@ -126,8 +126,8 @@ def clear_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-class Refused(Exception):
-    """What is wrong with a file, in words that follow its name."""
+class FileProblem(Exception):
+    """A problem with a file; the message follows the name of the file."""
 
 
 NOT_TEXT = (
@@ -136,22 +136,22 @@ NOT_TEXT = (
 )
 
 
-def refuse_duplicates(names: Iterable[str]) -> None:
-    """Refuse a file in which two columns have one name."""
+def check_unique(names: Iterable[str]) -> None:
+    """Raise FileProblem if two columns have the same name."""
     names = list(names)
     if len(set(names)) < len(names):
         twice = next(name for place, name in enumerate(names) if name in names[:place])
-        raise Refused(
+        raise FileProblem(
             f"has more than one column called {twice!r}. Give every column its own name."
         )
 
 
-def refuse_size(size: int, size_limit: float) -> None:
-    """Refuse a file that takes more bytes than it may."""
+def check_size(size: int, size_limit: float) -> None:
+    """Raise FileProblem if a file takes more bytes than the limit."""
     if size > size_limit:
-        raise Refused(
-            f"holds more than {size_limit:,.0f} bytes when it is unpacked. If it is meant to, "
-            "raise size_limit (--size-limit)."
+        raise FileProblem(
+            f"takes more than {size_limit:,.0f} bytes when unpacked. If you trust it, raise "
+            "--size-limit (size_limit)."
         )
 
 
@@ -159,17 +159,17 @@ def refuse_size(size: int, size_limit: float) -> None:
 
 
 def open_text(path: Path) -> BinaryIO:
-    """Open a file of text, unpacked if its name says that it is packed."""
+    """Open a text file, decompressed according to its extension."""
     return _OPEN.get(path.suffix.lower(), open)(path, "rb")
 
 
 def _read_text(path: Path, size_limit: float) -> bytes:
-    """Unpack a file of text and return it in UTF-8 without a byte order mark."""
+    """Return the content of a text file in UTF-8, without a byte-order mark."""
     packed = path.suffix.lower() in _OPEN
     data = _unpack(open_text(path), size_limit) if packed else path.read_bytes()
     data = as_utf8(data)
     if b"\0" in data:
-        raise Refused(NOT_TEXT)
+        raise FileProblem(NOT_TEXT)
     return data
 
 
@@ -178,7 +178,7 @@ def _unpack(file: BinaryIO, size_limit: float) -> bytes:
     with file:
         while chunk := file.read(2**20):
             data += chunk
-            refuse_size(len(data), size_limit)
+            check_size(len(data), size_limit)
     return bytes(data)
 
 
@@ -205,7 +205,7 @@ def _parse_csv(data: bytes, text: Collection[str], separator: str) -> pd.DataFra
         "keep_default_na": False,
     }
     header = pd.read_csv(io.BytesIO(data), header=None, nrows=1, dtype=str, **options).iloc[0]
-    refuse_duplicates(name for name in header if name)
+    check_unique(name for name in header if name)
     names = [name or f"Unnamed: {place}" for place, name in enumerate(header)]
     words = {True: [""], False: list(MISSING_WORDS)}
     as_written = set(names if text == _ALL else text).intersection(names)
@@ -213,26 +213,26 @@ def _parse_csv(data: bytes, text: Collection[str], separator: str) -> pd.DataFra
         io.BytesIO(data),
         index_col=False,
         dtype=dict.fromkeys(as_written, str),
-        # The last entry: a separator at the end of every row makes no column.
+        # The last entry is for trailing separators, which are not a column.
         na_values={name: words[name in as_written] for name in names} | {len(names): [""]},
         low_memory=False,
         **options,
     )
     if any(map(_is_written_number, frame.drop(columns=as_written).items())):
-        # "1.234" may be 1234 here, so columns that look plain are wanted as written too.
+        # "1.234" may mean 1234 in this file, so columns that look plain are read as text too.
         return _parse_csv(data, _ALL, separator)
     nameless = [name for name, given in zip(names, header, strict=True) if not given]
     return frame.drop(columns=[name for name in nameless if frame[name].isna().all()])
 
 
 def declared_separator(first: bytes) -> str:
-    """Return what a first line such as "sep=;" declares, which Excel writes; else nothing."""
+    """Return the separator declared by a first line such as "sep=;" (Excel), or ""."""
     declared = re.fullmatch(rb'"?sep=(.)"?\r?\n?', first)
     return declared[1].decode() if declared else ""
 
 
 def separator_of(first: bytes) -> str:
-    """Return what stands most often in the first line, outside of quotes."""
+    """Return the separator that occurs most in the first line, outside of quotes."""
     bare = re.sub(rb'"[^"]*"', b"", first)
     return max(",;\t|", key=lambda mark: bare.count(mark.encode()))
 
@@ -245,26 +245,26 @@ def _is_written_number(item: tuple[str, pd.Series]) -> bool:
 
 
 def read_json(path: Path, text: Collection[str], size_limit: float) -> pd.DataFrame:
-    """Read JSON, an object per line or an array of objects, with values as they are written."""
+    """Read JSON, one object per line or an array of objects, with values as written."""
     data = _read_text(path, size_limit).decode().strip()
     if not data:
         raise pd.errors.EmptyDataError
     parse = json_decoder().decode
     rows = parse(data) if data[0] == "[" else [parse(x) for x in data.split("\n") if x.strip()]
     if not all(isinstance(row, dict) for row in rows):
-        raise Refused('does not hold an object per row, such as {"size": 1.5}.')
+        raise FileProblem('does not hold one object per row, such as {"size": 1.5}.')
     return pd.DataFrame(rows)
 
 
 def json_decoder() -> json.JSONDecoder:
-    """Return a decoder that leaves numbers and constants as they are written."""
+    """Return a decoder that keeps numbers and constants as text."""
     return json.JSONDecoder(
         object_pairs_hook=_json_row, parse_int=str, parse_float=str, parse_constant=str
     )
 
 
 def _json_row(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    refuse_duplicates(name for name, _ in pairs)
+    check_unique(name for name, _ in pairs)
     return {k: str(v).lower() if isinstance(v, bool) else v for k, v in pairs}
 
 
@@ -273,34 +273,34 @@ def _json_row(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _read_arrow(path: Path, text: Collection[str], size_limit: float) -> pd.DataFrame:
     schema, sizes, batches = open_arrow(path)
-    refuse_size(sum(sizes), size_limit)
+    check_size(sum(sizes), size_limit)
     kept, size = [], 0
     for batch in batches:
         kept.append(batch)
         size += checked_size(batch)
-        refuse_size(size, size_limit)
+        check_size(size, size_limit)
     return arrow_frame(schema, kept)
 
 
 def open_arrow(path: Path) -> tuple[Any, list[int], Iterator[Any]]:
-    """Open Parquet or Feather: schema, sizes of its parts as declared, and batches of rows."""
+    """Open Parquet or Feather; return schema, declared sizes of parts, and batches of rows."""
     opened = _feather(path) if path.suffix.lower() == ".feather" else _parquet(path)
     names = opened[0].names
     saved = (opened[0].pandas_metadata or {"columns": []})["columns"]
-    refuse_duplicates(each["name"] or each["field_name"] for each in saved)
-    refuse_duplicates([*names, *_ranges(opened[0])])
+    check_unique(each["name"] or each["field_name"] for each in saved)
+    check_unique([*names, *_ranges(opened[0])])
     return opened
 
 
 def checked_size(batch: Any) -> int:
-    """Return the bytes of a batch in pandas, roughly; raise what Arrow does if it is broken."""
-    batch.validate(full=True)  # text that is not UTF-8, offsets beyond the end
+    """Return the approximate size of a batch in pandas, in bytes; raises if it is damaged."""
+    batch.validate(full=True)  # finds text that is not UTF-8, offsets beyond the end
     return sum(map(_size, batch.columns))
 
 
 def arrow_frame(schema: Any, batches: list[Any], first: int = 0) -> pd.DataFrame:
-    """Return batches as a DataFrame; ``first`` is the place of their first row in the file."""
-    import pyarrow  # which pandas needs for it
+    """Return batches as a DataFrame; ``first`` is the position of their first row."""
+    import pyarrow
 
     # Without pandas' metadata, an index is a column; integers beside missing values stay exact.
     frame = pyarrow.Table.from_batches(batches, schema).to_pandas(
@@ -312,15 +312,15 @@ def arrow_frame(schema: Any, batches: list[Any], first: int = 0) -> pd.DataFrame
 
 
 def _ranges(schema: Any) -> dict[str, dict[str, Any]]:
-    """Return the index of a DataFrame that is a range with a name, stored by its ends."""
+    """Return named RangeIndexes of a saved DataFrame, which are stored only by their ends."""
     saved = (schema.pandas_metadata or {"index_columns": []})["index_columns"]
     ranges = [each for each in saved if isinstance(each, dict)]
     return {each["name"]: each for each in ranges if each["name"] is not None}
 
 
 def _size(column: Any) -> int:
-    """Return the bytes of a column of Arrow in pandas, roughly."""
-    decode = getattr(column, "dictionary_decode", None)  # it holds a value once
+    """Return the approximate size of an Arrow column in pandas, in bytes."""
+    decode = getattr(column, "dictionary_decode", None)  # stores each value once
     return max((decode() if decode else column).nbytes, _BYTES_PER_VALUE * len(column))
 
 
@@ -329,7 +329,7 @@ def _parquet(path: Path) -> tuple[Any, list[int], Iterator[Any]]:
 
     file = parquet.ParquetFile(path)
     schema = file.schema_arrow
-    # Small batches, because long text that repeats is stored once and grows when it is read.
+    # Small batches for text: repeated text is stored once, and grows when it is read.
     rows = 50_000 if all(map(types.is_primitive, schema.types)) else 1_000
     groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
     sizes = [_BYTES_PER_VALUE * group.num_rows * len(schema.names) for group in groups]

@@ -1,4 +1,4 @@
-"""The comparison in the terminal and as a page."""
+"""A comparison as a table for the terminal and as a page."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from mixup_tab.compare.verdict import LEAST_ROWS, differences, signed
 from mixup_tab.displays import AlphaCurveDisplay, ReliabilityDisplay
 from mixup_tab.metrics import LEAST_SPLITS
 
-# By score, its name in tables, its factor, and its digits after the point.
-_SHOWN: dict[str, tuple[str, int, int | None]] = {
+# By score: name in tables, factor, decimals.
+_SCORES: dict[str, tuple[str, int, int | None]] = {
     "log_loss": ("log-loss", 1, 3),
     "error": ("error %", 100, 1),
     "brier": ("Brier", 1, 3),
@@ -31,47 +31,46 @@ _SHOWN: dict[str, tuple[str, int, int | None]] = {
 _JUDGED = ("log_loss", "error", "rmse")
 _CAPTION = (
     "Mean ± half the 95 % interval over {splits} splits, corrected for splits that share rows "
-    "(Nadeau and Bengio 2003); no ± where all splits are alike. Plain training is α = 0; "
+    "(Nadeau and Bengio 2003); no ± where all splits agree. Plain training is α = 0; "
     "{boosting} has its default settings."
 )
 _LOSS = (
-    " Log-loss says how far the probabilities can be trusted; less is better. Predicting the "
-    "shares of the classes for every row gives {shares:.3f}."
+    " Log-loss measures how far the probabilities can be trusted; lower is better. Predicting "
+    "the class frequencies for every row gives {shares:.3f}."
 )
 _ECE = (
     "ECE, the expected calibration error, is the mean distance between confidence (the largest "
     "probability of a row) and accuracy in 15 bins of equal width, weighted by their rows, for "
     "the test rows of all splits together."
 )
-_SECONDS = " Seconds are for one fit; those of mixup include the choice of α."
+_SECONDS = " Seconds are for one fit; for mixup they include the choice of α."
 _METHOD = (
-    "The table is cut into {folds}. Each fold is held out once, and everything is learned anew "
-    "on the training rows: encoding and scaling of the columns, and α, which is chosen "
-    "among {alphas} by {score} in 3-fold cross-validation inside the training rows. Plain "
-    "training and mixup see the same rows, prepared in the same way, and start from the same "
-    "weights.",
-    "A difference counts as shown only where its 95 % interval excludes 0, over at least "
-    f"{LEAST_SPLITS} splits that are not all alike, and for errors only where they differ by "
+    "Cross-validation with {folds}. Each fold is held out once, and everything is fitted on "
+    "the training rows alone: encoding and scaling of the columns, and α, chosen from {alphas} "
+    "by {score} in a 3-fold cross-validation within the training rows. Plain training and "
+    "mixup get the same rows, the same preprocessing and the same initial weights.",
+    "A difference counts only if its 95 % interval excludes 0, over at least "
+    f"{LEAST_SPLITS} splits that do not all agree; for errors, the methods must also differ by "
     f"at least {LEAST_ROWS} test rows.",
 )
 _PROBABILITIES = (
-    "The log-loss is the mean of −log(probability of the true class). One prediction that is "
-    "sure and wrong can cost as much as a hundred good ones; where few rows decide, the "
+    "The log-loss is the mean of −log(probability of the true class). One confident "
+    "wrong prediction can cost as much as a hundred good ones; where few rows dominate, the "
     "interval is wide.",
-    f"{_ECE} Under “Every split” it is for the rows of one split, where it is larger by "
-    "chance.",
+    f"{_ECE} Under “Every split” it is computed on the rows of one split, where chance makes "
+    "it larger.",
 )
 _ENSEMBLE = (
-    "The ensemble is a random pack of mixup nets, weighted by how well they predict training "
-    "rows that were held out from them. These are drawn at random, row by row, also with "
-    "--groups and --time."
+    "The ensemble averages nets with random settings, weighted by how well they predict "
+    "training rows held out from them. These rows are drawn at random, even with --groups or "
+    "--time."
 )
 
 
-def shown_summary(comparison: Comparison, *, short: bool = False) -> pd.DataFrame:
-    """Return the table of methods as text; ``short`` fits a line of 80 characters."""
+def readable_summary(comparison: Comparison, *, short: bool = False) -> pd.DataFrame:
+    """Return the table of methods as text; ``short`` fits 80 characters."""
     summary, columns = comparison.summary, {"method": list(comparison.summary.index)}
-    for score, (name, scale, digits) in _SHOWN.items():
+    for score, (name, scale, digits) in _SCORES.items():
         if score not in summary or (short and score == "brier"):
             continue
         if digits is None:
@@ -79,8 +78,8 @@ def shown_summary(comparison: Comparison, *, short: bool = False) -> pd.DataFram
         means = [f"{scale * mean:.{digits}f}" for mean in summary[score]]
         columns[name] = means if short else _with_half(summary, score, scale, digits)
         if score in _JUDGED:
-            shown = _with_half(summary, f"{score}_diff", scale, digits, sign=True)
-            columns[f"{name.removesuffix(' %')} minus plain"] = ["", *shown[1:]]
+            gaps = _with_half(summary, f"{score}_diff", scale, digits, sign=True)
+            columns[f"{name.removesuffix(' %')} minus plain"] = ["", *gaps[1:]]
     if "ece" in summary:
         columns["ECE %"] = [f"{100 * ece:.1f}" for ece in summary["ece"]]
     columns["seconds"] = [f"{seconds:.1f}" for seconds in summary["fit_seconds"]]
@@ -88,7 +87,7 @@ def shown_summary(comparison: Comparison, *, short: bool = False) -> pd.DataFram
 
 
 def _narrow(name: str) -> str:
-    """Return a header of lines that are no wider than its column needs."""
+    """Return a header broken into lines no wider than its column."""
     name = name.replace("seconds", "time s")
     return name.replace(" ", "\n") if " " in name else name.replace("-", "-\n")
 
@@ -108,8 +107,8 @@ def _with_half(
 def summary_table(comparison: Comparison) -> Any:
     """Return the table of methods for the terminal, as a rich Table."""
     note = f"{_caption(comparison)} {_ECE}" if comparison.bins else _caption(comparison)
-    table = terminal_table(shown_summary(comparison, short=True), {}, note=note)
-    table.columns[0].overflow = "fold"  # where numbers are long, rather than cut
+    table = terminal_table(readable_summary(comparison, short=True), {}, note=note)
+    table.columns[0].overflow = "fold"  # rather than cut, where numbers are long
     for column in table.columns[1:]:
         column.justify, column.no_wrap = "right", True
     return table
@@ -130,7 +129,7 @@ def _boosting(comparison: Comparison) -> str:
 def write_report(
     comparison: Comparison, folder: Path, title: str, facts: Mapping[str, str]
 ) -> Path:
-    """Write the report into a folder and return its path; ``facts`` say what the run was."""
+    """Write the report into a folder and return its path; ``facts`` describe the run."""
     results = comparison.results
     splits = results.assign(repeat=results["repeat"] + 1, fold=results["fold"] + 1)
     formats = {"alpha": "{:g}", "fit_seconds": "{:.2f}"}
@@ -139,9 +138,9 @@ def write_report(
         title,
         str(comparison),
         {
-            "Methods": [Table(shown_summary(comparison), _caption(comparison) + _SECONDS)],
-            "How it was done": _method(comparison),
-            **({"Good to know": comparison.notes} if comparison.notes else {}),
+            "Methods": [Table(readable_summary(comparison), _caption(comparison) + _SECONDS)],
+            "Method": _method(comparison),
+            **({"Notes": comparison.notes} if comparison.notes else {}),
             **_pictures(comparison),
         },
         details={
@@ -168,7 +167,7 @@ def _folds(task: Task) -> str:
         return f"folds by {task.columns.time!r}, training rows before test rows"
     if task.groups is not None:
         return f"folds that keep rows with the same {task.columns.groups!r} together"
-    return "folds at random" + (", class by class" if task.is_classification else "")
+    return "random folds" + (", stratified by class" if task.is_classification else "")
 
 
 def _columns(task: Task) -> pd.DataFrame:
@@ -188,17 +187,17 @@ def _pictures(comparison: Comparison) -> dict[str, list[Picture]]:
     display = AlphaCurveDisplay(curve.index, curve.to_numpy(), score_name=score)
     display.plot(figure.subplots())
     pictures = {
-        "Mixup minus plain training, split by split": Picture(
+        "Mixup minus plain training, by split": Picture(
             difference_figure(comparison),
             "differences",
-            "A point per split: mixup minus plain training; the mean with its interval.",
+            "One point per split: mixup minus plain training; the mean with its interval.",
             "Left of 0 mixup is better. The bar is the mean with its 95 % interval.",
         ),
-        "How much to mix": Picture(
+        "Choice of α": Picture(
             figure,
             "alpha",
-            "Score inside the training rows by α.",
-            "Scores inside the training rows, by which α was chosen; higher is better.",
+            "Cross-validation score within the training rows by α.",
+            "Cross-validation scores within the training rows, to choose α; higher is better.",
         ),
     }
     if comparison.bins:
@@ -215,7 +214,7 @@ def _pictures(comparison: Comparison) -> dict[str, list[Picture]]:
 
 
 def difference_figure(comparison: Comparison) -> Figure:
-    """Draw mixup minus plain training by each score: every split, the mean, its interval."""
+    """Draw mixup minus plain training by each score: all splits, the mean, its interval."""
     scores = [score for score in _JUDGED if score in comparison.summary]
     figure = Figure(figsize=(1.2 + 4.6 * len(scores), 2.4), layout="constrained")
     grid = figure.subplots(1, len(scores), squeeze=False)
@@ -226,7 +225,7 @@ def difference_figure(comparison: Comparison) -> Figure:
 
 
 def _draw_differences(axes: Any, comparison: Comparison, score: str) -> None:
-    name, scale, _ = _SHOWN[score]
+    name, scale, _ = _SCORES[score]
     values = scale * differences(comparison.results, score)
     row = comparison.summary.loc[MIXUP]
     mean, low, high = (scale * row[f"{score}_diff{end}"] for end in ("", "_low", "_high"))

@@ -1,4 +1,4 @@
-"""``mixup-tab compare``: progress, the answer, the files."""
+"""``mixup-tab compare``: progress, verdicts, report."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(
     console: Console | None = None,
     **settings: Any,
 ) -> bool:
-    """Answer for a file, write ``report.html`` and ``results.csv``, and show it.
+    """Compare methods on a file, print verdicts, write ``report.html`` and ``results.csv``.
 
     Finished splits are kept in the folder's ``finished.jsonl``. After Ctrl-C or a kill, the
     same call resumes and ends with the same results.
@@ -49,33 +49,33 @@ def run(
     file : str or path-like
         The table; see :func:`~.reading.read_table`.
     columns : Columns
-        What its columns are for.
+        Roles of its columns.
     output : Path, default=None
-        Folder for the files; None takes one of the current folder, named after the table and
-        a hash of its contents and of all settings.
+        Folder for the files; None is one below the current folder, named after the table and a
+        hash of its contents and all settings.
     save : Path, default=None
-        Where to write the model, fitted on all rows: a net, or an ensemble with ``best=True``.
+        File for a model fitted on all rows: a net, or an ensemble with ``best=True``.
     overwrite : bool, default=False
-        Whether ``save`` may replace a model.
+        Whether ``save`` may replace an existing model.
     n_jobs : int, default=1
         Number of processes.
     size_limit : float, default=4e9
-        Of the file; see :func:`~.reading.read_table`.
+        Maximum size of the table; see :func:`~.reading.read_table`.
     console : rich Console, default=None
-        Where to print.
+        Where to print; None is standard output.
     **settings
         As in :func:`~.comparison.compare_table`.
 
     Returns
     -------
     bool
-        Whether everything was done.
+        False if it was stopped by Ctrl-C.
 
     Raises
     ------
     ValueError
-        If there can be no sensible answer, or ``save`` exists; nothing is written then. If the
-        folder holds the results of another comparison, or is in use.
+        As :func:`~.comparison.compare_table`; or if ``save`` exists, or the folder holds the
+        results of another comparison or is in use.
     """
     console = console or make_console()
     check_n_jobs(n_jobs)
@@ -91,7 +91,7 @@ def run(
     with open_journal(folder, identity) as journal:
         parts = _collect(experiment, journal, n_jobs, console)
         if not parts:
-            console.print("Stopped before the first split was done.")
+            console.print("Stopped before the first split was finished.")
             return False
         comparison = experiment.conclude(parts)
         write_whole(folder / "results.csv", comparison.results.to_csv(index=False).encode())
@@ -110,7 +110,7 @@ def run(
 
 
 def _identity(experiment: Experiment, file: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """Return what must be equal for a comparison to be resumed; settings as they are used."""
+    """Return what must be the same for a comparison to be resumed."""
     task, last = experiment.task, experiment.splits[-1]
     with file.open("rb") as content:
         table = hashlib.file_digest(content, "sha256").hexdigest()
@@ -122,14 +122,14 @@ def _identity(experiment: Experiment, file: Path, given: dict[str, Any]) -> dict
 
 
 def _usual_folder(file: Path, identity: dict[str, Any]) -> Path:
-    """Return a folder of the current one that the same comparison finds again."""
+    """Return the default folder, the same for the same comparison."""
     return Path(f"mixup-tab-compare-{file.name.partition('.')[0]}-{digest(identity)[:8]}")
 
 
 def _collect(
     experiment: Experiment, journal: Journal, n_jobs: int, console: Console
 ) -> list[SplitResult]:
-    """Run the splits that are not in the journal; Ctrl-C ends it early."""
+    """Run the splits that are not in the journal, until done or Ctrl-C."""
     splits = experiment.splits
     left = [split for split in splits if _key(split.repeat, split.fold) not in journal.finished]
     done = len(splits) - len(left)
@@ -166,7 +166,7 @@ def _from_json(kept: dict[str, Any]) -> SplitResult:
 
 
 def _remark(part: SplitResult) -> str:
-    """Say what a split showed."""
+    """Return the main scores of a split."""
     rows = {row["method"]: row for row in part.rows}
     plain, mixup = rows[PLAIN], rows[MIXUP]
     if "rmse" in plain:

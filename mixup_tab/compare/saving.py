@@ -1,4 +1,4 @@
-"""Saved models of tables: write one, read it."""
+"""Save and load models for tables."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from mixup_tab.persistence.model_file import SIZE_LIMIT, read_model
 
 
 class Card(NamedTuple):
-    """What there is to know about a saved model.
+    """Metadata of a saved model.
 
     Attributes
     ----------
     target : str
-        What it predicts.
+        Column that it predicts.
     id : str or None
-        Column that names the rows.
+        Column that identifies the rows.
     classes : list of str
         Names of the classes, in the order of their probabilities; empty for regression.
     dtypes, date_formats, number_formats : dict of str to str
-        Of the columns that it needs, as in :class:`~mixup_tab.tables.columns.TypedTable`.
+        Of its features, as in :class:`~mixup_tab.tables.columns.TypedTable`.
     alpha : float
-        The α of its training.
+        The α of mixup that it was trained with.
     """
 
     target: str
@@ -40,7 +40,7 @@ class Card(NamedTuple):
 
 
 def save_model(path: str | os.PathLike, pipeline: Pipeline, task: Task, alpha: float) -> None:
-    """Write a pipeline fitted on a task; the file appears or is replaced when it is complete.
+    """Write a fitted pipeline to a file, which appears or is replaced once it is complete.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def save_model(path: str | os.PathLike, pipeline: Pipeline, task: Task, alpha: f
 def load_model(
     path: str | os.PathLike, *, device: str = "cpu", size_limit: float = SIZE_LIMIT
 ) -> tuple[Pipeline, Card]:
-    """Read a pipeline that :func:`save_model` wrote, ready to predict, and its card.
+    """Read a pipeline that :func:`save_model` wrote, and its metadata.
 
     Opening the file and predicting with it runs no code from it, whoever made it.
     """
@@ -70,7 +70,7 @@ def load_model(
 
 
 def _check(pipeline: Pipeline, card: Card) -> None:
-    """Raise ValueError unless a model is what its card describes."""
+    """Raise ValueError unless a model matches its metadata."""
     known = {"number", "date", "date with zone", "duration", "text"}
     formats = [part for part in card if isinstance(part, dict)]
     fine = (
@@ -80,9 +80,9 @@ def _check(pipeline: Pipeline, card: Card) -> None:
         and card.alpha >= 0
     )
     if not fine:
-        raise ValueError("its description is not one of a table")
+        raise ValueError("its metadata are not those of a model for tables")
     if list(pipeline.feature_names_in_) != list(card.dtypes):
-        raise ValueError("its columns are not those that it describes")
+        raise ValueError("its columns do not match its metadata")
     net = pipeline[-1]
     if card.classes:
         classes = net.classes_
@@ -90,4 +90,4 @@ def _check(pipeline: Pipeline, card: Card) -> None:
     else:
         same = len(net.target_mean_) == 1 and net._one_column
     if not same:
-        raise ValueError("its target is not the one that it describes")
+        raise ValueError("its target does not match its metadata")

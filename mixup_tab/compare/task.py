@@ -1,4 +1,4 @@
-"""What is to be predicted from what: a table with typed columns."""
+"""A table as a task: typed features and a target."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mixup_tab.tables.number_formats import MARKS
 
 KINDS = ("auto", "classification", "regression")
 _INDEX = "The index {!r} of the table is left out; frame.reset_index() makes it a column."
-# A target of whole numbers with more different values than this is taken as a quantity.
+# A target of whole numbers with more different values than this is numeric.
 _MOST_CLASSES = 20
 
 
@@ -45,13 +45,13 @@ class Task:
     groups : ndarray of int64 or None
         Group of every row.
     in_order : bool
-        Whether the rows are in the order of time.
+        Whether the rows are sorted by time.
     columns : Columns
-        What the columns of the table were for.
+        Roles of the columns of the table.
     dtypes, date_formats, number_formats : dict of str to str
         By feature, as in :class:`~mixup_tab.tables.columns.TypedTable`.
     notes : tuple of str
-        What the user should know about how the table was read.
+        Remarks on how the table was read.
     """
 
     X: pd.DataFrame
@@ -86,27 +86,26 @@ def prepare(
 ) -> Task:
     """Clean a table once and check that its target can be predicted.
 
-    The words of a class are kept as they are written, "NA" as well as "01"; only empty cells
-    are missing. In a target of quantities, as in features, words such as "NA" are missing
-    values.
+    Class labels are kept as written, such as "NA" and "01"; only empty cells are missing. In
+    numeric targets, as in features, words such as "NA" are missing values.
 
     Parameters
     ----------
     frame : DataFrame
         The table.
     columns : Columns
-        What its columns are for.
+        Roles of its columns.
     kind : {"auto", "classification", "regression"}, default="auto"
-        "auto" takes numbers with a fractional part, or with more than 20 different values,
-        as quantities and everything else as classes.
+        "auto" is regression for numbers with a fractional part or with more than 20 different
+        values, else classification.
     decimal : {".", ","}, default=None
-        Decimal mark of columns whose values leave it open; see
+        Decimal mark of columns whose values are ambiguous; see
         :func:`~mixup_tab.tables.columns.clean`.
 
     Raises
     ------
     ValueError
-        If columns are missing or the target cannot be predicted sensibly.
+        If columns are missing, or the target cannot be predicted.
     """
     if kind not in KINDS:
         raise ValueError(f"task must be one of {', '.join(KINDS)}, got {kind!r}.")
@@ -120,11 +119,11 @@ def prepare(
     if columns.time is not None:
         order = np.argsort(times(frame[[columns.time]], decimal), kind="stable")
         frame = frame.iloc[order]
-    others = [other for other in columns.no_features() if other != name]
+    others = [other for other in columns.non_features() if other != name]
     table = clean(frame.drop(columns=others), decimal)
     known, y, classes, note = _target(frame[name], table, kind)
     if len(y) < rows:
-        notes.append(f"{rows - len(y):,} rows without a value of {name!r} left out.")
+        notes.append(f"Rows without a value of {name!r} left out: {rows - len(y):,}.")
     X = table.frame.drop(columns=name)[known].reset_index(drop=True)
     check_features(X, y, columns, bool(classes))
     groups = None if columns.groups is None else group_codes(frame.loc[known, columns.groups])
@@ -138,7 +137,7 @@ def prepare(
 def _target(
     column: pd.Series, table: TypedTable, kind: str
 ) -> tuple[pd.Series, np.ndarray, tuple[str, ...], list[str]]:
-    """Return which rows have a value, codes and names of the classes or numbers, and notes."""
+    """Return a mask of rows with a target, its codes or numbers, class names, and notes."""
     name, labels, numbers = str(column.name), as_written(column), None
     categories = isinstance(column.dtype, pd.CategoricalDtype) and kind != "regression"
     if table.dtypes[name] == "number" and not categories:
@@ -150,12 +149,12 @@ def _target(
     if numbers is not None and not is_class:
         check_quantity(numbers)
     y, classes = encode(labels) if is_class else (np.asarray(numbers), ())
-    if kind != "auto" or numbers is None:  # what is no number can only be a class
+    if kind != "auto" or numbers is None:  # only numbers leave a choice
         return known, y, classes, []
     note = (
-        f"{name!r} has {labels.nunique():,} different values and is taken as "
-        f"{'a class' if is_class else 'a quantity'}; --task "
-        f"{'regression' if is_class else 'classification'} changes that."
+        f"{name!r} has {labels.nunique():,} different values and is treated as "
+        f"{'a class' if is_class else 'a number'}. Change this with --task "
+        f"{'regression' if is_class else 'classification'}."
     )
     return known, y, classes, [note]
 
@@ -170,7 +169,7 @@ def _is_class(labels: pd.Series, numbers: pd.Series | None, kind: str) -> bool:
 
 
 def encode(labels: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return codes of classes and their names, in the order of numbers if all are numbers."""
+    """Return class codes and names, in numeric order if all names are numbers."""
     names = sorted(labels.unique())
     numbers = _exact(names)
     if numbers:
@@ -179,7 +178,7 @@ def encode(labels: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def _exact(names: Iterable[str]) -> list[Decimal]:
-    """Return all names as numbers, or none if one is no number."""
+    """Return all names as numbers, or an empty list if any is not a finite number."""
     try:
         numbers = [Decimal(name) for name in names]
     except InvalidOperation:
@@ -188,13 +187,13 @@ def _exact(names: Iterable[str]) -> list[Decimal]:
 
 
 def _hints(X: pd.DataFrame, classes: tuple[str, ...]) -> Iterator[str]:
-    """Point at classes that are the same number, and at columns that look like row numbers."""
+    """Warn of classes that are the same number, and of columns that look like IDs."""
     counts = Counter(_exact(classes))
     alike = [name for name in classes if counts and counts[Decimal(name)] > 1]
     if alike:
         yield (
-            f"The classes {', '.join(map(repr, alike))} are the same number written in several "
-            "ways, and are kept apart. Write a class in one way."
+            f"The classes {', '.join(map(repr, alike))} are the same number in different "
+            "spellings, and count as different classes. Use one spelling."
         )
     for name in X:
         text = str(name).lower()
@@ -202,6 +201,6 @@ def _hints(X: pd.DataFrame, classes: tuple[str, ...]) -> Iterator[str]:
         named = named or text.startswith(("unnamed:", "__index_level_"))
         if named and X[name].is_unique:
             yield (
-                f"Column {name!r} has another value in every row and looks like an ID; "
-                f"--id {quote(name)} leaves it out."
+                f"Column {name!r} has a different value in every row and looks like an ID. "
+                f"Leave it out with --id {quote(name)}."
             )

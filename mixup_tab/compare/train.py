@@ -61,45 +61,45 @@ def train(
     overwrite: bool = False,
     size_limit: float = SIZE_LIMIT,
 ) -> None:
-    """Fit a model on a file, say how good it is, and save it with a model card.
+    """Fit a model to a table, evaluate it, and save it with a model card.
 
     Parameters
     ----------
     file : str or path-like
         The table; see :func:`~.reading.read_table`.
     columns : Columns
-        What its columns are for.
+        Roles of its columns.
     output : Path
-        Where to save the model; the card is ``<output>.md``.
+        File for the model; the card is ``<output>.md``.
     task, decimal
         As in :func:`~.task.prepare`.
     alpha : sequence of float or "auto", default=()
-        The α of mixup; among several, cross-validation on the training rows chooses. Empty is
+        The α of mixup; from several, cross-validation on the training rows chooses. Empty is
         the estimator's default.
     best : bool, default=False
-        Fit an ensemble, which is better and takes longer, instead of one net.
+        Fit an ensemble instead of a net: more accurate, but slower.
     quantiles : sequence of float, default=()
         Predict these quantiles instead of the mean.
     validation_fraction : float, default=0.2
-        Share of the rows that a first model is measured on: whole groups, or the last in time,
-        where the columns say so. 0 skips that.
+        Fraction of rows held out to evaluate a first model: whole groups with a column for
+        groups, the latest rows with a column for time. 0 skips this.
     device : str, default="cpu"
-        Where nets are trained.
+        Device of the nets.
     seed : int, default=0
-        Seed of everything random.
+        Random seed.
     n_jobs : int, default=1
-        Processes that choose α or fit an ensemble.
+        Processes for choosing α or fitting an ensemble.
     overwrite : bool, default=False
-        Whether to replace files.
+        Whether to replace existing files.
     size_limit : float, default=4e9
-        Of the table; see :func:`~.reading.read_table`.
+        Maximum size of the table; see :func:`~.reading.read_table`.
 
     Raises
     ------
     ValueError
-        If there is nothing to learn, options do not fit each other, or the file exists.
+        If the table or the options are unusable, or a file exists.
     OSError
-        If it cannot be written.
+        If a file cannot be written.
     """
     card = output.with_name(f"{output.name}.md")
     check_output(output, overwrite)
@@ -138,15 +138,15 @@ def _model(
     seed: int,
     n_jobs: int,
 ) -> Pipeline:
-    """Return the model to fit, or say which options do not go together."""
+    """Return the model to fit; raises ValueError if options do not go together."""
     options: dict[str, Any] = {"device": device, "random_state": seed}
     if best and (len(alpha) or quantiles):
         name = "--alpha" if len(alpha) else "--quantiles"
-        raise ValueError(f"{name} cannot be given with --best, which tries several itself.")
+        raise ValueError(f"{name} cannot be combined with --best. Leave out one of them.")
     if quantiles and task.is_classification:
         raise ValueError(
-            f"--quantiles needs a target of numbers, but {task.columns.target!r} is taken "
-            "as a class. Leave it out, or give --task regression."
+            f"--quantiles needs a numeric target, but {task.columns.target!r} is treated as a "
+            "class. Leave it out, or use --task regression."
         )
     if quantiles:
         options["quantiles"] = tuple(quantiles)
@@ -166,7 +166,7 @@ def _fit(
     seed: int,
     n_jobs: int,
 ) -> tuple[Pipeline, Evaluation | None]:
-    """Measure a model on rows left out, and fit it on all; choose α on the first rows."""
+    """Evaluate a model on held-out rows, then fit it on all; α is chosen on the others."""
     found, part = None, whole
     with (
         propagate_interrupt(),
@@ -176,7 +176,7 @@ def _fit(
     ):
         warnings.simplefilter("always")
         if fraction:
-            rows, left_out = hold_out(whole, fraction, seed)
+            rows, held_out = hold_out(whole, fraction, seed)
             part = whole.take(rows)
         if alphas:
             bar.update(0, remark=f"choosing α on {len(part.y):,} rows")
@@ -184,8 +184,8 @@ def _fit(
             model[-1].set_params(alpha=best_alpha(curve, mixed=False))
         if fraction:
             bar.update(0, remark=f"fitting on {len(part.y):,} rows")
-            measured = clone(model).fit(part.X, part.y)
-            found = _measure(measured, part, whole.take(left_out))
+            first = clone(model).fit(part.X, part.y)
+            found = _measure(first, part, whole.take(held_out))
         bar.update(0, remark=f"fitting on all {len(whole.y):,} rows")
         model.fit(whole.X, whole.y)
     for text in sorted(unexpected(caught)):
@@ -194,19 +194,19 @@ def _fit(
 
 
 def hold_out(task: Task, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows to fit on and rows to measure on: by time, by groups or class by class.
+    """Return rows to fit on and rows to hold out: by time, by groups or stratified by class.
 
-    A class all of whose rows would be left out is not measured.
+    Held-out rows of a class that has no rows to fit on are dropped.
     """
     count = len(task.y)
     if count < _LEAST:
         raise ValueError(
-            f"the table has {count} rows with a target, too few to leave some out. Add rows, "
-            "or give --validation-fraction 0."
+            f"the table has {count} rows with a target, too few to hold some out. Add rows, "
+            "or use --validation-fraction 0."
         )
     if task.in_order:
         cut = round(count * (1 - fraction))
-        rows, left_out = np.arange(cut), np.arange(cut, count)
+        rows, held_out = np.arange(cut), np.arange(cut, count)
     else:
         most = count
         if task.groups is not None:
@@ -215,37 +215,37 @@ def hold_out(task: Task, fraction: float, seed: int) -> tuple[np.ndarray, np.nda
             most = int(np.bincount(task.y).max())
         if most < 2:
             raise ValueError(
-                f"groups={task.columns.groups!r} has one value, so no group can be left out. "
-                "Give other --groups, or --validation-fraction 0."
+                f"groups={task.columns.groups!r} has one value, so no group can be held out. "
+                "Use another column for --groups, or --validation-fraction 0."
             )
         cutter = splitter(task, min(round(1 / fraction), most), seed)
-        rows, left_out = next(iter(cutter.split(task.X, task.y, task.groups)))
+        rows, held_out = next(iter(cutter.split(task.X, task.y, task.groups)))
     if task.is_classification:
-        left_out = left_out[np.isin(task.y[left_out], task.y[rows])]
-        if len(np.unique(task.y[rows])) < 2 or not len(left_out):
+        held_out = held_out[np.isin(task.y[held_out], task.y[rows])]
+        if len(np.unique(task.y[rows])) < 2 or not len(held_out):
             raise ValueError(
-                "the rows that are not left out hold one class only, or none of those left "
-                "out. Give another --validation-fraction, or 0."
+                "the rows to fit on have a single class, or no class of the held-out rows. Use "
+                "another --validation-fraction, or 0."
             )
-    return rows, left_out
+    return rows, held_out
 
 
-def _measure(model: Pipeline, part: Task, left_out: Task) -> Evaluation:
+def _measure(model: Pipeline, part: Task, held_out: Task) -> Evaluation:
     if part.is_classification:
-        proba = probabilities(model, left_out.X, len(part.classes))
+        proba = probabilities(model, held_out.X, len(part.classes))
         shares = np.bincount(part.y, minlength=len(part.classes)) / len(part.y)
-        return score_classes(left_out.y, proba, shares, part.classes)
+        return score_classes(held_out.y, proba, shares, part.classes)
     quantiles = tuple(model[-1].get_params().get("quantiles") or ())
     more = {"quantiles": quantiles} if quantiles else {}
-    predicted = model.predict(left_out.X, **more)
-    return score_numbers(left_out.y, predicted, float(part.y.mean()), quantiles)
+    predicted = model.predict(held_out.X, **more)
+    return score_numbers(held_out.y, predicted, float(part.y.mean()), quantiles)
 
 
 def _sentences(task: Task, net: Any, found: Evaluation | None) -> list[str]:
-    """Say what was fitted, and how good it is."""
+    """Describe the model and its scores."""
     classes = task.classes
     what = f"{len(classes)} classes" if len(classes) > 2 else " or ".join(classes)
-    what = what or "a quantity"
+    what = what or "a number"
     how = f" (α = {net.alpha_:g})" if hasattr(net, "alpha_") else ""
     count = task.X.shape[1]
     first = (
@@ -253,11 +253,11 @@ def _sentences(task: Task, net: Any, found: Evaluation | None) -> list[str]:
         f"column{'s' * (count > 1)}."
     )
     if found is None:
-        return [first, "It was not measured on rows left out."]
+        return [first, "It was not evaluated on held-out rows."]
     score = found.scores.index[1 if task.is_classification else 0]
     own, baseline = found.scores.loc[score]
-    worse = [f"By {score} that is no better than {found.baseline}."] * bool(own >= baseline)
-    return [first, found.sentence().replace("rows:", "rows left out:", 1), *worse]
+    worse = [f"By {score}, it is no better than {found.baseline}."] * bool(own >= baseline)
+    return [first, found.sentence().replace("rows:", "held-out rows:", 1), *worse]
 
 
 def _write_card(
@@ -275,7 +275,7 @@ def _write_card(
     scores = pd.DataFrame()
     if found is not None:
         scores = found.scores.reset_index().rename(columns={"baseline": found.baseline})
-        scores["measured on"] = f"{found.rows:,} rows left out, by a model of all others"
+        scores["measured on"] = f"{found.rows:,} held-out rows, by a model fitted on the others"
     write_model_card(
         path,
         model,

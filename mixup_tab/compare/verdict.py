@@ -1,4 +1,4 @@
-"""What the scores of all splits show, as verdicts, in sentences and in a table."""
+"""Verdicts from the scores of all splits, as sentences and as a table."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from mixup_tab.metrics import (
     resampled_interval,
 )
 
-# Columns of scores in the order of tables. Those that are judged: α is chosen by the first of
-# a classifier; a regressor has the last one only, and its square chooses α.
+# Score columns in the order of tables, and those that verdicts are about. α is chosen by
+# log-loss, or by squared error for a regressor.
 SCORES = ("log_loss", "error", "brier", "rmse", "r2")
 _JUDGED = {"log_loss": "log-loss", "error": "error", "rmse": "RMSE"}
 
@@ -26,26 +26,26 @@ LEAST_ROWS = 6
 
 
 class Verdict(NamedTuple):
-    """How two methods differ by one score, of which less is better.
+    """How two methods differ by one score; lower scores are better.
 
     Attributes
     ----------
     method, other : str
         The methods.
     score : {"log_loss", "error", "rmse"}
-        What they are compared by.
+        The score.
     word : {"better", "worse", "unclear", "too few"}
-        What is shown about ``method``. "better" and "worse" are said where the 95 % interval of
-        the difference excludes 0; "too few" where there are fewer than 5 splits, where every
-        split shows the same difference, or where the interval excludes 0 but the errors differ
-        by fewer than 6 test rows; "unclear" otherwise.
+        Verdict on ``method``: "better" or "worse" if the 95 % interval of the difference
+        excludes 0; "too few" if there are fewer than 5 splits, if all splits give the same
+        difference, or if the interval excludes 0 but the errors differ by fewer than 6 test
+        rows; else "unclear".
     means : tuple of float
-        Of ``method`` and of ``other``.
+        Mean scores of ``method`` and ``other``.
     difference : Interval
-        ``method`` minus ``other``; for the RMSE, as a share of that of ``other``. Its ends are
-        infinite where every split shows the same difference.
+        ``method`` minus ``other``; for the RMSE, relative to that of ``other``. Its ends are
+        infinite if all splits give the same difference.
     lacking : str
-        What a verdict would take; empty if there is enough for one.
+        What is missing for a verdict; empty if nothing is.
     """
 
     method: str
@@ -57,12 +57,12 @@ class Verdict(NamedTuple):
     lacking: str = ""
 
     @property
-    def shown(self) -> bool:
-        """Whether a difference is shown."""
+    def significant(self) -> bool:
+        """Whether the verdict is "better" or "worse"."""
         return self.word in ("better", "worse")
 
     def swapped(self) -> Verdict:
-        """Return the same about the other method."""
+        """Return the verdict on the other method."""
         word = {"better": "worse", "worse": "better"}.get(self.word, self.word)
         mean, low, high = self.difference
         turned = Interval(-mean, -high, -low)
@@ -84,7 +84,7 @@ def differences(
 
 
 def most_chosen(results: pd.DataFrame) -> float:
-    """Return the α that was chosen on most splits, the least of several."""
+    """Return the α chosen on most splits; the smallest if several are tied."""
     return float(results.loc[results["method"] == MIXUP, "alpha"].mode().min())
 
 
@@ -98,8 +98,8 @@ def judge(
     results : DataFrame
         One row per split and method.
     test_share : float
-        Mean share of test rows among the rows of a split; the interval is corrected by it
-        for splits that share rows (Nadeau and Bengio 2003).
+        Mean fraction of test rows in a split, which corrects the interval for splits that
+        share rows (Nadeau and Bengio 2003).
     method, other : str
         The methods.
     """
@@ -123,16 +123,16 @@ def _judge_by(
 
 
 def _lacking(results: pd.DataFrame, values: np.ndarray, score: str, word: str) -> str:
-    """Say what there is too little of for a verdict, and how much it takes."""
+    """Return what is missing for a verdict, and how much it takes."""
     if len(values) < LEAST_SPLITS:
         return (
-            f"A verdict takes {LEAST_SPLITS} splits, but there are {len(values)}: give more "
+            f"A verdict needs {LEAST_SPLITS} splits, but there are {len(values)}: use more "
             "--folds or --repeats."
         )
     if np.allclose(values, values[0], rtol=1e-9, atol=1e-12) and abs(values[0]) > 1e-12:
         return (
-            "Every split shows the same difference, so chance cannot be estimated: add rows, "
-            "or give more --repeats."
+            "All splits give the same difference, so chance cannot be estimated: add rows, or "
+            "use more --repeats."
         )
     if score != "error" or word == "unclear":
         return ""
@@ -141,8 +141,8 @@ def _lacking(results: pd.DataFrame, values: np.ndarray, score: str, word: str) -
     if gap * tested >= LEAST_ROWS - 0.5:
         return ""
     return (
-        f"The errors differ by {gap * tested:.1f} of {tested:.0f} test rows, and fewer than "
-        f"{LEAST_ROWS} can be chance: a difference of this size takes about "
+        f"The errors differ by {gap * tested:.1f} of {tested:.0f} test rows; fewer than "
+        f"{LEAST_ROWS} may be chance. A difference of this size needs about "
         f"{LEAST_ROWS / gap:.0f} rows."
     )
 
@@ -151,7 +151,7 @@ def _lacking(results: pd.DataFrame, values: np.ndarray, score: str, word: str) -
 
 
 def describe_all(pairs: Sequence[Sequence[Verdict]], alpha: float) -> list[str]:
-    """Describe the verdicts about each pair of methods, and say once what they lack.
+    """Describe the verdicts on each pair of methods, each missing condition only once.
 
     The first pair is mixup at ``alpha`` and plain training.
     """
@@ -165,28 +165,29 @@ def describe_all(pairs: Sequence[Sequence[Verdict]], alpha: float) -> list[str]:
 
 
 def describe(verdicts: Sequence[Verdict], alpha: float | None = None) -> str:
-    """Say what verdicts about the same two methods show; differences that are shown go first.
+    """Describe the verdicts on two methods, significant differences first.
 
     Parameters
     ----------
     verdicts : sequence of Verdict
         Log-loss before error.
     alpha : float, default=None
-        The α of ``method``, which is mixup; ``other`` is plain training then.
+        The α of ``method``, if it is mixup and ``other`` is plain training.
     """
-    shown = [verdict for verdict in verdicts if verdict.shown]
-    if not shown:
-        return _nothing_shown(verdicts, alpha)
-    sentences = _effects(shown, alpha) if alpha is not None else _wins(shown)
-    sentences += [_left_open(verdict) for verdict in verdicts if not verdict.shown]
+    clear = [verdict for verdict in verdicts if verdict.significant]
+    if not clear:
+        return _no_difference(verdicts, alpha)
+    sentences = _effects(clear, alpha) if alpha is not None else _wins(clear)
+    sentences += [_left_open(verdict) for verdict in verdicts if not verdict.significant]
     return " ".join(sentences)
 
 
-def _nothing_shown(verdicts: Sequence[Verdict], alpha: float | None) -> str:
+def _no_difference(verdicts: Sequence[Verdict], alpha: float | None) -> str:
     first = verdicts[0]
     few = all(verdict.word == "too few" for verdict in verdicts)
-    lead = "Too little to tell {} from {}"
-    lead = lead if few else "No difference can be shown between {} and {}"
+    lead = (
+        "Too little data to tell {} from {}" if few else "No clear difference between {} and {}"
+    )
     at = "" if alpha is None else f" at α ≈ {alpha:g}"
     parts = []
     for verdict in verdicts:
@@ -197,12 +198,12 @@ def _nothing_shown(verdicts: Sequence[Verdict], alpha: float | None) -> str:
     return " ".join([f"{lead}: {', '.join(parts)}.", *lacking])
 
 
-def _effects(shown: Sequence[Verdict], alpha: float) -> list[str]:
-    """Say how mixup changes the scores of plain training."""
-    words = list(dict.fromkeys(verdict.word for verdict in shown))
+def _effects(clear: Sequence[Verdict], alpha: float) -> list[str]:
+    """Describe how mixup changes the scores of plain training."""
+    words = list(dict.fromkeys(verdict.word for verdict in clear))
     does = " and ".join({"better": "helps", "worse": "harms"}[word] for word in words)
     sentences = []
-    for number, verdict in enumerate(shown):
+    for number, verdict in enumerate(clear):
         value, other, difference = _formatted(verdict)
         verb = "lowers" if verdict.word == "better" else "raises"
         what = f"{verb} the {_JUDGED[verdict.score]} from {other} to {value} ({difference})"
@@ -216,9 +217,9 @@ def _effects(shown: Sequence[Verdict], alpha: float) -> list[str]:
     return sentences
 
 
-def _wins(shown: Sequence[Verdict]) -> list[str]:
-    """Say which of two methods is better, by what, the winner's value first."""
-    won = [verdict if verdict.word == "better" else verdict.swapped() for verdict in shown]
+def _wins(clear: Sequence[Verdict]) -> list[str]:
+    """Describe which of two methods is better by which score; the winner's value is first."""
+    won = [verdict if verdict.word == "better" else verdict.swapped() for verdict in clear]
     winner, sentences = won[0].method, []
     for number, verdict in enumerate(won):
         value, other, difference = _formatted(verdict)
@@ -234,9 +235,9 @@ def _wins(shown: Sequence[Verdict]) -> list[str]:
 def _left_open(verdict: Verdict) -> str:
     value, other, difference = _formatted(verdict)
     few = verdict.word == "too few"
-    lead = "there is too little to tell" if few else "no difference can be shown"
+    lead = "there is too little data to tell" if few else "there is no clear difference"
     values = f"{_the(verdict.method)} {value}, {_the(verdict.other)} {other}"
-    sentence = f"By {_JUDGED[verdict.score]} {lead}: {values} ({difference})."
+    sentence = f"By {_JUDGED[verdict.score]}, {lead}: {values} ({difference})."
     return f"{sentence} {verdict.lacking}".rstrip()
 
 
@@ -251,7 +252,7 @@ def _capital(text: str) -> str:
 def _formatted(verdict: Verdict) -> tuple[str, str, str]:
     """Return the score of both methods, and their difference with its interval."""
     mean, low, high = verdict.difference
-    ends = [low / 2, high / 2] if verdict.shown else []
+    ends = [low / 2, high / 2] if verdict.significant else []
     if verdict.score == "log_loss":
         digits = _digits([*(value / 10 for value in verdict.means), *ends], 2)
         texts = [f"{value:.{digits}f}" for value in verdict.means]
@@ -272,7 +273,7 @@ def _formatted(verdict: Verdict) -> tuple[str, str, str]:
 
 
 def _digits(values: Sequence[float], least: int) -> int:
-    """Return the digits after the point, up to two more, with which no value looks like 0."""
+    """Return the number of decimals, up to two more than least, that show no value as 0."""
     for digits in (least, least + 1):
         if all(round(abs(value), digits) > 0 for value in values if value):
             return digits

@@ -1,4 +1,4 @@
-"""Data sets by name: downloaded, verified, kept on disk, returned as scikit-learn's Bunch."""
+"""Fetch data sets by name: downloaded, verified, cached, returned as scikit-learn's Bunch."""
 
 from mixup_tab.datasets.cifar import load_cifar
 from mixup_tab.datasets.delgado import fetch_delgado, list_delgado, published_accuracies

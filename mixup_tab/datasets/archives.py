@@ -1,7 +1,6 @@
-"""Archives: zip files read in memory, tar.gz files unpacked completely or not at all.
+"""Read zip files in memory; unpack tar.gz files completely or not at all.
 
-Whoever made an archive may have made a small file that holds endless zeros. So sizes are
-checked before anything is read, and again while it is.
+A small archive may unpack to endless zeros, so sizes are checked before and while reading.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ _DIRECTORY_LIMIT = 4 * 2**20  # bytes of a zip file's list of members
 _HEADER_LIMIT = 2**14  # bytes between two members of a tar file
 _MOST_MEMBERS = 200_000
 _PART = 2**16
-# RuntimeError: with a password; NotImplementedError, a subclass: unknown compression. The last
-# three: places and lengths that cannot be.
+# RuntimeError: password; its subclass NotImplementedError: unknown compression. The last three:
+# invalid positions and lengths.
 _NO_ZIP = (
     *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError),
     *(struct.error, OSError, OverflowError),
@@ -41,7 +40,7 @@ _BAD_NAME = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 
 
 def check_inside(names: Sequence[str]) -> None:
-    """Raise ValueError if a member's path would leave the folder it is extracted to."""
+    """Raise ValueError if the path of a member leads outside of the target folder."""
     for name in names:
         path = PureWindowsPath(name)  # knows both kinds of slash
         if path.anchor or ".." in path.parts:
@@ -63,7 +62,7 @@ def read_gzip(path: Path, size_limit: float = SIZE_LIMIT) -> bytes:
     Raises ValueError if it is larger, or not a complete gzip file.
     """
     try:
-        with gzip.open(path) as file:  # read twice, as too much of it would fill the memory
+        with gzip.open(path) as file:  # twice: the first time only to count, in little memory
             size = 0
             while part := file.read(_PART):
                 size += len(part)
@@ -81,11 +80,11 @@ def read_members(path: Path, wanted: Sequence[str], size_limit: float) -> list[b
     """Return the contents of members of a zip archive, without extracting it to disk.
 
     Members are found with or without their folders, and in archives inside the archive, because
-    the UCI archive wraps some sets twice. Raises ValueError if the file is not a complete zip
+    the UCI archive packs some sets twice. Raises ValueError if the file is not a complete zip
     archive, has a member outside of its folder, lacks a wanted one, or if the wanted ones have
     more than ``size_limit`` bytes together.
     """
-    # An archive cannot be packed again by much.
+    # Compressing an archive again hardly makes it smaller.
     inner_limit = max(size_limit, 4 * path.stat().st_size)
     contents: list[bytes] = []
     try:
@@ -99,7 +98,7 @@ def read_members(path: Path, wanted: Sequence[str], size_limit: float) -> list[b
 
 
 def _open_zip(file: BinaryIO) -> zipfile.ZipFile:
-    """Open a zip archive unless its list of members is long: each takes much memory."""
+    """Open a zip archive, unless its list of members is too long for memory."""
     file.seek(max(file.seek(0, io.SEEK_END) - 2**16 - 22, 0))
     _, found, end = file.read().rpartition(b"PK\5\6")
     size = int.from_bytes(end[8:12], "little") if found else 0
@@ -139,9 +138,9 @@ def _find(
 
 def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, size_limit: float) -> bytes:
     check_size(f"its member {member.filename!r}", member.file_size, size_limit)
-    # The others are unpacked in parts of any size.
+    # Other methods may unpack to blocks of any size.
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"its member {member.filename!r} is packed in an unusual way")
+        raise ValueError(f"its member {member.filename!r} has an unsupported compression")
     return archive.read(member)  # never more than file_size
 
 
@@ -151,8 +150,8 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, size_limit: float
 def untar(path: Path, folder: Path, size_limit: float, place: Place = str) -> None:
     """Write the files of a tar.gz archive into a new folder, completely or not at all.
 
-    The archive is read once, a part of a file at a time. ``place`` takes a member's name and
-    returns its path below the folder, or None to leave it out; links and devices are left out.
+    The archive is read once, in small parts. ``place`` takes a member's name and returns its
+    path below the folder, or None to leave it out; links and devices are left out.
     Raises ValueError if the file is not a complete tar.gz archive of up to ``size_limit``
     bytes, or has a member outside of its folder. Raises OSError if it cannot be written.
     """
@@ -184,13 +183,13 @@ def count_members(path: Path, size_limit: float, place: Place) -> int:
 def _complete_tar(
     path: Path, size_limit: float
 ) -> Iterator[Iterator[tuple[tarfile.TarInfo, IO[bytes]]]]:
-    """Open a tar.gz archive, whose checksum is verified on leaving; yield its files."""
+    """Open a tar.gz archive and yield its files; verify the checksum on exit."""
     try:
         with gzip.open(path) as file:
             content = _Forward(file, size_limit)
             with tarfile.open(fileobj=content, mode="r:") as archive:  # type: ignore[call-overload]
                 yield _files(archive, content)
-            while file.read(_PART):  # gzip's checksum stands at the end
+            while file.read(_PART):  # gzip's checksum is at the end
                 check_size("its content", file.tell(), size_limit)
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise ValueError(f"it is not a complete tar.gz file ({error})") from error
@@ -209,7 +208,7 @@ def _files(
             raise ValueError(f"it has more than {_MOST_MEMBERS:,} members")
         check_inside([member.name])
         if member.issparse():
-            raise ValueError(f"its member {member.name!r} is packed in an unusual way")
+            raise ValueError(f"its member {member.name!r} has an unsupported compression")
         check_size("its content", member.offset_data + member.size, content.size_limit)
         packed = archive.extractfile(member) if member.isfile() else None
         if packed is not None:
@@ -219,9 +218,9 @@ def _files(
 
 
 class _Forward:
-    """What is packed in a file, which tarfile reads once and in small parts.
+    """The unpacked content of a file, which tarfile reads once and in small parts.
 
-    tarfile alone would read a header of any length into memory, and jump to where it says.
+    tarfile alone would read headers of any length into memory, and seek anywhere.
     """
 
     def __init__(self, file: gzip.GzipFile, size_limit: float) -> None:
@@ -237,7 +236,7 @@ class _Forward:
 
     def seek(self, place: int) -> int:
         if place < self.tell():
-            raise ValueError("its members lie within each other")
+            raise ValueError("its members overlap")
         check_size("its content", place, self.size_limit)
         return self.file.seek(place)
 

@@ -1,4 +1,4 @@
-"""Cards of the UCI archive's data sets: what each is, and how to read its files."""
+"""Cards of UCI data sets: facts, and how to read the files."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ TYPES = ("number", "category", "drop")
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """How to read the table from the archive."""
+    """How to read a table from its archive."""
 
-    members: tuple[str, ...]  # files of the archive, whose rows are joined
-    label_members: tuple[str, ...] = ()  # as many files that hold only the target
+    members: tuple[str, ...]  # files in the archive; their rows are concatenated
+    label_members: tuple[str, ...] = ()  # one file per member, with only the target
     separator: str = ","  # " " is any white space
-    header: bool = False  # whether to skip a first line of names; the card's are used
-    missing: str = ""  # mark of a missing value, besides an empty cell
+    header: bool = False  # skip the first line; names come from the card
+    missing: str = ""  # marks a missing value, besides an empty cell
     skip: tuple[str, ...] = ()  # beginnings of lines to skip
     decimal: str = "."
     encoding: str = "utf-8"
@@ -30,7 +30,7 @@ class Files:
 
 @dataclass(frozen=True, kw_only=True)
 class UciCard:
-    """One data set of the UCI archive; the files ``datasets/uci/*.toml`` hold them."""
+    """Facts about one data set of the UCI archive, from ``datasets/uci/*.toml``."""
 
     name: str  # of the card's file, for fetch_uci
     uci: int  # number in the archive
@@ -47,20 +47,20 @@ class UciCard:
     columns: dict[str, str]  # "number", "category" or "drop", in the order of the file
     classes: int | None = None
     doi: str | None = None
-    sha256: str | None = None  # of the archive file, if independent sources agree on it
+    sha256: str | None = None  # of the archive file, if independent sources agree
     labels: dict[str, str] = field(default_factory=dict)  # new names of target values
     note: str = ""
     paper: str = ""  # the mixup paper's results on the set
 
     @property
     def feature_names(self) -> list[str]:
-        """Columns that are neither dropped nor the target."""
+        """Columns other than the target and dropped ones."""
         kept = (name for name, dtype in self.columns.items() if dtype != "drop")
         return [name for name in kept if name != self.target]
 
     @property
     def size_limit(self) -> int:
-        """Bytes that its files cannot exceed: several times what such a table takes."""
+        """Maximum size of its files in bytes: several times the size of such a table."""
         return 2**20 + 64 * self.rows * len(self.columns)
 
     @property
@@ -94,7 +94,7 @@ def cards() -> dict[str, UciCard]:
 
 
 def parse(name: str, text: str) -> UciCard:
-    """Return the card that a text in TOML describes; TypeError for a wrong or missing field."""
+    """Return the card in a TOML text; TypeError for a wrong or missing field."""
     fields = tomllib.loads(text)
     files = {key: _as_tuple(value) for key, value in fields.pop("files").items()}
     columns = expand(fields.pop("columns"))
@@ -106,7 +106,7 @@ def _as_tuple(value: Any) -> Any:
 
 
 def expand(columns: dict[str, str]) -> dict[str, str]:
-    """Write out names such as ``x1..x3``.
+    """Expand names such as ``x1..x3``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 from their unpacked archives, in the binary version."""
+"""Load CIFAR-10 and CIFAR-100 from the unpacked binary version."""
 
 from __future__ import annotations
 
@@ -52,20 +52,19 @@ def load_cifar(
     r"""Return the images and labels of CIFAR-10 or CIFAR-100.
 
     Download one of the sets from https://www.cs.toronto.edu/~kriz/cifar.html and unpack it.
-    The *binary* version is read, because the others may carry code.
+    Use the *binary* version, because the others may contain code.
 
     Parameters
     ----------
     folder : str or path-like
-        The unpacked archive, ``cifar-10-batches-bin`` or ``cifar-100-binary``, or its parent
-        folder.
+        The unpacked archive, ``cifar-10-batches-bin`` or ``cifar-100-binary``, or its parent.
     name : {"cifar10", "cifar100"}, default="cifar10"
-        Which set. CIFAR-100 has its 100 fine labels.
+        Name of the set. CIFAR-100 comes with its 100 fine labels.
     dtype : {"float32", "int16"}, default="float32"
-        "float32" gives values in [0, 1]. "int16" gives integers from 0 to 255, in half of the
+        "float32" gives values in [0, 1]. "int16" gives integers from 0 to 255 in half the
         memory, for a :class:`~mixup_tab.nets.PreparedNet`.
     size_limit : float, default=200_000_000
-        Largest size in bytes of all files together; the sets have 184 million.
+        Maximum total size of the files in bytes; the sets have 184 million.
 
     Returns
     -------
@@ -127,10 +126,10 @@ def _find_home(folder: str | os.PathLike, layout: _Layout) -> Path:
     missing = [file for file in files if not (home / file).is_file()]
     if missing:
         pickled = any((home / Path(file).stem).is_file() for file in files)
-        what = "; it holds the Python version, which is not supported" if pickled else ""
+        what = "; it holds the unsupported Python version" if pickled else ""
         raise ValueError(
             f"folder={str(folder)!r} lacks {', '.join(missing)}{what}. Unpack the binary "
-            f"version from {_SITE} and give its folder, {layout.folder}."
+            f"version from {_SITE} and pass its folder, {layout.folder}."
         )
     return home
 

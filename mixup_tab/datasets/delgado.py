@@ -1,4 +1,4 @@
-"""The 121 data sets of Fernández-Delgado et al. (2014), their partitions and results."""
+"""The 121 data sets of Fernández-Delgado et al. (2014), with partitions and results."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _DESCRIPTION = """\
 hundreds of classifiers to solve real world classification problems?", JMLR 15 (2014)
 3133-3181, in the study's own numeric form, with its partitions.
 
-Categories are coded as numbers. Columns are standardised over all rows, test rows included, or
-file by file if there are two, or not at all; several sets have errors. Use it only to compare
-with the study's results.
+Categories are coded as numbers. Columns are standardised over all rows, including test rows, or
+per file if there are two, or not at all; several sets have errors. Use it only to compare with
+the study's results.
 
 folds: {folds}.
 """
@@ -79,9 +79,9 @@ def fetch_delgado(
     as_frame : bool, default=False
         True returns a DataFrame and a Series.
     size_limit : float, default=2**31
-        Largest size in bytes of the archive file, and of what it unpacks to.
+        Maximum size in bytes of the archive file, and of its unpacked content.
     time_limit : float, default=3600.0
-        Longest time of a download in seconds.
+        Maximum time of a download in seconds.
 
     Returns
     -------
@@ -107,12 +107,12 @@ def fetch_delgado(
     ValueError
         If the name is unknown, or files cannot be read or are too large.
     OSError
-        If the set is missing and cannot be downloaded; says which file to save where.
+        If the set is missing and cannot be downloaded; the message says how to do it manually.
 
     Notes
     -----
-    The authors publish no checksum of their archive. The download must be a complete
-    ``tar.gz`` file, which carries its own, and hold data sets of the study.
+    The authors do not publish a checksum of their archive. The download must be a complete
+    ``tar.gz`` file, which has its own checksum, and hold data sets of the study.
     """
     home = get_data_home(data_home)
     check_name(
@@ -200,8 +200,8 @@ def _from_tables(home: Path, name: str, size_limit: float) -> tuple[pd.DataFrame
         return _numeric(frame), _partitions(table.astype({"row": "int64"}))
     except (ValueError, KeyError, OverflowError) as error:
         raise ValueError(
-            f"{path} or the table of that name is not as it should be: {in_a_line(error)}. "
-            "Use files that belong together."
+            f"{path} does not match the table of that name: {in_a_line(error)}. Use files that "
+            "belong together."
         ) from error
 
 
@@ -235,11 +235,11 @@ def _place(member: str) -> str | None:
 
 
 def _check_partitions(home: Path, name: str, partitions: Partitions, rows: int) -> None:
-    """Raise ValueError if a partition is empty or names rows that are not there."""
+    """Raise ValueError if a partition is empty or has row numbers that do not exist."""
     for part in (part for split in (partitions.tune, *partitions.folds) for part in split):
         if not len(part) or part.min() < 0 or part.max() >= rows:
             raise ValueError(
-                f"The partitions of {name} in {home} do not fit its {rows} rows. Replace its "
+                f"The partitions of {name} in {home} do not match its {rows} rows. Replace its "
                 "files."
             )
 
@@ -267,10 +267,10 @@ def _from_archive(
         if not folder.parent.is_dir():
             untar(archive, folder.parent, size_limit, _place)
         return _read_folder(folder, size_limit)
-    # Of what is not numbers, pandas and NumPy make several kinds.
+    # pandas and NumPy raise all of these for content that is not numeric.
     except (FileNotFoundError, ValueError, LookupError, OverflowError, TypeError) as error:
         raise ValueError(
-            f"{folder} is not as in the study's archive ({in_a_line(error)}). Delete "
+            f"{folder} differs from the study's archive ({in_a_line(error)}). Delete "
             f"{folder.parent} and {archive}, and fetch again."
         ) from error
 
@@ -299,7 +299,7 @@ def _in_two(sizes: Sequence[int]) -> Split:
 
 
 def _read_splits(path: Path) -> list[Split]:
-    """Read lines of row numbers from 0, for training and held out in turn."""
+    """Read lines of row numbers (from 0), alternating between training and held-out rows."""
     rows = [line.split() for line in path.read_text().splitlines()]
     lines = [np.sort(np.array(row, dtype=int)) for row in rows if row]
     return list(zip(lines[::2], lines[1::2], strict=True))

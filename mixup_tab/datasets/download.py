@@ -1,4 +1,4 @@
-"""Downloads that appear complete and verified, or not at all."""
+"""Download files completely and verified, or not at all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Check = Callable[[Path], object]
 
 
 class _Stopped(OSError):
-    """A download that was ended here; ``remedy`` is what to do about it."""
+    """A download that was stopped here; ``remedy`` says what to do."""
 
     def __init__(self, reason: str, remedy: str) -> None:
         super().__init__(reason)
@@ -49,23 +49,22 @@ def fetch_file(
 ) -> None:
     """Download a file unless it exists; verify its checksum either way.
 
-    The file may have ``size_limit`` bytes, and the download take ``time_limit`` seconds.
-    ``check`` gets the path of the downloaded file and raises ValueError if it is unusable.
-    Missing parent folders are made.
+    ``size_limit`` is in bytes, ``time_limit`` in seconds. ``check`` gets the path of the
+    downloaded file and raises ValueError if it is unusable. Missing parent folders are created.
 
     Raises OSError if the file cannot be downloaded, or its checksum is wrong; the message says
-    which file to save where. Only a broken download of known ``sha256`` leaves something,
-    ``<name>.part``, which the next call continues if the server can.
+    how to download it manually. A broken download of known ``sha256`` leaves ``<name>.part``,
+    which the next call resumes if the server supports that.
     """
     check_limit("size_limit", size_limit)
     check_limit("time_limit", time_limit)
     if path.is_file():
         return _check_existing(path, sha256)
-    by_hand = f"download {url} yourself and save it as {path}"
+    manually = f"download {url} yourself and save it as {path}"
     if not download_if_missing:
         raise OSError(
             f"{path} does not exist and download_if_missing=False. Allow the download, or "
-            f"{by_hand}."
+            f"{manually}."
         )
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,14 +79,14 @@ def fetch_file(
                 reason, remedy = _explain(error)
                 raise OSError(
                     f"{path.name} could not be downloaded from {url}: {reason}. "
-                    f"{remedy}{_what_remains(partial, sha256)}, or {by_hand}."
+                    f"{remedy}{_what_remains(partial, sha256)}, or {manually}."
                 ) from error
             os.replace(partial, path)
 
 
 @contextlib.contextmanager
 def _partial_file(path: Path, resumable: bool) -> Iterator[Path]:
-    """Yield where to download to; a resumable download is locked for other processes."""
+    """Yield the path to download to; a resumable download is locked for other processes."""
     if not resumable:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
             yield Path(folder, path.name)
@@ -97,16 +96,16 @@ def _partial_file(path: Path, resumable: bool) -> Iterator[Path]:
         try:
             yield Path(f"{path}.part")
         finally:
-            with contextlib.suppress(OSError):  # on Windows it goes when it is released
+            with contextlib.suppress(OSError):  # on Windows, it is deleted on release
                 lock.unlink()
 
 
 def _download(url: str, path: Path, size_limit: float, time_limit: float) -> None:
-    """Download a file, or the rest of one whose beginning exists."""
+    """Download a file, or the rest of a partial one."""
     import_extra("requests", "data")  # before anything is written
     with contextlib.ExitStack() as opened:
         file = opened.enter_context(open(path, "ab"))
-        # Uncompressed in transit, so that the size so far says where to continue.
+        # Uncompressed in transit, so that the size so far is where to resume.
         headers = {"Accept-Encoding": "identity"}
         if file.tell():
             headers["Range"] = f"bytes={file.tell()}-"
@@ -116,7 +115,7 @@ def _download(url: str, path: Path, size_limit: float, time_limit: float) -> Non
             return
         answer.raise_for_status()
         if answer.status_code == _WHOLE_FILE:
-            file.truncate(file.seek(0))  # the server sends all of it, whatever the request
+            file.truncate(file.seek(0))  # the server sends the whole file regardless
         stated = answer.headers.get("Content-Length", "")
         _check_size(file, int(stated) if stated.isdecimal() else 0, size_limit)
         for chunk in parts:
@@ -129,7 +128,7 @@ def _download(url: str, path: Path, size_limit: float, time_limit: float) -> Non
 def _check_size(file: BinaryIO, more: int, size_limit: float) -> None:
     size = file.tell() + more
     if size > size_limit:
-        file.truncate(0)  # not worth continuing
+        file.truncate(0)  # not worth resuming
         raise _Stopped(
             f"it has {size:,} bytes or more, and the limit is size_limit={size_limit:,}",
             "Raise the limit if you trust the server",
@@ -137,10 +136,10 @@ def _check_size(file: BinaryIO, more: int, size_limit: float) -> None:
 
 
 def _stream(url: str, headers: dict[str, str], time_limit: float) -> Generator[Any]:
-    """Yield the server's answer, then what it sends.
+    """Yield the server's response, then its content.
 
-    A thread of its own reads, because a server that sends byte by byte, even its headers, never
-    meets the time limits of requests. It ends with the answer, or soon after this does.
+    A separate thread reads, because requests' time limits do not stop a server that sends byte
+    by byte. The thread ends with the response, or soon after this generator.
     """
     parts: queue.Queue[Any] = queue.Queue(maxsize=8)
     stopped = threading.Event()
@@ -169,17 +168,17 @@ def _stream(url: str, headers: dict[str, str], time_limit: float) -> Generator[A
     finally:
         stopped.set()
         with contextlib.suppress(queue.Empty):
-            while True:  # the thread may wait for room
+            while True:  # the thread may be waiting to put
                 parts.get_nowait()
 
 
 def _ask(url: str, headers: dict[str, str]) -> Any:
-    """Return the answer of the server that a chain of redirects ends at."""
+    """Return the response after all redirects."""
     requests = import_extra("requests", "data")
     visited = [url]
     while len(visited) <= _MOST_REDIRECTS:
         with requests.Session() as session:
-            # Redirects are followed here: requests would read all that comes with one.
+            # Redirects are followed here, because requests would read all of their content.
             session.get_redirect_target = lambda answer: None
             answer = session.get(url, headers=headers, stream=True, timeout=TIMEOUT)
         target = requests.Session.get_redirect_target(session, answer)
@@ -188,11 +187,11 @@ def _ask(url: str, headers: dict[str, str]) -> Any:
         answer.close()
         old, url = url, requests.compat.urljoin(url, target)
         if not url.startswith(("https:", "http:")[: 1 + old.startswith("http:")]):
-            raise _Stopped(f"it redirects to {url!r}, which is not safe", _LATER)
+            raise _Stopped(f"it redirects to {url!r}, which is not secure", _LATER)
         if url in visited:
-            raise _Stopped(f"it redirects in a circle, to {url} again", _LATER)
+            raise _Stopped(f"it redirects in a loop, to {url} again", _LATER)
         visited.append(url)
-    raise _Stopped(f"it redirects more than {_MOST_REDIRECTS} times, to {url} at last", _LATER)
+    raise _Stopped(f"it redirects more than {_MOST_REDIRECTS} times, last to {url}", _LATER)
 
 
 def _verify(partial: Path, sha256: str | None, check: Check | None) -> None:
@@ -201,18 +200,18 @@ def _verify(partial: Path, sha256: str | None, check: Check | None) -> None:
         if check is not None:
             check(partial)
     except (OSError, ValueError):
-        partial.unlink()  # not worth continuing
+        partial.unlink()  # not worth resuming
         raise
 
 
 def _what_remains(partial: Path, sha256: str | None) -> str:
-    """Say how much of a broken download is kept; an empty file is removed."""
+    """Say how much of a broken download is kept; remove an empty file."""
     size = partial.stat().st_size if partial.is_file() else 0
     if size == 0:
         partial.unlink(missing_ok=True)
     if size == 0 or sha256 is None:
         return ""
-    return f" (it continues after the {size / 1e6:,.1f} MB downloaded so far)"
+    return f" (it resumes after the {size / 1e6:,.1f} MB downloaded so far)"
 
 
 def _check_existing(path: Path, sha256: str | None) -> None:
@@ -230,16 +229,16 @@ def _check_sum(path: Path, sha256: str | None) -> None:
     with open(path, "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256:
-        raise ValueError(f"its sha256 is {found} and should be {sha256}")
+        raise ValueError(f"its sha256 is {found}, but should be {sha256}")
 
 
 def _explain(error: Any) -> tuple[str, str]:
-    """Return why a download failed, and what to do, in plain words."""
+    """Return why a download failed, and what to do."""
     exceptions = import_extra("requests", "data").exceptions
     if isinstance(error, _Stopped):
         return str(error), error.remedy
     if isinstance(error, OSError) and is_full(error):
-        return f"there is no room for it ({error.strerror})", "Make room and try again"
+        return f"there is no space for it ({error.strerror})", "Free space and try again"
     if isinstance(error, exceptions.HTTPError):
         code = error.response.status_code
         return f"the server answered {code} {error.response.reason}", _LATER
@@ -250,5 +249,5 @@ def _explain(error: Any) -> tuple[str, str]:
     if isinstance(error, exceptions.SSLError):
         return f"the server's certificate cannot be verified ({error})", _LATER
     if isinstance(error, exceptions.ConnectionError):
-        return "there is no connection to the server", _LATER
+        return "the server cannot be reached", _LATER
     return str(error), _LATER

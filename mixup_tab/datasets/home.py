@@ -1,4 +1,4 @@
-"""Where data sets are kept: the user's folder, and the facts that come with the package."""
+"""Folders of data sets: the user's downloads, and facts that come with the package."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def get_data_home(data_home: str | os.PathLike | None = None) -> Path:
         data_home = os.environ.get(ENVIRONMENT_VARIABLE) or Path("~", "mixup_tab_data")
     home = Path(data_home).expanduser()
     if home.exists() and not home.is_dir():
-        raise ValueError(f"data_home={str(home)!r} is not a folder. Give a folder.")
+        raise ValueError(f"data_home={str(home)!r} is not a folder. Use a folder.")
     return home
 
 
 def facts(name: str) -> Path:
-    """Return the folder "uci", "speech" or "published" of the facts about data sets."""
+    """Return the folder "uci", "speech" or "published" with facts about data sets."""
     here = Path(__file__).parent
-    # In an installed wheel, or in the repository for an editable installation.
+    # In the wheel, or in the repository for an editable installation.
     roots = (here / "files", here.parents[1] / "datasets")
     return next((root / name for root in roots if (root / name).is_dir()), roots[-1] / name)
 

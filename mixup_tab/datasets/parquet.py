@@ -1,4 +1,4 @@
-"""Parquet files larger than memory as arrays on disk."""
+"""Convert Parquet files larger than memory to arrays on disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mixup_tab._extras import import_extra
 from mixup_tab._files import new_folder
 from mixup_tab._plain import shown
 
-# Values that are read at a time: 64 MB in double precision.
+# Values to read at a time: 64 MB in double precision.
 _BATCH_VALUES = 1 << 23
 _MOST_ROWS = 65_536  # pyarrow's own default
 
@@ -29,26 +29,26 @@ def parquet_to_array(
     columns: Sequence[str] | None = None,
     dtype: DTypeLike = np.float32,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Turn a Parquet file into memory-mapped arrays that estimators train on.
+    """Convert a Parquet file to memory-mapped arrays for training.
 
-    The file is read row group by row group, at most 65,536 rows at a time, so that it may be
-    larger than memory. Needs pyarrow (``pip install "mixup-tab[files]"``).
+    The file may be larger than memory: it is read by row group, at most 65,536 rows at a time.
+    Needs pyarrow (``pip install "mixup-tab[files]"``).
 
     Parameters
     ----------
     path : str or path-like
         A Parquet file.
     out : str or path-like
-        Folder to create, with the files ``X.npy`` and ``y.npy``. It appears when both are
+        Folder to create, with the files ``X.npy`` and ``y.npy``. It appears once both are
         complete.
     target : str
-        Column that becomes ``y``. Its values are held in memory.
+        Column for ``y``. Its values must fit in memory.
     columns : sequence of str, default=None
         Columns of ``X``, in this order; None takes all but the target. They must hold
         numbers or booleans, without missing values.
     dtype : dtype, default=numpy.float32
-        Type of ``X``. float32 takes half of the space of float64 and keeps seven digits;
-        integer types refuse values that they cannot hold.
+        Type of ``X``. float32 takes half the space of float64 and keeps seven digits; values
+        that an integer type cannot hold raise an error.
 
     Returns
     -------
@@ -61,8 +61,8 @@ def parquet_to_array(
     ------
     ValueError
         If ``path`` is not a Parquet file; if a column does not exist, is not numeric, or has
-        missing values or values that ``dtype`` cannot hold; if the disk has no room for the
-        arrays.
+        missing values or values that ``dtype`` cannot hold; or if the disk has no space for
+        the arrays.
     FileExistsError
         If ``out`` exists.
     OSError
@@ -90,7 +90,7 @@ def parquet_to_array(
     if kind.kind not in "fiu":
         raise ValueError(f"dtype must be a floating point or integer type, got {kind.name}.")
     if out.exists():
-        raise FileExistsError(f"{str(out)!r} exists. Delete it, or give another place as out.")
+        raise FileExistsError(f"{str(out)!r} exists. Delete it, or choose another path as out.")
     arrow = import_extra("pyarrow", "files")
     parquet = import_extra("pyarrow.parquet", "files")
     with _refusing_damage(path, arrow):
@@ -109,14 +109,16 @@ def parquet_to_array(
 
 @contextmanager
 def _refusing_damage(path: Path, arrow: Any) -> Iterator[None]:
-    """Raise ValueError for any error in the file's content."""
+    """Turn errors in the file's content into ValueError."""
     try:
         yield
     except (arrow.ArrowException, OSError) as error:
-        if getattr(error, "errno", None) is not None:  # of the system: not there, no rights
+        if (
+            getattr(error, "errno", None) is not None
+        ):  # of the system: missing file, no permission
             raise
         raise ValueError(
-            f"{str(path)!r} cannot be read as a Parquet file: {error}. Give a file that "
+            f"{str(path)!r} cannot be read as a Parquet file: {error}. Use a file that "
             "pandas.read_parquet can read."
         ) from error
 
@@ -141,8 +143,8 @@ def _check_columns(
                 else "is not in the file"
             )
             raise ValueError(
-                f"The column {name!r} {many}; the columns are {shown(schema.names)}. Give "
-                "names that are there once as target and columns."
+                f"The column {name!r} {many}; the columns are {shown(schema.names)}. Use "
+                "names that occur once as target and columns."
             )
     for name in names:
         kind = schema.field(name).type
@@ -154,20 +156,20 @@ def _check_columns(
                 "columns."
             )
     if not names:
-        raise ValueError("X has no columns. Give at least one in columns.")
+        raise ValueError("X has no columns. Name at least one in columns.")
     return names
 
 
 def _check_rows(rows: int, width: int, kind: np.dtype, out: Path) -> int:
-    """Return the number of rows, unless there are none or too many for the disk."""
+    """Return the number of rows; ValueError if there are none, or too many for the disk."""
     if rows < 1:
-        raise ValueError(f"The file has {rows} rows (n_samples={rows}). Give one with rows.")
+        raise ValueError(f"The file has {rows} rows (n_samples={rows}). Use one with rows.")
     place = next(folder for folder in out.absolute().parents if folder.exists())
     needed, free = rows * width * kind.itemsize, shutil.disk_usage(place).free
     if needed > free:
         raise ValueError(
             f"X takes {needed:,} bytes ({rows:,} rows of {width} {kind.name}), but {place} has "
-            f"{free:,} left. Make room, give another place as out, or fewer columns."
+            f"{free:,} left. Free space, choose another path as out, or fewer columns."
         )
     return rows
 
@@ -181,7 +183,7 @@ def _write(
     kind: np.dtype,
 ) -> np.ndarray:
     """Write the columns as one array, and return the target."""
-    # Not into a memory map: on a full disk that would end the process.
+    # Not into a memory map, which would kill the process on a full disk.
     header = {"descr": kind.str, "fortran_order": False, "shape": (rows, len(names))}
     np.lib.format.write_array_header_1_0(X_file, header)
     labels: list[np.ndarray] = []
@@ -197,7 +199,7 @@ def _write(
         done += len(block)
     if done != rows:
         raise ValueError(
-            f"The Parquet file says that it has {rows} rows, but has {done}. Write it again."
+            f"The Parquet file declares {rows} rows, but has {done}. Write it again."
         )
     return np.concatenate(labels)
 
@@ -211,17 +213,17 @@ def _check_complete(column: Any, name: str, done: int) -> None:
 
 
 def _numbers(column: Any, name: str, kind: np.dtype, done: int) -> np.ndarray:
-    """Return a column in the type of X, unless that would change its values."""
+    """Return a column in the type of X; ValueError if that would change its values."""
     _check_complete(column, name, done)
     values = column.to_numpy(zero_copy_only=False)
-    with np.errstate(over="ignore", invalid="ignore"):  # is looked at here
+    with np.errstate(over="ignore", invalid="ignore"):  # checked below
         numbers = values.astype(kind)
         fine = np.isfinite(numbers) if kind.kind == "f" else numbers == values
     if not fine.all():
         wrong = int(np.flatnonzero(~fine)[0])
         raise ValueError(
             f"The column {name!r} holds {values[wrong]!s} in row {done + wrong}, which "
-            f"{kind.name} cannot hold. Replace it, give another dtype, or leave the column out "
+            f"{kind.name} cannot hold. Replace it, use another dtype, or leave the column out "
             "of columns."
         )
     return numbers

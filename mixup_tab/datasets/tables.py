@@ -1,4 +1,4 @@
-"""Tables: from plain files or as a card describes them, to scikit-learn's Bunch."""
+"""Read tables, from plain files or according to a card, into scikit-learn's Bunch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TARGET = "target"
 
 
 def in_a_line(error: Exception) -> str:
-    """Return a message without the line breaks of pandas and without a full stop."""
+    """Return an error message in one line, without the final full stop."""
     return " ".join(str(error).split()).rstrip(".")
 
 
@@ -31,10 +31,10 @@ def plain_names(folder: Path) -> list[str]:
 def read_plain(
     path: Path, text: Iterable[str] = (), size_limit: float = SIZE_LIMIT
 ) -> pd.DataFrame:
-    """Read a table with a header and the last column ``target``; only empty cells are missing.
+    """Read a table with a header and ``target`` as last column; only empty cells are missing.
 
-    Columns in ``text`` hold text even if they look like numbers; text columns other than the
-    target become pandas categories. Raises ValueError if the file cannot be read, or its last
+    Columns in ``text`` are read as text even if they look like numbers; text columns other than
+    the target become pandas categories. Raises ValueError if the file cannot be read, its last
     column is not a complete ``target``, or it has more than ``size_limit`` bytes.
     """
     try:
@@ -52,8 +52,7 @@ def read_plain(
     except (OSError, ValueError, OverflowError) as error:
         raise ValueError(
             f"{path} cannot be read as a gzip file of comma-separated values: "
-            f"{in_a_line(error)}. Replace "
-            "or delete it."
+            f"{in_a_line(error)}. Replace or delete it."
         ) from error
     if frame.columns[-1] != TARGET or frame[TARGET].isna().any():
         raise ValueError(
@@ -64,17 +63,17 @@ def read_plain(
 
 
 def _with_categories(frame: pd.DataFrame) -> pd.DataFrame:
-    """Turn text columns other than the target into pandas categories."""
+    """Convert text columns other than the target to pandas categories."""
     dtypes = frame.drop(columns=TARGET).dtypes
     text = [name for name, dtype in dtypes.items() if not pd.api.types.is_numeric_dtype(dtype)]
     return frame.astype(dict.fromkeys(text, "category"))
 
 
 def read_table(card: UciCard, contents: Sequence[bytes]) -> pd.DataFrame:
-    """Read the table of a card from its members and then its label members.
+    """Read the table of a card from the contents of its members and label members.
 
     Features come in the order of the card, then ``target``; rows without a target are left out.
-    Raises ValueError if the files do not hold what the card says.
+    Raises ValueError if the files do not match the card.
     """
     names, files = list(card.columns), card.files
     if files.label_members:
@@ -85,13 +84,13 @@ def read_table(card: UciCard, contents: Sequence[bytes]) -> pd.DataFrame:
     frame = pd.concat(tables, ignore_index=True).dropna(subset=[card.target])
     if len(frame) != card.rows:
         raise ValueError(
-            f"{card.name} has {card.rows} rows by its card, and its files hold {len(frame)}"
+            f"{card.name} has {card.rows} rows by its card, but its files have {len(frame)}"
         )
     return _typed(frame.reset_index(drop=True), card)
 
 
 def _read(content: bytes, names: list[str], files: Files) -> pd.DataFrame:
-    """Read one file as text, to be converted later."""
+    """Read one file with all cells as text."""
     lines = content.decode(files.encoding).splitlines()[int(files.header) :]
     rows = [line for line in lines if not (files.skip and line.startswith(files.skip))]
     table = pd.read_csv(
@@ -104,12 +103,12 @@ def _read(content: bytes, names: list[str], files: Files) -> pd.DataFrame:
         skipinitialspace=True,
     )
     if table.shape[1] != len(names):
-        raise ValueError(f"a file has {table.shape[1]} columns, and its card {len(names)}")
+        raise ValueError(f"a file has {table.shape[1]} columns, but its card {len(names)}")
     return table.set_axis(names, axis=1)
 
 
 def _typed(frame: pd.DataFrame, card: UciCard) -> pd.DataFrame:
-    """Convert columns to their types and put them in order."""
+    """Convert columns to their types and sort them as in the card."""
     names = [*card.feature_names, card.target]
     columns = {name: _convert(frame[name], card) for name in names}
     if card.labels:
@@ -128,7 +127,7 @@ def _convert(column: pd.Series, card: UciCard) -> pd.Series:
 def to_bunch(
     frame: pd.DataFrame, *, task: str, as_frame: bool, return_X_y: bool, **more: Any
 ) -> Bunch | tuple:
-    """Return a table whose last column is ``target`` as scikit-learn's fetchers do.
+    """Return a table with ``target`` as last column in the form of scikit-learn's fetchers.
 
     ``more`` are further entries of the Bunch.
     """

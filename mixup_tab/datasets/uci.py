@@ -1,4 +1,4 @@
-"""Data sets of the UCI archive by name."""
+"""Fetch data sets of the UCI archive by name."""
 
 from __future__ import annotations
 
@@ -37,27 +37,27 @@ def fetch_uci(
 ) -> Bunch | tuple:
     """Return a data set of the UCI archive, downloaded on first use.
 
-    A file ``<name>.csv.gz`` in ``data_home`` (a header, the last column ``target``, empty
-    cells missing) is used instead of a download, whether or not the name has a card.
+    A file ``<name>.csv.gz`` in ``data_home`` is used instead of a download, even if the name
+    has no card. It has a header, ``target`` as last column, and empty cells for missing values.
 
     Parameters
     ----------
     name : str
         One of :func:`list_uci`.
     data_home : str or path-like, default=None
-        Folder of downloads or of plain files; see :func:`~mixup_tab.datasets.get_data_home`.
+        Folder of downloads or plain files; see :func:`~mixup_tab.datasets.get_data_home`.
     download_if_missing : bool, default=True
         False raises OSError instead of downloading.
     return_X_y : bool, default=False
         True returns ``(data, target)``.
     as_frame : bool, default=True
-        False returns arrays: numeric if all features are numbers, else of objects.
+        False returns arrays, numeric if all features are numbers, else of objects.
     size_limit : float or None, default=None
-        Largest size in bytes of the archive file, and of what is read from it or from a plain
-        file; more is refused before it is read. None: 256 MiB, and for what is read from an
-        archive 1 MiB and 64 bytes for each cell of the table.
+        Maximum size in bytes of the archive file, and of the data read from it or from a plain
+        file; checked before reading. None is 256 MiB, and for data from an archive 1 MiB plus
+        64 bytes per cell of the table.
     time_limit : float, default=600.0
-        Longest time of a download in seconds.
+        Maximum time of a download in seconds.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def fetch_uci(
         data : DataFrame of shape (rows, features)
             Numbers, and pandas categories; missing values are NaN.
         target : Series of shape (rows,)
-            Labels as the archive writes them, or numbers.
+            Labels as in the archive, or numbers.
         frame : DataFrame of shape (rows, features + 1)
             Both; the last column is ``target``. None with ``as_frame=False``.
         feature_names : list of str
@@ -73,7 +73,7 @@ def fetch_uci(
         target_names : list of labels, or None
             Sorted; None for regression.
         task : {"classification", "regression"}
-            Kind of target.
+            Type of target.
         DESCR : str
             Description, licence and citation.
         card : UciCard or None
@@ -84,15 +84,15 @@ def fetch_uci(
     Raises
     ------
     ValueError
-        If the name is unknown, or a file is too large or does not hold what its card says.
+        If the name is unknown, or a file is too large or does not match its card.
     OSError
-        If the set is missing and cannot be downloaded; says which file to save where.
+        If the set is missing and cannot be downloaded; the message says how to do it manually.
 
     Notes
     -----
-    An archive file is verified by the sha256 of its card if it has one; most have none, because
-    the archive publishes none. Such a file must still be a complete zip file, which carries
-    checksums of its members, with as many rows as the card says.
+    An archive file is verified by the sha256 in its card. Most cards have none, because the
+    archive publishes none; such a file must still be a complete zip file, which has checksums
+    of its members, with as many rows as the card states.
     """
     if size_limit is not None:
         check_limit("size_limit", size_limit)
@@ -110,7 +110,7 @@ def fetch_uci(
         task=card.task if card else _task(frame),
         as_frame=as_frame,
         return_X_y=return_X_y,
-        DESCR=card.description() if card else f"{name}: a table found in {home}.",
+        DESCR=card.description() if card else f"{name}: a table in {home}.",
         card=card,
         url=card.url if card else None,
     )
@@ -136,7 +136,7 @@ def _from_archive(
         wanted = files.members + files.label_members
         return read_table(card, read_members(file, wanted, size_limit or card.size_limit))
 
-    # Read to check: an unreadable download is not kept.
+    # Read as a check, so that an unreadable download is not kept.
     fetch_file(
         card.url,
         path,
@@ -154,7 +154,7 @@ def _from_archive(
 
 
 def archive_path(card: UciCard, home: Path) -> Path:
-    """Return where a card's archive file is kept: ``uci/<number>/<its own name>``."""
+    """Return the path of a card's archive file: ``uci/<number>/<original name>``."""
     return home / "uci" / str(card.uci) / card.url.rsplit("/", 1)[-1]
 
 
@@ -168,14 +168,14 @@ def list_uci(
     data_home : str or path-like, default=None
         See :func:`~mixup_tab.datasets.get_data_home`.
     size_limit : float, default=2**28
-        Largest size in bytes of a plain file.
+        Maximum size of a plain file in bytes.
 
     Returns
     -------
     DataFrame
         One row per set: name, title, task, rows, features, classes, missing (cells), uci
-        (number), licence, and whether it is local, that is, needs no download. Plain files in
-        ``data_home`` are listed too.
+        (number), licence, and local (no download needed). Includes plain files in
+        ``data_home``.
 
     Examples
     --------
@@ -218,5 +218,5 @@ def _plain_row(home: Path, name: str, size_limit: float) -> dict[str, Any]:
 
 
 def _task(frame: pd.DataFrame) -> str:
-    """Return the task of a table without a card: a target of fractions is regression."""
+    """Return the task of a table without a card: regression if the target is float."""
     return "regression" if pd.api.types.is_float_dtype(frame[TARGET]) else "classification"

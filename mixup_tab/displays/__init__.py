@@ -1,9 +1,8 @@
-"""Pictures of searches, boundaries, calibration and mixed examples, as scikit-learn's displays.
+"""Plots of searches, boundaries, calibration and mixed examples, like scikit-learn's displays.
 
-Every display has a constructor that computes and draws (``from_estimator``,
+Every display has class methods that compute and draw (``from_estimator``,
 ``from_predictions``, ``from_search``, …) and ``plot(ax=None, *, name=None, **kwargs)``, which
-draws again. They draw through pyplot, so they appear in a notebook. They need the extra
-``plots``.
+draws again. They use pyplot, so they appear in notebooks. They need the extra ``plots``.
 """
 
 from mixup_tab.displays.boundary import MixupBoundaryDisplay

@@ -1,4 +1,4 @@
-"""What several displays share: axes, colors, mixing, and checks of classifiers."""
+"""Helpers of several displays: axes, colors, mixing, and checks of classifiers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def get_axes(ax: Any, name: str | None = None) -> Any:
 def get_axes_row(
     ax: Any, count: int, name: str | None = None, n_columns: int = 4
 ) -> np.ndarray:
-    """Return ``count`` axes of equal limits, those given or of a new pyplot figure."""
+    """Return ``count`` axes: those given, or of a new pyplot figure with shared limits."""
     if ax is None:
         pyplot = import_extra("matplotlib.pyplot", "plots")
         n_columns = min(count, n_columns)
@@ -93,7 +93,7 @@ def class_codes(estimator: Any, y: ArrayLike, name: str) -> np.ndarray:
     check_is_fitted(estimator)
     if not hasattr(estimator, "predict_proba"):
         raise TypeError(
-            f"{name} has no predict_proba. Use a classifier that has, or wrap it in "
+            f"{name} has no predict_proba. Use another classifier, or wrap it in "
             "CalibratedClassifierCV."
         )
     y, classes = np.asarray(y), np.asarray(estimator.classes_)
@@ -101,19 +101,19 @@ def class_codes(estimator: Any, y: ArrayLike, name: str) -> np.ndarray:
     if len(unknown):
         raise ValueError(
             f"y holds {unknown.tolist()[0]!r}, but {name} was fitted with the classes "
-            f"{classes.tolist()}. Drop such rows, or fit on all classes."
+            f"{classes.tolist()}. Drop these rows, or fit on all classes."
         )
     return np.searchsorted(classes, y)
 
 
 def seeded_generator(random_state: Any) -> torch.Generator:
-    """Return a torch generator seeded as scikit-learn seeds."""
+    """Return a torch generator for a scikit-learn ``random_state``."""
     seed = int(check_random_state(random_state).randint(2**31 - 1))
     return torch.Generator().manual_seed(seed)
 
 
 def visible_rule(mixing: str | MixingRule) -> MixingRule:
-    """Return the rule if it mixes inputs of a classification."""
+    """Return the rule; raise ValueError unless it mixes inputs for classification."""
     rule = as_rule(mixing)
     if rule.mixes_hidden:
         raise ValueError(
@@ -140,7 +140,7 @@ def mix_batch(
 
 
 def column_names(X: Any) -> Sequence[str]:
-    """Return the names of the columns of a table; empty ones for an array."""
+    """Return the column names of a table; empty strings for an array."""
     if hasattr(X, "columns"):
         return [str(name) for name in X.columns]
     return [""] * np.shape(X)[1]

@@ -1,4 +1,4 @@
-"""A picture of decision boundaries side by side."""
+"""Decision boundaries side by side."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _MARGIN = 0.1  # of the range of a column, to either side
 class MixupBoundaryDisplay:
     """Decision boundaries of several classifiers, on the same points and color scale.
 
-    Full color is a probability of 1, white an equal probability of all classes; the black line
-    is where the prediction changes. Every panel is a
-    :class:`~sklearn.inspection.DecisionBoundaryDisplay` of scikit-learn.
+    Full color means a probability of 1, white equal probabilities of all classes; the
+    prediction changes at the black line. Every panel is a scikit-learn
+    :class:`~sklearn.inspection.DecisionBoundaryDisplay`.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class MixupBoundaryDisplay:
         estimators : mapping of str to classifier
             Fitted, with ``predict_proba``, by name.
         X : array-like of shape (n_samples, 2)
-            Points to draw; their range is shown, and a tenth of it to either side.
+            Points to draw; the plot shows their range plus a tenth of it on each side.
         y : array-like of shape (n_samples,)
             Their classes.
         grid_resolution : int, default=200
@@ -131,7 +131,7 @@ class MixupBoundaryDisplay:
         Raises
         ------
         ValueError
-            If X has other than two columns, or classifiers and y differ in their classes.
+            If X does not have two columns, or classifiers and y differ in their classes.
         TypeError
             If the estimators are not in a mapping, or one has no ``predict_proba``.
         """
@@ -147,7 +147,7 @@ class MixupBoundaryDisplay:
         for key, own in zip(named, classes, strict=True):
             if not np.array_equal(own, classes[0]):
                 raise ValueError(
-                    "estimators must know the same classes, but these differ: "
+                    "estimators must have the same classes, but these differ: "
                     f"{classes[0].tolist()} and {own.tolist()} ({key}). Fit them on the same "
                     "rows."
                 )
@@ -196,12 +196,12 @@ class MixupBoundaryDisplay:
 
 
 def check_plane(X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Return points in a plane as floats, and their labels, of at least two classes."""
+    """Return points with two columns as floats, and their labels, of two or more classes."""
     points, labels = check_X_y(X, y, dtype=[np.float64, np.float32])
     if points.shape[1] != 2:
         raise ValueError(
-            f"X must have two columns to be drawn, got {points.shape[1]}. Choose two, or "
-            "reduce X with PCA(2)."
+            f"X must have two columns to be drawn, got {points.shape[1]}. Choose two columns, "
+            "or reduce X with PCA(2)."
         )
     if len(np.unique(labels)) < 2:
         raise ValueError(f"y must hold at least two classes, got only {labels.tolist()[0]!r}.")
@@ -222,12 +222,12 @@ def _shade(
         boundary.multiclass_colors = [tuple(color) for color in colors]
         best, levels = boundary.response.argmax(axis=2), np.arange(n - 1) + 0.5
     boundary.plot("pcolormesh", ax, **{**style, **kwargs})
-    if best.min() < levels[-1] and best.max() > levels[0]:  # else there is no line
+    if best.min() < levels[-1] and best.max() > levels[0]:  # otherwise there is no boundary
         ax.contour(boundary.xx0, boundary.xx1, best, levels, colors="black", linewidths=1)
 
 
 def _emptiest_corner(X: np.ndarray) -> str:
-    """Return the quarter with the fewest points; loc="best" takes seconds on a mesh."""
+    """Return the quadrant with the fewest points; loc="best" takes seconds on a mesh."""
     right, up = ((X.min(axis=0) + X.max(axis=0)) / 2 < X).T
     counts = {
         f"{vertical} {horizontal}": np.sum((up == high) & (right == far))
@@ -249,7 +249,7 @@ def _corners(X: Any, points: np.ndarray) -> Any:
 
 def _boundary(estimator: Any, corners: Any, grid_resolution: int) -> DecisionBoundaryDisplay:
     """Compute probabilities on a grid between two corners."""
-    # scikit-learn computes and draws in one step; this drawing is thrown away.
+    # scikit-learn computes and draws in one step; this drawing is discarded.
     scratch = import_extra("matplotlib.figure", "plots").Figure().subplots()
     names = column_names(corners)
     return DecisionBoundaryDisplay.from_estimator(

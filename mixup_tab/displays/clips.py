@@ -1,4 +1,4 @@
-"""Pictures of sounds: a spectrogram, and two examples with their mixture."""
+"""Plots of sounds: a spectrogram, and two examples with their mixture."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ class SpectrogramDisplay:
         Parameters
         ----------
         waveform : array-like of shape (n_samples,)
-            One row of what :class:`~mixup_tab.audio.AudioReader` returns.
+            One row of the output of :class:`~mixup_tab.audio.AudioReader`.
         transformer : Spectrogram
-            A :class:`~mixup_tab.audio.Spectrogram`, fitted or not; it is not changed.
+            A :class:`~mixup_tab.audio.Spectrogram`, fitted or not; it is cloned.
         **kwargs
             Passed to :meth:`plot`, such as ``ax`` and ``name``.
 
@@ -92,7 +92,7 @@ class SpectrogramDisplay:
         if waveform.ndim != 1:
             raise ValueError(
                 f"waveform must be one clip of shape (n_samples,), got {waveform.shape}. Pass "
-                "one row of what AudioReader returns."
+                "one row of the output of AudioReader."
             )
         transformer = clone(transformer).set_params(flatten=False)
         transformer.set_output(transform="default")
@@ -145,7 +145,7 @@ class MixedPairDisplay:
     lam : float
         Weight of the first label, in [0, 1]; the second has 1 − λ.
     labels : tuple of (str, str), default=("first", "second")
-        Names of the two.
+        Names of the two examples.
 
     Attributes
     ----------
@@ -205,7 +205,7 @@ class MixedPairDisplay:
         Raises
         ------
         ValueError
-            If λ lies outside of [0, 1] or the shapes differ.
+            If λ is not in [0, 1] or the shapes differ.
         """
         if not 0 <= lam <= 1:
             raise ValueError(f"lam must lie in [0, 1], got {shown(lam)}.")
@@ -237,7 +237,7 @@ class MixedPairDisplay:
         alpha : float, default=0.2
             Parameter of λ ~ Beta(α, α), > 0.
         random_state : int, RandomState instance or None, default=0
-            Seed of the draw. Draws that leave the first example unchanged are skipped.
+            Seed of the draw. Draws that do not change the first example are skipped.
         **kwargs
             Passed to :meth:`plot`, such as ``ax`` and ``name``.
 
@@ -284,7 +284,7 @@ class MixedPairDisplay:
         weights = f"{self.lam:.2f} {one} + {1 - self.lam:.2f} {other}"
         titles = (one, other, f"λ = {self.lam:.2f}: {weights}")
         parts = (self.first, self.second, self.mixed)
-        # On one scale, else the weights could not be seen.
+        # On one scale, or the weights would not be visible.
         scale = {"vmin": min(map(np.min, parts)), "vmax": max(map(np.max, parts))}
         style = {"origin": "lower", "aspect": "auto", "cmap": "magma", **scale}
         for axes, part, title in zip(self.axes_, parts, titles, strict=True):

@@ -1,4 +1,4 @@
-"""A picture of how λ is distributed."""
+"""The distribution of λ."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class LambdaDisplay:
         alphas : float or sequence of float, default=(0.1, 0.2, 0.4, 1, 8)
             Values of α, > 0.
         n_draws : int, default=0
-            Number of λ to draw for each α, as training draws them, ≥ 0.
+            Number of λ to draw for each α, as in training, ≥ 0.
         random_state : int, RandomState instance or None, default=0
             Seed of the draws.
         **kwargs

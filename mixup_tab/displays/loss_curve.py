@@ -1,4 +1,4 @@
-"""A picture of how the loss falls during training."""
+"""Loss curves of training."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from mixup_tab.training.state import mixed_epochs
 
 
 class LossCurveDisplay:
-    """Loss against epochs: on mixed training examples, and on held-out rows.
+    """Loss by epoch, on mixed training examples and on held-out rows.
 
-    There is no training accuracy: under mixup it is taken on mixed examples and is not
-    meaningful. For the same reason the training loss may stay above the validation loss.
+    Training accuracy is not shown, because on mixed examples it is not meaningful. For the same
+    reason the training loss may be higher than the validation loss.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class LossCurveDisplay:
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     lines_ : dict of str to matplotlib Line2D
-        Curves by name: "mixed" and "unmixed" (training, as far as there are such epochs) and
+        Curves by name: "mixed" and "unmixed" (training, if there are such epochs) and
         "validation".
 
     Examples
@@ -79,7 +79,7 @@ class LossCurveDisplay:
                 "MixupClassifier or MixupRegressor, or a Pipeline that ends in one."
             )
         mixed = np.zeros(len(net.loss_curve_), dtype=bool)
-        if getattr(net, "alpha_", 0) > 0:  # a warm start goes through the span in every fit
+        if getattr(net, "alpha_", 0) > 0:  # with warm_start, the span applies to every fit
             inner = net.net_
             flags = mixed_epochs(inner.mixing_span, inner.max_epochs, inner.first_cycle)
             mixed = np.resize(flags, len(mixed))
@@ -109,7 +109,7 @@ class LossCurveDisplay:
         self.ax_ = ax = get_axes(ax)
         self.figure_ = ax.figure
         mixed = np.where(self.mixed, self.training, np.nan)
-        # The dashed line runs below the solid one, so that there is no gap between them.
+        # The dashed line continues below the solid one, so that there is no gap.
         unmixed = np.array([]) if self.mixed.all() else self.training
         curves = {
             "unmixed": (unmixed, "training, not mixed"),

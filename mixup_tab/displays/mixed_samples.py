@@ -1,4 +1,4 @@
-"""A picture of the samples that mixing makes of points in a plane."""
+"""Mixed samples of points in a plane."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mixup_tab.training.torch_state import with_torch_defaults
 
 
 class MixedSamplesDisplay:
-    """Points in a plane and the samples that mixing makes of them, colored by soft label.
+    """Points in a plane and mixed samples of them, colored by soft label.
 
     Parameters
     ----------
@@ -95,8 +95,8 @@ class MixedSamplesDisplay:
         Parameters
         ----------
         X : array-like of shape (n_rows, 2)
-            Points. They are mixed without scaling: a rule that sets values to zero sets them
-            to the zero of ``X``.
+            Points. They are not scaled before mixing, so "cutout" sets values to the zero of
+            ``X``.
         y : array-like of shape (n_rows,)
             Their classes, at least two.
         mixing : str or MixingRule, default="mixup"
@@ -117,8 +117,8 @@ class MixedSamplesDisplay:
         Raises
         ------
         ValueError
-            If X has other than two columns, y fewer than two classes, or the rule mixes no
-            inputs or is for regression.
+            If X does not have two columns, y has fewer than two classes, or the rule does not
+            mix inputs or is for regression.
         """
         points, names = check_plane(X, y)
         classes, codes = np.unique(names, return_inverse=True)
@@ -131,7 +131,7 @@ class MixedSamplesDisplay:
         n_batches = -(-n_samples // len(points))
         parts = [mix_batch(rule, alpha, *batch, source) for _ in range(n_batches)]
         mixed, soft = (torch.cat(part) for part in zip(*parts, strict=True))
-        # Shuffled, because rows often come class by class.
+        # Shuffled, because rows are often sorted by class.
         some = torch.randperm(len(mixed), generator=source)[:n_samples]
         display = cls(
             points,

@@ -1,4 +1,4 @@
-"""A picture of how far probabilities can be trusted."""
+"""Reliability diagrams."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from mixup_tab.metrics import (
     pool_bins,
 )
 
-_MOST_INSIDE = 3  # methods whose bands and legend leave the curves readable
+_MOST_INSIDE = 3  # with more methods, bands and legend hide the curves
 
 
 class ReliabilityDisplay:
-    """Accuracy against confidence for any number of classes, with error bands.
+    """Reliability diagram for any number of classes, with error bands.
 
-    The confidence is the largest probability of a row; on the diagonal it equals the accuracy
-    (Guo et al. 2017, arXiv 1706.04599, figure 1). Below is the share of rows in each bin. The
-    bands are confidence intervals of the accuracy in each bin
-    (:func:`~mixup_tab.metrics.accuracy_intervals`): where a band crosses the diagonal, the rows
-    of that bin do not show a lack of calibration. For one class of two without bands, see
+    It shows the accuracy by confidence, which is the largest probability of a row; on the
+    diagonal both are equal (Guo et al. 2017, arXiv 1706.04599, figure 1). Below is the share of
+    rows in each bin. The bands are confidence intervals of the accuracy in each bin
+    (:func:`~mixup_tab.metrics.accuracy_intervals`): where a band includes the diagonal, the
+    rows of the bin are compatible with calibration. For one class of two, without bands, see
     scikit-learn's :class:`~sklearn.calibration.CalibrationDisplay`.
 
     Parameters
     ----------
     bins : mapping of str to DataFrame
-        Bins from :func:`~mixup_tab.metrics.calibration_bins` by method; those of several tables
+        Bins from :func:`~mixup_tab.metrics.calibration_bins` by method; bins of several tables
         may be concatenated.
 
     Attributes
@@ -45,7 +45,7 @@ class ReliabilityDisplay:
         Axes of the shares of rows.
     figure_ : matplotlib Figure
     lines_ : dict of str to matplotlib Line2D
-        The curve of every method, over the bins that hold rows.
+        The curve of every method, over bins that are not empty.
     bands_ : dict of str to matplotlib PolyCollection
         The band of every method; empty if no bands are drawn.
 
@@ -65,8 +65,8 @@ class ReliabilityDisplay:
     def __init__(self, bins: Mapping[str, pd.DataFrame]) -> None:
         if not bins or any(len(part) == 0 for part in bins.values()):
             raise ValueError(
-                "bins must hold the bins of at least one method, as calibration_bins returns "
-                "them."
+                "bins must hold the bins of at least one method. Pass results of "
+                "calibration_bins."
             )
         self.bins = {str(name): pool_bins(part) for name, part in bins.items()}
 
@@ -102,7 +102,8 @@ class ReliabilityDisplay:
         Raises
         ------
         ValueError
-            If there is no classifier, or ``y`` holds a label that one does not know.
+            If there is no classifier, or ``y`` holds a label that a classifier was not trained
+            on.
         TypeError
             If a classifier has no ``predict_proba``.
         """
@@ -148,13 +149,12 @@ class ReliabilityDisplay:
         bins: pd.DataFrame | Mapping[str, pd.DataFrame],
         **kwargs: Any,
     ) -> ReliabilityDisplay:
-        """Draw bins that were counted before.
+        """Draw bins from :func:`~mixup_tab.metrics.calibration_bins`.
 
         Parameters
         ----------
         bins : DataFrame or mapping of str to DataFrame
-            Bins from :func:`~mixup_tab.metrics.calibration_bins`; a mapping names several
-            methods.
+            The bins; a mapping names several methods.
         **kwargs
             Passed to :meth:`plot`, such as ``ax`` and ``name``.
 
@@ -178,13 +178,13 @@ class ReliabilityDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure. The shares of rows take the lowest quarter
-            of a subplot, and the space below other axes.
+            Where to draw; by default a new figure. The shares of rows are drawn in the lowest
+            quarter of a subplot, or below other axes.
         name : str, default=None
-            Label of the curve; title if there are several.
+            Label of the curve; the title if there are several curves.
         level : float or None, default=0.95
-            Confidence level of the bands. They are drawn for at most three methods, because
-            more would hide each other; None draws no bands.
+            Confidence level of the bands, which are drawn for at most three methods; None
+            draws no bands.
         **kwargs
             Passed to matplotlib's ``plot`` for the curves.
 
@@ -235,7 +235,7 @@ class ReliabilityDisplay:
 
 
 def _two_axes(ax: Any, width: float) -> tuple[Any, Any]:
-    """Return axes for curves, and axes below them with the same confidences."""
+    """Return axes for curves, and axes below them with the same x axis."""
     if ax is None:
         pyplot = import_extra("matplotlib.pyplot", "plots")
         _, (ax, below) = pyplot.subplots(

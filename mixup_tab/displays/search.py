@@ -1,4 +1,4 @@
-"""Pictures of a search: the score against α, and against two parameters."""
+"""Plots of a search: score by α, and by two parameters."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from mixup_tab.displays._plotting import get_axes
 
 
 class AlphaCurveDisplay(ValidationCurveDisplay):
-    """Cross-validated score against α, with its spread over the folds.
+    """Cross-validated score by α, with its spread over the folds.
 
-    This is scikit-learn's :class:`~sklearn.model_selection.ValidationCurveDisplay`, filled from
-    a search that has already run, with the values of α in even steps (they usually grow by a
-    factor and start at 0) and a line for plain training, α = 0.
+    This is scikit-learn's :class:`~sklearn.model_selection.ValidationCurveDisplay` for a fitted
+    search, with equally spaced values of α (which usually include 0 and grow by a factor) and a
+    line for plain training, α = 0.
 
     Parameters
     ----------
@@ -86,16 +86,16 @@ class AlphaCurveDisplay(ValidationCurveDisplay):
     ) -> AlphaCurveDisplay:
         """Draw the α curve of a fitted search.
 
-        Other parameters of the grid are those of the best setting.
+        Other parameters of the grid have their best values.
 
         Parameters
         ----------
         search : MixupSearchCV, GridSearchCV or RandomizedSearchCV
             A fitted search over α.
         param_name : str, default="alpha"
-            Name of α in the grid. The prefix of a pipeline's step may be left out.
+            Name of α in the grid. The prefix of a pipeline's step may be omitted.
         metric : str, default=None
-            Which of several metrics to draw; by default that of ``refit``.
+            Metric to draw, if there are several; by default that of ``refit``.
         **kwargs
             Passed to :meth:`plot`, such as ``ax`` and ``name``. Training scores
             (``score_type="both"``) need a search with ``return_train_score=True``.
@@ -107,14 +107,14 @@ class AlphaCurveDisplay(ValidationCurveDisplay):
         Raises
         ------
         ValueError
-            If α was not searched, ``"auto"`` is among its values, or there is no such metric.
+            If α was not searched, its values include ``"auto"``, or the metric is unknown.
         """
         (param_name,), rows, key, score_name = _best_settings(search, metric, param_name)
         results = search.cv_results_
         alphas = [results["params"][row][param_name] for row in rows]
         if "auto" in alphas:
             raise ValueError(
-                f"{param_name} must hold numbers to be drawn, got {alphas}. Leave 'auto' out."
+                f"{param_name} must hold numbers to be drawn, got {alphas}. Remove 'auto'."
             )
         rows = [row for _, row in sorted(zip(alphas, rows, strict=True))]
 
@@ -150,8 +150,7 @@ class AlphaCurveDisplay(ValidationCurveDisplay):
         if not hasattr(estimator, "alpha_scores_"):
             raise ValueError(
                 f"estimator was fitted with alpha={shown(estimator.alpha)} and has no curve. "
-                "Fit it "
-                "with alpha='auto'."
+                "Fit it with alpha='auto'."
             )
         scores = estimator.alpha_scores_
         losses = {"classes_": "log-loss", "quantile_shift_": "pinball loss"}
@@ -178,8 +177,8 @@ class AlphaCurveDisplay(ValidationCurveDisplay):
         AlphaCurveDisplay
         """
         ax = get_axes(ax)
-        look = {"line_kw": {"marker": "o"}, "fill_between_kw": {"alpha": 0.2}}
-        style = {"score_type": "test", **look, **kwargs}
+        defaults = {"line_kw": {"marker": "o"}, "fill_between_kw": {"alpha": 0.2}}
+        style = {"score_type": "test", **defaults, **kwargs}
         super().plot(ax, **style)
         if style["score_type"] == "test":
             (curve,) = self.lines_ or self.errorbar_
@@ -217,12 +216,12 @@ class SearchHeatMapDisplay:
     image_ : matplotlib AxesImage
         The scores; the first row is at the bottom.
     best_ : tuple of (int, int)
-        Row and column of the highest score, which has a frame.
+        Row and column of the highest score, which is framed.
 
     Raises
     ------
     ValueError
-        If the shape of the scores does not fit, or none of them is finite.
+        If the shape of the scores is wrong, or none of them is finite.
 
     Examples
     --------
@@ -263,17 +262,16 @@ class SearchHeatMapDisplay:
     ) -> SearchHeatMapDisplay:
         """Draw two parameters of a fitted search.
 
-        Other parameters of the grid are those of the best setting.
+        Other parameters of the grid have their best values.
 
         Parameters
         ----------
         search : MixupSearchCV, GridSearchCV or RandomizedSearchCV
             A fitted search over both parameters.
         x, y : str, default="weight_decay" and "alpha"
-            Parameters of the columns and of the rows. The prefix of a pipeline's step may be
-            left out.
+            Parameters of the columns and rows. The prefix of a pipeline's step may be omitted.
         metric : str, default=None
-            Which of several metrics to draw; by default that of ``refit``.
+            Metric to draw, if there are several; by default that of ``refit``.
         **kwargs
             Passed to :meth:`plot`, such as ``ax`` and ``name``.
 
@@ -284,7 +282,7 @@ class SearchHeatMapDisplay:
         Raises
         ------
         ValueError
-            If a parameter was not searched, both are the same, there is no such metric, or no
+            If a parameter was not searched, both are the same, the metric is unknown, or no
             pair has a score.
         """
         (across, up), rows, key, score_name = _best_settings(search, metric, x, y)
@@ -316,7 +314,7 @@ class SearchHeatMapDisplay:
         name : str, default=None
             Title.
         values_format : str, default=".3f"
-            How scores are written into their cells.
+            Format of the scores in the cells.
         **kwargs
             Passed to matplotlib's ``imshow``.
 
@@ -350,7 +348,7 @@ class SearchHeatMapDisplay:
 def _best_settings(
     search: Any, metric: str | None, *names: str
 ) -> tuple[list[str], list[int], str, str]:
-    """Find the settings that differ from the best one in some parameters only.
+    """Find the combinations that differ from the best one only in some parameters.
 
     Returns the full names of the parameters, rows of ``cv_results_``, the end of the metric's
     keys, and the name of the score.
@@ -359,13 +357,13 @@ def _best_settings(
     settings = search.cv_results_["params"]
     full = [_full_name(name, settings) for name in names]
     if len(set(full)) < len(full):
-        raise ValueError(f"x and y must be two parameters, got {names[0]!r} for both.")
+        raise ValueError(f"x and y must be different parameters, got {names[0]!r} for both.")
     key = _metric_key(search, metric)
     means = np.asarray(search.cv_results_[f"mean_test_{key}"], dtype=float)
     rows = [k for k, setting in enumerate(settings) if set(full) <= set(setting)]
     scored = [row for row in rows if np.isfinite(means[row])]
     if not scored:
-        raise ValueError(f"No setting with {' and '.join(full)} has a score to draw.")
+        raise ValueError(f"No combination with {' and '.join(full)} has a score to draw.")
     best = getattr(search, "best_index_", None)
     if metric is not None or best not in scored:
         best = max(scored, key=lambda row: means[row])
@@ -379,15 +377,17 @@ def _best_settings(
 
 
 def _full_name(name: str, settings: list[dict[str, Any]]) -> str:
-    """Return the name of a searched parameter, with the prefix that may be left out."""
+    """Return the full name of a searched parameter, whose prefix may be omitted."""
     known = sorted({key for setting in settings for key in setting})
     fits = [key for key in known if key == name or key.endswith(f"__{name}")]
     if name in fits:
         return name
     if len(fits) > 1:
-        raise ValueError(f"{name!r} could be any of {fits}. Write it in full.")
+        raise ValueError(
+            f"{name!r} is ambiguous: it could be any of {fits}. Use the full name."
+        )
     if not fits:
-        raise ValueError(f"{name!r} was not searched. The grid holds {known}.")
+        raise ValueError(f"{name!r} was not searched. Use one of {known}.")
     return fits[0]
 
 
@@ -395,7 +395,9 @@ def _metric_key(search: Any, metric: str | None) -> str:
     """Return the end of a metric's keys in ``cv_results_``; None is that of ``refit``."""
     if not search.multimetric_:
         if metric is not None:
-            raise ValueError(f"metric={metric!r} is for searches with several metrics.")
+            raise ValueError(
+                f"metric={metric!r}, but the search has only one metric. Use metric=None."
+            )
         return "score"
     metric = search.refit if metric is None else metric
     if f"mean_test_{metric}" not in search.cv_results_:
@@ -405,7 +407,7 @@ def _metric_key(search: Any, metric: str | None) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a list for an array, which cannot be looked up."""
+    """Convert an array to a list, which can be compared."""
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 

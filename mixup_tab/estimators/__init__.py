@@ -1,4 +1,4 @@
-"""What a user calls: scikit-learn estimators that hold a fitted skorch net."""
+"""The scikit-learn estimators."""
 
 from mixup_tab.estimators.classifier import MixupClassifier
 from mixup_tab.estimators.ensemble_classifier import MixupEnsembleClassifier

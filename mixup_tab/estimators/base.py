@@ -1,4 +1,4 @@
-"""What classifier and regressor share: parameters, fitting, and asking the net."""
+"""Base class of classifier and regressor: parameters, fitting and prediction."""
 
 from __future__ import annotations
 
@@ -54,9 +54,10 @@ _FROM_1 = Interval(Integral, 1, None, closed="left")
 
 
 def restore_on_error(fit: Method) -> Method:
-    """Decorate a fit: after an error or Ctrl-C the estimator is as it was before.
+    """Decorate a fit to restore the estimator after an error or Ctrl-C.
 
-    Inside, parameters given as NumPy's numbers are Python's, and torch's settings its defaults.
+    Inside, NumPy numbers among the parameters are Python numbers, and torch has its default
+    settings.
     """
 
     @functools.wraps(fit)
@@ -76,12 +77,12 @@ def restore_on_error(fit: Method) -> Method:
 
 
 class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
-    """Everything about fitting that does not depend on the kind of target."""
+    """Fitting and prediction, as far as they do not depend on the type of target."""
 
     _criterion: Callable[..., nn.Module]
-    # True for copies that are fitted without a fold, which are not cross-fitted once more.
+    # True for copies that are fitted without a fold; these do not cross-fit again.
     _in_folds = False
-    # The kind of rules that are for these targets, and one to propose instead of others.
+    # Task of the rules that are allowed, and an alternative to propose in messages.
     _task: str
     _proposal: str
 
@@ -111,14 +112,14 @@ class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
 
     @abstractmethod
     def _check_training_data(self, *args: Any, **kwargs: Any) -> TrainingData:
-        """Validate X, y and weights, and set the attributes that describe them."""
+        """Validate X, y and weights, and set attributes such as ``classes_``."""
 
     @abstractmethod
     def _row_losses(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the loss of every row, for targets as they are in ``TrainingData``."""
+        """Return the loss of every row, for targets as in ``TrainingData``."""
 
     def __sklearn_tags__(self) -> Any:
-        """Say what input is accepted."""
+        """Return scikit-learn's tags: inputs may have more axes with a ``module``."""
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = takes_any_shape(self.module)
         return tags
@@ -133,8 +134,7 @@ class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
         _check_callbacks(self.callbacks)
         if mixing_rule(self).task not in ("any", self._task):
             raise ValueError(
-                f"mixing={shown(self.mixing)} is not for the targets of "
-                f"{type(self).__name__}. Use "
+                f"mixing={shown(self.mixing)} does not work with {type(self).__name__}. Use "
                 f"'mixup', or {self._proposal}."
             )
 
@@ -187,43 +187,42 @@ class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
             return
         if partial:
             raise ValueError(
-                "alpha='auto' needs all training rows at once, which partial_fit does not "
-                "have. Use fit, or give alpha as a number."
+                "alpha='auto' does not work with partial_fit, because it needs all training "
+                "rows at once. Use fit, or set alpha to a number."
             )
         seed = integer_seed(self.random_state)
         self.alpha_scores_ = score_alphas(self, data, seed, on_epochs)
         self.alpha_ = max(self.alpha_scores_, key=lambda a: self.alpha_scores_[a].mean())
 
     def _keep_input_layer(self, data: TrainingData) -> None:
-        """Have training go on with the fitted input layer, instead of a new one."""
+        """Keep the fitted input layer when training continues."""
         if self.module is not None:
             return
         if self.embedding not in ("auto", self.embedding_):
             raise ValueError(
-                f"embedding={self.embedding!r}, but warm_start and partial_fit continue from a "
-                f"net that was fitted with {self.embedding_!r}. Use that, or warm_start=False."
+                f"embedding={self.embedding!r} cannot continue a net that was fitted with "
+                f"{self.embedding_!r}. Use that, or fit a new net with warm_start=False."
             )
         layer = getattr(self.net_.module_, "input_layer", None)
         data.kept_layer = copy.deepcopy(layer)
 
     def _cross_fits(self) -> bool:
-        """Whether ``fit`` trains nets on folds as well."""
+        """Whether ``fit`` also trains nets on folds."""
         return is_auto(self.alpha)
 
     def _learn_from_folds(
         self, data: TrainingData, partial: bool, on_epochs: Callable[[int], None] | None
     ) -> None:
-        """Learn what else nets that leave out folds can tell, before the net is trained."""
+        """Fit anything that needs out-of-fold predictions, before the net is trained."""
 
     def _continue_training(self, net: MixupNet) -> None:
         try:
             net.continue_from(self.net_)
         except ValueError as error:
             raise ValueError(
-                "warm_start continues from the fitted net, which has another shape than "
                 f"hidden_layer_sizes={shown(self.hidden_layer_sizes)}, n_estimators="
-                f"{shown(self.n_estimators)} and module={self.module!r} ask for. Use "
-                "warm_start=False."
+                f"{shown(self.n_estimators)} or module={self.module!r} do not match the fitted "
+                "net, which warm_start continues. Use warm_start=False."
             ) from error
 
     def _learned(self, net: MixupNet) -> dict[str, Any]:
@@ -240,11 +239,11 @@ class BaseMixup(PythonParams, CallbackSupportMixin, BaseEstimator):
     def _outputs(self, X: Any) -> np.ndarray:
         """Return the outputs of every member, shape (members, rows, outputs).
 
-        On the CPU they are computed in double precision, so that a row's prediction does not
-        depend on what else is in the batch; modules of one's own and rows in single precision
-        without an input layer are not.
+        On the CPU they are computed in double precision, so that a prediction does not depend
+        on the rest of the batch; except for users' modules, and for rows in single precision
+        without an input layer.
         """
-        if "net_" not in vars(self):  # asking takes 4 µs
+        if "net_" not in vars(self):  # check_is_fitted takes 4 µs
             check_is_fitted(self)
         X = check_X(self, X, reset=False, dtype=input_types(self.module, self.net_))
         return self.net_.raw_outputs(X)
@@ -263,8 +262,8 @@ def _check_module(value: Any) -> None:
     if isinstance(value, nn.Module):
         raise TypeError(
             "module must be None, an nn.Module class or a function that returns a new "
-            f"nn.Module, got {value!r}. An instance would carry its weights from fit to fit: "
-            "pass its class, or functools.partial(Class, ...) to fix arguments."
+            f"nn.Module, got {value!r}. An instance would keep its weights between fits: pass "
+            "its class, or functools.partial(Class, ...) to fix arguments."
         )
 
 

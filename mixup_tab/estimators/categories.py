@@ -1,4 +1,4 @@
-"""Which columns hold categories, and codes in place of their values."""
+"""Columns of categories, and their conversion to codes."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ import pandas as pd
 
 from mixup_tab._plain import shown
 
-# As in HistGradientBoosting. Each level is an output of the input layer, so more would be slow.
+# As in HistGradientBoosting. Every level is an output of the input layer, so more are slow.
 MOST_LEVELS = 255
-# Names of the dtypes of pandas and polars.
+# Names of categorical dtypes in pandas and polars.
 _DTYPES = ("category", "Categorical", "Enum")
 
 
 def find_categories(X: Any, given: Any, *, module: Any) -> dict[str, Any]:
-    """Return ``is_categorical_`` and ``categories_`` of an estimator that is fitted to a table.
+    """Return ``is_categorical_`` and ``categories_`` for a table; None without categories.
 
-    ``given`` is its ``categorical_features``, read as HistGradientBoostingClassifier does.
-    Both are None without a column of categories.
+    ``given`` is ``categorical_features``, with the meaning of HistGradientBoostingClassifier.
     """
     if module is not None and not (given is None or isinstance(given, str)):
         raise ValueError(
-            f"categorical_features={shown(given)} needs module=None: a module of your own "
-            "takes numbers. Put a OneHotEncoder in front, and use categorical_features=None."
+            f"categorical_features={shown(given)} needs module=None, because other modules "
+            "take numbers. Put a OneHotEncoder in front and use categorical_features=None."
         )
     found = _chosen(X, given) if module is None else None
     if found is None or not found.any():
@@ -49,15 +48,18 @@ def _chosen(X: Any, given: Any) -> np.ndarray | None:
     message = f"categorical_features={shown(given)} "
     if chosen.dtype.kind == "b":
         if chosen.shape != (width,):
-            raise ValueError(f"{message}is a mask of {chosen.size} for {width} columns of X.")
+            raise ValueError(
+                f"{message}must be a mask with one value for each of the {width} columns of X, "
+                f"got {chosen.size} values."
+            )
         return chosen
     if chosen.dtype.kind in "UO" and all(isinstance(name, str) for name in chosen.flat):
         names = [] if columns is None else list(columns)
         unknown = [name for name in chosen.tolist() if name not in names]
         if unknown:
             raise ValueError(
-                f"{message}names {unknown[0]!r}, which is not a column of X: {names}. Give "
-                "names of a DataFrame's columns, or indices."
+                f"{message}contains {unknown[0]!r}, which is not a column of X: {names}. Use "
+                "column names of a DataFrame, or indices."
             )
         chosen = np.array([names.index(name) for name in chosen])
     elif chosen.dtype.kind not in "iu":
@@ -70,15 +72,15 @@ def _chosen(X: Any, given: Any) -> np.ndarray | None:
 
 
 def _levels(column: pd.Series) -> np.ndarray:
-    """Return the values that occur, in order, without missing ones and negative numbers."""
+    """Return the distinct values in order, without missing values and negative numbers."""
     known = pd.Categorical(column).remove_unused_categories().categories
-    with contextlib.suppress(TypeError):  # of several kinds, which have no order
+    with contextlib.suppress(TypeError):  # values of different types have no order
         known = known.sort_values()
     values = known.to_numpy()
     values = values[values >= 0] if values.dtype.kind in "if" else values
     if len(values) > MOST_LEVELS:
         raise ValueError(
-            f"Column {column.name!r} of categories has {len(values)} levels, more than "
+            f"The categorical column {column.name!r} has {len(values)} levels, more than "
             f"{MOST_LEVELS}. Put mixup_tab.TableEncoder in front: "
             "make_pipeline(TableEncoder(), ...)."
         )
@@ -88,7 +90,7 @@ def _levels(column: pd.Series) -> np.ndarray:
 def code_categories(
     X: Any, is_categorical: np.ndarray, categories: Sequence[np.ndarray]
 ) -> pd.DataFrame:
-    """Return a table with the positions of its categories among known ones, −1 for others."""
+    """Return a table with codes instead of categories, −1 for unknown ones."""
     frame = _frame(X).copy(deep=False)
     for position, levels in zip(np.flatnonzero(is_categorical), categories, strict=True):
         if position < frame.shape[1]:

@@ -34,89 +34,87 @@ class MixupClassifier(LabelsMixin, BaseMixup):
 
     The net is trained with Adam; its learning rate falls from ``learning_rate_init``
     towards zero along a cosine, over ``max_epochs`` or over each cycle of
-    ``early_stopping``. Columns are brought to a common scale inside the net, and embedded
-    (``embedding``).
+    ``early_stopping``. The net scales and embeds the columns itself (``embedding``).
 
     Parameters
     ----------
     alpha : float or "auto", default=0.5
         Parameter of Beta(α, α), 0 ≤ α < ∞. 0 is plain training, without mixing; larger
-        values mix more. "auto" takes one of 0, 0.3 and 1 by 3-fold cross-validation of
-        the log-loss on the training rows. In ``MLPClassifier`` a parameter of this name is
-        the L2 penalty, which is ``weight_decay`` here.
+        values mix more. "auto" chooses 0, 0.3 or 1 by the log-loss in 3-fold cross-validation
+        on the training rows. Not the ``alpha`` of ``MLPClassifier``, an L2 penalty; use
+        ``weight_decay`` for that.
     mixing : str or MixingRule, default="auto"
         How examples are mixed:
 
         - "mixup", "folded" (λ ≥ ½), "same_class" (partners of the same class);
         - "cutmix" (columns of a table, or boxes of images, are swapped), "mixup+cutmix" (each
           for half of the examples), "featmix" (columns weighted by their information);
-        - "cutout" (columns or boxes are set to zero, labels stay);
+        - "cutout" (columns or boxes are set to zero, labels do not change);
         - "dirichlet" (three examples), "manifold" (a hidden layer), "regmixup" (mixed and
-          unmixed batch), "remix" (labels lean to rare classes);
+          unmixed batch), "remix" (labels favour rare classes);
         - or a rule such as ``Mixup(folded=True)``; see :mod:`mixup_tab.mixing`.
 
-        "auto" is "mixup+cutmix", and "mixup" for a ``module`` of your own.
+        "auto" is "mixup+cutmix", or "mixup" with your own ``module``.
     hidden_layer_sizes : sequence of int, default=(128, 128)
         Width of each hidden layer.
     module : class or callable, default=None
-        Makes another net. It is called with those of the keyword arguments
-        ``in_features``, ``out_features``, ``input_shape``, ``hidden_layer_sizes`` and
-        ``dropout`` that it names, and must return an ``nn.Module`` that maps a batch
-        to one column per class. Inputs may then have more than two axes, and are not
-        scaled. None is :class:`~mixup_tab.MLP` behind a layer that scales columns, see
-        ``embedding``.
+        Your own net. It is called with those of the keyword arguments ``in_features``,
+        ``out_features``, ``input_shape``, ``hidden_layer_sizes`` and ``dropout`` that are in
+        its signature, and must return an ``nn.Module`` that maps a batch to one column per
+        class. Inputs may then have more than two axes and are not scaled. None is
+        :class:`~mixup_tab.MLP` behind an input layer (see ``embedding``).
     embedding : {"auto", "none", "quantile", "target", "periodic"}, default="auto"
-        How columns of numbers enter the net; not used with a ``module`` of your own.
+        Encoding of numbers; not used with your own ``module``.
 
-        - "none": scaled (:class:`~mixup_tab.nets.RobustScale`), and nothing else;
-        - "quantile" and "target": beside that piecewise-linear bins, whose edges are quantiles
+        - "none": only scaled (:class:`~mixup_tab.nets.RobustScale`);
+        - "quantile" and "target": scaled, plus piecewise-linear bins, whose edges are quantiles
           or the thresholds of a small decision tree per column, fitted to the target; for
-          answers that depend on thresholds (:class:`~mixup_tab.nets.PiecewiseLinear`);
-        - "periodic": beside that cosines of random frequencies
+          targets that depend on thresholds (:class:`~mixup_tab.nets.PiecewiseLinear`);
+        - "periodic": scaled, plus cosines with random frequencies
           (:class:`~mixup_tab.nets.Periodic`).
 
-        "auto" is "target"; "none" in ``partial_fit``, and in regression below 300 rows.
+        "auto" is "target", or "none" in ``partial_fit`` and in regression below 300 rows.
     categorical_features : array-like of bool, int or str, or None, default="from_dtype"
-        Columns of categories: those of a categorical dtype in a DataFrame, a mask, indices,
+        Categorical columns: those with a categorical dtype in a DataFrame, a mask, indices,
         names of columns, or none, as in
-        :class:`~sklearn.ensemble.HistGradientBoostingClassifier`. A category becomes a column
-        for each of its at most 255 levels. Missing values, negative numbers, and levels that
-        were not seen in ``fit``, are none of them. Not used with a ``module`` of your own.
+        :class:`~sklearn.ensemble.HistGradientBoostingClassifier`. They are one-hot encoded,
+        with at most 255 levels; missing values, negative numbers and unknown levels have no
+        level. Not used with your own ``module``.
     n_estimators : int, default=1
         Number of independent nets trained side by side; their probabilities are
         averaged.
     learning_rate_init : float, default=0.004
         Learning rate at the start, > 0.
     optimizer : {"adam", "muon"}, default="adam"
-        How steps are made: by AdamW, or by :class:`~mixup_tab.training.Muon` where ``module``
-        is a convolutional net with normalisation, which then learns in far fewer epochs at a
-        ``learning_rate_init`` of about 0.1.
+        AdamW, or :class:`~mixup_tab.training.Muon` for a convolutional ``module`` with
+        normalisation, which then learns in far fewer epochs; use a ``learning_rate_init`` of
+        about 0.1.
     weight_decay : float or "auto", default="auto"
         Decoupled weight decay (AdamW), ≥ 0: a step shrinks weights by the learning rate
-        times this. "auto" is 0.3, and 0.1 for a ``module`` of your own.
+        times this. "auto" is 0.3, or 0.1 with your own ``module``.
     dropout : float or "auto", default="auto"
-        Share of hidden units set to zero in training, in [0, 1). "auto" is 0 below 2,000
-        rows and else 0.1; 0 for a ``module`` of your own.
+        Share of hidden units set to zero in training, in [0, 1). "auto" is 0.1 from 2,000
+        rows on, else 0; always 0 with your own ``module``.
     batch_size : int or "auto", default="auto"
-        Rows per step; "auto" takes a sixteenth of the rows, between 16 and 256. With "muon" it
-        is 16 to 32, and a hundredth of the rows, at most 256, if that is more.
+        Rows per step. "auto" is 1/16 of the rows, between 16 and 256. With "muon" it is 1/32,
+        between 16 and 32, or 1/100, up to 256, if that is more.
     max_epochs : int or "auto", default="auto"
-        Passes over the data, with early stopping at most. "auto" makes about 1000 steps on
-        small tables and four cycles with early stopping; without it, 40 passes over larger
-        tables and at least 10 over huge ones. With "muon" it is 15 to 200 passes, and
-        45,000 rows in all if that lies between.
+        Passes over the data; the maximum with early stopping. "auto" is about 1000 steps on
+        small tables, and four cycles with early stopping; without it, 40 passes over larger
+        tables and at least 10 over huge ones. With "muon" it is 45,000 rows in total, within
+        15 to 200 passes.
     mixing_span : (float, float) or "auto", default="auto"
         Share of the training during which examples are mixed: start and end, with
-        0 ≤ start < end ≤ 1. ``(0.1, 1)`` starts mixing after the first tenth of the epochs,
-        ``(0, 0.9)`` trains on the examples as they are in the last tenth. With early stopping
-        it is a share of each cycle. "auto" is ``(0, 0.75)`` with early stopping and else
-        ``(0, 1)``; ``partial_fit``, which knows no end, always mixes.
+        0 ≤ start < end ≤ 1. ``(0.1, 1)`` starts mixing after the first tenth of the epochs;
+        ``(0, 0.9)`` does not mix in the last tenth. With early stopping it is a share of each
+        cycle. "auto" is ``(0, 0.75)`` with early stopping, else ``(0, 1)``. ``partial_fit``
+        always mixes.
     early_stopping : bool or "auto", default="auto"
         Hold out ``validation_fraction`` of the rows, and train in cycles, each twice as long
         as the one before, in which the learning rate falls towards zero. Stop when
         ``n_iter_no_change`` cycles have not lowered the validation loss by 0.5 %, and keep the
-        weights of the best epoch (for every member its own). "auto" does so from 2,000 rows on
-        where ``module`` is None.
+        best weights of every net. "auto" does so from 2,000 rows on, except with your own
+        ``module``.
     validation_fraction : float, default=0.1
         Share of rows held out, in (0, 1); only with ``early_stopping``.
     n_iter_no_change : int, default=1
@@ -126,14 +124,14 @@ class MixupClassifier(LabelsMixin, BaseMixup):
     warm_start : bool, default=False
         If True, ``fit`` continues training the existing network.
     callbacks : list of skorch callbacks, default=None
-        Called during training. A learning rate schedule among them replaces ours.
+        Called during training. A learning rate schedule among them replaces the default one.
     device : str, default="auto"
         "auto" takes CUDA, then MPS, then the CPU.
     random_state : int, RandomState or None, default=None
-        Seed of initial weights, batches, mixing and dropout. An integer gives the same
-        bits every time and leaves the global random state alone.
+        Seed of initial weights, batches, mixing and dropout. With an integer, results
+        are reproducible bit by bit, and the global random state is not used.
     verbose : int, default=0
-        With 1, a line per epoch.
+        1 prints a line per epoch.
 
     Attributes
     ----------
@@ -145,11 +143,11 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         Minus the log-loss of each fold for every α that was tried; only with
         ``alpha="auto"``.
     embedding_ : str or None
-        The embedding that was used; None with a ``module`` of your own.
+        The embedding that was used; None with your own ``module``.
     is_categorical_ : ndarray of bool, shape (n_features,), or None
-        The columns of categories; None if there are none.
+        Mask of the categorical columns; None without any.
     categories_ : list of ndarray, or None
-        The levels of each of them.
+        Their levels.
     net_ : MixupNet
         The fitted skorch net.
     n_features_in_ : int
@@ -159,21 +157,20 @@ class MixupClassifier(LabelsMixin, BaseMixup):
     n_iter_ : int
         Number of epochs that were run.
     loss_curve_ : list of float
-        Mean loss on the mixed training examples, by epoch. It is not the training
-        error, which says little under mixup.
+        Mean loss on the mixed training examples, by epoch.
     validation_loss_curve_ : list of float
-        Mean loss on the rows held out, by epoch; only with ``early_stopping``.
+        Mean loss on the held-out rows, by epoch; only with ``early_stopping``.
 
     Notes
     -----
-    With sample weights :math:`s_i` and class weights :math:`c_{y_i}` a row weighs
+    With sample weights :math:`s_i` and class weights :math:`c_{y_i}`, a row has the weight
     :math:`w_i = n\,s_i c_{y_i} / \sum_k s_k c_{y_k}`, and a step minimises
 
     .. math::
         \frac1B \sum_i \lambda_i w_i\,\mathrm{CE}(f(\tilde x_i), y_i)
             + (1 - \lambda_i) w_j\,\mathrm{CE}(f(\tilde x_i), y_j),
 
-    so both weights only matter relative to each other. Rows of weight zero are left out.
+    so only relative weights matter. Rows of weight zero are dropped.
 
     Examples
     --------
@@ -247,18 +244,18 @@ class MixupClassifier(LabelsMixin, BaseMixup):
 
     @classmethod
     def from_paper(cls, alpha: float = 0.2, **params: Any) -> Self:
-        """Return a classifier in the setting of the mixup paper's UCI experiment.
+        """Return a classifier with the settings of the mixup paper's UCI experiment.
 
         Two hidden layers of 128 ReLU units, Adam with its defaults at a constant rate,
-        10 epochs, batches of 16 (Zhang et al. 2017, section 3.6). Inputs are used as
-        they are; put a ``StandardScaler`` in front to scale them.
+        10 epochs, batches of 16 (Zhang et al. 2017, section 3.6). Inputs are not scaled; put
+        a ``StandardScaler`` in front to scale them.
 
         Parameters
         ----------
         alpha : float, default=0.2
             The paper does not state its value; 0 is plain training.
         **params
-            Other parameters of the classifier, which win over the setting.
+            Other parameters of the classifier, which override these settings.
 
         Returns
         -------
@@ -294,11 +291,11 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         ----------
         X : array-like of shape (n_samples, n_features)
             Training rows: numbers without missing values, and categories. With ``module``,
-            further axes are allowed.
+            more axes are allowed.
         y : array-like of shape (n_samples,)
             Labels of any kind.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0.
+            Weights, ≥ 0.
 
         Returns
         -------
@@ -316,10 +313,10 @@ class MixupClassifier(LabelsMixin, BaseMixup):
     ) -> Self:
         """Train for one epoch, continuing from the fitted net.
 
-        The learning rate is ``learning_rate_init`` throughout, and ``early_stopping``
-        has no effect. The scaling of columns follows all rows that ``partial_fit`` has seen;
-        after ``fit`` it stays. A batch of one row is mixed with itself. Embeddings and the
-        levels of categories are read off the first batch, of at least 256 rows then.
+        The learning rate is ``learning_rate_init`` throughout, and ``early_stopping`` has no
+        effect. Columns are scaled by all rows passed to ``partial_fit``; after ``fit`` the
+        scaling is fixed. Embeddings and levels of categories are fitted to the first batch,
+        which then needs at least 256 rows. A batch of one row is mixed with itself.
 
         Parameters
         ----------
@@ -328,9 +325,9 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         y : array-like of shape (n_samples,)
             Labels.
         classes : array-like of shape (n_classes,), default=None
-            All labels, needed in the first call if its ``y`` does not hold them all.
+            All labels; needed in the first call if its ``y`` does not contain all of them.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0.
+            Weights, ≥ 0.
 
         Returns
         -------
@@ -340,9 +337,9 @@ class MixupClassifier(LabelsMixin, BaseMixup):
         return self._fit(X, y, sample_weight, partial=True, classes=classes)
 
     def _row_losses(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
-        # A class that was not among the training rows gets the least float there is.
+        # Classes without training rows get the log of the smallest float.
         log_proba = np.full((len(X), max(int(y.max()), int(self.classes_.max())) + 1), -708.0)
-        # Not predict_log_proba: a subclass's may change X once more.
+        # Not predict_log_proba, because a subclass may transform X in it again.
         log_proba[:, self.classes_] = self._log_proba(X).numpy()
         return -log_proba[np.arange(len(y)), y]
 

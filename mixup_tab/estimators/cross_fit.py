@@ -1,4 +1,4 @@
-"""Fitting estimators on the folds of their training data, all nets side by side."""
+"""Cross-fitting: estimators fitted without one fold each, all nets side by side."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from mixup_tab.estimators.fitting import (
     choose_embedding,
     count_weights,
     is_auto,
-    settle,
+    resolve_auto,
 )
 from mixup_tab.estimators.monitor import Monitor
 from mixup_tab.estimators.together import Rows, fit_together, plan_chunks
 from mixup_tab.training import ResumeFile
 from mixup_tab.training.device import threads_for
 
-# What alpha="auto" chooses from, by how many folds, and on how many rows at most. Nine nets
-# choose nearly as well as twenty for 0, 0.1, 0.3 and 1 on five folds, in half of the time.
+# Candidates, folds and maximum rows of alpha="auto". These nine nets choose nearly as well as
+# twenty (0, 0.1, 0.3 and 1 on five folds), in half the time.
 ALPHAS = (0.0, 0.3, 1.0)
 FOLDS = 3
 MOST_ROWS = 100_000
 
-# Nets that leave out a fifth of the rows err so much more than the one on all rows that 80 %
-# intervals moved by them held 83 % of new values; with a tenth it was 82 %.
+# Nets fitted without a fold have larger errors than the net on all rows: with 5 folds, shifted
+# 80 % intervals covered 83 % of new values, with 10 folds 82 %.
 QUANTILE_FOLDS = 10
 
 
 def assign_folds(y: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """Assign every row at random to the fold that leaves it out, each class evenly."""
+    """Assign every row to a fold at random, each class evenly."""
     order = np.random.default_rng(seed).permutation(len(y))
     if y.ndim == 1:
         order = order[np.argsort(y[order], kind="stable")]
@@ -55,14 +55,14 @@ def cross_fit(
 ) -> list[Any]:
     """Fit estimators, each without the rows of one fold, and score them on these.
 
-    ``jobs`` are estimators, none twice, and the fold that each must not see. Returns what
-    ``score(estimator, rows left out)`` returned, job by job. ``n_jobs`` stacks are trained at
-    a time, by threads. An error of a fit is raised.
+    ``jobs`` are pairs of a distinct estimator and the fold to leave out. Returns the results of
+    ``score(estimator, held_out_rows)``, job by job. Threads train ``n_jobs`` stacks at a time.
+    Errors of fits are raised.
     """
     codes = [column for column, _ in data.categories] or None
     for estimator, _ in jobs:
         estimator.set_params(categorical_features=codes)  # the rows hold codes already
-        settle(estimator, len(data.X))  # not by the size of a fold
+        resolve_auto(estimator, len(data.X))  # not by the size of a fold
     kept = {fold: _select(data, fold_of != fold) for fold in {fold for _, fold in jobs}}
     sizes = [count_weights(one, _width(one, data), data.n_outputs) for one, _ in jobs]
 
@@ -87,11 +87,11 @@ def cross_fit(
 
 
 def check_finite(values: np.ndarray) -> np.ndarray:
-    """Return losses or predictions of rows left out; choosing by NaN would be silent."""
+    """Return losses or predictions; raise ValueError for NaN, which would go unnoticed."""
     if not np.isfinite(values).all():
         raise ValueError(
-            "A net's outputs became infinite or NaN for rows that it was not trained on. Bring "
-            "the inputs to a common scale, or check the module for roots and logarithms."
+            "A net's outputs became infinite or NaN for rows that it was not trained on. Scale "
+            "the inputs, or check the module for roots and logarithms."
         )
     return values
 
@@ -104,9 +104,9 @@ def score_alphas(
 ) -> dict[float, np.ndarray]:
     """Cross-validate the values of α, all nets side by side.
 
-    Returns for each α and fold the score of the rows left out, higher is better: minus the
-    mean log-loss of a classifier, minus the mean squared error of a regressor. Of a large table
-    a sample is taken, so that the parts without a fold take little memory.
+    Returns for each α the scores of the folds, higher is better: minus the mean log-loss of a
+    classifier, minus the mean squared error of a regressor. Large tables are sampled to save
+    memory.
     """
     data = _sample(data, seed)
     fold_of = assign_folds(data.y, min(FOLDS, len(data.X)), seed)
@@ -119,8 +119,8 @@ def score_alphas(
         scores = cross_fit(jobs, data, fold_of, _score, on_epochs=on_epochs)
     except (ValueError, RuntimeError, TypeError) as error:
         raise ValueError(
-            "alpha='auto' cross-validates on the training rows, and one of these fits failed "
-            f"(below). Give alpha as a number instead, such as 0.2.\n{error}"
+            "alpha='auto' runs a cross-validation, in which a fit failed (below). Set alpha to "
+            f"a number, such as 0.2.\n{error}"
         ) from error
     return dict(zip(ALPHAS, np.reshape(scores, (len(ALPHAS), -1)), strict=True))
 
@@ -132,7 +132,7 @@ def predict_left_out(
     predict: Callable[[Any, np.ndarray], np.ndarray],
     on_epochs: Callable[[int], None] | None = None,
 ) -> np.ndarray:
-    """Return ``predict(net, X)`` for every training row, by a net that has not seen it."""
+    """Return out-of-fold ``predict(net, X)`` for every training row."""
     fold_of = assign_folds(data.y, min(QUANTILE_FOLDS, len(data.X)), seed)
     jobs = _fold_jobs(estimator, fold_of, alpha=estimator.alpha_, random_state=seed)
     parts = cross_fit(
@@ -147,7 +147,7 @@ def predict_left_out(
 def _fold_jobs(
     estimator: MixupEstimator, fold_of: np.ndarray, **params: Any
 ) -> list[tuple[Any, int]]:
-    """Return a copy of an estimator for every fold, with other parameters."""
+    """Return a copy of an estimator for every fold, with changed parameters."""
     params |= {"verbose": 0, "warm_start": False}
     if "class_weight" in estimator.get_params():
         params["class_weight"] = None  # it is in the weights already
@@ -163,7 +163,7 @@ def _fold_jobs(
 
 
 def _without_callbacks(estimator: MixupEstimator) -> Any:
-    """Return a clone without a ResumeFile and scikit-learn's callbacks: for the last fit."""
+    """Return a clone without ResumeFile and scikit-learn callbacks, meant for the last fit."""
     copy = clone(estimator)
     vars(copy).pop("_skl_callbacks", None)
     kept = [each for each in copy.callbacks or () if not _is_resume_file(each)]

@@ -1,4 +1,4 @@
-"""Training data and its checks, with messages that name argument, value and remedy."""
+"""Training data and its validation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class TrainingData:
     Attributes
     ----------
     X : ndarray, shape (rows, *features)
-        Of any numbers where the net has an input layer, else of float32 or int16.
+        Numbers of any dtype if the net has an input layer, else float32 or int16.
     y : ndarray, shape (rows,) of int64 codes or (rows, outputs) of float32
     weight : ndarray of float32, shape (rows,), mean 1, or None
     n_outputs : int
@@ -52,9 +52,9 @@ class TrainingData:
     def input_layer(
         self, embedding: str, seed: int = 0, rows: np.ndarray | None = None
     ) -> RobustScale | Columns:
-        """Return the input layer of an MLP, fitted once, to all rows or some of them.
+        """Return the input layer of an MLP, fitted once to all rows or some of them.
 
-        Plain scaling is always fitted to all.
+        Plain scaling is always fitted to all rows.
         """
         if self.kept_layer is not None:
             return self.kept_layer
@@ -74,41 +74,40 @@ class TrainingData:
             return RobustScale.fit(as_tensor(self.X))
         X, y, weight = self.X, self.y, self.weight
         if rows is not None:
-            rows = thinned(rows, 65_536)  # as Columns.fit does, which need not see all
+            rows = thinned(rows, 65_536)  # as Columns.fit would do
             X, y, weight = X[rows], y[rows], None if weight is None else weight[rows]
         options: dict[str, Any] = {"embedding": embedding, "seed": seed}
         return Columns.fit(as_tensor(X), y, weight, categories=self.categories, **options)
 
 
 def follow_rows(module: Any, data: TrainingData, *, first: bool) -> None:
-    """Let the scaling of a net follow the rows of a stream, of which these are the next."""
+    """Update the scaling of a net with the next rows of a stream."""
     layer = getattr(module, "input_layer", None)
     if isinstance(layer, Columns) and first and len(data.X) < _LEAST_ROWS:
         what = "categories" if data.categories else "embedding"
         other = "" if data.categories else ", or use embedding='none'"
         raise ValueError(
-            f"partial_fit reads the {what} of its net off the first batch, which has "
-            f"{len(data.X)} rows (n_samples={len(data.X)}): start with at least "
-            f"{_LEAST_ROWS}{other}."
+            f"partial_fit fits the {what} to its first batch, which has only {len(data.X)} "
+            f"rows (n_samples={len(data.X)}). Start with at least {_LEAST_ROWS} rows{other}."
         )
     if isinstance(layer, (RobustScale, Columns)):
         rows = as_tensor(data.X).to(next(layer.buffers()).device)
         layer.follow(rows, first=first)
 
 
-# Rows off which bins, and how frequent the levels of a category are, are read well enough.
+# Rows needed to estimate bins and the frequencies of levels.
 _LEAST_ROWS = 256
 
 
 def takes_any_shape(module: Any) -> bool:
-    """Whether one input of a net may be more than a row of a table.
+    """Whether an input of a net may have more axes than a row of a table.
 
-    ``module=None`` is an MLP behind an input layer; other nets take inputs as they are.
+    ``module=None`` is an MLP behind an input layer; other nets take inputs unchanged.
     """
     return module is not None
 
 
-# What an input layer scales as it is; the first is what all else is converted to.
+# Dtypes that an input layer accepts; others are converted to the first.
 _NUMBERS: list[Any] = [
     *(np.float64, np.float32, np.float16, np.bool_),
     *(np.int64, np.int32, np.int16, np.int8, np.uint64, np.uint32, np.uint16, np.uint8),
@@ -116,10 +115,10 @@ _NUMBERS: list[Any] = [
 
 
 def input_types(module: Any, net: MixupNet | None = None) -> list[Any]:
-    """Return the dtypes in which a net takes inputs: to be trained, or ``net`` to predict.
+    """Return the dtypes of inputs that a net accepts: in training, or for ``net`` to predict.
 
-    An input layer takes any numbers and a PreparedNet 16-bit integers. Other nets are trained
-    in single precision; those that predict in double precision get that.
+    An input layer takes any numbers, and a PreparedNet 16-bit integers. Other nets are trained
+    in single precision, and predict in double precision if they can.
     """
     if not takes_any_shape(module):
         return _NUMBERS
@@ -128,14 +127,14 @@ def input_types(module: Any, net: MixupNet | None = None) -> list[Any]:
 
 
 def scales_integers(module: Any) -> bool:
-    """Whether a net takes 16-bit integers and brings them to a range of its own."""
+    """Whether a net takes 16-bit integers and scales them itself."""
     kind = getattr(module, "func", module)
     return isinstance(kind, type) and issubclass(kind, PreparedNet)
 
 
 _TABLE_HINT = (
-    "Put a TableEncoder in front, make_pipeline(mixup_tab.TableEncoder(), estimator): mixing "
-    "rows with missing or textual values has no meaning."
+    "Rows with text or missing values cannot be mixed. Put a TableEncoder in front: "
+    "make_pipeline(mixup_tab.TableEncoder(), estimator)."
 )
 
 
@@ -144,28 +143,30 @@ _HINTS = {
     "could not convert": _TABLE_HINT,
     "could not be promoted": _TABLE_HINT,
     "float() argument must be": _TABLE_HINT,
-    "too large for dtype('float32')": "Replace infinite values. A module of your own computes "
-    "in single precision, up to 3.4e38: put a StandardScaler in front of larger numbers.",
-    "Found array with dim": "Inputs with more than two axes need a net that takes them: give "
+    "too large for dtype('float32')": "Replace infinite values. Your module computes in single "
+    "precision, up to 3.4e38: put a StandardScaler in front of larger numbers.",
+    "Found array with dim": "Inputs with more than two axes need a net that accepts them: pass "
     "its class as module.",
 }
 
 
-# Up to this many values, checking all of them costs next to nothing.
+# Up to this many values, checking all of them costs almost nothing.
 _FEW_VALUES = 10_000
 
 
 def check_X(estimator: Any, X: Any, **options: Any) -> Any:
-    """Validate inputs and perhaps targets, explaining how to handle raw tables."""
+    """Validate inputs and targets; errors say how to handle raw tables."""
     if (few := _few_plain_rows(estimator, X, options)) is not None:
         return few
     if hasattr(X, "tocsr"):
         raise TypeError(
-            "Sparse input is not supported, because mixed rows are dense. Use X.toarray(), "
-            "or sklearn.decomposition.TruncatedSVD as a first step of a pipeline."
+            "Sparse input is not supported, because mixed rows are dense. Use X.toarray(), or "
+            "put sklearn.decomposition.TruncatedSVD in front."
         )
     try:
-        with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
+        with np.errstate(
+            over="ignore"
+        ):  # values beyond float32 become infinite, which is an error
             return validate_data(
                 estimator,
                 _with_all_digits(_coded(estimator, X, reset=options.get("reset", True))),
@@ -181,7 +182,7 @@ def check_X(estimator: Any, X: Any, **options: Any) -> Any:
 
 
 def _coded(estimator: Any, X: Any, *, reset: bool) -> Any:
-    """Return a table with codes instead of categories, which ``reset`` looks for."""
+    """Return a table with codes instead of categories; with ``reset``, find these first."""
     given = getattr(estimator, "categorical_features", "from_dtype")
     if reset:
         vars(estimator).update(find_categories(X, given, module=estimator.module))
@@ -190,7 +191,7 @@ def _coded(estimator: Any, X: Any, *, reset: bool) -> Any:
 
 
 def _with_all_digits(X: Any) -> Any:
-    """Return lists and pandas' nullable integers as what scikit-learn keeps as integers."""
+    """Convert lists and pandas' nullable integers so that scikit-learn keeps integers."""
     if isinstance(X, (list, tuple)):
         return np.asarray(X)
     if not isinstance(X, pd.DataFrame) or X.empty:
@@ -203,7 +204,7 @@ def _with_all_digits(X: Any) -> Any:
 
 
 def _few_plain_rows(estimator: Any, X: Any, options: dict[str, Any]) -> np.ndarray | None:
-    """Return a few rows to predict as an array, if they need no further checks.
+    """Return a few rows to predict as an array, if they need no other checks.
 
     For a single row scikit-learn's validation takes longer than the prediction.
     """
@@ -233,7 +234,7 @@ def check_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray:
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not weight.any():
         raise ValueError(
-            "sample_weight is zero for every row: at least two rows need a positive weight."
+            "sample_weight is zero for every row. At least two rows need a positive weight."
         )
     return weight / weight.max()  # sums stay finite
 
@@ -248,11 +249,11 @@ def make_training_data(
 ) -> TrainingData:
     """Drop rows of weight zero and bring the weights to mean 1; equal weights are None.
 
-    A row of a stream may come alone (``least=1``), and is then mixed with itself.
+    A batch of ``partial_fit`` may be a single row (``least=1``), which is mixed with itself.
     """
     keep = weight > 0
     if not keep.any():
-        raise ValueError("No row is left with a positive weight; check class_weight.")
+        raise ValueError("All rows have weight zero. Check class_weight and sample_weight.")
     if not keep.all():
         X, y, weight = X[keep], y[keep], weight[keep]
     if len(X) < least:

@@ -16,37 +16,35 @@ from mixup_tab.estimators.selection import fit_temperature, log_losses, temper
 
 
 class MixupEnsembleClassifier(LabelsMixin, BasePack):
-    """Random pack of mixup nets, weighted by how well they predict rows not seen in training.
+    """Ensemble of mixup nets with random parameters, weighted by held-out log-loss.
 
-    For the last point of accuracy and for calibrated probabilities, at the price of some 28
-    small nets. ``n_candidates`` nets are drawn from one distribution, written out below, and
-    trained side by side (TabPack, arXiv 2607.05380). Those whose weighted mean predicts rows
-    left out best are kept (Caruana et al. 2004), and one temperature is fitted to that mean on
-    the same rows (Guo et al. 2017). Nothing is refitted.
+    More accurate and better calibrated than a single net, at the cost of some 28 small nets.
+    ``n_candidates`` nets are drawn from the distribution below and trained side by side
+    (TabPack, arXiv 2607.05380). Their weights are chosen so that the weighted mean predicts
+    held-out rows best (Caruana et al. 2004), and one temperature is fitted to that mean on the
+    same rows (Guo et al. 2017). Nothing is refitted.
 
     Parameters
     ----------
     n_candidates : int or "auto", default="auto"
         Number of nets to draw. "auto" is 4 for fewer than 50 rows, 8 for fewer than 5,000, 6
-        for more, with a :class:`~sklearn.ensemble.HistGradientBoostingClassifier` beside them
-        from 2,000 rows on; and none where ``candidates`` holds dicts.
+        for more, plus a :class:`~sklearn.ensemble.HistGradientBoostingClassifier` from 2,000
+        rows on; no nets are drawn if ``candidates`` contains dicts.
     candidates : list of dict and classifiers, default=None
-        What competes with these nets: dicts of parameters of
-        :class:`~mixup_tab.MixupClassifier` (one net each, unless ``n_estimators`` is given),
-        and scikit-learn classifiers with ``predict_proba``, which see pandas categories and
-        labels as integer codes. A candidate that fails is left out with a warning.
+        More candidates: dicts of parameters of :class:`~mixup_tab.MixupClassifier` (one net
+        each, unless ``n_estimators`` is given), and scikit-learn classifiers with
+        ``predict_proba``, which get pandas categories and labels as integer codes. A candidate
+        that fails is skipped with a warning.
     cv : int, default=5
         Number of folds for tables of 50 to 5,000 rows, at least 2; see Notes.
     max_time : float, default=None
-        Seconds after which training ends with the candidates that are finished. The result
-        then depends on the speed of the machine. A scikit-learn classifier that has begun to
-        fit is not interrupted.
+        Seconds after which training ends with the finished candidates. The result then depends
+        on the speed of the machine. A scikit-learn classifier is not interrupted in its fit.
     n_jobs : int, default=None
         Stacks of nets trained at a time, by threads or by the workers of a joblib backend such
-        as dask or Ray; None is the number of threads of torch. The result does not depend on
-        it.
+        as dask or Ray; None is torch's number of threads. The result does not depend on it.
     categorical_features : array-like of bool, int or str, or None, default="from_dtype"
-        Columns that hold categories, as in :class:`~mixup_tab.MixupClassifier`.
+        Categorical columns, as in :class:`~mixup_tab.MixupClassifier`.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, as in :class:`~mixup_tab.MixupClassifier`.
     device : str, default="auto"
@@ -54,7 +52,7 @@ class MixupEnsembleClassifier(LabelsMixin, BasePack):
     random_state : int, RandomState or None, default=None
         Seed of parameters, folds and nets.
     verbose : int, default=0
-        With 1, a progress bar on standard error (needs ``mixup-tab[cli]``).
+        1 shows a progress bar on standard error (needs ``mixup-tab[cli]``).
 
     Attributes
     ----------
@@ -65,18 +63,18 @@ class MixupEnsembleClassifier(LabelsMixin, BasePack):
     weights_ : ndarray of shape (n_candidates,)
         Their weights in the ensemble, which sum to 1.
     losses_ : ndarray of shape (n_candidates,)
-        Log-loss of each candidate alone, on the rows that it left out; NaN where it left out
-        none, failed, or was not finished in time.
+        Log-loss of each candidate alone, on its held-out rows; NaN if it has none, failed, or
+        did not finish in time.
     loss_ : float
-        Log-loss of the ensemble on these rows. The ensemble was chosen by it, so it is a little
-        too low. NaN for fewer than 50 rows.
+        Log-loss of the ensemble on these rows; slightly too low, because it was used to choose
+        the weights. NaN for fewer than 50 rows.
     temperature_ : float
-        What log-probabilities are divided by, between ¼ and 4.
+        Divisor of log-probabilities, between ¼ and 4.
     estimators_ : list of list of estimators
-        The fitted candidates whose weight is not 0, one for each fold. Predicting a row costs
-        as much as predicting it with each of them.
+        The fitted candidates with a positive weight, one for each fold. Prediction calls all of
+        them.
     is_categorical_ : ndarray of bool of shape (n_features,), or None
-        The columns that hold categories.
+        Mask of the categorical columns.
     categories_ : list of ndarray, or None
         Their levels.
     n_features_in_ : int
@@ -86,8 +84,8 @@ class MixupEnsembleClassifier(LabelsMixin, BasePack):
 
     Notes
     -----
-    Every parameter of a net is drawn from the values or the range below, as a Latin hypercube,
-    so that few nets cover all of it. A value listed twice is drawn twice as often:
+    The parameters of the nets are drawn from the values or ranges below, as a Latin hypercube,
+    so that few nets cover them evenly. A value listed twice is drawn twice as often:
 
     ==================  =============================  ==================================
     rows                fewer than 5,000               more
@@ -107,11 +105,10 @@ class MixupEnsembleClassifier(LabelsMixin, BasePack):
     On tables of fewer than 5,000 rows, nets are trained for 400 steps, in at least 4 epochs.
 
     - Fewer than 50 rows: all nets are trained on all rows and have the same weight.
-    - Fewer than 5,000: ``cv`` folds. More than four candidates race: all are trained on the
-      first two fifths of the folds, but only the better half, at least four, on the others.
-    - More: a seventh of the rows, at most 10,000, is held out. Every net is trained in cycles
-      until one does not lower its loss on these, as ``early_stopping`` of
-      :class:`~mixup_tab.MixupClassifier` does, and keeps its best weights.
+    - Fewer than 5,000: ``cv`` folds. If there are more than four candidates, all are trained on
+      the first two fifths of the folds, and the better half (at least four) on the others.
+    - More: a seventh of the rows, at most 10,000, is held out. Every net stops early by its
+      loss on these rows, as with ``early_stopping`` in :class:`~mixup_tab.MixupClassifier`.
 
     Examples
     --------
@@ -180,7 +177,7 @@ class MixupEnsembleClassifier(LabelsMixin, BasePack):
         return float(self._losses(self._evidence(tempered[None], y), weight)[0])
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of each class: the weighted and tempered mean over the nets.
+        """Return class probabilities: the weighted mean over the nets, with the temperature.
 
         Parameters
         ----------

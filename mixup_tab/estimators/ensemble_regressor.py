@@ -20,37 +20,37 @@ from mixup_tab.estimators.regressor import MixupRegressor, mean_and_scale, stand
 
 
 class MixupEnsembleRegressor(RegressorMixin, BasePack):
-    """Random pack of mixup nets for values, weighted by their errors on rows not seen.
+    """Ensemble of mixup nets with random parameters, weighted by held-out squared error.
 
-    As :class:`~mixup_tab.MixupEnsembleClassifier`, with the squared error of standardised
-    targets in place of the log-loss, and without a temperature.
+    Like :class:`~mixup_tab.MixupEnsembleClassifier`, with the squared error of standardised
+    targets instead of the log-loss, and without a temperature.
 
     Parameters
     ----------
     n_candidates : int or "auto", default="auto"
         Number of nets to draw. "auto" is 4 for fewer than 50 rows, 8 for fewer than 5,000, 6
-        for more, with a :class:`~sklearn.ensemble.HistGradientBoostingRegressor` beside them
-        from 2,000 rows on; and none where ``candidates`` holds dicts.
+        for more, plus a :class:`~sklearn.ensemble.HistGradientBoostingRegressor` from 2,000
+        rows on; no nets are drawn if ``candidates`` contains dicts.
     candidates : list of dict and regressors, default=None
-        What competes with these nets: dicts of parameters of
-        :class:`~mixup_tab.MixupRegressor`, and scikit-learn regressors, which are fitted to
-        standardised targets. A candidate that fails is left out with a warning.
+        More candidates: dicts of parameters of :class:`~mixup_tab.MixupRegressor`, and
+        scikit-learn regressors, which are fitted to standardised targets. A candidate that
+        fails is skipped with a warning.
     cv : int, default=5
         Number of folds for tables of 50 to 5,000 rows, at least 2.
     max_time : float, default=None
-        Seconds after which training ends with the candidates that are finished. The result
-        then depends on the speed of the machine.
+        Seconds after which training ends with the finished candidates. The result then depends
+        on the speed of the machine.
     n_jobs : int, default=None
         Stacks of nets trained at a time, by threads or by the workers of a joblib backend; the
         result does not depend on it.
     categorical_features : array-like of bool, int or str, or None, default="from_dtype"
-        Columns that hold categories, as in :class:`~mixup_tab.MixupRegressor`.
+        Categorical columns, as in :class:`~mixup_tab.MixupRegressor`.
     device : str, default="auto"
         "auto" takes CUDA, then MPS, then the CPU.
     random_state : int, RandomState or None, default=None
         Seed of parameters, folds and nets.
     verbose : int, default=0
-        With 1, a progress bar on standard error (needs ``mixup-tab[cli]``).
+        1 shows a progress bar on standard error (needs ``mixup-tab[cli]``).
 
     Attributes
     ----------
@@ -59,18 +59,18 @@ class MixupEnsembleRegressor(RegressorMixin, BasePack):
     weights_ : ndarray of shape (n_candidates,)
         Their weights in the ensemble, which sum to 1.
     losses_ : ndarray of shape (n_candidates,)
-        Mean squared error of each candidate alone, of standardised targets, on the rows that it
-        left out; NaN where it left out none, failed, or was not finished in time.
+        Mean squared error of each candidate alone, of standardised targets, on its held-out
+        rows; NaN if it has none, failed, or did not finish in time.
     loss_ : float
-        The same for the ensemble, a little too low because the ensemble was chosen by it; NaN
-        for fewer than 50 rows.
+        The same for the ensemble; slightly too low, because it was used to choose the weights.
+        NaN for fewer than 50 rows.
     estimators_ : list of list of estimators
-        The fitted candidates whose weight is not 0, one for each fold. Predicting a row costs
-        as much as predicting it with each of them.
+        The fitted candidates with a positive weight, one for each fold. Prediction calls all of
+        them.
     target_mean_, target_scale_ : ndarray of shape (n_outputs,)
-        What standardised the targets.
+        Mean and scale that standardise the targets.
     is_categorical_ : ndarray of bool of shape (n_features,), or None
-        The columns that hold categories.
+        Mask of the categorical columns.
     categories_ : list of ndarray, or None
         Their levels.
     n_features_in_ : int
@@ -80,9 +80,8 @@ class MixupEnsembleRegressor(RegressorMixin, BasePack):
 
     Notes
     -----
-    Nets are drawn from the distribution that :class:`~mixup_tab.MixupEnsembleClassifier`
-    documents, except for ``mixing``, which is "mixup" or "cmixup", and ``alpha``, which is 0,
-    0.1, 0.2 or 0.5.
+    Nets are drawn from the distribution of :class:`~mixup_tab.MixupEnsembleClassifier`, except
+    that ``mixing`` is "mixup" or "cmixup", and ``alpha`` is 0, 0.1, 0.2 or 0.5.
 
     Examples
     --------
@@ -124,7 +123,7 @@ class MixupEnsembleRegressor(RegressorMixin, BasePack):
         self.verbose = verbose
 
     def __sklearn_tags__(self) -> Any:
-        """Say that several outputs are fine."""
+        """Return scikit-learn's tags: several outputs are supported."""
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         tags.target_tags.single_output = True
@@ -150,7 +149,7 @@ class MixupEnsembleRegressor(RegressorMixin, BasePack):
 
     @staticmethod
     def _evidence(predictions: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return errors: that of a mean is the mean of the errors."""
+        """Return the errors, which are linear in the predictions."""
         return predictions - y
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""From an estimator and its validated data to the net that is trained."""
+"""Make the net of an estimator; values of parameters that are "auto"."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from mixup_tab.training import KeepBestWeights, LeanAdamW, LearningRate, MixupNe
 
 OPTIMIZERS = {"adam": LeanAdamW, "muon": Muon}
 
-# Trees that are fitted to the values of fewer rows mostly follow noise; labels are coarser.
+# In regression with fewer rows, trees for bins mostly fit noise.
 _LEAST_FOR_TREES = 300
-# From this many rows on, a tenth of them is held out to decide when training ends.
+# From this many rows on, a tenth of them is held out for early stopping.
 _LEAST_TO_STOP = 2000
 # A cycle must lower the validation loss by this share, or training ends.
 _LEAST_GAIN = 0.005
 
 
 class MixupEstimator(Protocol):
-    """What the functions here, and those that fit many nets, use of an estimator."""
+    """The interface of estimators that the functions here, and those for many nets, use."""
 
     _criterion: Callable[..., nn.Module]
     _task: str
@@ -91,8 +91,8 @@ def make_net(
 ) -> MixupNet:
     """Make the untrained net of an estimator whose ``alpha_`` is set.
 
-    With ``partial`` for one epoch of ``partial_fit``, always mixed and without early stopping;
-    with rows ``held_out`` it stops early on these.
+    ``partial`` is for one epoch of ``partial_fit``, always mixed and without early stopping.
+    With ``held_out`` rows, the net stops early by its loss on them.
     """
     seed = integer_seed(estimator.random_state)
     rows = len(data.X)
@@ -124,18 +124,18 @@ def make_net(
 
 
 def use_python_numbers(estimator: MixupEstimator) -> dict[str, Any]:
-    """Turn parameters given as NumPy's numbers into Python's; return what was given."""
+    """Convert NumPy numbers among the parameters; return the original parameters."""
     given = estimator.get_params(deep=False)
     vars(estimator).update(as_python(given))
     return given
 
 
 def is_auto(value: Any) -> bool:
-    """Whether the value of a parameter is "auto"; an array may be compared as well."""
+    """Whether the value of a parameter is "auto"; also works for arrays."""
     return isinstance(value, str) and value == "auto"
 
 
-def settle(estimator: MixupEstimator, rows: int) -> None:
+def resolve_auto(estimator: MixupEstimator, rows: int) -> None:
     """Replace parameters that are "auto" by their values for a table of ``rows`` rows."""
     if estimator.module is None:
         estimator.set_params(embedding=choose_embedding(estimator, rows))
@@ -149,7 +149,7 @@ def settle(estimator: MixupEstimator, rows: int) -> None:
 def choose_embedding(
     estimator: MixupEstimator, rows: int, *, partial: bool = False
 ) -> str | None:
-    """Return how the numbers of a table enter the net; None for a module of the user's."""
+    """Return the embedding; None for a user's module."""
     if estimator.module is not None:
         return None
     if not is_auto(estimator.embedding):
@@ -159,7 +159,7 @@ def choose_embedding(
 
 
 def weight_decay(estimator: MixupEstimator) -> float:
-    """Return the weight decay; "auto": stronger for tables, whose columns became many."""
+    """Return the weight decay; "auto" is stronger for tables, which have more inputs."""
     if not is_auto(estimator.weight_decay):
         return float(estimator.weight_decay)
     return 0.1 if takes_any_shape(estimator.module) else 0.3
@@ -174,7 +174,7 @@ def dropout(estimator: MixupEstimator, rows: int) -> float:
 
 
 def stops_early(estimator: MixupEstimator, rows: int) -> bool:
-    """Whether rows are held out to end training; "auto": on tables that can spare them."""
+    """Whether to stop early; "auto": on tables that can spare the rows."""
     if not is_auto(estimator.early_stopping):
         return bool(estimator.early_stopping)
     return rows >= _LEAST_TO_STOP and not takes_any_shape(estimator.module)
@@ -183,8 +183,8 @@ def stops_early(estimator: MixupEstimator, rows: int) -> bool:
 def mixing_span(estimator: MixupEstimator, stops: bool) -> tuple[float, float]:
     """Return the share of training, or of each cycle, in which examples are mixed.
 
-    "auto" ends each cycle with plain training, which takes back what mixing has taken from the
-    confidence. Nothing stops nets on small tables from overfitting there: they always mix.
+    "auto" ends each cycle with plain training, which corrects the low confidence that mixing
+    leads to. Without early stopping that would overfit, so nets on small tables always mix.
     """
     if not isinstance(estimator.mixing_span, str):
         return estimator.mixing_span
@@ -192,13 +192,13 @@ def mixing_span(estimator: MixupEstimator, stops: bool) -> tuple[float, float]:
 
 
 def first_cycle(rows: int, rows_per_batch: int) -> int:
-    """Return the epochs of the first cycle: about 200 steps, and time for the rate to fall."""
+    """Return the epochs of the first cycle: about 200 steps, but at least a few epochs."""
     steps = -(-rows // rows_per_batch)
     return max(200 // steps, 8 if rows < 100_000 else 4)
 
 
 def mixing_rule(estimator: MixupEstimator) -> MixingRule:
-    """Return how examples are mixed."""
+    """Return the mixing rule."""
     if not is_auto(estimator.mixing):
         return as_rule(estimator.mixing)
     return as_rule("mixup" if takes_any_shape(estimator.module) else "mixup+cutmix")
@@ -224,8 +224,7 @@ def batch_size(estimator: MixupEstimator, rows: int, *, warns: bool = True) -> i
     if estimator.batch_size > rows and warns:
         warnings.warn(
             f"batch_size={shown(estimator.batch_size)} is larger than the {rows} training "
-            "rows; every "
-            "batch holds all of them. Lower batch_size, or leave it at 'auto'.",
+            "rows, so every batch holds all of them. Lower it, or use 'auto'.",
             UserWarning,
             stacklevel=2,
         )
@@ -237,7 +236,7 @@ def n_epochs(estimator: MixupEstimator, rows: int, rows_per_batch: int, stops: b
 
     "auto" makes 1000 steps on small tables (at most 200 passes), then 40 passes, then 8000
     steps, and at least 10 passes; with early stopping it is the end of the fourth cycle. With
-    Muon it is 15 to 200 passes, and 45,000 rows in all if that lies between.
+    Muon it is 45,000 rows in total, within 15 to 200 passes.
     """
     if not isinstance(estimator.max_epochs, str):
         return int(estimator.max_epochs)
@@ -250,13 +249,13 @@ def n_epochs(estimator: MixupEstimator, rows: int, rows_per_batch: int, stops: b
 
 
 def count_weights(estimator: MixupEstimator, n_features: int, n_outputs: int) -> int:
-    """Return the number of weights of an estimator's nets, roughly for other modules."""
+    """Return the number of weights of an estimator's nets; an estimate for other modules."""
     sizes = [n_features, *np.atleast_1d(estimator.hidden_layer_sizes).tolist(), n_outputs]
     return sum((a + 1) * b for a, b in pairwise(sizes)) * int(estimator.n_estimators)
 
 
 def _validation_split(estimator: MixupEstimator, y: np.ndarray, seed: int) -> ValidSplit:
-    """Return the split that holds rows out."""
+    """Return the split into training and validation rows."""
     share = f"validation_fraction={estimator.validation_fraction!r}"
     n_valid = max(int(np.ceil(estimator.validation_fraction * len(y))), 1)
     if n_valid >= len(y):
@@ -272,13 +271,13 @@ def _validation_split(estimator: MixupEstimator, y: np.ndarray, seed: int) -> Va
 
 
 class _HoldOut:
-    """Splits off rows at random, of every class that has enough of them its share."""
+    """A random split, stratified by classes that have enough rows."""
 
     def __init__(self, strata: np.ndarray, n_valid: int, seed: int) -> None:
         self.strata, self.n_valid, self.seed = strata, n_valid, seed
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Any]:
-        """Return the positions of training rows and of those held out."""
+        """Return positions of training rows and of held-out rows."""
         split = StratifiedShuffleSplit(1, test_size=self.n_valid, random_state=self.seed)
         return split.split(self.strata, self.strata)
 
@@ -287,7 +286,7 @@ def _callback_params(estimator: MixupEstimator, stops: bool) -> dict[str, Any]:
     callbacks = list(estimator.callbacks or ())
     plain = [each[1] if isinstance(each, tuple) else each for each in callbacks]
     params: dict[str, Any] = {}
-    if not estimator.verbose:  # it would make its table all the same
+    if not estimator.verbose:  # it formats its table even if it does not print it
         params["callbacks__print_log"] = None
     if any(isinstance(callback, (LearningRate, LRScheduler)) for callback in plain):
         params["callbacks__learning_rate"] = None
@@ -302,9 +301,9 @@ def module_params(
     seed: int = 0,
     split: ValidSplit | None = None,
 ) -> dict[str, Any]:
-    """Return the module and those arguments for it that it names.
+    """Return the module and the arguments that it accepts.
 
-    An embedding does not see the rows that ``split`` holds out.
+    The embedding is not fitted to rows that ``split`` holds out.
     """
     shape = data.X.shape[1:]
     offered = {
@@ -320,7 +319,7 @@ def module_params(
         layer = data.input_layer(estimator.embedding_, seed, rows)
         offered |= {"in_features": layer.width, "input_layer": layer}
     accepted = inspect.signature(module).parameters
-    fixed = getattr(module, "keywords", {})  # of a functools.partial
+    fixed = getattr(module, "keywords", {})  # for a functools.partial
     params = {
         f"module__{name}": value
         for name, value in offered.items()

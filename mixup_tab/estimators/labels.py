@@ -1,4 +1,4 @@
-"""What classifiers do with labels: check them, number them, predict them."""
+"""Labels of classifiers: validation, codes and prediction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mixup_tab.estimators.data import (
 
 
 class LabelsMixin(ClassifierMixin):
-    """Labels of a classifier with the parameters ``module`` and ``class_weight``."""
+    """Mixin for classifiers with the parameters ``module`` and ``class_weight``."""
 
     classes_: np.ndarray
 
@@ -43,7 +43,7 @@ class LabelsMixin(ClassifierMixin):
             if classes is not None and not np.array_equal(labels, self.classes_):
                 raise ValueError(
                     f"classes={classes!r} differ from those of the first call, "
-                    f"{self.classes_.tolist()}."
+                    f"{self.classes_.tolist()}. Pass the same, or None."
                 )
         else:
             self.classes_ = labels
@@ -65,7 +65,7 @@ class LabelsMixin(ClassifierMixin):
         if np.any(unknown):
             raise ValueError(
                 f"y holds labels that are not among classes={self.classes_.tolist()}: "
-                f"{np.unique(y[unknown]).tolist()}. Name all labels in the first call."
+                f"{np.unique(y[unknown]).tolist()}. Pass all labels in the first call."
             )
         return codes.astype(np.int64)
 
@@ -107,12 +107,12 @@ class LabelsMixin(ClassifierMixin):
 
 
 def labels_in(y: Any) -> np.ndarray:
-    """Return the distinct labels, in order, or say that they cannot be ordered."""
+    """Return the distinct labels in order; raise TypeError if they cannot be ordered."""
     try:
         return np.unique(y)
     except TypeError as error:
         kinds = dict.fromkeys(type(label).__name__ for label in y)
         raise TypeError(
-            f"The labels in y must be of one kind, got {', '.join(kinds)}. Turn them all into "
-            "strings or all into numbers, and drop rows without a label."
+            f"The labels in y must have one type, got {', '.join(kinds)}. Convert all of them "
+            "to strings or to numbers, and drop rows without a label."
         ) from error

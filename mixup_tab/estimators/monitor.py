@@ -1,4 +1,4 @@
-"""What fits that run in several threads share: progress, and whether to stop."""
+"""Progress and cancellation of fits in several threads."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from types import TracebackType
 
 from mixup_tab.training.stopping import TrainingAborted
 
-# Seconds to wait for stopped tasks, which look at the monitor after every block of steps.
+# Seconds to wait for stopped tasks, which check the monitor after every block of steps.
 _PATIENCE = 60.0
 
 
 class Monitor:
-    """Passes on how many epochs tasks have finished, and stops them all after an error.
+    """Counts the finished epochs of tasks, and stops all tasks after an error.
 
-    joblib leaves its threads running when one fails or Ctrl-C is pressed. Leaving the
-    ``with`` block by an exception makes the tasks of this process raise
-    :class:`TrainingAborted` at their next report, and waits for them: Python must not end
-    while threads are inside torch. A copy in another process reports to nobody.
+    joblib leaves its threads running when one fails or Ctrl-C is pressed. If the ``with`` block
+    ends with an exception, the tasks of this process raise :class:`TrainingAborted` at their
+    next report, and the monitor waits for them: Python must not exit while threads are inside
+    torch. A copy in another process does nothing.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Monitor:
                 self._ended.notify_all()
 
     def report(self, epochs: int) -> None:
-        """Count finished epochs, or end the task that calls this."""
+        """Count finished epochs; raise TrainingAborted after an error elsewhere."""
         if self._stopped:
             raise TrainingAborted
         if epochs and self._on_epochs is not None:

@@ -1,4 +1,4 @@
-"""The random pack behind both ensembles: nets are drawn, trained on folds, and weighted."""
+"""Base class of both ensembles: nets are drawn at random, trained on folds, and weighted."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from mixup_tab.estimators.fitting import batch_size, integer_seed, is_auto
 from mixup_tab.estimators.race import LARGE, TINY, Race, make_folds, predict
 from mixup_tab.estimators.selection import select_greedily
 
-# What the nets of a pack are drawn from: each value of a tuple equally often, or a
-# distribution. Chosen on training rows: on small tables plain training had the highest losses
-# of all values of alpha, and trees' bins with a strong weight decay the lowest; on large tables
-# strong mixing had the highest.
+# Parameters of the nets: a tuple of equally frequent values, or a distribution. Chosen on
+# training rows: on small tables plain training had the highest loss of all values of alpha, and
+# bins from trees with a strong weight decay the lowest; on large tables strong mixing had the
+# highest.
 DISTRIBUTION: dict[str, Any] = {
     "embedding": ("target", "target", "periodic", "quantile"),
     "hidden_layer_sizes": ((), (64,), (64, 64), (128, 128)),
@@ -38,7 +38,7 @@ DISTRIBUTION: dict[str, Any] = {
     "learning_rate_init": loguniform(2e-3, 8e-3),
     "weight_decay": loguniform(0.3, 3.0),
 }
-# From LARGE rows on.
+# For tables of at least LARGE rows.
 LARGE_DISTRIBUTION: dict[str, Any] = {
     **DISTRIBUTION,
     "embedding": ("target", "target", "target", "periodic"),
@@ -47,21 +47,21 @@ LARGE_DISTRIBUTION: dict[str, Any] = {
     "learning_rate_init": loguniform(2e-3, 6e-3),
     "weight_decay": loguniform(0.1, 3.0),
 }
-# From this many rows on, a boosting model competes too: some tables suit trees better, and it
-# takes less time than a net.
+# From this many rows on, a boosting model is a candidate too: some tables suit trees better,
+# and it takes less time than a net.
 _BOOSTED = 2000
-# Drawn with n_candidates="auto" from fewer than TINY rows, fewer than LARGE, and more.
+# n_candidates="auto" for fewer than TINY rows, fewer than LARGE, and more.
 _CANDIDATES = (4, 8, 6)
-# Steps of a net on a table of fewer than LARGE rows; on larger ones nets stop by themselves.
+# Steps of a net on a table of fewer than LARGE rows; on larger tables nets stop early.
 _STEPS, _LEAST_EPOCHS = 400, 4
 
 
 class BasePack(PythonParams, BaseEstimator):
-    """What both ensembles share: all but what a prediction is and how it is judged."""
+    """Fitting of both ensembles, as far as it does not depend on the type of target."""
 
-    module = None  # the inputs are tables, nothing else
+    module = None  # inputs are always tables
     _member: type[BaseMixup]
-    # What is drawn instead of the distribution's.
+    # Overrides of the distribution.
     _drawn: ClassVar[Mapping[str, Any]] = {}
     # Parameters that are the same for all members.
     _shared: ClassVar[tuple[str, ...]] = (
@@ -91,17 +91,17 @@ class BasePack(PythonParams, BaseEstimator):
 
     @abstractmethod
     def _check_training_data(self, *args: Any, **kwargs: Any) -> TrainingData:
-        """Validate X, y and weights, and set the attributes that describe them."""
+        """Validate X, y and weights, and set attributes such as ``classes_``."""
 
     @staticmethod
     @abstractmethod
     def _boosting(**params: Any) -> BaseEstimator:
-        """Return a boosting model that competes on larger tables."""
+        """Return the boosting model for larger tables."""
 
     @staticmethod
     @abstractmethod
     def _evidence(predictions: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return what candidates are judged by, linear in predictions: (models, rows, ...)."""
+        """Return what losses are computed from, linear in predictions: (models, rows, ...)."""
 
     @staticmethod
     @abstractmethod
@@ -110,7 +110,7 @@ class BasePack(PythonParams, BaseEstimator):
 
     @abstractmethod
     def _calibrate(self, mean: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> float:
-        """Fit what is fitted to the mean of rows not seen, if any; return its loss."""
+        """Calibrate the weighted mean on held-out rows; return its loss."""
 
     @restore_on_error
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
@@ -125,7 +125,7 @@ class BasePack(PythonParams, BaseEstimator):
         y : array-like of shape (n_samples,), or (n_samples, n_outputs) for a regressor
             Labels of any kind, or values.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0.
+            Weights, ≥ 0.
 
         Returns
         -------
@@ -135,13 +135,13 @@ class BasePack(PythonParams, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            That name a parameter, or what is wrong with the data; if all candidates fail; if
-            ``max_time`` is too short for one candidate.
+            For invalid parameters or data, if all candidates fail, or if ``max_time`` is too
+            short for one candidate.
 
         Warns
         -----
         FitFailedWarning
-            If candidates fail, which are left out.
+            If candidates fail; these are skipped.
         """
         self._validate_params()
         self.__dict__.pop("feature_names_in_", None)
@@ -162,26 +162,26 @@ class BasePack(PythonParams, BaseEstimator):
         return self
 
     def _finished(self, race: Race) -> tuple[list[int], list[int]]:
-        """Return the candidates to choose from, and the folds that they were fitted for."""
+        """Return the finished candidates and the folds that they were fitted on."""
         total = len(self.candidates_)
         errors = [f"{shown(self.candidates_[k])}: {e}" for k, e in sorted(race.failed.items())]
         if len(errors) == total:
             raise ValueError(f"All candidates failed. {' '.join(errors)}")
         if errors:
             warnings.warn(
-                f"{len(errors)} of {total} candidates failed, and are left out. "
+                f"{len(errors)} of {total} candidates failed and are skipped. "
                 f"{' '.join(errors)}",
                 FitFailedWarning,
                 stacklevel=5,  # the caller of fit, which is decorated
             )
-        for folds in (race.folds.numbers, race.first):  # the second only when time was over
+        for folds in (race.folds.numbers, race.first):  # the second only if time ran out
             if candidates := race.done(folds):
                 return candidates, folds
         spent = time.time() - race.start
         needed = max(spent * race.most_epochs / max(race.epochs, 1), spent, 1)
         raise ValueError(
-            f"max_time={shown(self.max_time)} seconds ended before one candidate was trained; "
-            f"the first takes about {needed:.0f} seconds. Raise it, or give smaller candidates."
+            f"max_time={shown(self.max_time)} seconds is too short to train one candidate, "
+            f"which takes about {needed:.0f} seconds. Raise it, or use smaller candidates."
         )
 
     def _weigh(self, race: Race, candidates: list[int], folds: list[int]) -> None:
@@ -214,7 +214,7 @@ class BasePack(PythonParams, BaseEstimator):
     # ------------------------------------------------------------------ candidates
 
     def _choose_candidates(self, data: TrainingData, seed: int) -> list[Any]:
-        """Return parameters of nets that are drawn, and what was given."""
+        """Return the parameters of drawn nets, and the user's candidates."""
         rows = len(data.X)
         given = [self._check_candidate(candidate) for candidate in self.candidates or ()]
         count = as_python(self.n_candidates)
@@ -242,12 +242,12 @@ class BasePack(PythonParams, BaseEstimator):
         if unknown:
             raise ValueError(
                 f"candidates has the parameter {unknown[0]!r}, which is not one of "
-                f"{sorted(known)}. {', '.join(self._shared)} cannot be set for single "
-                "candidates."
+                f"{sorted(known)}. ({', '.join(self._shared)} cannot be set for single "
+                "candidates.)"
             )
         if is_auto(candidate.get("alpha")):
             raise ValueError(
-                "candidates has alpha='auto'; give numbers, one candidate for each."
+                "alpha='auto' is not allowed in candidates. Use a candidate for each number."
             )
         self._member(**candidate)._validate_params()
         return dict(candidate)
@@ -276,7 +276,7 @@ class BasePack(PythonParams, BaseEstimator):
 
 
 def draw(distribution: Mapping[str, Any], count: int, seed: int) -> list[dict[str, Any]]:
-    """Draw parameters of nets as a Latin hypercube, so that few nets cover every range."""
+    """Draw parameters of nets as a Latin hypercube, which covers the ranges evenly."""
     rng = np.random.default_rng(seed)
     columns: dict[str, list[Any]] = {}
     for name, values in distribution.items():

@@ -1,4 +1,4 @@
-"""Running chunks of fits as joblib tasks: threads here, or the workers of a backend."""
+"""Running chunks of fits as joblib tasks, in threads or the workers of a backend."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 
 def count_workers(n_jobs: int | None) -> int:
-    """Resolve None: joblib's configuration, else the threads that torch may use."""
+    """Resolve ``n_jobs=None``: joblib's configuration, else torch's number of threads."""
     if n_jobs is not None:
         return n_jobs
     backend, n_jobs = get_active_backend(prefer="threads")
@@ -24,7 +24,7 @@ def count_workers(n_jobs: int | None) -> int:
 
 
 def several_at_once(workers: int) -> bool:
-    """Whether tasks share the cores, so that each must do with one of them."""
+    """Whether tasks run in parallel, so that each should use one core."""
     return joblib.effective_n_jobs(workers) != 1
 
 
@@ -34,37 +34,37 @@ def run_tasks(
     workers: int,
     pre_dispatch: int | str = "2 * n_jobs",
 ) -> Generator[Any, None, None]:
-    """Yield what ``function(*task)`` returns, as tasks are finished.
+    """Yield the results of ``function(*task)`` as tasks finish.
 
-    Large arrays that tasks share reach a worker process once.
+    Large arrays that tasks share are sent to a worker process once.
     """
     backend, _ = get_active_backend(prefer="threads")
-    as_they_come = getattr(backend, "supports_return_generator", False)  # not Ray's
+    unordered = getattr(backend, "supports_return_generator", False)  # not Ray's
     results = Parallel(
         n_jobs=workers,
         pre_dispatch=pre_dispatch,
         prefer="threads",
-        return_as="generator_unordered" if as_they_come else "list",
+        return_as="generator_unordered" if unordered else "list",
     )(delayed(function)(*task) for task in tasks)
     with _closing_quietly(results):
         for result in results:  # noqa: UP028  "yield from" would close joblib's generator
             yield result
 
 
-class _Enough(Exception):
-    """No more results are wanted."""
+class _Stop(Exception):
+    """Ends joblib's generator."""
 
 
 @contextmanager
 def _closing_quietly(results: Any) -> Iterator[None]:
-    """Close joblib's generator without its advice on generators that were not used up.
+    """Close joblib's generator without its warning about unconsumed results.
 
-    Thrown into it, an error of ours ends it as any error would. The advice that it gives when
-    it is closed cannot be filtered reliably, since all threads share the filters.
+    An exception thrown into the generator ends it. Warnings cannot be filtered reliably,
+    because all threads share the filters.
     """
     try:
         yield
     finally:
         if hasattr(results, "throw"):
-            with suppress(_Enough):
-                results.throw(_Enough())
+            with suppress(_Stop):
+                results.throw(_Stop())

@@ -1,9 +1,9 @@
 """Training the candidates of an ensemble on the folds, as joblib tasks.
 
-Small tables are cross-validated as a race (Maron and Moore 1994, "Hoeffding races"): all
-candidates are trained on the first folds, and only the better half on the others. No net is
-given up half-trained, so none is wasted, and workers wait only once, after the first folds. Of
-a large table one part is held out, on which every net also stops early and leaves its stack.
+On small tables, all candidates are trained on the first folds, and only the better half on the
+others, a race as in Maron and Moore 1994 ("Hoeffding races"). Every net that is started is
+finished, so none is wasted, and workers wait only once, after the first folds. On large tables
+one part is held out, and every net stops early by its loss on it.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from mixup_tab.training import MixupNet
 from mixup_tab.training.device import threads_for
 from mixup_tab.training.stopping import TrainingAborted, propagate_interrupt
 
-# Fewer rows are not enough to choose by: all nets are trained on all of them.
+# With fewer rows, all nets are trained on all of them: a choice would be random.
 TINY = 50
 # From this many rows on, one part is held out: a seventh, but at most 10,000 rows.
 LARGE = 5000
 _PARTS, _MOST_HELD_OUT = 7, 10_000
-# The race: the share of the folds that all candidates are trained on; the share of candidates
-# that continue, and their least number.
+# The race: the share of folds for all candidates, the share of candidates that continue, and
+# their minimum number.
 _FIRST, _KEPT, _LEAST_KEPT = 0.4, 0.5, 4
 
 
 class Folds(NamedTuple):
-    """Which fold leaves a row out, and the folds that candidates are fitted for.
+    """The fold of every row, and the folds that candidates are fitted on.
 
-    A row of fold −1 is in every training part. ``holds_out`` says whether nets look at their
-    fold while they are trained.
+    Rows of fold −1 are always trained on. With ``holds_out``, nets stop early by their loss on
+    the fold.
     """
 
     of: np.ndarray
@@ -57,13 +57,13 @@ def make_folds(data: TrainingData, cv: int, seed: int) -> Folds:
         return Folds(np.full(rows, -1), [0])
     parts = max(_PARTS, -(-rows // _MOST_HELD_OUT)) if large else min(cv, rows)
     fold_of = assign_folds(data.y, parts, seed)
-    if data.y.ndim == 1:  # the only row of a class must be trained on
+    if data.y.ndim == 1:  # the only row of a class is always trained on
         fold_of[np.bincount(data.y, minlength=data.n_outputs)[data.y] == 1] = -1
     return Folds(fold_of, [0] if large else [*range(parts)], large)
 
 
 class Job(NamedTuple):
-    """A candidate, the fold that it must not see, and its estimator for that."""
+    """A candidate, the fold that it leaves out, and its estimator for this fold."""
 
     candidate: int
     fold: int
@@ -88,14 +88,14 @@ class Race:
     data : TrainingData
         The training rows.
     folds : Folds
-        How they are split.
+        Their split.
     losses : callable
-        ``losses(predictions, y, weight)`` gives the loss of each candidate from predictions of
+        ``losses(predictions, y, weight)`` returns the loss of each candidate for predictions of
         shape (candidates, rows, outputs).
     seed : int
-        Of all estimators.
+        Seed of all estimators.
     seconds : float or None
-        Time after which no more epochs are trained.
+        Time after which training ends.
 
     Attributes
     ----------
@@ -127,7 +127,7 @@ class Race:
             self.first = folds.numbers[: max(round(_FIRST * len(folds.numbers)), 1)]
 
     def run(self, n_jobs: int | None, *, verbose: bool) -> None:
-        """Fit all candidates on the first folds, and those that are kept on the others."""
+        """Fit all candidates on the first folds, and the best of them on the others."""
         everyone, numbers = [*range(len(self.candidates))], self.folds.numbers
         others = numbers[len(self.first) :]
         total = len(everyone) * len(self.first) + self._kept * len(others)
@@ -178,11 +178,11 @@ class Race:
         return Job(candidate, fold, one.set_params(random_state=seed))
 
     def _chunks(self, jobs: Sequence[Job]) -> list[list[Job]]:
-        """Cut jobs into chunks that are mostly one stack each; other estimators come alone.
+        """Cut jobs into chunks that can be stacked; other estimators are chunks of their own.
 
         The plan does not depend on the number of workers, so neither do the results. The
-        largest chunk comes first, so that no worker is left with it; the smallest does where
-        time is limited.
+        largest chunk comes first, so that workers finish at about the same time; with a time
+        limit, the smallest comes first.
         """
         groups: dict[Any, list[Job]] = {}
         for job in jobs:
@@ -198,13 +198,13 @@ class Race:
     def _size(self, one: Any) -> int:
         if not isinstance(one, BaseMixup):
             return 1
-        outputs = 1 if one.embedding == "none" else 8  # of a column, roughly
+        outputs = 1 if one.embedding == "none" else 8  # per column, roughly
         return count_weights(one, outputs * self.data.X.shape[1], self.data.n_outputs)
 
     # ----------------------------------------------------------------------- results
 
     def done(self, folds: Sequence[int]) -> list[int]:
-        """Return the candidates that were fitted for each of some folds."""
+        """Return the candidates that were fitted on each of some folds."""
         return [
             candidate
             for candidate in range(len(self.candidates))
@@ -215,7 +215,7 @@ class Race:
     def unseen(
         self, candidates: Sequence[int], folds: Sequence[int]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Return predictions of the rows of folds, their targets and their weights."""
+        """Return held-out predictions of the rows of folds, their targets and weights."""
         data, rows = self.data, np.flatnonzero(np.isin(self.folds.of, folds))
         found = np.empty((len(candidates), len(rows), data.n_outputs))
         for position, candidate in enumerate(candidates):
@@ -225,7 +225,7 @@ class Race:
         return found, data.y[rows], None if data.weight is None else data.weight[rows]
 
     def losses_alone(self) -> np.ndarray:
-        """Return the loss of each candidate on all rows that it left out, NaN without any."""
+        """Return the loss of each candidate on its held-out rows, NaN without any."""
         losses = np.full(len(self.candidates), np.nan)
         if self.folds.of.max() >= 0:
             for one in self.done(self.first):
@@ -239,7 +239,7 @@ def _epochs(job: Job) -> int:
 
 
 def _stack_key(job: Job) -> Any:
-    """Equal for nets that can be one stack."""
+    """Return a key that is equal for nets that can be stacked."""
     net = job.estimator
     if not isinstance(net, BaseMixup):
         return job.candidate, job.fold
@@ -253,15 +253,17 @@ def _stack_key(job: Job) -> Any:
 def _fit_chunk(
     table: Rows, folds: Folds, jobs: Sequence[Job], monitor: Monitor, deadline: float
 ) -> list[Fit]:
-    """Fit estimators and predict their folds; return nothing if time is over."""
+    """Fit estimators and predict their folds; return an empty list if time runs out."""
 
     def report(epochs: int) -> None:
         monitor.report(epochs)
-        if time.time() > deadline:  # here, because a monitor cannot reach other processes
+        if (
+            time.time() > deadline
+        ):  # checked here, because a monitor does not work across processes
             raise TrainingAborted
 
     try:
-        # With one thread, whatever n_jobs is: the number decides about bits.
+        # Always with one thread, because results depend on the number of threads bit by bit.
         with monitor.task(), threads_for(0), propagate_interrupt():
             report(0)
             rows = {fold: _select(table, folds.of != fold) for fold in {j.fold for j in jobs}}
@@ -287,13 +289,13 @@ def _fit_jobs(
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     try:
         jobs[0].estimator.fit(X, y, **({} if weight is None else {"sample_weight": weight}))
-    except Exception as error:  # an estimator of the user's may raise anything
+    except Exception as error:  # a user's estimator may raise anything
         return [error]
     return [None]
 
 
 def _judge(table: Rows, folds: Folds, job: Job, error: Exception | None) -> Fit:
-    """Predict the rows left out."""
+    """Predict the held-out rows."""
     left_out, predictions = table.X[folds.of == job.fold], None
     if error is None and len(left_out):
         try:
@@ -314,7 +316,7 @@ def predict(one: Any, X: np.ndarray) -> np.ndarray:
 
 
 def _strip(net: MixupNet) -> None:
-    """Leave what predicts: no moments, no gradients, no rows held out."""
+    """Delete everything that prediction does not need: moments, gradients, held-out rows."""
     net.optimizer_.state.clear()
     net.train_split = None
     for parameter in net.module_.parameters():

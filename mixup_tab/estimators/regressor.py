@@ -29,69 +29,69 @@ from mixup_tab.mixing import MixingRule
 
 
 class MixupRegressor(RegressorMixin, BaseMixup):
-    """Neural net regressor trained with mixup.
+    """Neural net regressor trained with mixup, for the mean or for quantiles.
 
-    The squared error is taken against mixed values, ỹ = λ y_i + (1 − λ) y_j, at mixed
+    The loss is the squared error against mixed values, ỹ = λ y_i + (1 − λ) y_j, at mixed
     inputs (Zhang et al. 2017, arXiv 1710.09412). Targets are standardised for training.
-    Everything else is as in :class:`~mixup_tab.MixupClassifier`.
+    Otherwise it works like :class:`~mixup_tab.MixupClassifier`.
 
     Parameters
     ----------
     alpha : float or "auto", default=0.2
-        Parameter of Beta(α, α), 0 ≤ α < ∞. With 0 nothing is mixed; "auto" takes one of
-        0, 0.3 and 1 by 3-fold cross-validation on the training rows.
+        Parameter of Beta(α, α), 0 ≤ α < ∞; 0 is plain training. "auto" chooses 0, 0.3 or 1 by
+        3-fold cross-validation on the training rows.
     mixing : str or MixingRule, default="mixup"
         How examples are mixed; see :class:`~mixup_tab.MixupClassifier`. "cmixup" draws
-        partners with similar values. Rules that look at classes are refused.
+        partners with similar values. Rules that need classes are not allowed.
     hidden_layer_sizes : sequence of int, default=(128, 128)
         Width of each hidden layer.
     module : class or callable, default=None
-        Makes another net; see :class:`~mixup_tab.MixupClassifier`.
+        Your own net; see :class:`~mixup_tab.MixupClassifier`.
     embedding : {"auto", "none", "quantile", "target", "periodic"}, default="auto"
-        How columns of numbers enter the net; see :class:`~mixup_tab.MixupClassifier`.
+        Encoding of numbers; see :class:`~mixup_tab.MixupClassifier`.
     categorical_features : array-like of bool, int or str, or None, default="from_dtype"
-        Columns of categories; see :class:`~mixup_tab.MixupClassifier`.
+        Categorical columns; see :class:`~mixup_tab.MixupClassifier`.
     n_estimators : int, default=1
         Number of independent nets trained side by side; predictions are averaged.
     learning_rate_init : float, default=0.002
         Learning rate at the start, > 0.
     optimizer : {"adam", "muon"}, default="adam"
-        How steps are made: by AdamW, or by :class:`~mixup_tab.training.Muon` where ``module``
-        is a convolutional net with normalisation, which then learns in far fewer epochs at a
-        ``learning_rate_init`` of about 0.1.
+        AdamW, or :class:`~mixup_tab.training.Muon` for a convolutional ``module`` with
+        normalisation, which then learns in far fewer epochs; use a ``learning_rate_init`` of
+        about 0.1.
     weight_decay : float or "auto", default="auto"
         Decoupled weight decay (AdamW), ≥ 0: a step shrinks weights by the learning rate
-        times this. "auto" is 0.3, and 0.1 for a ``module`` of your own.
+        times this. "auto" is 0.3, or 0.1 with your own ``module``.
     dropout : float or "auto", default="auto"
-        Share of hidden units set to zero in training, in [0, 1). "auto" is 0 below 2,000
-        rows and else 0.1; 0 for a ``module`` of your own.
+        Share of hidden units set to zero in training, in [0, 1). "auto" is 0.1 from 2,000
+        rows on, else 0; always 0 with your own ``module``.
     batch_size : int or "auto", default="auto"
-        Rows per step; "auto" takes a sixteenth of the rows, between 16 and 256. With "muon" it
-        is 16 to 32, and a hundredth of the rows, at most 256, if that is more.
+        Rows per step. "auto" is 1/16 of the rows, between 16 and 256. With "muon" it is 1/32,
+        between 16 and 32, or 1/100, up to 256, if that is more.
     max_epochs : int or "auto", default="auto"
-        Passes over the data, with early stopping at most. "auto" makes about 1000 steps on
-        small tables and four cycles with early stopping; without it, 40 passes over larger
-        tables and at least 10 over huge ones. With "muon" it is 15 to 200 passes, and
-        45,000 rows in all if that lies between.
+        Passes over the data; the maximum with early stopping. "auto" is about 1000 steps on
+        small tables, and four cycles with early stopping; without it, 40 passes over larger
+        tables and at least 10 over huge ones. With "muon" it is 45,000 rows in total, within
+        15 to 200 passes.
     quantiles : sequence of float, default=None
-        Train for these quantiles instead of the mean, such as ``(0.1, 0.5, 0.9)``: numbers in
-        (0, 1), ascending. The loss is the pinball loss. Nets fit their own training rows too
-        closely. So every quantile is then moved by one number, the same for all rows, until
-        the right share of the rows left out in 10-fold cross-validation lies below it, as in
-        conformalised quantile regression (Romano et al. 2019, arXiv 1905.03222). This takes 10
-        more fits; after ``partial_fit`` alone nothing is moved. See :meth:`predict`.
+        Predict these quantiles instead of the mean, such as ``(0.1, 0.5, 0.9)``: numbers in
+        (0, 1), ascending. The loss is the pinball loss. Then each quantile is shifted by a
+        constant so that the right share of held-out rows lies below it in 10-fold
+        cross-validation, as in conformalised quantile regression (Romano et al. 2019, arXiv
+        1905.03222). This takes 10 more fits; ``partial_fit`` does not shift. See
+        :meth:`predict`.
     mixing_span : (float, float) or "auto", default="auto"
         Share of the training during which examples are mixed: start and end, with
-        0 ≤ start < end ≤ 1. ``(0.1, 1)`` starts mixing after the first tenth of the epochs,
-        ``(0, 0.9)`` trains on the examples as they are in the last tenth. With early stopping
-        it is a share of each cycle. "auto" is ``(0, 0.75)`` with early stopping and else
-        ``(0, 1)``; ``partial_fit``, which knows no end, always mixes.
+        0 ≤ start < end ≤ 1. ``(0.1, 1)`` starts mixing after the first tenth of the epochs;
+        ``(0, 0.9)`` does not mix in the last tenth. With early stopping it is a share of each
+        cycle. "auto" is ``(0, 0.75)`` with early stopping, else ``(0, 1)``. ``partial_fit``
+        always mixes.
     early_stopping : bool or "auto", default="auto"
         Hold out ``validation_fraction`` of the rows, and train in cycles, each twice as long
         as the one before, in which the learning rate falls towards zero. Stop when
         ``n_iter_no_change`` cycles have not lowered the validation loss by 0.5 %, and keep the
-        weights of the best epoch (for every member its own). "auto" does so from 2,000 rows on
-        where ``module`` is None.
+        best weights of every net. "auto" does so from 2,000 rows on, except with your own
+        ``module``.
     validation_fraction : float, default=0.1
         Share of rows held out, in (0, 1); only with ``early_stopping``.
     n_iter_no_change : int, default=1
@@ -99,31 +99,31 @@ class MixupRegressor(RegressorMixin, BaseMixup):
     warm_start : bool, default=False
         If True, ``fit`` continues training the existing network.
     callbacks : list of skorch callbacks, default=None
-        Called during training. A learning rate schedule among them replaces ours.
+        Called during training. A learning rate schedule among them replaces the default one.
     device : str, default="auto"
         "auto" takes CUDA, then MPS, then the CPU.
     random_state : int, RandomState or None, default=None
         Seed of initial weights, batches, mixing and dropout.
     verbose : int, default=0
-        With 1, a line per epoch.
+        1 prints a line per epoch.
 
     Attributes
     ----------
     alpha_ : float
         The α that was used.
     alpha_scores_ : dict of float to ndarray of shape (3,)
-        Minus the mean squared error, or pinball loss, of each fold, of standardised targets,
+        Minus the mean squared error (or pinball loss) of each fold, of standardised targets,
         for every α that was tried; only with ``alpha="auto"``.
     embedding_ : str or None
-        The embedding that was used; None with a ``module`` of your own.
+        The embedding that was used; None with your own ``module``.
     is_categorical_ : ndarray of bool, shape (n_features,), or None
-        The columns of categories; None if there are none.
+        Mask of the categorical columns; None without any.
     categories_ : list of ndarray, or None
-        The levels of each of them.
+        Their levels.
     net_ : MixupNet
         The fitted skorch net; its outputs are standardised targets.
     target_mean_, target_scale_ : ndarray of shape (n_outputs,)
-        What standardised the targets.
+        Mean and scale that standardise the targets.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of str
@@ -131,12 +131,12 @@ class MixupRegressor(RegressorMixin, BaseMixup):
     n_iter_ : int
         Number of epochs that were run.
     quantile_shift_ : ndarray of shape (n_outputs, n_quantiles)
-        What is added to the net's outputs, which are standardised; only with ``quantiles``.
+        Added to the net's standardised outputs; only with ``quantiles``.
     loss_curve_ : list of float
-        Mean squared error, or pinball loss, on the mixed, standardised training examples, by
+        Mean squared error (or pinball loss) on the mixed, standardised training examples, by
         epoch.
     validation_loss_curve_ : list of float
-        The same on the rows held out; only with ``early_stopping``.
+        The same on the held-out rows; only with ``early_stopping``.
 
     Examples
     --------
@@ -146,7 +146,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
     >>> bool(MixupRegressor(random_state=0).fit(X, y).score(X, y) > 0.4)
     True
 
-    An interval that holds about 80 % of new values:
+    An interval that covers about 80 % of new values:
 
     >>> reg = MixupRegressor(quantiles=(0.1, 0.5, 0.9), max_epochs=20, random_state=0)
     >>> low, high = reg.fit(X, y).predict(X, quantiles=(0.1, 0.9)).T
@@ -224,7 +224,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Values.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0.
+            Weights, ≥ 0.
 
         Returns
         -------
@@ -236,10 +236,10 @@ class MixupRegressor(RegressorMixin, BaseMixup):
     def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch, continuing from the fitted net.
 
-        The first call decides how targets are standardised, so its values must differ. The
-        scaling of the columns of ``X`` follows all rows that ``partial_fit`` has seen; after
-        ``fit`` it stays. A batch of one row is mixed with itself. Embeddings and the levels of
-        categories are read off the first batch, of at least 256 rows then.
+        Targets are standardised by the first batch, so its values must differ. Columns of ``X``
+        are scaled by all rows passed to ``partial_fit``; after ``fit`` the scaling is fixed.
+        Embeddings and levels of categories are fitted to the first batch, which then needs at
+        least 256 rows. A batch of one row is mixed with itself.
 
         Parameters
         ----------
@@ -248,7 +248,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Values.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0.
+            Weights, ≥ 0.
 
         Returns
         -------
@@ -269,7 +269,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
             check_quantiles(self.quantiles)
 
     def __sklearn_tags__(self) -> Any:
-        """Say that several outputs are fine."""
+        """Return scikit-learn's tags: several outputs are supported."""
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         tags.target_tags.single_output = True
@@ -298,19 +298,19 @@ class MixupRegressor(RegressorMixin, BaseMixup):
             self.target_mean_, self.target_scale_ = mean_and_scale(values, weight)
             if least == 1 and not np.ptp(values, axis=0).all():
                 raise ValueError(
-                    "The first batch of partial_fit decides how targets are standardised, but "
-                    f"y (n_samples={len(y)}) holds a single value. Start with a batch "
-                    "of different values."
+                    "partial_fit standardises targets by its first batch, but y "
+                    f"(n_samples={len(y)}) holds a single value. Start with a batch of "
+                    "different values."
                 )
         elif values.shape[1] != len(self.target_mean_):
             raise ValueError(
                 f"y has {values.shape[1]} columns, but the net was fitted with "
-                f"{len(self.target_mean_)}."
+                f"{len(self.target_mean_)}. Use the same columns, or fit a new net."
             )
         elif hasattr(self, "net_") and levels != self._fitted_quantiles():
             raise ValueError(
                 f"quantiles={shown(self.quantiles)}, but the net was fitted for "
-                f"{shown(self._fitted_quantiles() or None)}. Give the same, or fit a new one."
+                f"{shown(self._fitted_quantiles() or None)}. Use these, or fit a new net."
             )
         values = standardised(values, self.target_mean_, self.target_scale_)
         n_outputs = values.shape[1] * max(len(levels), 1)
@@ -326,11 +326,11 @@ class MixupRegressor(RegressorMixin, BaseMixup):
     def _learn_from_folds(
         self, data: TrainingData, partial: bool, on_epochs: Callable[[int], None] | None
     ) -> None:
-        # Two rows leave one to train on, and a stream cannot be cut into folds.
+        # Two rows would leave one to train on, and partial_fit has no folds.
         if self.quantiles is not None and not partial and len(data.X) > 2:
             seed, predict = integer_seed(self.random_state), MixupRegressor._all_quantiles
             predicted = predict_left_out(self, data, seed, predict, on_epochs)
-            self.quantile_shift_ = shift_by_rows_left_out(
+            self.quantile_shift_ = held_out_shift(
                 data.y[..., None] - predicted, self.quantiles, data.weight
             )
 
@@ -339,7 +339,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
             below = y[..., None] - MixupRegressor._all_quantiles(self, X)
             levels = np.asarray(self.quantiles)
             return np.maximum(levels * below, (levels - 1) * below).mean(axis=(1, 2))
-        predicted = MixupRegressor.predict(self, X)  # a subclass's may change X once more
+        predicted = MixupRegressor.predict(self, X)  # a subclass may transform X again
         return ((predicted.reshape(len(y), -1) - y) ** 2).mean(axis=1)
 
     def predict(self, X: Any, quantiles: Sequence[float] | None = None) -> np.ndarray:
@@ -350,19 +350,19 @@ class MixupRegressor(RegressorMixin, BaseMixup):
         X : array-like of shape (n_samples, n_features)
             Rows.
         quantiles : sequence of float, default=None
-            Some of those that the regressor was fitted for, ascending. Quantiles of a row
-            never cross: they are sorted.
+            Some of the quantiles that the regressor was fitted for, ascending. Quantiles of a
+            row are sorted, so they never cross.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            The mean; after a fit for ``quantiles``, the one that is nearest to the median.
-            With ``quantiles`` given here, there is one more axis, of length n_quantiles.
+            The mean; for a regressor fitted for quantiles, the one nearest to the median. With
+            ``quantiles``, there is one more axis of length n_quantiles.
 
         Raises
         ------
         ValueError
-            If the regressor was not fitted for ``quantiles``.
+            If the regressor was not fitted for these quantiles.
         """
         if quantiles is None and not hasattr(self, "quantile_shift_"):
             values = self._outputs(X).mean(axis=0, dtype=np.float64)
@@ -384,7 +384,7 @@ class MixupRegressor(RegressorMixin, BaseMixup):
 
 
 def _positions(quantiles: Sequence[float], known: tuple[float, ...]) -> list[int]:
-    """Return where quantiles stand among those of a fit."""
+    """Return the positions of quantiles among those of the fit."""
     asked = check_quantiles(quantiles)
     if set(asked) <= set(known):
         return [known.index(level) for level in asked]
@@ -395,13 +395,13 @@ def _positions(quantiles: Sequence[float], known: tuple[float, ...]) -> list[int
     )
 
 
-def shift_by_rows_left_out(
+def held_out_shift(
     excess: np.ndarray, levels: Sequence[float], weight: np.ndarray | None
 ) -> np.ndarray:
-    """Return what to add to quantiles so that they hold on rows left out.
+    """Return the shift that calibrates quantiles on held-out rows.
 
-    That is, for every output and level, the smallest excess that has the right share of the
-    rows, by weight, not above it.
+    For every output and level, it is the smallest excess such that the right share of the
+    rows, by weight, is not above it.
 
     Parameters
     ----------
@@ -419,14 +419,14 @@ def shift_by_rows_left_out(
     order = np.argsort(excess, axis=0)
     weight = np.ones(len(excess)) if weight is None else weight
     share = np.cumsum(weight[order], axis=0, dtype=np.float64) / weight.sum(dtype=np.float64)
-    # Rounding must not make it the next row.
+    # Rounding must not select the next row.
     place = (share < np.asarray(levels) * (1 - 1e-12)).sum(axis=0, keepdims=True)
     return np.take_along_axis(np.take_along_axis(excess, order, 0), place, 0)[0]
 
 
 def mean_and_scale(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return weighted mean and standard deviation of columns; 1 for constant ones."""
-    # Powers of two change no digit, and squares of what is left neither overflow nor vanish.
+    # Powers of two are exact, and squares of the rest neither overflow nor underflow.
     _, power = np.frexp(np.abs(values).max(axis=0))
     values = np.ldexp(values, -power)
     mean = np.average(values, axis=0, weights=weight)
@@ -436,7 +436,7 @@ def mean_and_scale(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, 
 
 
 def standardised(values: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Return (values − mean) / scale, where differences may be beyond the range of float64."""
+    """Return (values − mean) / scale, even if differences exceed float64."""
     _, power = np.frexp(np.maximum(np.abs(values).max(axis=0), np.abs(mean)))
     values, mean, scale = (np.ldexp(part, -power) for part in (values, mean, scale))
     return (values - mean) / scale

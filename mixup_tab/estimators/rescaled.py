@@ -1,4 +1,4 @@
-"""Predictions of mixup nets, rescaled by what mixing does to inputs and labels on average."""
+"""Predictions of mixup nets, rescaled for the average effect of mixing."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def mean_larger_weight(alpha: float) -> float:
 @with_torch_defaults
 @torch.inference_mode()
 def mean_prepared(net: MixupNet, X: np.ndarray) -> np.ndarray:
-    """Return the mean of training inputs as they are mixed."""
+    """Return the mean of the prepared training inputs."""
     prepare, _ = as_stack(net.module_).halves()[0]
     sums = [prepare(part).sum(0).cpu().double() for part in net.input_chunks(X)]
     return torch.stack(sums).sum(0).numpy() / len(X)
@@ -63,7 +63,7 @@ def mean_prepared(net: MixupNet, X: np.ndarray) -> np.ndarray:
 @with_torch_defaults
 @torch.inference_mode()
 def shrunk_outputs(net: MixupNet, X: np.ndarray, mean: np.ndarray, theta: float) -> np.ndarray:
-    """Return outputs for θ x + (1 − θ) x̄, where x are inputs as they are mixed."""
+    """Return outputs for θ x + (1 − θ) x̄ with prepared inputs x."""
     if theta == 1:
         return net.raw_outputs(X).astype(np.float64)
     parts = []
@@ -78,7 +78,7 @@ def shrunk_outputs(net: MixupNet, X: np.ndarray, mean: np.ndarray, theta: float)
 
 
 class BaseRescaled(MetaEstimatorMixin, BaseEstimator):
-    """Everything about rescaling that does not depend on the kind of target."""
+    """Rescaling, as far as it does not depend on the type of target."""
 
     _kind: type[BaseMixup]
 
@@ -87,10 +87,10 @@ class BaseRescaled(MetaEstimatorMixin, BaseEstimator):
 
     @abstractmethod
     def _mean_target(self, estimator: BaseMixup, data: TrainingData) -> np.ndarray:
-        """Return the mean of the targets as the net is trained on them."""
+        """Return the mean of the targets, as encoded for training."""
 
     def __sklearn_tags__(self) -> Any:
-        """Say that what the estimator takes is taken."""
+        """Return scikit-learn's tags: inputs and targets as for the inner estimator."""
         tags, inner = super().__sklearn_tags__(), get_tags(self._unfitted())
         tags.input_tags, tags.target_tags = inner.input_tags, inner.target_tags
         return tags
@@ -99,27 +99,29 @@ class BaseRescaled(MetaEstimatorMixin, BaseEstimator):
         return self._kind(mixing="mixup") if self.estimator is None else self.estimator
 
     def _checked(self) -> BaseMixup:
-        """Return a copy of the estimator if it mixes in the way the formula is for."""
+        """Return a clone of the estimator; raise an error unless the formula applies to it."""
         estimator = self._unfitted()
-        if type(estimator) is not self._kind:  # a subclass may do anything in fit and predict
+        if type(estimator) is not self._kind:  # a subclass may override fit and predict
             raise TypeError(
-                f"estimator must be a {self._kind.__name__}, no subclass, got {estimator!r}. "
-                "Put steps that prepare columns in front: make_pipeline(StandardScaler(), "
-                f"{type(self).__name__}(...))."
+                f"estimator must be a {self._kind.__name__}, not a subclass, got "
+                f"{estimator!r}. Put preprocessing steps in front: "
+                f"make_pipeline(StandardScaler(), {type(self).__name__}(...))."
             )
         rule = mixing_rule(estimator)
         if type(rule) is not Mixup or rule.partners != "any":
             raise ValueError(
-                f"estimator has mixing={estimator.mixing!r}, but predictions can be rescaled "
-                "after plain mixup only. Use mixing='mixup'."
+                f"estimator has mixing={estimator.mixing!r}, but rescaling works only for "
+                "mixup. Use mixing='mixup'."
             )
         if getattr(estimator, "quantiles", None) is not None:
             raise ValueError(
-                f"estimator has quantiles={shown(estimator.quantiles)}, but only means can be "
-                "rescaled. Use quantiles=None."
+                f"estimator has quantiles={shown(estimator.quantiles)}, but rescaling works "
+                "only for the mean. Use quantiles=None."
             )
         whole = {"mixing_span": (0.0, 1.0)} if is_auto(estimator.mixing_span) else {}
-        return clone(estimator).set_params(**whole)  # the formula is for nets that always mix
+        return clone(estimator).set_params(
+            **whole
+        )  # the formula assumes that all epochs are mixed
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> Any:
         estimator = self._checked().fit(X, y, sample_weight)
@@ -144,27 +146,27 @@ class BaseRescaled(MetaEstimatorMixin, BaseEstimator):
 
 
 class RescaledClassifier(LabelsMixin, BaseRescaled):
-    r"""Classifier trained with mixup whose predictions are rescaled.
+    r"""Classifier trained with mixup, with rescaled predictions.
 
-    Mixed training inputs lie nearer to the mean input :math:`\bar x` than the rows to
-    predict, and mixed labels nearer to the mean label :math:`\bar y`, both by the factor
-    θ = E[λ | λ > ½] on average. So the net f is asked about a row that was moved in the same
-    way, and its answer is moved back (Carratino et al. 2020, arXiv 2006.06049, eq. 15):
+    Mixed training inputs are closer to the mean input :math:`\bar x` than the rows to predict,
+    and mixed labels closer to the mean label :math:`\bar y`, both by the factor
+    θ = E[λ | λ > ½] on average. So the net f predicts a row that is shrunk in the same way, and
+    its output is expanded again (Carratino et al. 2020, arXiv 2006.06049, eq. 15):
 
     .. math::
         \tilde f(x) = \frac{f(\theta x + (1 - \theta) \bar x)}{\theta}
             + \Bigl(1 - \frac1\theta\Bigr) \bar y.
 
-    Nothing is trained again, and nothing is fitted to rows left out, so predictions need not
-    become better calibrated: see whether they do. With ``alpha=0`` θ is 1 and nothing changes.
-    :class:`~sklearn.calibration.CalibratedClassifierCV` with ``method="temperature"`` fits
-    how confident a net should be.
+    Nothing is trained again or fitted to held-out rows, so predictions need not be better
+    calibrated afterwards: check it on held-out rows. With ``alpha=0`` θ is 1 and nothing
+    changes. To fit the confidence to data, use
+    :class:`~sklearn.calibration.CalibratedClassifierCV` with ``method="temperature"``.
 
     Parameters
     ----------
     estimator : MixupClassifier, default=None
-        What is fitted; its ``mixing`` must be "mixup", "folded" or a ``Mixup`` with any
-        partners. None is ``MixupClassifier(mixing="mixup")``.
+        Estimator to fit; its ``mixing`` must be "mixup", "folded" or a ``Mixup`` with
+        ``partners="any"``. None is ``MixupClassifier(mixing="mixup")``.
 
     Attributes
     ----------
@@ -173,8 +175,8 @@ class RescaledClassifier(LabelsMixin, BaseRescaled):
     theta_ : float
         Mean weight θ of the heavier example, in (½, 1].
     x_mean_ : ndarray of float64
-        Mean of the training inputs as they are mixed: for a table after the net's own scaling
-        of the columns, for a :class:`~mixup_tab.nets.PreparedNet` after its ``prepare``.
+        Mean of the training inputs as mixed: for a table after the net's input layer, for a
+        :class:`~mixup_tab.nets.PreparedNet` after its ``prepare``.
     y_mean_ : ndarray of shape (n_classes,)
         Share of each class in the training rows, by weight.
     classes_ : ndarray of shape (n_classes,)
@@ -187,10 +189,10 @@ class RescaledClassifier(LabelsMixin, BaseRescaled):
     Notes
     -----
     f are the logits of a net, and :math:`\bar y` is the mean one-hot label although it is
-    added to logits; that is how the authors' code has it (google/uncertainty-baselines,
-    ImageNet). Where classes are equally frequent it adds the same to every logit and changes
-    nothing; else it takes at most 1/θ − 1 < 1 off a logit. The members of an ensemble are
-    rescaled one by one, then their probabilities are averaged.
+    added to logits, as in the authors' code (google/uncertainty-baselines, ImageNet). If
+    classes are equally frequent, it changes all logits equally and has no effect; otherwise it
+    lowers a logit by at most 1/θ − 1 < 1. The members of an ensemble are rescaled one by one,
+    then their probabilities are averaged.
 
     Examples
     --------
@@ -207,17 +209,17 @@ class RescaledClassifier(LabelsMixin, BaseRescaled):
     _kind = MixupClassifier
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> RescaledClassifier:
-        """Fit the estimator and keep the means of its training rows.
+        """Fit the estimator and store the means of its training rows.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Training rows, as the estimator takes them.
+            Training rows, as for the estimator.
         y : array-like of shape (n_samples,)
             Labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0. They weigh in the mean label; mixing partners are drawn
-            without them, and so the mean input is plain.
+            Weights, ≥ 0. They apply to the mean label, but not to the mean input, because
+            mixing partners are drawn without weights.
 
         Returns
         -------
@@ -227,7 +229,7 @@ class RescaledClassifier(LabelsMixin, BaseRescaled):
         Raises
         ------
         TypeError, ValueError
-            If the estimator is not a MixupClassifier with plain mixup, or by its own ``fit``.
+            If the estimator is not a MixupClassifier with plain mixup, or its ``fit`` fails.
         """
         return self._fit(X, y, sample_weight)
 
@@ -267,15 +269,15 @@ class RescaledClassifier(LabelsMixin, BaseRescaled):
 
 
 class RescaledRegressor(RegressorMixin, BaseRescaled):
-    """Regressor trained with mixup whose predictions are rescaled.
+    """Regressor trained with mixup, with rescaled predictions.
 
-    As :class:`RescaledClassifier`, on standardised values.
+    Like :class:`RescaledClassifier`, for standardised values.
 
     Parameters
     ----------
     estimator : MixupRegressor, default=None
-        What is fitted; its ``mixing`` must be "mixup", "folded" or a ``Mixup`` with any
-        partners. None is ``MixupRegressor(mixing="mixup")``.
+        Estimator to fit; its ``mixing`` must be "mixup", "folded" or a ``Mixup`` with
+        ``partners="any"``. None is ``MixupRegressor(mixing="mixup")``.
 
     Attributes
     ----------
@@ -284,9 +286,9 @@ class RescaledRegressor(RegressorMixin, BaseRescaled):
     theta_ : float
         Mean weight θ of the heavier example, in (½, 1].
     x_mean_ : ndarray of float64
-        Mean of the training inputs as they are mixed.
+        Mean of the training inputs as mixed.
     y_mean_ : ndarray of shape (n_outputs,)
-        Mean of the standardised values, by weight: zero, but for rounding.
+        Weighted mean of the standardised values: zero up to rounding.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of str
@@ -306,16 +308,16 @@ class RescaledRegressor(RegressorMixin, BaseRescaled):
     _kind = MixupRegressor
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> RescaledRegressor:
-        """Fit the estimator and keep the means of its training rows.
+        """Fit the estimator and store the means of its training rows.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Training rows, as the estimator takes them.
+            Training rows, as for the estimator.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Values.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0.
+            Weights, ≥ 0.
 
         Returns
         -------
@@ -325,7 +327,7 @@ class RescaledRegressor(RegressorMixin, BaseRescaled):
         Raises
         ------
         TypeError, ValueError
-            If the estimator is not a MixupRegressor with plain mixup, or by its own ``fit``.
+            If the estimator is not a MixupRegressor with plain mixup, or its ``fit`` fails.
         """
         return self._fit(X, y, sample_weight)
 

@@ -1,4 +1,4 @@
-"""Weighing models by predictions of rows that they have not seen."""
+"""Ensemble selection and temperature scaling on held-out predictions."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-# Probabilities are not taken for smaller than this: a net may say 0 and be wrong.
+# Smaller probabilities are clipped: a net may predict 0 and be wrong.
 _LEAST = 1e-7
-# Hotter or colder would trust a small table too much.
+# Limits against overfitting on small tables.
 _TEMPERATURES = (0.25, 4.0)
 
 
@@ -25,23 +25,22 @@ def select_greedily(
     *,
     rounds: int = 25,
 ) -> np.ndarray:
-    """Weigh models so that their mean has a low loss.
+    """Choose weights of models so that their weighted mean has a low loss.
 
-    Starting from none, the model that lowers the loss of the mean most is added, again and
-    again, with replacement; the weights are those of the best round (Caruana et al. 2004,
-    "Ensemble selection from libraries of models", section 2.2). Of equals the first is taken.
+    In every round the model that lowers the loss of the mean most is added, with replacement;
+    the weights are those of the best round (Caruana et al. 2004, "Ensemble selection from
+    libraries of models", section 2.2). Ties go to the first model.
 
     Parameters
     ----------
     evidence : ndarray of shape (models, rows, ...)
-        What models are judged by, for rows that they have not seen: probabilities of the true
-        classes, or errors of values.
+        Held-out probabilities of the true classes, or errors of values.
     losses : callable, default=log_losses
         ``losses(evidence, weight)`` returns the loss of each model.
     weight : ndarray of shape (rows,), default=None
         Weights of the rows.
     rounds : int, default=25
-        How often a model is added.
+        Number of rounds.
 
     Returns
     -------

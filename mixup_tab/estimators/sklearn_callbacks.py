@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks (1.9 and later): one task per epoch."""
+"""Support for scikit-learn's callbacks (1.9 and later): one task per epoch."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ try:
 except ImportError:  # scikit-learn 1.8
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Nothing to support."""
+        """Empty stand-in."""
 
     def _with_callbacks(method: Callable) -> Callable:
-        """Return a method that does the same, as many frames deep as scikit-learn's."""
+        """Wrap a method in one frame, as scikit-learn's decorator does."""
 
         @functools.wraps(method)
         def same(*args: Any, **kwargs: Any) -> Any:
@@ -36,12 +36,12 @@ Method = TypeVar("Method", bound=Callable)
 
 
 def with_callbacks(method: Method) -> Method:
-    """Decorate a fit with scikit-learn's decorator, keeping its type."""
+    """Apply scikit-learn's decorator, keeping the type of the method."""
     return _with_callbacks(method)
 
 
 def open_task(estimator: Any, n_subtasks: int, X: Any, y: Any) -> Any:
-    """Begin the root task of a fit; None if no callbacks are set."""
+    """Begin the root task of a fit; None without callbacks."""
     if not hasattr(estimator, "_init_callback_context"):
         return None
     context = estimator._init_callback_context(max_subtasks=n_subtasks)
@@ -54,9 +54,9 @@ def open_task(estimator: Any, n_subtasks: int, X: Any, y: Any) -> Any:
 def subtask(
     root: Any, name: str, estimator: Any, X: Any, y: Any, inner: Any = None
 ) -> Iterator[None]:
-    """Open a part of a fit for scikit-learn's callbacks, if there are any.
+    """Open a subtask of a fit for scikit-learn's callbacks, if there are any.
 
-    ``inner`` is an estimator that is fitted inside and reports to the same callbacks.
+    ``inner`` is an estimator fitted inside, which reports to the same callbacks.
     """
     if root is None:
         yield
@@ -84,7 +84,7 @@ def epoch_tasks(estimator: Any, net: MixupNet, X: Any, y: Any) -> Iterator[None]
 
 
 class _ReportEpochs(Callback):
-    """Opens and closes a task per epoch, and stops training if a callback says so."""
+    """Opens and closes a task per epoch, and stops training if a callback asks for it."""
 
     def __init__(self, root: Any, estimator: Any, X: Any, y: Any) -> None:
         self.root = root

@@ -23,7 +23,7 @@ from mixup_tab.training.torch_state import with_torch_defaults
 
 
 class Rows(NamedTuple):
-    """What an estimator is fitted on: the arguments of its ``fit``."""
+    """Training rows: the arguments of ``fit``."""
 
     X: Any
     y: Any
@@ -37,17 +37,17 @@ def fit_together(
     on_epochs: Callable[[int], None] = lambda epochs: None,
     held_out: Rows | None = None,
 ) -> list[Exception | None]:
-    """Fit estimators side by side; each ends as its own ``fit`` would leave it.
+    """Fit estimators side by side, with the same results as their own ``fit``.
 
-    Nets that can be are trained as stacks. Estimators that share data share the ``Rows``
-    object, which is checked once; none may share a callback. Returns the error that ended
-    the fit of each, if one did; that estimator stays as it was.
+    Nets are trained as stacks where possible. Estimators with the same data should share the
+    ``Rows`` object, which is then validated once; they must not share callbacks. Returns the
+    error of each fit, or None; an estimator whose fit fails is not changed.
 
-    With rows ``held_out`` every net is trained in cycles and stops by its loss on these, as
-    with ``early_stopping``.
+    With ``held_out`` rows, every net stops early by its loss on them, as with
+    ``early_stopping``.
 
-    ``on_epochs`` is called with the number of epochs that have been finished since the last
-    call. A TrainingAborted or KeyboardInterrupt that it raises ends everything.
+    ``on_epochs`` is called with the number of epochs finished since the last call. A
+    TrainingAborted or KeyboardInterrupt that it raises ends everything.
     """
     errors: list[Exception | None] = [None] * len(estimators)
     fits: dict[int, NetFit] = {}
@@ -61,7 +61,7 @@ def fit_together(
             else:
                 with propagate_interrupt():
                     estimator._fit(*data, on_epochs=on_epochs)
-        except Exception as error:  # a module of the user's may raise anything
+        except Exception as error:  # a user's module may raise anything
             errors[position] = error
     for position, stopped in zip(fits, fit_stacked([*fits.values()], on_epochs), strict=True):
         estimator = estimators[position]
@@ -78,7 +78,7 @@ def fit_together(
 
 
 def _is_one_net(estimator: MixupEstimator) -> bool:
-    """Whether fitting is nothing but training one net for the first time."""
+    """Whether fitting means training a single new net."""
     return not (
         estimator._cross_fits()
         or hasattr(estimator, "net_")
@@ -108,21 +108,20 @@ def _prepare(
     return NetFit(make_net(estimator, data, held_out=valid), data.X, data.y, data.weight)
 
 
-# Weights, gradients and Adam's two moments of a stack; 16 nets of 30-128-128-2. Measured
-# with two threads: larger stacks gain nothing and fall out of the cache, smaller ones
+# Bytes of weights, gradients and Adam's two moments of a stack: 16 nets of 30-128-128-2.
+# Measured with two threads: larger stacks exceed the cache and gain nothing, smaller ones
 # spend their time on calls.
 _STACK_BYTES = 16 * 16 * 20_738
 _MOST_MEMBERS = 64
 
-# Of a GPU's memory. Not measured: larger stacks cost a GPU little more than small ones.
+# Share of a GPU's memory. Not measured: larger stacks cost a GPU little more than small ones.
 _SHARE_OF_GPU = 0.25
 
 
 def plan_chunks(n_weights: Sequence[int], device: str = "cpu") -> list[list[int]]:
-    """Cut a list of fits into chunks that are trained as one stack each.
+    """Cut a list of fits into chunks, each of which is trained as a stack.
 
-    The plan depends on nothing but the fits, so that results do not depend on the number
-    of workers.
+    The plan depends only on the fits, so results do not depend on the number of workers.
     """
     count = len(n_weights)
     if not count:

@@ -1,8 +1,8 @@
 """Mixing rules: how two training examples become one.
 
 Pass a rule, or its name, as ``mixing=`` to an estimator. Rules are pure PyTorch: they run on
-any device and in any dtype, draw random numbers from the given ``torch.Generator`` only, change
-nothing in place, and never wait for the device. For a rule of your own, subclass
+any device and in any dtype, draw random numbers only from the given ``torch.Generator``, change
+nothing in place, and never wait for the device. To write your own, subclass
 :class:`MixingRule`.
 """
 

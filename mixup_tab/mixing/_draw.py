@@ -15,7 +15,7 @@ PARTNERS = ("any", "same_class", "other_class")
 
 
 def check_alpha(alpha: float) -> float:
-    """Return ``alpha`` as a float; raise TypeError or ValueError if it is not in [0, ∞)."""
+    """Return ``alpha`` as a float; raise TypeError or ValueError unless 0 ≤ α < ∞."""
     if isinstance(alpha, bool | str) or not hasattr(alpha, "__float__"):
         raise TypeError(
             f"alpha must be a number of at least 0 (0 turns mixing off), got {shown(alpha)}."
@@ -53,7 +53,7 @@ def draw_lam(
     device = generator.device
     if alpha == 0:
         return torch.ones(tuple(shape), dtype=dtype, device=device)
-    # Half precision is too coarse for what follows; the result is rounded at the end.
+    # Half precision is too coarse for the formula; only the result is rounded to it.
     work = dtype if dtype in (torch.float32, torch.float64) else torch.float32
     p = torch.empty(tuple(shape), dtype=work, device=device)
     p.exponential_(generator=generator).mul_(1 / alpha).expm1_()
@@ -76,7 +76,7 @@ def draw_weights(alpha: float, shape: Sequence[int], *, generator: torch.Generat
         weights = torch.zeros(tuple(shape), device=device)
         weights[0] = 1
         return weights
-    # Further out nothing changes (one weight is 1, or all are equal), but floats overflow.
+    # Beyond these limits nothing changes (one weight is 1, or all are equal) but overflow.
     alpha = min(max(alpha, 1e-30), 1e18)
     gamma = standard_gamma(torch.full(tuple(shape), alpha + 1, device=device), generator)
     # −log U is exponential.
@@ -95,7 +95,7 @@ def draw_partners(
 
     "any" is a uniform permutation of the batch, "same_class" one within each class.
     "other_class" is uniform over the examples of all other classes; if there are none, the
-    example is its own partner. The last two need labels, class codes of the same shape.
+    example is its own partner. The last two need ``labels``: class codes of the same shape.
     """
     check_partners(partners)
     if partners == "any":
@@ -124,7 +124,7 @@ def _grouped_order(labels: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _same_class(labels: Tensor, generator: torch.Generator) -> Tensor:
-    # Two random orders, both sorted by class: what stands at the same place has the same class.
+    # Two random orders, both sorted by class: equal positions have the same class.
     one, other = _grouped_order(labels, generator), _grouped_order(labels, generator)
     return torch.empty_like(one).scatter_(-1, one, other)
 

@@ -29,9 +29,9 @@ RULES: dict[str, Callable[[], MixingRule]] = {
 
 
 def as_rule(mixing: str | MixingRule) -> MixingRule:
-    """Return the rule that the value of a ``mixing=`` argument, a name or a rule, stands for.
+    """Return the rule for a ``mixing=`` argument, which is a name or a rule.
 
-    Raises ValueError for an unknown name and TypeError for anything but a name or a rule.
+    Raises ValueError for an unknown name and TypeError for other types.
     """
     if isinstance(mixing, MixingRule):
         return mixing

@@ -1,4 +1,4 @@
-"""CutMix and Cutout: columns of a table, or boxes of images, are swapped or blanked."""
+"""CutMix and Cutout: swap or blank columns of a table, or boxes of images."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ class Cut(NamedTuple):
 
 @dataclass(frozen=True)
 class CutMix(MixingRule):
-    """Examples put together from two: columns of a table, boxes of an image.
+    """Combines two examples: columns of a table, or a box of an image, come from a partner.
 
     Every column of a table is kept with probability p ~ Beta(α, α) and otherwise taken from
     the partner; ỹ = λ y_i + (1 − λ) y_j, where λ is the share of columns kept: CutMix (Yun et
-    al. 2019, arXiv 1905.04899) on tables (Kadra et al. 2021, arXiv 2106.11189). Every value
-    occurred in its column before, which suits categories and functions with steps.
+    al. 2019, arXiv 1905.04899) on tables (Kadra et al. 2021, arXiv 2106.11189). Every mixed
+    value occurs in its column of the data, which suits categories and step functions.
 
     Examples with at least two axes, (..., height, width), are images as in Yun et al.: a box
     over the last two axes comes from the partner, in all channels. Its sides are √(1 − p) of
-    the axes, its centre is uniform, and the part outside of the image is cut off; λ is the
-    share of the image kept. For boxes in spectrograms, pass these with their axes
-    (frequencies, times): flattened ones are treated as rows of a table.
+    the axes, its centre is uniform, and it is clipped at the edges of the image; λ is the
+    share of the image kept. Spectrograms need their axes (frequencies, times) for this:
+    flattened ones are treated as rows of a table.
 
     Parameters
     ----------
     axes : {"both", "time", "frequency"}, default="both"
-        Axes along which a box ends. A "time" box spans all frequencies (the second-last axis),
+        Axes that limit the box. A "time" box spans all frequencies (the second-last axis),
         a "frequency" box all times (the last axis), and 1 − p of the other axis. Not used for
         tables.
 
@@ -91,7 +91,7 @@ class CutMix(MixingRule):
         return Cut(share, draw_partners(lam.shape, generator=generator), keep)
 
     def mix_x(self, x: Tensor, mix: Cut) -> Tensor:
-        """Take the values that are not kept from the partner; see :meth:`MixingRule.mix_x`."""
+        """Take values that are not kept from the partner; see :meth:`MixingRule.mix_x`."""
         return torch.where(mix.keep, x, take_partners(x, mix.partner))
 
 
@@ -99,16 +99,16 @@ class CutMix(MixingRule):
 class MixupCutMix(CutMix):
     """mixup for some examples of a batch, CutMix for the others.
 
-    Between mixup, which fits smooth functions, and :class:`CutMix`, which fits categories and
-    steps, the choice is drawn for every example. Touvron et al. 2021 (arXiv 2012.12877) draw
-    it for every batch of images.
+    Every example is mixed either by mixup, which suits smooth functions, or by
+    :class:`CutMix`, which suits categories and step functions. Touvron et al. 2021 (arXiv
+    2012.12877) choose once per batch of images.
 
     Parameters
     ----------
     cutmix : float, default=0.5
         Probability of CutMix, in [0, 1].
     axes : {"both", "time", "frequency"}, default="both"
-        Axes along which a box ends, as in :class:`CutMix`.
+        Axes that limit the box, as in :class:`CutMix`.
 
     Examples
     --------
@@ -156,19 +156,19 @@ class MixupCutMix(CutMix):
 
 @dataclass(frozen=True)
 class Cutout(MixingRule):
-    """Blanks a part of every example; its target stays as it is.
+    """Blanks a part of every example and keeps its target.
 
-    DeVries and Taylor 2017 (arXiv 1708.04552), with boxes of random size. An example loses
-    the share 1 − max(λ, 1 − λ) with λ ~ Beta(α, α), at most half of it because the target
-    stays; a larger α removes more. Images and other examples with at least two axes lose a box
-    as in :class:`CutMix`. Rows of a table lose columns, each with that probability.
+    DeVries and Taylor 2017 (arXiv 1708.04552), with boxes of random size. The blanked share is
+    1 − max(λ, 1 − λ) with λ ~ Beta(α, α), at most half because the target is kept; a larger α
+    blanks more. Examples with at least two axes lose a box as in :class:`CutMix`. Rows of a
+    table lose columns, each with that probability.
 
     Parameters
     ----------
     fill : float, default=0.0
         Value of the blanked part: 0 is the mean of standardised inputs.
     axes : {"both", "time", "frequency"}, default="both"
-        Axes along which a box ends, as in :class:`CutMix`.
+        Axes that limit the box, as in :class:`CutMix`.
 
     Examples
     --------
@@ -235,7 +235,7 @@ def draw_keep(
     Parameters
     ----------
     lam : Tensor, shape (..., batch)
-        Shares to keep, in [0, 1], before boxes are cut off at the edges.
+        Shares to keep, in [0, 1], before boxes are clipped at the edges.
     features : sequence of int
         Shape of one example: ``(columns,)``, or ``(..., height, width)``.
     generator : torch.Generator
@@ -270,7 +270,7 @@ def _draw_boxes(
     lam: Tensor, height: int, width: int, generator: torch.Generator, axes: str
 ) -> tuple[Tensor, Tensor]:
     """Yun et al. 2019, section 3.1: a box of area 1 − λ with a uniform centre."""
-    if axes == "both" and 1 in (height, width):  # an axis of one place cannot be cut
+    if axes == "both" and 1 in (height, width):  # an axis of length 1 cannot be cut
         axes = "time" if height == 1 else "frequency"
     part = (1 - lam).sqrt() if axes == "both" else 1 - lam
     sides = []

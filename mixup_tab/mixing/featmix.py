@@ -1,4 +1,4 @@
-"""Feat-Mix: CutMix whose labels are weighted by the information of the features kept."""
+"""Feat-Mix: CutMix with labels weighted by the information in the features kept."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from torch import Tensor
 from mixup_tab._plain import shown
 from mixup_tab.mixing.cutmix import Cut, CutMix
 
-# Estimating the information reads at most MAX_ROWS rows and at most MAX_VALUES values, but
-# always MIN_ROWS rows.
+# The estimate reads at most MAX_ROWS rows and MAX_VALUES values, but always MIN_ROWS rows.
 MAX_ROWS = 10_000
 MAX_VALUES = 1 << 24
 MIN_ROWS = 1_000
@@ -23,7 +22,7 @@ _VALUES_AT_ONCE = 1 << 22
 
 @dataclass(frozen=True)
 class FeatMix(CutMix):
-    """Swaps columns or boxes as CutMix, and weights labels by the information kept.
+    """Swaps columns or boxes like CutMix, and weights labels by the information kept.
 
     ỹ = λ y_i + (1 − λ) y_j, where λ is not the share of columns kept but their share of the
     mutual information with the target, Σ I(kept) / Σ I(all): swapping a column that is
@@ -33,11 +32,11 @@ class FeatMix(CutMix):
     Parameters
     ----------
     information : tuple of float, default=None
-        Mutual information of every feature with the target, at least 0, of one flattened
-        example. None estimates it from the training rows in ``fit``. If all are 0, every
-        feature counts the same.
+        Mutual information of every feature of a flattened example with the target, ≥ 0. None
+        estimates it from the training rows in ``fit``. If all are 0, every feature counts the
+        same.
     axes : {"both", "time", "frequency"}, default="both"
-        Axes along which a box ends, as in :class:`CutMix`.
+        Axes that limit the box, as in :class:`CutMix`.
 
     Examples
     --------
@@ -89,8 +88,8 @@ class FeatMix(CutMix):
     def _shares(self, features: Sequence[int], device: torch.device) -> Tensor:
         if self.information is None:
             raise ValueError(
-                "FeatMix does not know the information of the features yet. Call its fit, or "
-                "pass FeatMix(information=...)."
+                "FeatMix needs the information of the features. Call its fit, or pass "
+                "FeatMix(information=...)."
             )
         if len(self.information) != math.prod(features):
             raise ValueError(
@@ -130,8 +129,8 @@ def mutual_information(x: Tensor, y: Tensor, *, bins: int = 8) -> Tensor:
     x : Tensor, shape (rows, features)
         Inputs.
     y : Tensor of int, shape (rows,), or of float, shape (rows,) or (rows, outputs)
-        Class codes; or values, which are cut into bins too. The information with several
-        outputs is averaged.
+        Class codes; or values, which are binned too. With several outputs, their information
+        is averaged.
     bins : int, default=8
         As in :func:`quantile_codes`.
 
@@ -153,8 +152,8 @@ def mutual_information(x: Tensor, y: Tensor, *, bins: int = 8) -> Tensor:
 def quantile_codes(x: Tensor, bins: int = 8) -> Tensor:
     """Cut every feature of ``x``, shape (features, rows), into bins of about equal size.
 
-    The bounds are halfway between neighbours at the k/bins quantiles. A value that so many
-    rows share that a bound falls on it gets a bin of its own, so that categories stay apart.
+    The bounds are halfway between neighbours at the k/bins quantiles. A value that is frequent
+    enough for a bound to fall on it gets its own bin, so that categories stay apart.
 
     Returns
     -------

@@ -25,10 +25,9 @@ class Mixup(MixingRule):
     Parameters
     ----------
     lam_per : {"example", "batch"}, default="example"
-        Draw one λ for every example, or one for a whole batch (as in the authors' code).
+        Draw one λ for every example, or one for the whole batch (as in the authors' code).
     folded : bool, default=False
-        Replace λ by max(λ, 1 − λ), so that the example itself always counts more and no pair
-        is drawn in both orders.
+        Replace λ by max(λ, 1 − λ), so that the example itself always has the larger weight.
     partners : {"any", "same_class", "other_class"}, default="any"
         Where in the batch the partner is drawn from: all examples, those of the same class,
         or those of other classes.
@@ -105,8 +104,8 @@ class DirichletMixup(MixingRule):
     Parameters
     ----------
     n_mixed : int, default=3
-        k, the number of examples in a blend, at least 2. Every partner is drawn by a random
-        permutation of the batch.
+        k, the number of examples in a blend, ≥ 2. Partners are drawn by random permutations of
+        the batch.
 
     Examples
     --------

@@ -27,15 +27,15 @@ class Mix(NamedTuple):
 
 
 class MixingRule(ABC):
-    """Base class of mixing rules, also for your own.
+    """Base class of mixing rules; subclass it to write your own.
 
-    :meth:`draw` makes all random decisions, :meth:`mix_x` and :meth:`mix_y` apply them to
-    inputs and targets. A rule of your own needs :meth:`draw` alone if it returns a
-    :class:`Mix`: both are then mixed by λ.
+    :meth:`draw` makes all random decisions; :meth:`mix_x` and :meth:`mix_y` apply them to
+    inputs and targets. If :meth:`draw` returns a :class:`Mix`, it is the only method that you
+    must write: inputs and targets are then mixed by λ.
 
     Rules have no state: subclasses are frozen dataclasses that compare by their fields. All
-    methods work on several batches at once (any leading axes), on any device, change nothing
-    in place, and draw from the given generator only.
+    methods accept several batches at once (any leading axes) and any device, change nothing in
+    place, and draw only from the given generator.
 
     Examples
     --------
@@ -57,45 +57,45 @@ class MixingRule(ABC):
             [2., 1.]])
     """
 
-    # What training asks a rule. A subclass sets its answers as class attributes.
+    # Flags that training reads. Subclasses set them as class attributes.
 
     @property
     def needs_labels(self) -> bool:
-        """Whether :meth:`draw` must get ``labels``."""
+        """Whether :meth:`draw` needs ``labels``."""
         return False
 
     @property
     def task(self) -> str:
-        """What the rule is for: "any", "classification" or "regression"."""
+        """Task of the rule: "any", "classification" or "regression"."""
         return "any"
 
     @property
     def mixes_hidden(self) -> bool:
-        """Whether a hidden layer of the net is mixed instead of the inputs."""
+        """Whether the rule mixes a hidden layer instead of the inputs."""
         return False
 
     @property
     def enlarges_batch(self) -> bool:
-        """Whether a mixed batch has more examples than the batch that it is made from."""
+        """Whether a mixed batch has more examples than the original one."""
         return False
 
     @property
     def swaps_columns(self) -> bool:
-        """Whether :meth:`draw` decides for every value of an example, in a field ``keep``.
+        """Whether :meth:`draw` decides value by value, in a field ``keep``.
 
-        Where an input layer makes several values of a column of the table, it is then asked
-        for one decision per column.
+        If an input layer turns a column into several values, :meth:`draw` then decides once
+        per column.
         """
         return False
 
     def fit(self, take: Callable[[Tensor], Tensor], labels: Tensor) -> MixingRule:
-        """Return the rule with what it must know about the training rows.
+        """Return the rule fitted to the training rows.
 
         Parameters
         ----------
         take : callable
-            Returns the inputs, shape (n, *features), at positions of training rows, shape
-            (n,): as the net sees them, before mixing.
+            ``take(positions)`` returns the inputs of training rows, shape (n, *features), as
+            the net sees them before mixing.
         labels : Tensor, shape (rows,) or (rows, outputs)
             Class codes (int64), or values of a regression (float).
 
@@ -121,10 +121,10 @@ class MixingRule(ABC):
         Parameters
         ----------
         alpha : float
-            Strength of mixing, 0 ≤ α < ∞: the parameter of Beta(α, α). With 0 every example
-            stays as it is.
+            Strength of mixing, 0 ≤ α < ∞: the parameter of Beta(α, α). With 0 nothing is
+            mixed.
         shape : sequence of int
-            ``(..., batch)``: any number of batches of one size, 1 included.
+            ``(..., batch)``: any number of batches of equal size, which may be 1.
         features : sequence of int, default=()
             Shape of one example, such as ``(columns,)`` or ``(channels, height, width)``.
         generator : torch.Generator
@@ -135,7 +135,7 @@ class MixingRule(ABC):
         Returns
         -------
         Mix or another NamedTuple of tensors
-            For :meth:`mix_x` and :meth:`mix_y`.
+            Input of :meth:`mix_x` and :meth:`mix_y`.
 
         Raises
         ------
@@ -188,9 +188,9 @@ def draw_by_column(
     features: Sequence[int],
     **options: Any,
 ) -> Any:
-    """Draw as a rule does, with one decision for all values that come from one column.
+    """Draw from a rule, with one decision for all values of a column.
 
-    ``groups`` are the column of each value, shape ``features``, and the number of columns.
+    ``groups`` holds the column of each value, shape ``features``, and the number of columns.
     """
     if groups is None or not rule.swaps_columns:
         return rule.draw(alpha, shape, features=features, **options)
@@ -215,7 +215,7 @@ def take_partners(x: Tensor, partner: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-@torch.inference_mode(False)  # the cached tensor must also be usable where gradients are needed
+@torch.inference_mode(False)  # the cached tensor is also used where gradients are needed
 def _starts(total: int, batch: int, device: torch.device) -> Tensor:
     """Positions of the first example of every batch, shape (batches, 1)."""
     return torch.arange(0, total, max(batch, 1), device=device).unsqueeze(1)

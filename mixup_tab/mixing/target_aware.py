@@ -1,4 +1,4 @@
-"""Rules that look at the targets: C-Mixup for regression, Remix for rare classes."""
+"""Rules that depend on the targets: C-Mixup for regression, Remix for rare classes."""
 
 from __future__ import annotations
 
@@ -21,19 +21,18 @@ class CMixup(MixingRule):
     """mixup of examples with similar values, for regression.
 
     Partner j of example i is drawn from the batch with probability proportional to
-    exp(−(y_i − y_j)² / (2h²)), the squared distance if there are several outputs; the example
-    itself is one of the candidates (C-Mixup, Yao et al. 2022, arXiv 2210.05775). A mixed value
-    is then more often close to the true one, even where the function is not linear.
+    exp(−(y_i − y_j)² / (2h²)), with the squared distance for several outputs; i itself is a
+    candidate (C-Mixup, Yao et al. 2022, arXiv 2210.05775). Mixed values are then closer to the
+    true ones, even where the function is not linear.
 
     Memory grows with the square of the batch size.
 
     Parameters
     ----------
     bandwidth : float, default=0.5
-        h > 0, in standard deviations of the training values (:class:`~mixup_tab.MixupNet`,
-        which does not scale values, takes it in their own unit). With a large one, partners are
-        drawn as in mixup. The authors tune it for every data set, between 0.05 and 10 in units
-        of its values; a grid search over it pays.
+        h > 0, in standard deviations of the training values; in their own unit for
+        :class:`~mixup_tab.MixupNet`, which does not scale them. A large h draws partners as in
+        mixup. The authors tune it per data set, between 0.05 and 10 in the unit of the values.
 
     Examples
     --------
@@ -54,8 +53,8 @@ class CMixup(MixingRule):
     def __post_init__(self) -> None:
         if not (math.isfinite(self.bandwidth) and self.bandwidth > 0):
             raise ValueError(
-                "bandwidth must be a finite number above 0, in standard deviations of the "
-                f"values, got {shown(self.bandwidth)}."
+                "bandwidth must be a finite number > 0, in standard deviations of the values, "
+                f"got {shown(self.bandwidth)}."
             )
 
     def draw(
@@ -69,7 +68,7 @@ class CMixup(MixingRule):
     ) -> Mix:
         """Draw λ, and partners by the values in ``labels``; see :meth:`MixingRule.draw`."""
         if labels is None:
-            raise ValueError("CMixup needs values of a regression; use 'mixup' for classes.")
+            raise ValueError("CMixup is for regression. Use 'mixup' for classes.")
         lam = draw_lam(alpha, shape, generator=generator)
         values = labels.to(lam).reshape(*lam.shape, -1)
         if values.shape[-1] == 1:  # the sign does not matter, and cdist is slow
@@ -80,7 +79,7 @@ class CMixup(MixingRule):
         # own rate is 1, so no sum vanishes, and a rate that underflows is never picked.
         sums = distance.div_(self.bandwidth).square_().div_(-2).exp_().cumsum_(-1)
         drawn = torch.rand(lam.shape, generator=generator, device=lam.device)
-        drawn.clamp_(max=1 - 2**-22)  # times a sum it stays below it when it is rounded
+        drawn.clamp_(max=1 - 2**-22)  # so that times a sum, rounded, it stays below the sum
         place = torch.searchsorted(sums, drawn.unsqueeze(-1) * sums[..., -1:], right=True)
         return Mix(lam, place.squeeze(-1))
 
@@ -95,18 +94,19 @@ class _RemixDraw(NamedTuple):
 
 @dataclass(frozen=True)
 class Remix(MixingRule):
-    """mixup whose labels lean towards the rarer class.
+    """mixup with labels that favour the rarer class.
 
-    Inputs are mixed as by :class:`Mixup`. With n_i and n_j rows of the two classes, the
-    example's own label weighs 0 if n_i / n_j ≥ κ and λ < τ, 1 if n_i / n_j ≤ 1/κ and
+    Inputs are mixed as in :class:`Mixup`. With n_i and n_j rows of the two classes, the
+    example's own label has weight 0 if n_i / n_j ≥ κ and λ < τ, 1 if n_i / n_j ≤ 1/κ and
     1 − λ < τ, and λ otherwise (Chou et al. 2020, arXiv 2007.03943, equation 4).
 
     Parameters
     ----------
     kappa : float, default=3.0
-        κ ≥ 1: a class counts as the larger one if it has at least κ times as many rows.
+        κ ≥ 1: a class counts as larger if it has at least κ times as many rows.
     tau : float, default=0.5
-        τ in [0, 1]: the larger class loses its label if its weight is below τ. 0 is mixup.
+        τ in [0, 1]: the label of the larger class is dropped if its weight is below τ. 0 is
+        mixup.
     class_counts : tuple of int, default=None
         Number of rows of every class, in the order of the class codes. None counts the
         training rows in ``fit``.
@@ -165,11 +165,10 @@ class Remix(MixingRule):
     ) -> _RemixDraw:
         """Draw λ, partners and the weights of the labels; see :meth:`MixingRule.draw`."""
         if labels is None:
-            raise ValueError("Remix needs class labels; use 'mixup' for regression.")
+            raise ValueError("Remix is for classification. Use 'mixup' for regression.")
         if self.class_counts is None:
             raise ValueError(
-                "Remix does not know the class counts yet. Call its fit, or pass "
-                "Remix(class_counts=...)."
+                "Remix needs the class counts. Call its fit, or pass Remix(class_counts=...)."
             )
         lam = draw_lam(alpha, shape, generator=generator)
         partner = draw_partners(shape, generator=generator)

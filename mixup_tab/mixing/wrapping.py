@@ -1,4 +1,4 @@
-"""Rules around another rule: RegMixup and manifold mixup."""
+"""Rules that wrap another rule: RegMixup and manifold mixup."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mixup_tab.mixing.rule import MixingRule
 
 @dataclass(frozen=True)
 class WrappingRule(MixingRule):
-    """A rule that does what another one does; subclasses change one thing."""
+    """Base class of rules that wrap another rule."""
 
     rule: MixingRule = field(default_factory=Mixup)
 
@@ -28,21 +28,21 @@ class WrappingRule(MixingRule):
 
     @property
     def needs_labels(self) -> bool:
-        """As for the inner rule."""
+        """As in the inner rule."""
         return self.rule.needs_labels
 
     @property
     def task(self) -> str:
-        """As for the inner rule."""
+        """As in the inner rule."""
         return self.rule.task
 
     @property
     def swaps_columns(self) -> bool:
-        """As for the inner rule."""
+        """As in the inner rule."""
         return self.rule.swaps_columns
 
     def fit(self, take: Callable[[Tensor], Tensor], labels: Tensor) -> MixingRule:
-        """Return the rule with its inner rule fitted; see :meth:`MixingRule.fit`."""
+        """Fit the inner rule; see :meth:`MixingRule.fit`."""
         return replace(self, rule=self.rule.fit(take, labels))
 
     def draw(
@@ -70,17 +70,17 @@ class WrappingRule(MixingRule):
 
 @dataclass(frozen=True)
 class RegMixup(WrappingRule):
-    """Trains on every batch twice: as it is, and mixed.
+    """Trains on every batch twice: unmixed and mixed.
 
     The loss is (L(batch) + η L(mixed batch)) / (1 + η): that of RegMixup (Pinto et al. 2022,
     arXiv 2206.14502) up to the factor 1 + η, which makes no difference to Adam. A step costs
-    twice as much as one on the batch alone. The authors use α of 10 to 20, far more than
-    suits mixup alone: pass ``alpha=10``.
+    twice as much as with mixup. The authors use α of 10 to 20, far more than suits mixup: pass
+    ``alpha=10``.
 
     Parameters
     ----------
     rule : MixingRule, default=Mixup()
-        How the second copy is mixed: any rule that mixes inputs and keeps the batch size.
+        Rule for the mixed copy; it must mix inputs and keep the batch size.
     eta : float, default=1.0
         η > 0, the weight of the mixed copy relative to the clean one.
 
@@ -106,7 +106,7 @@ class RegMixup(WrappingRule):
                 f"{self.rule!r}."
             )
         if not (math.isfinite(self.eta) and self.eta > 0):
-            raise ValueError(f"eta must be a finite number above 0, got {shown(self.eta)}.")
+            raise ValueError(f"eta must be a finite number > 0, got {shown(self.eta)}.")
 
     def mix_x(self, x: Tensor, mix: Any) -> Tensor:
         """Return the batch followed by its mixed copy, shape (..., 2 · batch, *features)."""
@@ -115,8 +115,8 @@ class RegMixup(WrappingRule):
     def mix_y(self, y: Tensor, mix: Any) -> Tensor:
         """Return the targets followed by the mixed ones, shape (..., 2 · batch, outputs).
 
-        The first half is multiplied by 2 / (1 + η) and the second by 2η / (1 + η), so that the
-        mean over all rows of a loss that is linear in the targets is the one above.
+        The first half is multiplied by 2 / (1 + η) and the second by 2η / (1 + η): the mean
+        over all rows of a loss that is linear in the targets is then the loss of the class.
         """
         clean = 2 / (1 + self.eta)
         halves = clean * y, clean * self.eta * self.rule.mix_y(y, mix)
@@ -134,13 +134,13 @@ class ManifoldMixup(WrappingRule):
     Parameters
     ----------
     rule : MixingRule, default=Mixup()
-        How the output of the layer is mixed. :class:`FeatMix`, which weighs input columns, and
-        rules that enlarge batches cannot be used.
+        Rule for the output of the layer; not :class:`FeatMix`, which weights input columns,
+        and no rule that enlarges batches.
     layers : sequence of str, default=None
         Layers to draw from: "input", and "layer1", "layer2", … for hidden layers of an MLP
         after ReLU, or names of submodules as in ``module.named_modules()``. None draws from
-        the input and the first two hidden layers, as the authors do; in a module of your own
-        these are its outermost submodules with weights.
+        the input and the first two hidden layers, as the authors do; in your own module, these
+        are its outermost submodules with weights.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""BC-ResNet: residual nets of little depth in frequency, for small devices."""
+"""BC-ResNet: small residual nets for spectrograms."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class SubSpectralNorm(nn.BatchNorm2d):
     frequencies : int
         Number of frequencies.
     sub_bands : int, default=5
-        Number of bands of equal width. Where they do not divide the frequencies it is the
-        largest smaller number that does.
+        Number of bands of equal width; if it does not divide the frequencies, the next smaller
+        number that does.
 
     Notes
     -----
@@ -68,7 +68,7 @@ class BroadcastedBlock(nn.Module):
     in_channels, out_channels : int
         Numbers of channels.
     frequencies : int
-        Number of frequencies that come out.
+        Number of frequencies of the output.
     stride : int
         Step in frequency.
     dilation : int
@@ -116,9 +116,9 @@ class BCResNet(nn.Module):
 
     A net of broadcasted residual blocks: most of the work is done on the average over
     frequency. The authors use 40 log-mel bands, τ of 1, 1.5, 2, 3, 6 and 8, and a dropout
-    of 0.1. Any number of frequencies and times will do: where 5 sub-bands of equal width
-    do not fit there are fewer, the last depthwise convolution spans no more frequencies
-    than are left (5 of 40), and what remains after it is averaged.
+    of 0.1. Any number of frequencies and times works: if 5 sub-bands of equal width do not
+    fit, fewer are used; the last depthwise convolution spans at most the remaining frequencies
+    (5 of 40), and its output is averaged.
 
     Parameters
     ----------
@@ -135,12 +135,12 @@ class BCResNet(nn.Module):
     tau : float, default=1.0
         Width of the net: 8 τ channels in the first stage.
     mixed_precision : bool, default=True
-        Whether it is trained in bfloat16 on devices that compute it fast.
+        Whether to train in bfloat16 on devices where that is faster.
 
     Raises
     ------
     ValueError
-        If ``tau`` is too small, or the sizes do not fit.
+        If ``tau`` is too small, or the shapes do not match.
 
     Notes
     -----

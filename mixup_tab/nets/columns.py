@@ -1,4 +1,4 @@
-"""How the columns of a table enter a net: scaled, embedded, and one-hot."""
+"""Input layers for tables: numbers are scaled and embedded, categories one-hot encoded."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from mixup_tab.nets.scaling import LARGEST, DoubleLayer, RobustScale
 # "none" is robust scaling only.
 EMBEDDINGS = ("none", "quantile", "target", "periodic")
 
-# Outputs per number, and in all: columns of a table with more than that many get fewer.
+# Outputs per number and in total; wide tables get fewer per number.
 _OUTPUTS = {"quantile": 16, "target": 32, "periodic": 16}
 _MOST_OUTPUTS = 2048
-# Rows per bin of a tree, and the fewest bins it may have: more bins would follow noise.
+# Rows per bin of a tree, and its minimum of bins: more bins would fit noise.
 _ROWS_PER_BIN, _LEAST_BINS = 64, 4
 # Standard deviation of the frequencies of cosines, for scaled columns.
 _SIGMA = 0.1
-# Bins are fitted to at most this many values, but always to a few thousand rows.
+# Bins are fitted to at most this many values, but always to some thousand rows.
 _BIN_VALUES, _LEAST_BIN_ROWS = 1 << 22, 4096
 # Least standard deviation that an output is divided by, so that rare levels do not dominate.
 _LEAST_STD = 0.1
-# Widths are filled up to a multiple of this, so that nets on other rows of the same table
-# mostly have the same sizes and can be one stack.
+# Widths are padded to a multiple of this, so that nets for other rows of the same table
+# usually have the same sizes and can be stacked.
 _MULTIPLE = 32
 
 # Pairs of a column of codes and its number of levels.
@@ -35,7 +35,7 @@ Categories = Sequence[tuple[int, int]]
 
 
 class PiecewiseLinear(DoubleLayer):
-    """Numbers spread over bins.
+    """Piecewise-linear encoding of numbers.
 
     Bin t of a column with the edges b₀ < b₁ < … is min(max((x − b_{t−1}) / (b_t − b_{t−1}),
     0), 1) (Gorishniy et al. 2022, arXiv 2203.05556, eq. 1, but flat beyond the outer edges). A
@@ -78,8 +78,8 @@ class PiecewiseLinear(DoubleLayer):
     ) -> PiecewiseLinear:
         """Fit the edges to a table.
 
-        They are quantiles, or all values where these are few. With a target they are the
-        thresholds of a decision tree per column (section 3.2.2 of the paper). Columns of at
+        Edges are quantiles, or all values if there are few. With a target they are the
+        thresholds of one decision tree per column (section 3.2.2 of the paper). Columns of at
         most two values, and those that a tree cannot split, get no bins.
 
         Parameters
@@ -91,7 +91,7 @@ class PiecewiseLinear(DoubleLayer):
         weight : ndarray, shape (rows,), default=None
             Weights of the rows, for trees.
         bins : int, default=16
-            Most bins per column.
+            Maximum number of bins per column.
 
         Returns
         -------
@@ -129,14 +129,14 @@ def _quantile_edges(values: Tensor, distinct: Tensor, bins: int) -> Tensor:
 def _tree_edges(
     distinct: Tensor, rank: Tensor, y: np.ndarray, weight: np.ndarray | None, bins: int
 ) -> Tensor:
-    """Return the extremes and, between neighbours, the thresholds of a tree."""
+    """Return the extremes and the thresholds of a tree between them."""
     from sklearn import tree  # not needed to predict, and takes a while to import
 
     kind = tree.DecisionTreeClassifier if y.ndim == 1 else tree.DecisionTreeRegressor
     least = max(20, len(y) // 1000)
     model = kind(max_leaf_nodes=bins, min_samples_leaf=least, random_state=0)
-    # Of ranks, because scikit-learn's trees would cast values to single precision. And by _fit,
-    # as forests do: MLflow's autologging would record every fit of a public one as a model.
+    # Fitted to ranks, because scikit-learn's trees would cast values to single precision. And
+    # by _fit, as in forests: MLflow's autologging records every public fit as a model.
     nodes = model._fit(rank.unsqueeze(1).float().cpu().numpy(), y, weight).tree_
     splits = nodes.threshold[nodes.children_left != nodes.children_right]  # ranks k + ½
     below = torch.as_tensor(np.sort(splits), device=rank.device).long()
@@ -147,9 +147,9 @@ def _tree_edges(
 class Periodic(DoubleLayer):
     """Cosines cos(2π (f z + b)) of scaled numbers z.
 
-    Frequencies f ~ N(0, σ²) and phases b ~ U(0, 1) are drawn once and stay fixed; the first
-    layer of the net on top is the linear part of the PBLD embedding (Holzmüller et al. 2024,
-    arXiv 2407.04491, A.1), which trains them too.
+    Frequencies f ~ N(0, σ²) and phases b ~ U(0, 1) are drawn once and stay fixed. The first
+    layer of the net is the linear part of the PBLD embedding (Holzmüller et al. 2024, arXiv
+    2407.04491, A.1), which also trains f and b.
 
     Parameters
     ----------
@@ -180,9 +180,9 @@ class Periodic(DoubleLayer):
         Parameters
         ----------
         features, cosines : int
-            Number of columns, and of cosines of each.
+            Number of columns, and of cosines per column.
         seed : int
-            Of the generator.
+            Seed of the generator.
         sigma : float, default=0.1
             Standard deviation of the frequencies.
 
@@ -207,13 +207,13 @@ class Periodic(DoubleLayer):
 
 
 class Columns(DoubleLayer):
-    """Columns of a table as a net takes them.
+    """Input layer for a table with numbers and categories.
 
     Its outputs are the scaled numbers; their embedding, if any; a column of 0 and 1 for every
-    level of a category; and zeros that fill up the width. All but the first are standardised:
-    their mean is subtracted, and they are divided by their standard deviation, or by 0.1 if
-    that is larger, so that rare levels do not dominate. What is constant in the training rows
-    is 0. The code −1, for a missing or unknown category, has none of its levels.
+    level of a category; and zeros as padding. All but the scaled numbers are standardised: the
+    mean is subtracted, and the rest is divided by the standard deviation, but at least by 0.1,
+    so that rare levels do not dominate. Outputs that are constant in the training rows are 0.
+    The code −1, for a missing or unknown category, has no level.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ class Columns(DoubleLayer):
     n_columns : int
         Number of columns of the table.
     categories : sequence of (int, int), default=()
-        Pairs of a column of codes 0, 1, … and its number of levels. All other columns are
+        Pairs of a column of codes 0, 1, … and its number of levels. The other columns are
         numbers.
 
     Attributes
@@ -232,7 +232,7 @@ class Columns(DoubleLayer):
     width : int
         Number of outputs, a multiple of 32.
     groups : Tensor of int64, shape (width,)
-        The column that each output comes from, 0 for those that are always zero.
+        The column of each output, 0 for padding.
 
     Examples
     --------
@@ -265,7 +265,7 @@ class Columns(DoubleLayer):
         numbers = [column for column in range(n_columns) if column not in codes]
         levels = [(column, level) for column, count in categories for level in range(count)]
         places = torch.tensor(levels, dtype=torch.int64).view(-1, 2).to(scale.center.device)
-        # These follow from the arguments, and so are no part of the state.
+        # Derived from the arguments, so they are not part of the state.
         for name, value in (
             ("numbers", torch.tensor(numbers, dtype=torch.int64).to(places)),
             ("level_column", places[:, 0].contiguous()),
@@ -299,15 +299,15 @@ class Columns(DoubleLayer):
         weight : ndarray, shape (rows,), default=None
             Weights of the rows, for ``embedding="target"``.
         embedding : {"none", "quantile", "target", "periodic"}, default="quantile"
-            No embedding; :class:`PiecewiseLinear` with at most 16 quantile bins per column, or
-            with one for 64 rows, 4 to 32, from a decision tree; 16 cosines (:class:`Periodic`).
-            Tables of many columns get fewer, about 2048 in all.
+            "quantile": :class:`PiecewiseLinear` with at most 16 bins per column; "target": with
+            one bin per 64 rows, 4 to 32, from a decision tree; "periodic": 16 cosines
+            (:class:`Periodic`). Wide tables get fewer, about 2048 in total.
         categories : sequence of (int, int), default=()
             Pairs of a column of codes and its number of levels.
         seed : int, default=0
-            Of the cosines.
+            Seed of the cosines.
         max_rows : int, default=65536
-            Of more rows than this, evenly spaced ones are used.
+            Larger tables are thinned to evenly spaced rows.
 
         Returns
         -------
@@ -338,13 +338,13 @@ class Columns(DoubleLayer):
         self.gain, self.offset = gain.float(), (-mean * gain).float()
 
     def _sources(self) -> Tensor:
-        """The column that each output comes from, without those that fill up the width."""
+        """The column of each output, without padding."""
         embedded = [] if self.encoding is None else [self.numbers[self.encoding.column]]
         return torch.cat([self.numbers, *embedded, self.level_column])
 
     @property
     def groups(self) -> Tensor:
-        """The column that each output comes from, 0 for those that are always zero."""
+        """The column of each output, 0 for padding."""
         sources = self._sources()
         return torch.cat([sources, sources.new_zeros(self.width - len(sources))])
 
@@ -378,14 +378,14 @@ class Columns(DoubleLayer):
         return x.index_select(-1, self.numbers) if self.categories else x
 
     def follow(self, x: Tensor, *, first: bool = False) -> None:
-        """Let the scaling follow the rows of a stream; see :meth:`RobustScale.follow`.
+        """Update the scaling with the next rows of a stream; see :meth:`RobustScale.follow`.
 
         Parameters
         ----------
         x : Tensor, shape (rows, columns)
             The rows.
         first : bool, default=False
-            Whether the stream begins with them.
+            Whether they are the first of the stream.
         """
         if len(self.numbers):
             self.scale.follow(self._numbers(x), first=first)
@@ -428,7 +428,7 @@ def _fit_encoding(
     if embedding == "target":
         count = min(count, max(len(numbers) // _ROWS_PER_BIN, _LEAST_BINS))
         if y is None:
-            raise ValueError("embedding='target' fits its bins to y, which is None. Give y.")
+            raise ValueError("embedding='target' needs y, got None. Pass y.")
         target = [None if part is None else thinned(part, most) for part in (y, weight)]
     sample = scale.exact(thinned(numbers, most)).double()
     return PiecewiseLinear.fit(sample, *target, bins=count)

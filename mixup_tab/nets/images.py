@@ -1,4 +1,4 @@
-"""Spectrograms as images: what the nets for them take, whatever shape it arrives in."""
+"""Shapes of images and spectrograms, flattened or not."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def image_format(
         Shape of one example: (channels, frequencies, times), (frequencies, times), or
         (values,) for flattened ones.
     image_shape : sequence of int, default=(160, 101)
-        (frequencies, times) or (channels, frequencies, times) that flattened examples have;
-        not used for others.
+        (frequencies, times) or (channels, frequencies, times) of flattened examples; otherwise
+        not used.
 
     Returns
     -------
@@ -29,8 +29,8 @@ def image_format(
     Raises
     ------
     ValueError
-        If ``input_shape`` has other than one to three axes, or its number of values is not
-        that of ``image_shape``.
+        If ``input_shape`` does not have one to three axes, or not as many values as
+        ``image_shape``.
 
     Examples
     --------
@@ -57,11 +57,12 @@ def image_format(
 
 
 def check_smallest(size: Sequence[int], least: int, net: str) -> None:
-    """Refuse images from which the pooling of a net would leave nothing."""
+    """Raise ValueError for images that are too small for the pooling of a net."""
     if min(size[1:]) < least:
         raise ValueError(
             f"{net} needs at least {least} frequencies and {least} times, got {size[1]} and "
-            f"{size[2]}. Use longer clips, a finer spectrogram, or BCResNet, which takes any."
+            f"{size[2]}. Use longer clips, a finer spectrogram, or BCResNet, which accepts any "
+            "size."
         )
 
 

@@ -29,12 +29,12 @@ class LeNet(nn.Module):
     image_shape : sequence of int, default=(160, 101)
         (frequencies, times) of flattened examples.
     mixed_precision : bool, default=True
-        Whether it is trained in bfloat16 on devices that compute it fast.
+        Whether to train in bfloat16 on devices where that is faster.
 
     Raises
     ------
     ValueError
-        If the sizes do not fit, or there are fewer than 16 frequencies or times.
+        If the shapes do not match, or there are fewer than 16 frequencies or times.
 
     Notes
     -----
@@ -66,7 +66,7 @@ class LeNet(nn.Module):
         self.size = channels, *lengths = image_format(input_shape, image_shape)
         check_smallest(self.size, 16, "LeNet")
         rows, columns = (((length - 4) // 2 - 4) // 2 for length in lengths)
-        # Pooling and ReLU may change places; this way a quarter is rectified.
+        # Pooling and ReLU commute; pooling first leaves a quarter of the values to rectify.
         self.features = nn.Sequential(
             nn.Conv2d(channels, 20, 5),
             nn.MaxPool2d(2),

@@ -1,4 +1,4 @@
-"""Fully connected nets, one or a stack of independent ones, with a hand-written backward pass.
+"""Fully connected nets, single or stacked, with a hand-written backward pass.
 
 Notation of the comments: K members, B rows in a batch, L layers. Layer l of member k computes
 z_l = a_l W_lᵀ + b_l from its inputs a_l, and a_{l+1} = ReLU(z_l) · mask_l / keep. Weights are
@@ -21,20 +21,19 @@ from mixup_tab._torch_private import own_parameters, relu_backward_
 from mixup_tab.nets.columns import Columns
 from mixup_tab.nets.stacked import Halves, StackedNet
 
-# Values per chunk of rows in prediction: hidden layers of a chunk stay in the cache.
+# Values per chunk of rows in prediction, so that its hidden layers stay in the cache.
 _CHUNK_VALUES = 1 << 17
 
-# Inputs that are predicted in the precision of the weights.
+# Dtypes of inputs that are predicted in the precision of the weights.
 _SINGLE = (torch.float32, torch.float16, torch.bfloat16)
 
 
 class MLP(nn.Module, StackedNet):
     """A ReLU net, or a stack of ``n_members`` independent ones.
 
-    Every parameter carries a leading model axis, so a stack is trained with batched
-    matrix products at a fraction of the cost of training its members one by one.
-    :meth:`backward` writes the gradients by hand, which for nets this small is three
-    times as fast as recording a graph.
+    Every parameter has a leading model axis, so a stack is trained with batched matrix
+    products at a fraction of the cost of training its members one by one. :meth:`backward`
+    computes the gradients without autograd, which is three times as fast for such small nets.
 
     Parameters
     ----------
@@ -49,12 +48,10 @@ class MLP(nn.Module, StackedNet):
     n_members : int, default=1
         Number of stacked nets.
     generators : sequence of torch.Generator, default=None
-        One source of randomness per member for its initial weights; None takes
-        torch's global one.
+        One generator per member for its initial weights; None uses torch's global one.
     input_layer : nn.Module, default=None
-        Map without trainable parameters that is applied to the inputs first, such as
-        :class:`RobustScale`. In training it is applied to whole blocks of batches
-        before they are mixed.
+        Layer without trainable parameters that is applied to the inputs first, such as
+        :class:`RobustScale`; in training to whole blocks of batches before they are mixed.
 
     Notes
     -----
@@ -62,8 +59,8 @@ class MLP(nn.Module, StackedNet):
     and ``(members, batch, out_features)`` for a stack; inputs ``(members, batch,
     in_features)`` always give ``(members, batch, out_features)``.
 
-    The precision of the computation is that of the inputs: single, or double for whole numbers
-    that an input layer takes.
+    Computation has the precision of the inputs: single, or double for whole numbers in front
+    of an input layer.
 
     Weights start uniform in ±1/√fan_in, like ``torch.nn.Linear``.
 
@@ -77,7 +74,7 @@ class MLP(nn.Module, StackedNet):
     torch.Size([8, 5, 3])
     """
 
-    # What predictor_of makes of a net; a slot, so that it is neither copied nor saved.
+    # Cache of predictor_of; a slot, so that it is neither copied nor saved.
     __slots__ = ("_predictor",)
     _predictor: Any
 
@@ -115,7 +112,7 @@ class MLP(nn.Module, StackedNet):
 
     def layers(self) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
         """Iterate over (weight, bias), shapes (members, out, in) and (members, 1, out)."""
-        # The dict itself: nn.Module looks names up slowly, and this is called for every step.
+        # The dict itself: attributes of nn.Module are slow, and this is called at every step.
         parameters = iter(own_parameters(self).values())
         return zip(parameters, parameters, strict=True)
 
@@ -139,14 +136,14 @@ class MLP(nn.Module, StackedNet):
     def prepare(self, x: Tensor) -> Tensor:
         """Apply the input layer to raw inputs of any leading shape and dtype.
 
-        The result has the dtype of the weights, in which nets are trained.
+        The result has the dtype of the weights.
         """
         return self._prepare(x, self.weight0.dtype)
 
     def prepare_to_predict(self, x: Tensor) -> Tensor:
-        """Apply the input layer; but for inputs in single precision, the result is in double.
+        """Apply the input layer; the result is float64 unless inputs are in single precision.
 
-        MPS has no double precision.
+        On MPS, which has no double precision, it has the dtype of the weights.
         """
         weight = own_parameters(self)["weight0"]
         single = x.dtype in _SINGLE or weight.is_mps
@@ -167,14 +164,14 @@ class MLP(nn.Module, StackedNet):
         generators: Sequence[torch.Generator] | None = None,
         change: Callable[[int, Tensor], Tensor] | None = None,
     ) -> Tensor:
-        """Return the outputs for inputs that :meth:`prepare` has seen.
+        """Return the outputs for prepared inputs.
 
         Parameters
         ----------
         x : Tensor
             Prepared inputs; see the class for shapes.
         generators : sequence of torch.Generator, default=None
-            One source of dropout masks per member; None takes torch's global one.
+            One generator per member for dropout masks; None uses torch's global one.
         change : callable, default=no change
             ``change(k, x)`` replaces the inputs of layer k, shape (members, batch, width).
 
@@ -188,7 +185,7 @@ class MLP(nn.Module, StackedNet):
         dropout = self._make_dropout(generators) if self.training else None
         for k, (weight, bias) in enumerate(self.layers()):
             if k:
-                x = x.relu_()  # in place: what baddbmm returned belongs to nobody else
+                x = x.relu_()  # in place: baddbmm returned a fresh tensor
                 x = x if dropout is None else dropout(x)
             x = x if change is None else change(k, x)
             x = torch.baddbmm(bias.to(x.dtype), x, weight.to(x.dtype).mT)
@@ -214,7 +211,7 @@ class MLP(nn.Module, StackedNet):
         criterion : nn.Module
             With a method ``gradient(outputs, targets)``.
         generators : sequence of torch.Generator
-            One source of dropout masks per member.
+            One generator per member for dropout masks.
 
         Returns
         -------
@@ -232,10 +229,10 @@ class MLP(nn.Module, StackedNet):
     ) -> Callable[[Tensor, Tensor], Tensor]:
         """Return :meth:`backward` as a function of inputs and targets, for a loop.
 
-        It holds on to parameters and gradients, so that a step looks nothing up. Call it where
-        no gradient is recorded.
+        It caches parameters and gradients, so that a step has no lookups. Call it where no
+        gradient is recorded.
 
-        With δ_L the gradient of the loss by the outputs, going down from the last layer:
+        With δ_L the gradient of the loss with respect to the outputs, from the last layer down:
         ∂W_l = δ_lᵀ a_l, ∂b_l = Σ_rows δ_l, and δ_{l−1} = (δ_l W_l) · [a_l > 0] / keep.
 
         Parameters
@@ -243,9 +240,8 @@ class MLP(nn.Module, StackedNet):
         criterion, generators
             As in :meth:`backward`.
         rows : sequence of int, default=None
-            Number of rows of each member's batch that are not padding, if not all. Padding
-            needs no care here, because its targets are zero and so is its δ; only dropout
-            must not draw for it.
+            Number of rows of each member's batch that are not padding, if not all. The δ of
+            padding is zero because its targets are; only dropout must not draw for it.
 
         Returns
         -------
@@ -259,22 +255,22 @@ class MLP(nn.Module, StackedNet):
         biases = [bias.detach() for _, bias in self.layers()]
         grads = [(weight.grad, bias.grad) for weight, bias in self.layers()]
         last, gradient = len(weights) - 1, cast("Callable", criterion.gradient)
-        # Room for activations and slopes by the shape of a batch: a full one, and what is left
-        # over at the end of an epoch. It is written over in every step, because allocating
-        # costs time, and more of it when several threads allocate at once.
+        # Memory for activations and slopes by shape of a batch: a full one, and the smaller one
+        # at the end of an epoch. Every step reuses it, because allocating costs time, and more
+        # when several threads allocate at once.
         buffers: dict[torch.Size, _Buffers] = {}
 
         def step(x: Tensor, targets: Tensor) -> Tensor:
             room = buffers.get(x.shape)
             if room is None:
                 room = buffers[x.shape] = _Buffers(x, weights)
-            inputs = [x, *room.values]  # a_0 = x, a_1, …: filled on the way up
+            inputs = [x, *room.values]  # a_0 = x, a_1, …: filled in the forward pass
             for layer, values in enumerate(room.values):
                 torch.baddbmm(biases[layer], inputs[layer], turned[layer], out=values)
                 values.relu_()
                 if dropout is not None:
                     values.mul_(dropout.mask(values))
-            # Not into a buffer: the caller keeps the outputs, for the loss of many steps.
+            # Not into a buffer: the caller keeps the outputs to compute the loss of many steps.
             outputs = torch.baddbmm(biases[last], inputs[last], turned[last])
             slope = gradient(outputs, targets)
             for layer in range(last, -1, -1):
@@ -285,7 +281,7 @@ class MLP(nn.Module, StackedNet):
                 if layer:
                     below = room.slopes[layer - 1]
                     torch.bmm(slope, weights[layer], out=below)
-                    # A dropped unit is zero as well, so [a > 0] serves ReLU and dropout.
+                    # A dropped unit is zero too, so [a > 0] covers ReLU and dropout.
                     slope = relu_backward_(below, inputs[layer])
                     if dropout is not None:
                         slope.div_(dropout.keep(slope))
@@ -315,13 +311,13 @@ class MLP(nn.Module, StackedNet):
 
     @classmethod
     def join(cls, nets: Sequence[MLP]) -> MLP:
-        """Return one stack of all members of several nets, which become views of it.
+        """Join nets into one stack; their parameters become views of it.
 
         Parameters
         ----------
         nets : sequence of MLP
-            Nets of the same layer sizes. From here on their parameters are slices of the
-            stack's, until :meth:`leave` is called on them.
+            Nets with the same layer sizes. Their parameters are slices of the stack's until
+            :meth:`leave` is called on them.
 
         Returns
         -------
@@ -342,13 +338,13 @@ class MLP(nn.Module, StackedNet):
         return stack
 
     def leave(self) -> None:
-        """Give the parameters memory of their own again after :meth:`join`."""
+        """Copy the parameters out of the stack again after :meth:`join`."""
         for parameter in own_parameters(self).values():
             parameter.data = parameter.detach().clone()
 
     @property
     def can_join(self) -> bool:
-        """Whether :meth:`join` keeps all that a net does: a subclass may compute otherwise."""
+        """Whether :meth:`join` gives the same results; a subclass may override methods."""
         names = ("prepare", "forward", "body", "bind", "backward", "layers")
         return all(getattr(type(self), name) is getattr(MLP, name) for name in names)
 
@@ -356,12 +352,12 @@ class MLP(nn.Module, StackedNet):
 
     @property
     def has_manual_backward(self) -> bool:
-        """Whether :meth:`bind` computes what :meth:`body` does, for all parameters."""
+        """Whether :meth:`bind` computes the gradients of :meth:`body` for all parameters."""
         own_body = type(self).body is not MLP.body and type(self).bind is MLP.bind
         return not own_body and all(p.requires_grad for p in own_parameters(self).values())
 
     def nets(self) -> list[nn.Module]:
-        """Return the stack once for every member."""
+        """Return the stack, once per member."""
         return [self] * self.n_members
 
     def halves(self) -> list[Halves]:
@@ -373,7 +369,7 @@ class MLP(nn.Module, StackedNet):
         return self.prepare(x)
 
     def input_dtype(self, given: torch.dtype, *, training: bool, device: str) -> torch.dtype:
-        """Return the dtype of the weights; in prediction double precision stays that.
+        """Return the dtype of the weights; in prediction, float64 stays float64.
 
         An input layer takes any dtype.
         """
@@ -389,12 +385,12 @@ class MLP(nn.Module, StackedNet):
 
     @property
     def groups(self) -> tuple[Tensor, int] | None:
-        """The columns behind the outputs of the input layer, and their number."""
+        """The table column of each output of the input layer, and the number of columns."""
         layer = self.input_layer
         return (layer.groups, layer.n_columns) if isinstance(layer, Columns) else None
 
     def rows_per_chunk(self, batch_size: int) -> int:
-        """Return how many rows leave a hidden layer of all members in the cache."""
+        """Return the number of rows whose hidden layers fit in the cache."""
         return max(_CHUNK_VALUES // (self.width * self.n_members), 16)
 
     def multiplications(self, row: Tensor | None) -> int:
@@ -426,7 +422,7 @@ class _Buffers:
 
 
 class _Dropout:
-    """Dropout of a stack, every member with its own share and source of randomness."""
+    """Dropout of a stack; every member has its own share and generator."""
 
     def __init__(
         self,
@@ -437,21 +433,21 @@ class _Dropout:
         self.rows: Sequence[int | None] = rows or [None] * len(shares)
         self.drawn = [k for k, share in enumerate(shares) if share]
         self.shares, self.generators = shares, generators
-        # One number for all, which needs no tensor on the device, or one per member.
+        # One number for all members, which needs no tensor on the device, or one per member.
         self._keep: float | Tensor | None = 1 - shares[0] if len({*shares}) == 1 else None
 
     def keep(self, x: Tensor) -> float | Tensor:
-        """Return the share of units that is kept, of all or as (members, 1, 1), made once."""
+        """Return the share of units to keep, a number or a cached tensor (members, 1, 1)."""
         if self._keep is None:
             keep = [[[1 - share]] for share in self.shares]
             self._keep = torch.tensor(keep, dtype=x.dtype, device=x.device)
         return self._keep
 
     def mask(self, x: Tensor) -> Tensor:
-        """Draw what ``x`` is to be multiplied by: 0, or one over the share that is kept."""
+        """Draw the factors of ``x``: 0, or one over the share to keep."""
         mask = torch.ones_like(x)
         for k in self.drawn:
-            # Only the rows that are not padding, so that a member draws what it draws alone.
+            # Without padding, so that a member draws the same numbers as when trained alone.
             part = mask[k, : self.rows[k]]
             source = self.generators[k] if self.generators else None
             part.bernoulli_(1 - self.shares[k], generator=source)

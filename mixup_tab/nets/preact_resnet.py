@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from mixup_tab._plain import shown
 from mixup_tab.nets.images import as_images, image_format
 
-# Factors of the width, and by how much the first of two blocks shrinks both axes.
+# Factor of the width, and stride of the first of two blocks.
 _STAGES = ((1, 1), (2, 2), (4, 2), (8, 2))
 
 
@@ -21,10 +21,10 @@ def _conv3x3(in_channels: int, channels: int, stride: int = 1) -> nn.Conv2d:
 
 
 class _Block(nn.Module):
-    """Two convolutions after normalisation and ReLU, added to what went in.
+    """Two convolutions after normalisation and ReLU, added to the input.
 
-    ``after`` says whether that is the activated input: in the first block, and where a
-    convolution of 1 × 1 brings it to the shape of the output.
+    With ``after``, they are added to the activated input: in the first block, and where a 1 × 1
+    convolution changes its shape to that of the output.
     """
 
     def __init__(self, in_channels: int, channels: int, stride: int, *, after: bool) -> None:
@@ -51,9 +51,8 @@ class PreActResNet18(nn.Module):
 
     He et al. 2016, "Identity mappings in deep residual networks" (arXiv 1603.05027), in the
     form for images of 32 × 32 pixels with which the mixup paper (arXiv 1710.09412, section 3.2)
-    compares training with and without mixup: a first convolution of 3 × 3 at full size, four
-    stages of two blocks, batch normalisation, and the mean over all places. Any size of image
-    will do.
+    compares training with and without mixup: a 3 × 3 convolution at full size, four stages of
+    two blocks, batch normalisation, and the mean over all pixels. Images may have any size.
 
     Parameters
     ----------
@@ -67,14 +66,14 @@ class PreActResNet18(nn.Module):
     image_shape : sequence of int, default=(3, 32, 32)
         (height, width) or (channels, height, width) of flattened examples.
     width : int, default=64
-        Channels of the first stage, at least 1; the others have 2, 4 and 8 times as many.
+        Channels of the first stage, ≥ 1; the others have 2, 4 and 8 times as many.
     mixed_precision : bool, default=True
-        Whether it is trained in bfloat16 on devices that compute it fast.
+        Whether to train in bfloat16 on devices where that is faster.
 
     Raises
     ------
     ValueError
-        If ``width`` is less than 1, or the sizes do not fit.
+        If ``width`` is less than 1, or the shapes do not match.
 
     Notes
     -----

@@ -1,16 +1,16 @@
-"""Fast predictions of an MLP, on the CPU in double precision, from tables made once.
+"""Fast predictions of an MLP on the CPU, in double precision, with lookup tables.
 
-Training mixes the outputs of :class:`Columns` one by one. Prediction needs only what the first
-layer makes of them. Behind bins that is, for every column, a piecewise linear function of one
-number: at the edges of the bins its values are cumulative sums of weights, and in between they
-are interpolated. Two rows of a table per column take the place of a product with all inputs.
+Training mixes every output of :class:`Columns`. Prediction needs only the sum that the first
+layer makes of them. For bins, that is a piecewise linear function per column: at the edges of
+the bins its values are cumulative sums of weights, and in between they are interpolated. Two
+table rows per column replace a product with all inputs.
 
 For a row of C = 30 columns with 32 bins each and H = 128 units, the product has 990 H = 127,000
-multiplications, which take 4.9 µs at 26 · 10⁹ per second, after its inputs have been made in
-3 µs. Here there are 3 C H = 11,500: reading 2 C rows of 1 kB takes 1.3 µs, finding them 0.8 µs.
+multiplications, which take 4.9 µs at 26 · 10⁹ per second, plus 3 µs to compute its inputs.
+Here there are 3 C H = 11,500: reading 2 C rows of 1 kB takes 1.3 µs, finding them 0.8 µs.
 
-Nothing is rounded to single precision on the way, so that outputs differ from those of
-:meth:`MLP.forward` in about the eighth digit.
+Nothing is rounded to single precision, so outputs differ from those of :meth:`MLP.forward` in
+about the eighth digit.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from mixup_tab.nets.scaling import RobustScale
 _CHUNK_VALUES = 1 << 16
 # Parameters of up to this many values are compared one by one.
 _FEW = 1024
-# Weights of the largest net that has a predictor: for larger ones, a call costs little anyway.
-# Also the values in all predictors that are kept: a hundred nets of the default size.
+# Maximum weights of a net with a predictor: for larger nets the overhead hardly matters. Also
+# the maximum values in all cached predictors: a hundred nets of the default size.
 _MOST = 1 << 24
 
-# Arrays, because NumPy takes a third of the time with them that it takes with numbers.
+# Arrays, because they are three times as fast in NumPy as numbers.
 _ZERO, _ONE = np.array(0.0), np.array(1.0)
 
-# The nets that have a predictor, the oldest ones first. No WeakKeyDictionary: Ctrl-C would be
-# lost while one of these removes a net.
+# The nets with a predictor, oldest first. Not a WeakKeyDictionary: it would swallow a Ctrl-C
+# that comes while it removes a net.
 _nets: list[ref[MLP]] = []
 _lock = threading.Lock()
 
@@ -59,8 +59,8 @@ def predictor_of(net: nn.Module) -> Predictor | None:
     Returns
     -------
     Predictor or None
-        None if the net itself must be called: it is not a plain MLP on the CPU with weights in
-        single precision, or its layers have hooks.
+        None if the net itself must be called: it is not a plain float32 MLP on the CPU, or its
+        layers have hooks.
     """
     if type(net) is not MLP:
         return None
@@ -99,7 +99,7 @@ def _drop_old_predictors(net: MLP) -> None:
 
 
 class Predictor:
-    """An MLP as it is now, in a form that is fast to evaluate.
+    """A snapshot of an MLP in a form that is fast to evaluate.
 
     Parameters
     ----------
@@ -109,11 +109,11 @@ class Predictor:
     Attributes
     ----------
     is_possible : bool
-        Whether this can predict in place of the net.
+        Whether it can predict in place of the net.
     rows_per_chunk : int
-        How many rows are best predicted at once.
+        Best number of rows per call.
     size : int
-        How many values it keeps.
+        Number of values in memory.
     """
 
     @torch.inference_mode(False)
@@ -129,22 +129,22 @@ class Predictor:
         layer = net.input_layer
         tables = _can_look_up(layer)
         self._first: Any = (_Tables if tables else _Product)(layer, *layers[0])
-        # What is predicted in double precision beside that: all with tables, because with them
-        # that takes less time than a product in single precision.
+        # Other dtypes that are predicted in double precision: all with tables, which are faster
+        # than a product in single precision.
         self._kinds = "fiub" if tables else "iub" * (layer is not None)
         self._later = layers[1:]
         self.size = self._first.size + sum(weight.numel() for weight, _ in self._later)
         self._columns = _columns_of(net)
         self._shape = net.n_members, layers[-1][1].shape[-1]
-        # The same memory for NumPy, whose calls take half as long where there is one row.
+        # NumPy views of the same memory: for one row, NumPy takes half the time.
         self._arrays = [(weight.numpy(), bias.numpy()) for weight, bias in self._later]
 
     def is_current(self) -> bool:
-        """Whether the net is as it was."""
+        """Whether the net is unchanged."""
         return self._source.is_unchanged()
 
     def takes(self, x: np.ndarray) -> bool:
-        """Whether these inputs are a table to be predicted in double precision."""
+        """Whether the inputs are a table that is predicted in double precision."""
         fits = x.ndim == 2 and x.shape[1] == self._columns and len(x) > 0
         return fits and (x.dtype == np.float64 or x.dtype.kind in self._kinds)
 
@@ -172,7 +172,7 @@ class Predictor:
 
     @np.errstate(all="ignore")  # as torch does
     def row(self, x: np.ndarray) -> np.ndarray:
-        """Return the outputs for one row, equal to those of :meth:`rows` but for rounding.
+        """Return the outputs for one row, equal to those of :meth:`rows` up to rounding.
 
         Parameters
         ----------
@@ -192,11 +192,11 @@ class Predictor:
 
 
 class _Source:
-    """What a predictor was made from, and whether that is still the same.
+    """The parts of a net that a predictor was made from; detects changes in them.
 
-    PyTorch counts the changes of a tensor, but not those made through ``tensor.data`` or NumPy.
-    So the content of parameters is looked at as well: bit by bit where there is little of it,
-    else by the sum of its bits, read as 64-bit integers. In all that takes 8 µs.
+    PyTorch counts changes of a tensor, but not those through ``tensor.data`` or NumPy. So the
+    content of parameters is compared too: small ones byte by byte, large ones by the sum of
+    their bits, read as 64-bit integers. Together that takes 8 µs.
     """
 
     def __init__(self, net: MLP) -> None:
@@ -222,7 +222,7 @@ class _Source:
             self._stamp = self._stamp_now()
 
     def is_unchanged(self) -> bool:
-        """Whether the net has the same parts with the same content."""
+        """Whether the net still has the same parts with the same content."""
         parts = self._parts_now()
         same = len(parts) == len(self._parts) and all(map(is_, parts, self._parts))
         return same and (not self.is_plain or self._stamp_now() == self._stamp)
@@ -240,7 +240,7 @@ class _Source:
 
 
 class _Product:
-    """The first layer behind any input layer: a product with all that comes out of it."""
+    """The first layer behind any input layer, as a matrix product."""
 
     def __init__(self, layer: nn.Module | None, weight: Tensor, bias: Tensor) -> None:
         self._layer, self._weight, self._bias = layer, weight, bias
@@ -271,13 +271,13 @@ class _Tables:
         parts |= {"linear": weight[:, :n] * limit, "bias": bias}
         if isinstance(layer, Columns):
             units = weight[:, n : n + len(layer.gain)].transpose(0, 1).flatten(1)
-            # What inputs of 0 add is the same for all rows.
+            # The contribution of inputs of 0 is the same for all rows.
             parts["bias"] = bias + (layer.offset.double() @ units).view_as(bias)
             parts |= _make_table(layer, units * layer.gain.unsqueeze(1))
         self._has_bins, self._has_codes = "low" in parts, "coded" in parts
         self._tensors = SimpleNamespace(**parts)
         self.size = sum(part.numel() for part in parts.values())
-        # The same memory for NumPy, whose calls on one row take half as long.
+        # NumPy views of the same memory: for one row, NumPy takes half the time.
         self._arrays = SimpleNamespace(**{name: part.numpy() for name, part in parts.items()})
 
     def rows(self, x: Tensor) -> Tensor:
@@ -289,7 +289,7 @@ class _Tables:
         if self._has_bins:
             values = numbers.mT.index_select(0, own.binned).double()  # (c, R)
             k = torch.searchsorted(own.low, values, right=True).sub_(1).clamp_(min=0)
-            k = torch.minimum(k, own.last)  # NaN and infinity lie behind all edges
+            k = torch.minimum(k, own.last)  # NaN and infinity are above all edges
             share = (values - own.low.gather(1, k)).div_(own.step.gather(1, k)).clamp_(0, 1)
             k += own.start.unsqueeze(1)
             places, shares = [k, k + 1], [1 - share, share]
@@ -317,7 +317,7 @@ class _Tables:
         places, shares = [], []
         if self._has_bins:
             values = numbers.take(own.binned)
-            # The first edge that is not below, or the NaN behind the last one.
+            # The first edge that is not below the value, or the NaN after the last one.
             k = (own.low_or_nan <= values[:, None]).argmin(1)
             k += own.before
             np.maximum(k, own.start, out=k)
@@ -338,12 +338,12 @@ class _Tables:
 
 
 def _make_table(layer: Columns, units: Tensor) -> dict[str, Tensor]:
-    """Return the table of a layer, and how it is read.
+    """Return the lookup table of a layer, and the arrays needed to read it.
 
     ``units`` are the weights of the standardised outputs of the layer, times their gain, shape
-    (outputs, U). The rows of the table are what columns add to the units: c columns, at each
-    edge of their bins, the sum of the bins below; every level its own; and the last row
-    nothing, for codes of no level.
+    (outputs, U). A row of the table is what a column adds to the units: for the c binned
+    columns one row per edge, the sum of the bins below; for categories one row per level; and
+    a last row of zeros for unknown codes.
     """
     count = len(units) - len(layer.level)
     parts, table = {}, []
@@ -380,13 +380,13 @@ def _columns_of(net: MLP) -> int:
 
 
 def _can_look_up(layer: nn.Module | None) -> bool:
-    """Whether the outputs of an input layer are those that _Tables knows."""
+    """Whether _Tables supports an input layer."""
     if type(layer) is not Columns:
         return type(layer) is RobustScale
     bins = layer.encoding
     if type(bins) is not PiecewiseLinear:
         return bins is None
-    # A value in one bin is behind those below, in the same arithmetic.
+    # A value in a bin must be past all lower bins, in the same arithmetic.
     same = bins.column[1:] == bins.column[:-1]
     behind = bins.low[1:] - bins.low[:-1] >= bins.step[:-1]
     together = len(bins.column.unique_consecutive()) == len(bins.column.unique())

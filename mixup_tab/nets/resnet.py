@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from mixup_tab._plain import shown
 from mixup_tab.nets.images import as_images, image_format
 
-# Channels of the four blocks at width 1, and by how much each shrinks both axes.
+# Channels of the four blocks at width 1, and their strides.
 _STAGES = ((64, 1), (128, 2), (256, 2), (512, 2))
 
 
@@ -47,7 +47,7 @@ class ResNet10(nn.Module):
     """Residual net of ten layers, small and quick to train.
 
     He et al. 2016 (arXiv 1512.03385) with one block of two convolutions per stage, and a
-    first convolution of 5 × 5 that halves the frequencies alone. Any size of image will do.
+    first 5 × 5 convolution that halves only the frequencies. Images may have any size.
 
     With ``width=0.25`` and ten classes it has 308,794 parameters, with ``width=1``
     4,903,114, whatever the size of the images.
@@ -60,13 +60,13 @@ class ResNet10(nn.Module):
         Shape of one example: (channels, frequencies, times), (frequencies, times), or
         (frequencies * times,).
     width : float, default=0.25
-        Factor of the numbers of channels, which are 64, 128, 256 and 512 with 1.
+        Factor of the channels, which are 64, 128, 256 and 512 with 1.
     dropout : float, default=0.0
         Share of features set to zero in training before the last layer, in [0, 1).
     image_shape : (int, int), default=(160, 101)
         Frequencies and times of flattened examples.
     mixed_precision : bool, default=True
-        Whether to train in bfloat16 where the device computes it fast.
+        Whether to train in bfloat16 on devices where that is faster.
 
     Examples
     --------

@@ -12,24 +12,24 @@ from torch import Tensor, nn
 _WIDE = (torch.int64, torch.uint64)
 _LOWER = 0xFFFFFFFF
 
-# Whatever lies further out is clipped to the limit, to the last bit.
+# Scaled values beyond this equal the limit exactly.
 _FAR = 1e9
 
 LARGEST = torch.finfo(torch.float64).max
 
-# Values of a table that are read at once.
+# Values of a table that are converted at a time.
 _AT_ONCE = 1 << 19
 
-# Rows, or quantiles of rows, that the scaling of a stream is read off.
+# Rows of a stream, or quantiles of them, that determine its scaling.
 _KEPT = 256
 
 
 class DoubleLayer(nn.Module):
-    """A layer that stays in double precision where the net around it is cast or moved."""
+    """A layer that stays in double precision when its net is cast or moved."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        # What torch calls to cast or move a module. A cast is meant for weights, and MPS has no
-        # double precision: for it the layer stays on the CPU.
+        # torch calls this to cast or move a module. A cast is meant for weights, and MPS has no
+        # double precision: there the layer stays on the CPU.
         device = fn(torch.empty(0, device="cpu")).device
         device = torch.device("cpu") if device.type == "mps" else device
         return super()._apply(lambda buffer: buffer.to(device), recurse)
@@ -43,16 +43,16 @@ class RobustScale(DoubleLayer):
     become zero.
 
     Columns may hold any finite numbers. They are centred and scaled in double precision, whole
-    numbers beyond 2⁵³ are centred as integers, and only the result is in single precision. A
-    difference that float64 cannot hold counts as infinite. The layer stays in double precision
-    where the net around it is cast.
+    numbers beyond 2⁵³ are centred as integers, and only the result is in single precision.
+    Differences beyond float64 count as infinite. The layer stays in double precision when its
+    net is cast.
 
     Parameters
     ----------
     center, scale : Tensor of float64, shape (features,)
-        What is subtracted from each column, and what it is then divided by.
+        Subtracted from each column, and then its divisor.
     shift : Tensor of float64, shape (features,), default=None
-        Whole numbers that are subtracted first, where a table holds whole numbers beyond 2⁴⁴.
+        Whole numbers to subtract first, for tables with whole numbers beyond 2⁴⁴.
 
     Examples
     --------
@@ -76,7 +76,7 @@ class RobustScale(DoubleLayer):
         self.register_buffer("center", center.double())
         self.register_buffer("scale", scale.double())
         self.register_buffer("shift", shift)
-        # Quantiles of all rows that follow has seen, and their number.
+        # Quantiles of all rows passed to follow, and the number of rows.
         self.register_buffer("seen", None)
         self.register_buffer("n_seen", None)
         self.register_buffer(
@@ -91,21 +91,21 @@ class RobustScale(DoubleLayer):
 
     @classmethod
     def fit(cls, x: Tensor, *, max_rows: int = 65536) -> Self:
-        """Read centre and scale off a table.
+        """Fit centre and scale to a table.
 
         Parameters
         ----------
         x : Tensor, shape (rows, features)
             Training rows of any dtype, on any device.
         max_rows : int, default=65536
-            From more rows than this, evenly spaced ones are used.
+            Larger tables are thinned to evenly spaced rows.
 
         Returns
         -------
         RobustScale
         """
         sample = x[:: -(-len(x) // max_rows)]
-        # Some columns at a time: the whole sample in double precision may take gigabytes.
+        # A few columns at a time: the whole sample in double precision may take gigabytes.
         width = max(_AT_ONCE // max(len(sample), 1), 1)
         parts = sample.split(width, 1)
         shift = _shift_of(parts)
@@ -116,20 +116,20 @@ class RobustScale(DoubleLayer):
         return cls(center, scale, shift)
 
     def follow(self, x: Tensor, *, first: bool = False, max_rows: int = 65536) -> None:
-        """Read centre and scale off all rows of a stream, of which these are the next.
+        """Update centre and scale with the next rows of a stream.
 
-        Up to 256 rows are kept as they are, more of them as so many quantiles of each column.
-        A layer that was fitted to a table before keeps what it has read there; only columns
-        that were constant in the table are scaled by these rows.
+        They are those of all rows of the stream so far, of which 256 quantiles per column are
+        kept. A layer that was fitted to a table before does not change, except for columns that
+        were constant in the table.
 
         Parameters
         ----------
         x : Tensor, shape (rows, features)
             The rows.
         first : bool, default=False
-            Whether the stream begins with them.
+            Whether they are the first of the stream.
         max_rows : int, default=65536
-            From more rows than this, evenly spaced ones are used.
+            Larger tables are thinned to evenly spaced rows.
         """
         values = self.exact(x[:: -(-len(x) // max_rows)]).double() / 4
         if self.seen is None and not first:
@@ -151,17 +151,17 @@ class RobustScale(DoubleLayer):
         return self.scaled(self.exact(x))
 
     def exact(self, x: Tensor) -> Tensor:
-        """Return inputs as floats, less the ``shift`` if there is one."""
+        """Return inputs as floats, minus ``shift`` if there is one."""
         return in_double(x.cpu() if x.is_mps else x, self.shift)
 
     def scaled(self, x: Tensor) -> Tensor:
-        """Scale and clip what :meth:`exact` returns."""
+        """Scale and clip the result of :meth:`exact`."""
         z = (x - self.center).div_(self.scale).clamp_(-_FAR, _FAR).float()
         return z * torch.addcmul(self.one, z, z, value=1 / self.limit**2).rsqrt_()
 
 
 def _center_and_scale(sample: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both for a sample of quarters, so that all differences are finite."""
+    """Return both for a sample divided by 4, so that all differences are finite."""
     if not sample.shape[1]:
         return sample.new_zeros(0), sample.new_ones(0)
     low, center, high = torch.quantile(sample, sample.new_tensor([0.25, 0.5, 0.75]), dim=0)
@@ -185,7 +185,7 @@ def _quantiles(values: Tensor, weight: Tensor, count: int) -> Tensor:
 
 
 def in_double(x: Tensor, shift: Tensor | None) -> Tensor:
-    """Return floats as they are and whole numbers as float64, less ``shift``."""
+    """Return floats unchanged and whole numbers as float64, minus ``shift``."""
     if x.dtype not in _WIDE or shift is None:
         x = x if x.is_floating_point() else x.double()
         return x if shift is None else x - shift
@@ -206,7 +206,7 @@ def _shift_of(parts: Sequence[Tensor]) -> Tensor | None:
 
 
 def _expect_buffers(layer: Any, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Before a state is loaded, have those optional buffers that the state has."""
+    """Before a state is loaded, create the optional buffers that it contains."""
     for name in ("shift", "seen", "n_seen"):
         found = state.get(f"{prefix}{name}")
         like = None if found is None else torch.zeros_like(found, device=layer.center.device)

@@ -1,8 +1,8 @@
-"""One interface for all that a net may be: an MLP of many members, any module, or several.
+"""One interface to all nets: an MLP with many members, any module, or an ensemble of modules.
 
-Training asks :func:`as_stack` and nothing else: how many members there are, what happens to
-inputs before they are mixed, how they are computed after that, and in which dtype.
-:class:`~mixup_tab.MLP` answers for itself, other modules are adapted.
+Training uses only :func:`as_stack`: for the number of members, what happens to inputs before
+and after mixing, and the dtype. :class:`~mixup_tab.MLP` implements the interface, other modules
+are adapted.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-# A net in two parts: what is done to inputs before they are mixed, and after.
+# A net in two parts: before and after mixing.
 Halves = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
 
 
 class PreparedNet(nn.Module):
     """A net in two parts, between which :class:`~mixup_tab.MixupNet` mixes.
 
-    In training, raw inputs go through :meth:`prepare`, are mixed, and continue through
-    :meth:`body`; in prediction nothing is mixed in between. Both parts run on the device,
-    batch by batch. Raw integers, such as 16-bit samples, arrive as they are stored, so that a
-    large data set takes no more memory than it must.
+    In training, raw inputs go through :meth:`prepare`, are mixed, and go on through
+    :meth:`body`; prediction does not mix. Both parts run on the device, batch by batch. Raw
+    integers, such as 16-bit samples, are passed without conversion, which saves memory on large
+    data sets.
 
-    A subclass sets ``augments`` if :meth:`prepare` changes inputs at random in training mode.
-    Everything random in there comes from torch's functions and is drawn from the seed of the
-    estimator. Where nothing is random, a small data set is prepared only once, for all members
-    of an ensemble. :meth:`prepare` is not trained: no gradient reaches its parameters.
+    Set ``augments`` in your subclass if :meth:`prepare` changes inputs at random in training
+    mode. Its random numbers must come from torch's functions; they are drawn from the seed of
+    the estimator. Otherwise a small data set is prepared only once, for all members of an
+    ensemble. No gradient reaches the parameters of :meth:`prepare`.
 
-    Estimators pass 16-bit integers on as they are where ``module`` is the subclass or a
-    ``functools.partial`` of it; a function that returns one is given floats.
+    Estimators pass 16-bit integers unchanged if ``module`` is the subclass or a
+    ``functools.partial`` of it; if ``module`` is a function, they pass floats.
 
     Attributes
     ----------
     augments : bool
-        Whether :meth:`prepare` draws random numbers in training mode.
+        Whether :meth:`prepare` is random in training mode.
 
     Examples
     --------
@@ -59,7 +59,7 @@ class PreparedNet(nn.Module):
 
     @abstractmethod
     def prepare(self, x: Tensor) -> Tensor:
-        """Turn raw inputs into what is mixed.
+        """Turn raw inputs into the values to mix.
 
         Parameters
         ----------
@@ -73,12 +73,12 @@ class PreparedNet(nn.Module):
 
     @abstractmethod
     def body(self, x: Tensor) -> Tensor:
-        """Return outputs for prepared, perhaps mixed, inputs.
+        """Return outputs for prepared inputs, which may be mixed.
 
         Parameters
         ----------
         x : Tensor, shape (batch, *prepared)
-            What :meth:`prepare` returns.
+            Result of :meth:`prepare`.
 
         Returns
         -------
@@ -129,15 +129,15 @@ class Ensemble(nn.Module):
 
 
 class StackedNet:
-    """What training and prediction ask of a net.
+    """The interface to nets that training and prediction use.
 
     Attributes
     ----------
     one_call : bool
         Whether ``body(x, generators, change)`` computes all members at once, from inputs of
-        shape (members, batch, ...). Else each net of :meth:`nets` is called by itself.
+        shape (members, batch, ...). Otherwise the nets of :meth:`nets` are called one by one.
     augments : bool
-        Whether inputs are prepared at random in training, by :meth:`prepare_member`.
+        Whether :meth:`prepare_member` is random in training.
     """
 
     one_call = False
@@ -145,59 +145,59 @@ class StackedNet:
 
     @property
     def has_manual_backward(self) -> bool:
-        """Whether ``bind(criterion, generators)`` gives a training pass without autograd."""
+        """Whether ``bind(criterion, generators)`` returns a training pass without autograd."""
         return False
 
     @property
     def can_join(self) -> bool:
-        """Whether nets can be trained as one: ``join(nets)`` makes a stack of them."""
+        """Whether ``join(nets)`` can make one stack of several nets."""
         return False
 
     def nets(self) -> list[nn.Module]:
-        """Return the net of every member; one that holds them all, once for each."""
+        """Return the net of every member; a net with all members is repeated."""
         raise NotImplementedError
 
     def halves(self) -> list[Halves]:
-        """Return what is done before and after mixing, in as few calls as give all members."""
+        """Return the parts before and after mixing, in as few pairs as cover all members."""
         raise NotImplementedError
 
     def prepare(self, x: Tensor) -> Tensor:
-        """Prepare inputs in the way that is the same for all members and epochs."""
+        """Prepare inputs, as far as that is the same for all members and epochs."""
         raise NotImplementedError
 
     def prepare_member(self, member: int, x: Tensor) -> Tensor:
-        """Do to raw inputs, shape (batch, *features), all that a member does before mixing."""
+        """Prepare raw inputs, shape (batch, *features), completely for one member."""
         raise NotImplementedError
 
     def input_dtype(self, given: torch.dtype, *, training: bool, device: str) -> torch.dtype:
-        """Return the dtype in which inputs of a given dtype are handed to the net.
+        """Return the dtype in which inputs of a given dtype are passed to the net.
 
-        Nets are trained in the dtype of their weights. An MLP predicts inputs in double
-        precision in double precision (MPS has none), so that the prediction of a row does
-        not depend on what else is in the batch. A PreparedNet takes integers as they are.
+        Nets are trained in the dtype of their weights. An MLP predicts float64 inputs in
+        double precision (except on MPS, which has none), so that the prediction of a row does
+        not depend on the rest of the batch. A PreparedNet takes integers unchanged.
         """
         raise NotImplementedError
 
     def member_tensors(self, member: int) -> dict[str, Tensor]:
-        """Return one member's parameters and buffers by name, not as copies."""
+        """Return one member's parameters and buffers by name, without copying."""
         raise NotImplementedError
 
     @property
     def groups(self) -> tuple[Tensor, int] | None:
-        """The column of the table that each prepared input comes from, and their number.
+        """The table column of each prepared input, and the number of columns.
 
-        None where each is a column of its own.
+        None if every input is a column of its own.
         """
         return None
 
     def rows_per_chunk(self, batch_size: int) -> int:
-        """Return how many rows go through the net at once in validation and prediction."""
+        """Return the number of rows per call in validation and prediction."""
         raise NotImplementedError
 
     def multiplications(self, row: Tensor | None) -> int:
         """Count the multiplications of a forward pass of one row, shape (1, *features).
 
-        Without a row each weight counts once.
+        Without a row, each weight counts once.
         """
         raise NotImplementedError
 
@@ -206,7 +206,7 @@ class StackedNet:
         raise NotImplementedError
 
     def blocks(self) -> list[str]:
-        """Return the hidden layers among which mixing draws where none are named."""
+        """Return the hidden layers that mixing draws from by default."""
         raise NotImplementedError
 
 
@@ -233,17 +233,17 @@ def as_stack(module: nn.Module) -> StackedNet:
     return module if isinstance(module, StackedNet) else _Adapted(module)
 
 
-# The work of a module for a row of a shape, counted once: counting costs a forward pass.
+# Multiplications of a module by shape of a row, cached: counting costs a forward pass.
 _counted: WeakKeyDictionary[nn.Module, dict[torch.Size, int]] = WeakKeyDictionary()
 
 
 class _Adapted(StackedNet):
-    """Any module behind the interface: one net, or the members of an :class:`Ensemble`."""
+    """Adapter for any module: one net, or the members of an :class:`Ensemble`."""
 
     def __init__(self, module: nn.Module) -> None:
         self._module = module
         self._nets = list(module.members) if isinstance(module, Ensemble) else [module]
-        # The same nets again, where they are in two parts.
+        # The same nets, if they are PreparedNets.
         self._prepared = [net for net in self._nets if isinstance(net, PreparedNet)]
         self.augments = bool(self._prepared) and self._prepared[0].augments
 
@@ -292,7 +292,7 @@ class _Adapted(StackedNet):
     def blocks(self) -> list[str]:
         """Names of the outermost submodules with weights, without the last one."""
         prefix, children = "", _with_weights(self._nets[0])
-        while len(children) == 1:  # a net inside of a shell
+        while len(children) == 1:  # a net in a wrapper
             name, only = children[0]
             prefix, children = f"{prefix}{name}.", _with_weights(only)
         return [prefix + name for name, _ in children[:-1]]
@@ -314,7 +314,7 @@ def _with_weights(net: nn.Module) -> list[tuple[str, nn.Module]]:
 
 @torch.inference_mode()
 def _count_multiplications(module: nn.Module, row: Tensor) -> int:
-    """Count the work of a net that may use its weights in many places, as convolutions do."""
+    """Count the multiplications of a net, also those of convolutions."""
     counts: list[int] = []
 
     def count(layer: nn.Module, inputs: object, output: object) -> None:

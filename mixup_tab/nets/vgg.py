@@ -19,8 +19,8 @@ class VGG11(nn.Module):
     """Eight 3×3 convolutions with batch normalisation (Simonyan and Zisserman 2014).
 
     The net of https://github.com/adiyoss/GCommandsPytorch that the mixup paper
-    (arXiv 1710.09412, section 3.3) used: five poolings, then two linear layers with
-    nothing but dropout, there none, in between.
+    (arXiv 1710.09412, section 3.3) used: five poolings, then two linear layers with only
+    dropout (0 in the paper) in between.
 
     Parameters
     ----------
@@ -36,12 +36,12 @@ class VGG11(nn.Module):
     width : float, default=1.0
         Factor for the number of channels and of hidden units.
     mixed_precision : bool, default=True
-        Whether it is trained in bfloat16 on devices that compute it fast.
+        Whether to train in bfloat16 on devices where that is faster.
 
     Raises
     ------
     ValueError
-        If ``width`` is too small, the sizes do not fit, or there are fewer than 32
+        If ``width`` is too small, the shapes do not match, or there are fewer than 32
         frequencies or times.
 
     Notes
@@ -97,7 +97,7 @@ def _convolutions(channels: int, width: float) -> Iterator[nn.Module]:
             out = int(width * wide)
             yield nn.Conv2d(channels, out, 3, padding=1)
             yield nn.BatchNorm2d(out)
-            # Pooling and ReLU may change places; this way a quarter is rectified.
+            # Pooling and ReLU commute; pooling first leaves a quarter of the values to rectify.
             if place == len(group):
                 yield nn.MaxPool2d(2)
             yield nn.ReLU(inplace=True)

@@ -1,7 +1,7 @@
-"""Fitted models in files: saved and loaded safely, or exported to ONNX for other runtimes.
+"""Save and load fitted models safely, or export them to ONNX.
 
-Opening a saved model and predicting with it runs no code from the file, whoever made it. What
-it predicts is up to its author.
+Opening a saved model and predicting with it never runs code from the file, whoever made it.
+Whether its predictions are right is up to its author.
 """
 
 from importlib import import_module
@@ -26,7 +26,7 @@ _LAZY = {"export_onnx": "onnx_export", "write_model_card": "model_card"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import export and model cards only when asked for, because loading needs neither."""
+    """Import export and model cards on first use, because loading needs neither."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

@@ -1,4 +1,4 @@
-"""Zip archives whose members lie there as they are, so that none is larger than it looks."""
+"""Zip archives without compression, so that no member is larger than it looks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _END, _END_64 = b"PK\x05\x06", b"PK\x06\x07"
 
 
 def pack(members: Mapping[str, bytes]) -> bytes:
-    """Return an archive of members by name; the same members give the same bytes.
+    """Return an archive of named members; the same members give the same bytes.
 
     Raises
     ------
     ValueError
-        If they take more than 4 GB, or are more than 65,535.
+        If there are more than 65,535 members, or 4 GB.
     """
     content = io.BytesIO()
     try:
@@ -30,23 +30,23 @@ def pack(members: Mapping[str, bytes]) -> bytes:
 def unpack(data: bytes) -> dict[str, bytes]:
     """Return the members of an archive that :func:`pack` made.
 
-    They take no more memory than the archive, which zipfile does not promise.
+    Unlike with zipfile alone, they never take more memory than the archive.
 
     Raises
     ------
     ValueError or zipfile.BadZipFile
-        If it is no such archive.
+        If it is not such an archive.
     """
-    end = data[-22:]  # zipfile would look further, for archives with a comment or above 4 GB
+    end = data[-22:]  # zipfile alone would accept archives with a comment or above 4 GB
     if end[:4] != _END or end[-2:] != b"\x00\x00" or data[-42:-38] == _END_64:
-        raise ValueError("it is not an archive, or not a whole one")
+        raise ValueError("it is not an archive, or is incomplete")
     # zipfile makes an object of half a kilobyte from every 46 bytes of the directory.
     if int.from_bytes(end[12:16], "little") > len(data) // 8 + 1000:
         raise ValueError("its directory is too large")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = archive.infolist()
         if len({entry.filename for entry in entries}) < len(entries):
-            raise ValueError("it holds two members of one name")
+            raise ValueError("it holds two members of the same name")
         plain = all(
             entry.compress_type == zipfile.ZIP_STORED and entry.compress_size == entry.file_size
             for entry in entries

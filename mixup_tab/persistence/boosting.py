@@ -1,8 +1,8 @@
-"""A fitted HistGradientBoosting model as plain JSON and arrays, checked on its way back.
+"""A fitted HistGradientBoosting model as plain JSON and arrays, checked when it is loaded.
 
-Compiled code walks its trees without looking at bounds, so trees of a file are used only if no
-row, whatever it holds, leads outside of their arrays. All but trees and baseline is made by
-scikit-learn itself, which fits a model to a few rows that show every class and category.
+scikit-learn's compiled code walks trees without checking bounds, so trees from a file are used
+only if no row can lead outside of their arrays. All but trees and baseline is made by
+scikit-learn itself, by fitting a model to a few rows that show every class and category.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from mixup_tab._plain import as_python
 _FIELDS = PREDICTOR_RECORD_DTYPE.names
 _TYPES = HistGradientBoostingClassifier, HistGradientBoostingRegressor
 _KINDS = {kind.__name__: kind for kind in _TYPES}
-# Parameters that decide about what is made by fitting.
+# Parameters on which the result of that fit depends.
 _DECIDING = ("loss", "quantile")
-# A category more is for missing ones.
+# scikit-learn's limit of 255, and one for missing values.
 _MOST_LEVELS = 256
-# Values that the few rows may hold; 80 MB.
+# Maximum number of values in those rows; 80 MB.
 _MOST_VALUES = 10_000_000
 
 
 def to_plain(model: Any) -> dict[str, Any]:
-    """Return what a model predicts by: JSON, lists and arrays of numbers.
+    """Return what a model needs for predicting, as JSON, lists and arrays of numbers.
 
     Raises
     ------
     ValueError
-        If a parameter of it cannot be saved.
+        If one of its parameters cannot be saved.
     """
     plain: dict[str, Any] = {"params": _params(model)}
     if hasattr(model, "_predictors"):
@@ -67,10 +67,12 @@ def from_plain(kind: str, plain: dict[str, Any]) -> Any:
     Raises
     ------
     Exception
-        Of any kind, if something does not fit, before there is anything to predict with.
+        Of any type, if the content is inconsistent.
     """
     if any(isinstance(part, np.ma.MaskedArray) for part in _parts(plain)):
-        raise ValueError("an array of a boosting model is masked")  # from the checks below
+        raise ValueError(
+            "an array of a boosting model is masked"
+        )  # would evade the checks below
     params = json.loads(plain["params"])
     model = _KINDS[kind](**{name: params[name] for name in _DECIDING if name in params})
     if "nodes" in plain:
@@ -116,7 +118,7 @@ def _categories(model: Any) -> list[np.ndarray]:
 
 
 def _fit(model: Any, plain: dict[str, Any]) -> None:
-    """Fit a model to rows that hold each of its classes and categories."""
+    """Fit a model to rows with all of its classes and categories."""
     mask, classes, categories = (plain[k] for k in ("is_categorical", "classes", "categories"))
     X = _blank_rows(plain)
     if mask is not None:
@@ -131,7 +133,7 @@ def _fit(model: Any, plain: dict[str, Any]) -> None:
 
 
 def _blank_rows(plain: dict[str, Any]) -> np.ndarray:
-    """Return as many rows as a model needs, once it is known that they are not too many."""
+    """Return as many rows as a model needs, after checking that they are not too many."""
     features, outputs = plain["features"], len(plain["baseline"][0])
     levels = max(map(len, plain["categories"]), default=0)
     fine = levels <= _MOST_LEVELS and (
@@ -141,7 +143,7 @@ def _blank_rows(plain: dict[str, Any]) -> np.ndarray:
     fine = fine and (mask is None or (mask.dtype == np.bool_ and mask.shape == (features,)))
     if not fine:
         raise ValueError("a boosting model has wrong classes or categories")
-    # scikit-learn warns of a class for every row.
+    # Twice, because scikit-learn warns if every row has its own class.
     rows = max(2 * outputs, levels, 2)
     most = _MOST_VALUES // rows
     if type(features) is not int or not 1 <= features <= most or outputs > most:
@@ -153,11 +155,11 @@ def _check_baseline(baseline: np.ndarray, model: Any) -> None:
     made = model._baseline_prediction
     same = baseline.dtype == made.dtype and baseline.shape == made.shape
     if not (same and np.isfinite(baseline).all()):
-        raise ValueError("a boosting model has another baseline than it should")
+        raise ValueError("a boosting model has a wrong baseline")
 
 
 def _trees(plain: dict[str, Any], model: Any) -> list[TreePredictor]:
-    """Return the trees, once no row can lead outside of their arrays."""
+    """Return the trees, after checking that no row can lead outside of their arrays."""
     nodes = np.zeros(len(plain["nodes"]["value"]), PREDICTOR_RECORD_DTYPE)
     for name in _FIELDS:
         column = plain["nodes"][name]
@@ -177,7 +179,7 @@ def _trees(plain: dict[str, Any], model: Any) -> list[TreePredictor]:
 
 def _sizes(sizes: np.ndarray, total: int, least: int) -> np.ndarray:
     usual = sizes.dtype == np.int64 and sizes.ndim == 1 and len(sizes) > 0
-    # Each is checked before their sum, which could overflow.
+    # Each size is checked first, because their sum could overflow.
     if not (usual and ((sizes >= least) & (sizes <= total)).all() and sizes.sum() == total):
         raise ValueError("the trees of a boosting model declare wrong sizes")
     return sizes
@@ -186,7 +188,7 @@ def _sizes(sizes: np.ndarray, total: int, least: int) -> np.ndarray:
 def _check_splits(
     nodes: np.ndarray, sizes: np.ndarray, bitset_sizes: np.ndarray, model: Any
 ) -> None:
-    """Check what compiled code looks up, and that children come after their parents."""
+    """Check all indices that compiled code uses, and that children come after parents."""
     if len(sizes) != len(bitset_sizes) or not np.isfinite(nodes["value"]).all():
         raise ValueError("the trees of a boosting model are wrong")
     split = nodes["is_leaf"] == 0
@@ -195,11 +197,11 @@ def _check_splits(
     nodes, place = nodes[split], place[split]
     for child in (nodes["left"], nodes["right"]):
         if ((child <= place) | (child >= size)).any():
-            raise ValueError("a tree of a boosting model has a branch that leads elsewhere")
+            raise ValueError("a tree of a boosting model has a branch that leads outside")
     feature, known = nodes["feature_idx"], model._is_categorical_remapped
     if ((feature < 0) | (feature >= model.n_features_in_)).any():
-        raise ValueError("a tree of a boosting model asks for a column that is not there")
+        raise ValueError("a tree of a boosting model uses a column that does not exist")
     by_category = nodes["is_categorical"] != 0
     allowed = np.zeros(len(nodes), bool) if known is None else known[feature]
     if (by_category & ~(allowed & (nodes["bitset_idx"] < bits))).any():
-        raise ValueError("a tree of a boosting model asks for categories that are not there")
+        raise ValueError("a tree of a boosting model uses categories that do not exist")

@@ -1,4 +1,4 @@
-"""What a command stores about a model: read it back and check it against its annotations."""
+"""Read the metadata that a command stored with a model, and check their types."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from mixup_tab.persistence.reading import Reader
 
 Card = TypeVar("Card", bound=tuple)
 
-# By kind, what a model predicts for and the command that does it.
+# By kind: what a model predicts for, and the command for it.
 _KINDS = {
     "table": ("tables", "mixup-tab predict"),
     "sound": ("sounds", "mixup-tab speech predict"),
 }
-_hints = lru_cache(get_type_hints)  # evaluates annotations that are text, all of them our own
+_hints = lru_cache(get_type_hints)  # evaluates annotations, but only our own
 
 
 def load_with_card(
@@ -30,7 +30,7 @@ def load_with_card(
     device: str = "cpu",
     reader: type[Reader] = Reader,
 ) -> tuple[Any, Card]:
-    """Load a model that a command wrote, with the card that the command stored.
+    """Load a model that a command saved, with its metadata.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ def load_with_card(
     kind : {"table", "sound"}
         What it should predict for.
     card : class
-        A NamedTuple, whose fields are those of ``about``.
+        A NamedTuple with the fields of ``about``.
     check : callable
-        ``check(estimator, card)`` raises ValueError if they do not belong together.
+        ``check(estimator, card)`` raises ValueError if they do not match.
     device : str, default="cpu"
         Device to predict on.
     reader : class, default=Reader
@@ -69,7 +69,7 @@ def _check_kind(model: ModelFile, kind: str) -> None:
     if not isinstance(found, str) or found not in _KINDS:
         raise ValueError(
             f"model {model.name!r} was saved in Python, without a description of columns or "
-            "clips. Use mixup_tab.persistence.load_model."
+            "clips. Load it with mixup_tab.persistence.load_model."
         )
     if found != kind:
         (subject, user), (wanted, _) = _KINDS[found], _KINDS[kind]
@@ -79,9 +79,9 @@ def _check_kind(model: ModelFile, kind: str) -> None:
 
 
 def check_fields(card: tuple) -> None:
-    """Raise ValueError unless all fields of a NamedTuple are of the types that it names.
+    """Raise ValueError unless all fields of a NamedTuple have their annotated types.
 
-    Known are str, int, float, None, lists, dicts with keys of str, unions and Any.
+    Supports str, int, float, None, lists, dicts with str keys, unions and Any.
     """
     for name, hint in _hints(type(card)).items():
         if not _holds(getattr(card, name), hint):

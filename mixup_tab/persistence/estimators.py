@@ -1,4 +1,4 @@
-"""What a loaded estimator must have in common with its net."""
+"""Check that a loaded estimator matches its net."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mixup_tab.training import MixupNet
 
 
 def check_estimator(estimator: Any) -> None:
-    """Raise ValueError or the like unless an estimator of ours and its net belong together."""
+    """Raise an exception unless an estimator of this package matches its net."""
     if not isinstance(estimator, BaseMixup) or not hasattr(estimator, "net_"):
         return
     estimator._validate_params()
@@ -25,21 +25,21 @@ def check_estimator(estimator: Any) -> None:
         raise ValueError(f"n_features_in_ is {features!r:.40}")
     arguments, layer = net.get_params_for("module"), input_layer(net)
     if (estimator.module is None) != (layer is not None):
-        raise ValueError("its net is not the one of its module")
+        raise ValueError("its net does not match its module")
     shape = arguments.get("input_shape") or (arguments.get("in_features", features),)
     if layer is not None:
         shape = (n_columns(layer),)
     if shape[0] != features:
-        raise ValueError(f"n_features_in_={features} are not those of its weights")
+        raise ValueError(f"n_features_in_={features} does not match its weights")
     outputs = _n_classes(estimator) if is_classifier(estimator) else _n_values(estimator)
     if not outputs or outputs != net.n_outputs:
-        raise ValueError("what it knows about the target is wrong")
+        raise ValueError("its attributes for the target are wrong")
     if layer is not None:
         _check_categories(estimator, layer)
 
 
 def _check_categories(estimator: BaseMixup, layer: RobustScale | Columns) -> None:
-    """Check that columns and levels are as ``fit`` leaves them, and those of the net."""
+    """Check that columns and levels are valid, and match the net."""
     mask, levels = estimator.is_categorical_, estimator.categories_
     fine = mask is None or (
         mask.dtype == np.bool_
@@ -48,7 +48,7 @@ def _check_categories(estimator: BaseMixup, layer: RobustScale | Columns) -> Non
         and all(part.ndim == 1 and pd.Index(part).is_unique for part in levels)
     )
     if not fine or levels_of(estimator) != getattr(layer, "categories", ()):
-        raise ValueError("what it knows about categories, or n_features_in_, is wrong")
+        raise ValueError("its attributes for categories, or n_features_in_, are wrong")
     kinds = {Periodic: ("periodic",), PiecewiseLinear: ("quantile", "target")}
     encoding = getattr(layer, "encoding", None)
     without_numbers = len(levels or ()) == estimator.n_features_in_
@@ -58,14 +58,14 @@ def _check_categories(estimator: BaseMixup, layer: RobustScale | Columns) -> Non
 
 
 def _n_classes(estimator: BaseMixup) -> int:
-    """Return the number of classes, 0 if they are not as ``fit`` leaves them."""
+    """Return the number of classes, 0 if they are not valid."""
     classes = estimator.classes_
     fine = classes.ndim == 1 and np.array_equal(classes, np.unique(classes))
     return len(classes) if fine else 0
 
 
 def _n_values(estimator: BaseMixup) -> int:
-    """Return the number of values that a net predicts, 0 if what scales them is not right."""
+    """Return the number of values that a net predicts, 0 if their scaling is not valid."""
     mean, scale, one = estimator.target_mean_, estimator.target_scale_, estimator._one_column
     fine = mean.dtype == scale.dtype == np.float64 and mean.ndim == 1
     fine = fine and mean.shape == scale.shape and np.isfinite([mean, scale]).all()

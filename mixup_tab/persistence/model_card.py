@@ -1,4 +1,4 @@
-"""A page of Markdown beside a saved model: what it predicts, from what, and how well."""
+"""A model card in Markdown: what a saved model predicts, from what, and how well."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from mixup_tab._extras import import_extra
 from mixup_tab._files import write_whole
 from mixup_tab.tables import TableEncoder
 
-# Longer tables are folded.
+# Tables of more rows are folded.
 _FOLDED = 30
 _PACKAGES = ("mixup-tab", "torch", "scikit-learn", "skorch", "numpy", "pandas")
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|#~$&])")
 _LIMITS = (
-    "It has been tested on no other data than those above.",
-    "Probabilities and errors hold for rows like the training rows. Where classes are more or "
-    "less frequent, or columns have other ranges, measure them again on rows of that kind.",
-    "Opening the file with load_model runs no code from it. What the model predicts is up to "
-    "whoever made it.",
+    "It has been tested on the data above only.",
+    "Probabilities and scores hold for data like the training data. If class frequencies or "
+    "ranges of columns differ, evaluate it again on such data.",
+    "Opening the file with load_model runs no code from it. Whether its predictions are right "
+    "is up to its author.",
 )
 
 
@@ -44,30 +44,29 @@ def write_model_card(
 ) -> None:
     """Write a model card: a page about what a saved model does, how well, and its limits.
 
-    The card shows what you give here and what the model itself knows: its task, parameters
-    that are not the defaults, versions, how to load it, and how it treats missing values and
-    unseen categories. All text is escaped, so a column's name is never read as Markdown or
-    HTML.
+    The card shows the arguments, and facts about the model: its task, non-default parameters,
+    versions, how to load it, and how it treats missing values and unseen categories. All text
+    is escaped, so the name of a column is never read as Markdown or HTML.
 
     Parameters
     ----------
     path : str or path-like
-        Name of the model's file followed by ``.md``, such as ``churn.model.md``: the card says
-        how to load ``churn.model``. An existing card is replaced.
+        Name of the model file followed by ``.md``, such as ``churn.model.md`` for
+        ``churn.model``. An existing card is replaced.
     model : estimator
         Fitted.
     title : str
-        First line.
+        Heading.
     data : mapping of str to str
-        Facts about the training data, such as rows, target and name of the file. "Classes"
-        replaces the labels of ``classes_``.
+        Facts about the training data, such as rows, target and file name. "Classes" replaces
+        the labels in ``classes_``.
     columns : DataFrame
         The columns that the model needs, one per row, such as their names and types.
     scores : DataFrame
-        How good the model is, one score per row, with a column that says how it was measured.
-        Either table may be empty.
+        One score per row, with a column that says how it was measured. This table and
+        ``columns`` may be empty.
     limits : iterable of str, default=()
-        Sentences about what it must not be used for, which are listed first.
+        Sentences on what it must not be used for; they come first.
 
     Raises
     ------
@@ -137,16 +136,16 @@ def _task(model: Any) -> str:
 
 
 def _gaps(model: Any) -> Iterator[str]:
-    """Yield what it does with missing values and unseen categories, where that is known."""
+    """Yield how a model treats missing values and unseen categories, where that is known."""
     parts = [model, *model.get_params().values()]
     encoder = next((part for part in parts if isinstance(part, TableEncoder)), None)
     last = getattr(model, "best_estimator_", model)
     if encoder is not None:
-        yield "A category that no training row had is treated as unknown."
+        yield "Categories not seen in training are treated as unknown."
         if encoder.impute:
             yield "Missing and infinite numbers become the median of the training rows."
     elif hasattr(last, "is_categorical_"):
-        yield "Missing numbers are refused."
+        yield "Missing numbers raise an error."
         if last.is_categorical_ is not None:
             yield "Missing and new categories are treated as unknown."
 
@@ -164,7 +163,7 @@ model.predict(X)  # a table with the columns above"""
 
 
 def _plain(value: Any) -> str:
-    """Return a value as one line in which Markdown and HTML mean nothing."""
+    """Return a value as one line, with Markdown and HTML escaped."""
     text = f"{value:.5g}" if isinstance(value, float) else str(value)
     line = "".join(letter if letter.isprintable() else " " for letter in text)
     return _MARKUP.sub(r"\\\1", line)
@@ -175,6 +174,6 @@ def _escaped(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _fenced(code: str, language: str) -> str:
-    """Return a block of code, its fence longer than any that the code holds."""
+    """Return a block of code, with a fence longer than any in the code."""
     fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", code)), 0)
     return f"{fence}{language}\n{code}\n{fence}"

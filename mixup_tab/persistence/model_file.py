@@ -2,15 +2,15 @@
 
 A model file is a zip archive of
 
-- ``model.json``: the format, versions of the packages that made it, and ``about``, plain JSON
-  of whoever saved it;
+- ``model.json``: the format, versions of the packages that made it, and ``about``, JSON from
+  whoever saved it;
 - ``weights.safetensors``: the weights of all nets;
 - ``model.skops``: the fitted estimator without them;
-- ``sha256``: a hash of all of these, which reveals damage.
+- ``sha256``: a hash of all of these, to detect damage.
 
-Opening a file and predicting with it runs no code from it, whoever made it: none of its parts
-is a pickle, and the types in it are those of ``trusted.py``. What a model predicts is up to its
-author. Sizes are checked before anything is read or made.
+Opening a file and predicting with it never runs code from it, whoever made it: no part is a
+pickle, and only the types in ``trusted.py`` are allowed. Whether its predictions are right is
+up to its author. Sizes are checked before anything is read or made.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from mixup_tab.persistence.schema import Foreign
 from mixup_tab.training.device import pick_device
 
 _FORMAT, _VERSION = "mixup-tab model", 3
-# Bytes of a file, and of what is made from it; --size-limit raises it.
+# Maximum size of a file, and of what is made from it, in bytes.
 SIZE_LIMIT = 1_000_000_000
 _ABOUT, _WEIGHTS, _MODEL, _HASH = "model.json", "weights.safetensors", "model.skops", "sha256"
 _PACKAGES = ("mixup-tab", "scikit-learn", "skrub", "torch", "torchaudio")
-# How files begin that are easily mistaken for a model.
+# First bytes of files that are easily mistaken for a model.
 _PICKLE = "a pickle, which could run any code. Save the model with save_model"
 _OTHERS = {
     b"\x80": _PICKLE,
@@ -54,7 +54,7 @@ _OTHERS = {
 
 
 class _Unusable(ValueError):
-    """A file that is recognised but cannot be used; the message says what to do."""
+    """A file of a known type that cannot be used; the message says what to do."""
 
 
 def save_model(
@@ -73,8 +73,8 @@ def save_model(
 
     What only matters for training is not stored: callbacks, random generators given as
     ``random_state``, ``n_jobs``, ``memory`` and the state of the optimizer. After loading,
-    they have their defaults. A fitted step that chose columns by a function, such as
-    ``make_column_selector``, is stored with the columns that it chose.
+    they have their defaults. A fitted step that selects columns by a function, such as
+    ``make_column_selector``, is stored with the selected columns.
 
     Parameters
     ----------
@@ -83,16 +83,16 @@ def save_model(
         function, with the arguments of a ``functools.partial``; give it again to
         :func:`load_model`.
     path : str or path-like
-        Where to write.
+        File to write.
     about : dict, default=None
-        Plain JSON of your own, which :func:`read_model` returns.
+        Your own metadata as plain JSON, which :func:`read_model` returns.
     overwrite : bool, default=False
-        Whether to replace a model that exists; any other file is never replaced.
+        Whether to replace an existing model; any other file is never replaced.
 
     Raises
     ------
     TypeError
-        If ``model`` is no estimator, or ``about`` is not plain JSON.
+        If ``model`` is not an estimator, or ``about`` is not plain JSON.
     ValueError
         If the file exists, the model is not fitted, or it holds a type that no saved model may
         hold.
@@ -131,11 +131,11 @@ def save_model(
         content, modules = _to_bytes(model, about)
         again = _parse(path.name, content, float("inf")).load(modules=[*modules.values()])
         if _to_bytes(again, about)[0] != content:
-            raise ValueError("this model cannot be saved: loading gives a different one.")
+            raise ValueError("this model cannot be saved: loading it gives a different one.")
     except Foreign as error:
         raise ValueError(
-            f"this model cannot be saved: it holds {error}, which no saved model may hold. "
-            "Leave it out, or use pickle for a file that only you will open."
+            f"this model cannot be saved: it holds {error}, which is not allowed in a saved "
+            "model. Leave it out, or use pickle for a file that only you will open."
         ) from error
     write_whole(path, content)
 
@@ -149,8 +149,8 @@ def load_model(
 ) -> Any:
     """Load an estimator that :func:`save_model` saved.
 
-    Opening a file and predicting with it runs no code from it, whoever made it. What a model
-    predicts is up to its author.
+    Opening a file and predicting with it never runs code from it, whoever made it. Whether its
+    predictions are right is up to its author.
 
     Parameters
     ----------
@@ -159,11 +159,11 @@ def load_model(
     device : str, default="cpu"
         Device to predict on, for all estimators in the file.
     modules : sequence of nn.Module classes and functions, default=()
-        The ``module`` of your own that the model was fitted with. Nothing is imported because a
-        file names it.
+        Your own ``module`` that the model was fitted with. A file cannot cause it to be
+        imported.
     size_limit : float, default=1e9
-        Largest size of the file, in bytes. The model in memory is a few times as large at
-        most.
+        Maximum size of the file, in bytes. The model in memory is at most a few times as
+        large.
 
     Returns
     -------
@@ -173,8 +173,8 @@ def load_model(
     Raises
     ------
     ValueError
-        If it is not a model file, is damaged, too large, or made by other versions; if it needs
-        a module that is not in ``modules``; if the device cannot be used.
+        If it is not a model file, is damaged, too large, or made by incompatible versions; if
+        it needs a module that is not in ``modules``; or if the device cannot be used.
     ImportError
         If a package that the model needs cannot be imported.
 
@@ -238,11 +238,11 @@ class ModelFile:
         device : str, default="cpu"
             Device to predict on.
         modules : sequence of nn.Module classes and functions, default=()
-            The ``module`` of your own that it was fitted with.
+            Your own ``module`` that it was fitted with.
         check : callable, default=None
-            Called with the estimator; raises ValueError if it is not what was expected.
+            Called with the estimator; raises ValueError if it is not the expected one.
         reader : class, default=Reader
-            What makes the estimator, or something that predicts the same.
+            Makes the estimator, or something that predicts the same.
 
         Returns
         -------
@@ -253,28 +253,28 @@ class ModelFile:
         ValueError
             If the model cannot be used; the message says why.
         """
-        pick_device(device)  # an error here is no fault of the model
+        pick_device(device)  # an error here is not the model's fault
         given = named(modules)
         try:
             packed = self._model, self._weights
             model = from_bytes(*packed, given, device, self._size_limit, reader)
             if check is not None:
                 check(model)
-        except ImportError:  # says itself what to install
+        except ImportError:  # its message says what to install
             raise
         except MissingModule as error:
             raise _Unusable(
-                f"model {self.name!r} needs {str(error)!a:.80}, a module that is not in "
-                "the file. Import it, and use load_model(path, modules=[...])."
+                f"model {self.name!r} needs {str(error)!a:.80}, a module of its author. "
+                "Import it, and use load_model(path, modules=[...])."
             ) from error
         except Foreign as error:
             raise _Unusable(
-                f"model {self.name!r} holds {str(error)!a:.200}, which no model of mixup-tab "
-                "does. It is not opened."
+                f"model {self.name!r} holds {str(error)!a:.200}, which is not allowed in a "
+                "model of mixup-tab. It was not opened."
             ) from error
-        except Exception as error:  # other versions fail in ways of their own
+        except Exception as error:  # other versions fail in any way
             raise _Unusable(
-                f"model {self.name!r} cannot be put together here ({one_line(error)}). "
+                f"model {self.name!r} cannot be loaded here ({one_line(error)}). "
                 f"{self._remedy()}"
             ) from error
         return model
@@ -282,10 +282,10 @@ class ModelFile:
     def _remedy(self) -> str:
         made, here = _listed(self.versions), _listed(_versions())
         if made == here:
-            return "Make the model again."
+            return "Train and save it again."
         return (
-            f"It was saved with {made}; this is {here}. Install those versions, or make the "
-            "model again."
+            f"It was saved with {made}; this is {here}. Install those versions, or train and "
+            "save it again."
         )
 
 
@@ -297,8 +297,8 @@ def read_model(path: str | os.PathLike, *, size_limit: float = SIZE_LIMIT) -> Mo
     path : str or path-like
         The file.
     size_limit : float, default=1e9
-        Largest size of the file, in bytes. The model in memory is a few times as large at
-        most.
+        Maximum size of the file, in bytes. The model in memory is at most a few times as
+        large.
 
     Returns
     -------
@@ -325,13 +325,13 @@ def read_model(path: str | os.PathLike, *, size_limit: float = SIZE_LIMIT) -> Mo
     path = Path(path)
     if not path.is_file():
         raise ValueError(
-            f"model {str(path)!r} is not a file. Give one that save_model or mixup-tab wrote."
+            f"model {str(path)!r} is not a file. Name a model from save_model or mixup-tab."
         )
     size = path.stat().st_size
     if size > size_limit:
         raise ValueError(
             f"model {path.name!r} has {size:,} bytes, more than size_limit={size_limit:,.0f}. "
-            "If it should be that large, raise the limit (--size-limit)."
+            "If you trust it, raise the limit."
         )
     content = path.read_bytes()
     try:
@@ -340,13 +340,13 @@ def read_model(path: str | os.PathLike, *, size_limit: float = SIZE_LIMIT) -> Mo
         raise
     except Exception as error:  # whatever zipfile and json raise for bytes of all kinds
         raise ValueError(
-            f"model {path.name!r} is not a model of mixup-tab, or is broken "
-            f"({one_line(error)}). Give a file that save_model or mixup-tab wrote."
+            f"model {path.name!r} is not a model of mixup-tab, or is damaged "
+            f"({one_line(error)}). Name a model from save_model or mixup-tab."
         ) from error
 
 
 def check_output(path: Path, overwrite: bool) -> None:
-    """Check, before any work, that a model can be written and replaces nothing but a model.
+    """Check, before any work, that a model can be written and replaces only a model.
 
     Parameters
     ----------
@@ -358,7 +358,7 @@ def check_output(path: Path, overwrite: bool) -> None:
     Raises
     ------
     ValueError
-        If a file is there that may not be replaced.
+        If a file exists that may not be replaced.
     OSError
         If the file cannot be written.
     """
@@ -370,31 +370,31 @@ def check_output(path: Path, overwrite: bool) -> None:
             pass
         except Exception as error:  # as above
             raise ValueError(
-                f"{str(path)!r} exists and is not a model. Give another place, or delete it."
+                f"{str(path)!r} exists and is not a model. Choose another path, or delete it."
             ) from error
 
 
 @contextmanager
 def predicting(name: str) -> Iterator[None]:
-    """Turn whatever fails in a loaded model's prediction into one clear error."""
+    """Turn any error while a loaded model predicts into one clear ValueError."""
     try:
         yield
     except Exception as error:
         raise ValueError(
-            f"{name} cannot predict for these data ({one_line(error)}). If they are like "
-            "the training data, make the model again."
+            f"{name} cannot predict for these data ({one_line(error)}). If they are like the "
+            "training data, train and save the model again."
         ) from error
 
 
 def finite(predictions: np.ndarray) -> np.ndarray:
     """Return predictions if all are finite; call it inside :func:`predicting`."""
     if not np.isfinite(predictions).all():
-        raise ValueError("it gives NaN or infinity")
+        raise ValueError("it predicts NaN or infinity")
     return predictions
 
 
 def one_line(error: Exception) -> str:
-    """Return what an error says in one line that a terminal can show."""
+    """Return the message of an error as one printable line."""
     text = " ".join(str(error).split())
     if type(error) is not ValueError:
         text = f"{type(error).__name__}: {text}"
@@ -413,13 +413,13 @@ def _check_fitted(model: Any) -> None:
     net = model[-1] if isinstance(model, Pipeline) else model
     if isinstance(net, BaseMixup) and not hasattr(net, "net_"):
         raise NotFittedError(
-            f"this {type(net).__name__} is being fitted. Save it when fit has returned; "
+            f"this {type(net).__name__} is still being fitted. Save it after fit returns; "
             "callbacks can save the weights with net.save_params."
         )
 
 
 def _to_bytes(model: Any, about: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
-    """Return a model file, and modules of the user's by name."""
+    """Return a model file, and user-defined modules by name."""
     from mixup_tab.persistence.pipelines import to_bytes
 
     head = {"format": f"{_FORMAT} {_VERSION}", "versions": _versions(), "about": about}
@@ -449,7 +449,7 @@ def _parse(name: str, content: bytes, size_limit: float) -> ModelFile:
     members = unpack(content)
     stored = members.pop(_HASH, b"")
     if _hash(members) != stored:
-        raise ValueError("its content is not what was written")
+        raise ValueError("its content has changed since it was written")
     if len(members[_ABOUT]) * JSON_SHARE > size_limit:
         raise ValueError("its description is too long for size_limit")
     head = json.loads(members[_ABOUT])
@@ -470,7 +470,7 @@ def _check_format(name: str, found: str) -> None:
     if int(number) < _VERSION:
         raise _Unusable(
             f"model {name!r} was written by an older mixup-tab (format {int(number)}; this one "
-            f"reads format {_VERSION}). Make the model again."
+            f"reads format {_VERSION}). Train and save it again."
         )
     if int(number) > _VERSION:
         raise _Unusable(

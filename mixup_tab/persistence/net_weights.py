@@ -1,4 +1,4 @@
-"""Nets in a model file: their weights, and the little else that makes them."""
+"""Nets in a model file: their weights, and how to rebuild them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from mixup_tab.nets import MLP, Columns, Periodic, PiecewiseLinear, RobustScale
 if TYPE_CHECKING:
     from mixup_tab.training import MixupNet
 
-# More nets than anybody trains; making them takes a second.
+# More nets than anybody trains; building them takes a second.
 _MOST_MEMBERS = 10_000
-# What the estimators offer a module; a file can set nothing else.
+# Arguments that estimators pass to a module; a file can set no others.
 _ARGUMENTS = {"in_features", "out_features", "input_shape", "hidden_layer_sizes", "dropout"}
 _LAYER = "input_layer."
 _SCALING = ("center", "scale", "shift", "seen", "n_seen")
@@ -32,7 +32,7 @@ def pack_weights(nets: Sequence[MixupNet]) -> bytes:
     Raises
     ------
     ValueError
-        If a net keeps something else than tensors in its state.
+        If the state of a net holds anything but tensors.
     """
     tensors = {}
     for number, net in enumerate(nets):
@@ -42,13 +42,13 @@ def pack_weights(nets: Sequence[MixupNet]) -> bytes:
                     f"this model cannot be saved: the state {name!r} of module={net.module!r} "
                     "is not a tensor."
                 )
-            # A copy, because safetensors refuses tensors that share memory.
+            # A copy, because safetensors rejects tensors that share memory.
             tensors[f"{number}.{name}"] = tensor.detach().cpu().contiguous().clone()
     return import_extra("safetensors.torch", "models").save(tensors)
 
 
 def unpack_weights(data: bytes) -> dict[int, Weights]:
-    """Return the weights of :func:`pack_weights`, all of them finite, by number of the net."""
+    """Return the weights from :func:`pack_weights`, all finite, by number of the net."""
     nets: dict[int, Weights] = {}
     for name, tensor in import_extra("safetensors.torch", "models").load(data).items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
@@ -59,7 +59,7 @@ def unpack_weights(data: bytes) -> dict[int, Weights]:
 
 
 def describe(net: MixupNet) -> dict[str, Any]:
-    """Return what :func:`make_net` needs beside the weights."""
+    """Return what :func:`make_net` needs besides the weights."""
     arguments, layer = net.get_params_for("module"), input_layer(net)
     arguments.pop("input_layer", None)
     return {
@@ -77,23 +77,23 @@ def describe(net: MixupNet) -> dict[str, Any]:
 
 
 def input_layer(net: MixupNet) -> RobustScale | Columns | None:
-    """Return the layer that takes the columns of a table; modules of the user's have none."""
+    """Return the input layer for the columns of a table; None for user-defined modules."""
     has = "input_layer" in net.get_params_for("module")
     return net.module_.input_layer if has else None  # type: ignore[return-value]
 
 
 def n_columns(layer: RobustScale | Columns) -> int:
-    """Return the number of columns that a layer takes."""
+    """Return the number of input columns of a layer."""
     return layer.n_columns if isinstance(layer, Columns) else len(layer.center)
 
 
 def make_net(facts: dict[str, Any], stored: Weights, device: str) -> MixupNet:
-    """Return the net that :func:`describe` described, with these weights.
+    """Return the net from the result of :func:`describe`, with these weights.
 
     Raises
     ------
     Exception
-        Of any kind, if they do not fit, at once and without taking much memory.
+        Of any type, if they do not match; raised before much memory is used.
     """
     from mixup_tab.training import MixupNet
 
@@ -116,9 +116,9 @@ def make_net(facts: dict[str, Any], stored: Weights, device: str) -> MixupNet:
 
 
 def checked_arguments(facts: dict[str, Any], stored: Weights) -> dict[str, Any]:
-    """Return the arguments of the module that :func:`describe` described.
+    """Return the arguments of the module from the result of :func:`describe`.
 
-    Raises any kind of exception if these are not the weights of such a net.
+    Raises an exception of any type if the weights are not those of such a net.
     """
     members, module = facts["n_members"], facts["module"]
     for name in ("n_members", "n_outputs", "batch_size"):
@@ -128,7 +128,7 @@ def checked_arguments(facts: dict[str, Any], stored: Weights) -> dict[str, Any]:
         raise ValueError(f"n_estimators={members} are more than {_MOST_MEMBERS:,}")
     arguments = dict(facts["arguments"])
     if not callable(module) or arguments.keys() - _ARGUMENTS:
-        raise ValueError("it has no net that is known")
+        raise ValueError("its net is of an unknown type")
     if facts["columns"] is not None:
         made = _make_layer(stored, facts["columns"], facts["categories"])
         arguments["input_layer"] = made
@@ -147,19 +147,19 @@ def _criterion(classifies: bool, quantiles: Any) -> Any:
 
 
 def _make_layer(stored: Weights, count: int, categories: Any) -> RobustScale | Columns:
-    """Return an input layer for these tensors; plain scaling has no categories, not even ()."""
+    """Return an input layer for these tensors; plain scaling if ``categories`` is None."""
     if type(count) is not int or not 1 <= count <= sum(t.numel() for t in stored.values()):
-        raise ValueError(f"n_features_in_={count!r:.40} are more than its weights")
+        raise ValueError(f"n_features_in_={count!r:.40} does not match its weights")
     from mixup_tab.estimators.categories import MOST_LEVELS
 
     if categories is None:
         return _scaling(stored, _LAYER, count)
     pairs = [(column, levels) for column, levels in categories]
     if not all(type(n) is int and n >= 0 for pair in pairs for n in pair):
-        raise ValueError("what it knows about categories is wrong")
+        raise ValueError("its description of categories is wrong")
     codes = {column for column, levels in pairs if column < count and levels <= MOST_LEVELS}
     if len(codes) < len(pairs):
-        raise ValueError("what it knows about categories is wrong")
+        raise ValueError("its description of categories is wrong")
     numbers = count - len(pairs)
     scale = _scaling(stored, f"{_LAYER}scale.", numbers)
     encoding = _encoding(stored, numbers)
@@ -201,7 +201,7 @@ def _encoding(stored: Weights, numbers: int) -> PiecewiseLinear | Periodic | Non
 
 
 class _Sizes(MLP):
-    """An MLP without weights: to draw on the meta device, torch imports its compiler."""
+    """An MLP that draws no weights: on the meta device, that imports torch's compiler."""
 
     def reset_parameters(self, generators: Any = None) -> None:
         """Draw nothing."""
@@ -210,7 +210,7 @@ class _Sizes(MLP):
 def _check_tensors(
     stored: Weights, module: Any, arguments: Mapping[str, Any], members: int
 ) -> None:
-    """Check that weights have the names, shapes and dtypes that the net has."""
+    """Check that weights have the names, shapes and dtypes of the net."""
     stacked = module is MLP
     with torch.device("meta"):  # shapes without memory
         net = _Sizes(**arguments, n_members=members) if stacked else module(**arguments)
@@ -227,6 +227,6 @@ def _check_tensors(
         found = stored[name]
         if (found.shape, found.dtype) != (tensor.shape, tensor.dtype):
             raise ValueError(
-                f"weights {name!r} are {tuple(found.shape)} {found.dtype}, and the net that it "
-                f"describes has {tuple(tensor.shape)} {tensor.dtype}"
+                f"weights {name!r} are {tuple(found.shape)} {found.dtype}, but its net needs "
+                f"{tuple(tensor.shape)} {tensor.dtype}"
             )

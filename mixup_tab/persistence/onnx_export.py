@@ -1,4 +1,4 @@
-"""Fitted models as ONNX files, which predict without Python."""
+"""Export fitted models to ONNX files, which predict without Python."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from mixup_tab.tables import TableEncoder
 from mixup_tab.training import MixupNet
 from mixup_tab.training.torch_state import with_torch_defaults
 
-# How far the file's predictions may be from those in Python: probabilities, and values in units
-# of their spread, or of the target's where that is larger.
+# Maximum difference between predictions of the file and of Python: of probabilities, or of
+# values in units of their spread or of the target's, whichever is larger.
 _TOLERANCE = 1e-5
-# What may be at the end.
+# Types that may end a pipeline.
 _KNOWN = (BaseMixup, BasePack, RescaledClassifier, RescaledRegressor, CalibratedClassifierCV)
 
 
@@ -51,8 +51,8 @@ def export_onnx(
 
     The file holds everything between raw rows and predictions: the steps of a pipeline, scaling
     and embeddings of the columns, all members of an ensemble and their weights, and the
-    temperature of a calibrated classifier. Before it is written, its predictions for some rows
-    in onnxruntime are compared with those of the model.
+    temperature of a calibrated classifier. Before writing it, its predictions in onnxruntime
+    are compared with those of the model on some rows.
 
     Parameters
     ----------
@@ -62,15 +62,15 @@ def export_onnx(
     path : str or Path
         Name of the file, such as ``"model.onnx"``.
     labels : sequence of str, default=None
-        Names of the classes; None is ``classes_`` of the model.
+        Names of the classes; None uses ``classes_`` of the model.
     overwrite : bool, default=False
-        Whether to replace a file that exists.
+        Whether to replace an existing file.
 
     Raises
     ------
     ValueError
-        If the model is not fitted, the file exists, or a part of the model cannot be exported,
-        which the message names; or if the file would not predict what the model does.
+        If the model is not fitted, the file exists, a part of the model cannot be exported, or
+        the file would predict something else than the model.
     TypeError
         If the model holds no estimator of mixup_tab.
     ImportError
@@ -81,18 +81,18 @@ def export_onnx(
     Notes
     -----
     **Inputs.** ``X``, float64, shape (rows, columns). Where the model starts with a
-    :class:`~mixup_tab.TableEncoder`, or with categories of text, one input for each column that
-    it uses, of the column's name and shape (rows, 1): float64 with NaN for a missing value
-    (dates in seconds since 1970, durations in seconds), or text with "" for one (where "" is a
-    category itself, any text that is none). A model of sounds takes waveforms, int16 or
-    float32, shape (clips, samples), instead of files.
+    :class:`~mixup_tab.TableEncoder`, or with categories of text, one input per column that it
+    uses, named like the column, shape (rows, 1): float64 with NaN for missing values (dates in
+    seconds since 1970, durations in seconds), or text with "" for missing values (if "" is a
+    category itself, any unknown text). A model for sounds takes waveforms instead of files,
+    int16 or float32, shape (clips, samples).
 
     **Outputs.** ``probabilities``, float32, shape (rows, classes), and ``label``; or
     ``values``, float64, or ``quantiles``, as ``predict`` returns them.
 
-    **Metadata**, each value as JSON: ``mixup_tab`` (version), ``output``, ``classes``,
-    ``features``, ``quantiles``, ``sample_rate``, ``samples``, ``threshold`` and ``unknown``,
-    where there are such. ``label`` is "unknown" where ``predict`` of the model answers that.
+    **Metadata**, each value as JSON, where it applies: ``mixup_tab`` (version), ``output``,
+    ``classes``, ``features``, ``quantiles``, ``sample_rate``, ``samples``, ``threshold`` and
+    ``unknown``. ``label`` is "unknown" where ``predict`` of the model answers that.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def export_onnx(
 
 
 def _content(model: Any, names: list[Any] | None) -> bytes:
-    """Return the content of a file that predicts what the model does, fast if possible."""
+    """Return a file that predicts what the model does, in single precision if possible."""
     for in_double in (False, True):
         graph = Graph(in_double)
         raw = _inputs(graph, model)
@@ -135,37 +135,37 @@ def _content(model: Any, names: list[Any] | None) -> bytes:
     suspects = ", ".join(dict.fromkeys(graph.converted))
     why = f" These parts were converted by skl2onnx: {suspects}." if suspects else ""
     raise ValueError(
-        "the ONNX file would not predict what the model does: on rows made to check it they "
-        f"differ by {error:.1g}.{why} Nothing was written."
+        "the ONNX file would not predict what the model does: on test rows they differ by "
+        f"{error:.1g}.{why} Nothing was written."
     )
 
 
 def _check(model: Any) -> None:
-    """Raise TypeError or ValueError unless it is a fitted model of ours."""
+    """Raise TypeError or ValueError unless it is a fitted model of this package."""
     if hasattr(model, "cv_results_") and not hasattr(model, "best_estimator_"):
         raise ValueError(
             "model is a search with refit=False, which has no fitted model. Use refit=True."
         )
     if not any(isinstance(part, (BaseMixup, BasePack)) for part in parts(model)):
         raise TypeError(
-            f"model={' '.join(shown(model).split()):.80} holds no estimator of mixup_tab. Give "
+            f"model={' '.join(shown(model).split()):.80} holds no estimator of mixup_tab. Pass "
             "a MixupClassifier, MixupRegressor or ensemble, or a Pipeline that ends in one."
         )
     check_is_fitted(model)
     _, inner = split_steps(model)
     if not isinstance(inner, _KNOWN):
         raise ValueError(
-            f"{type(inner).__name__} cannot be exported. Export the estimators of mixup_tab in "
-            "it one by one."
+            f"{type(inner).__name__} cannot be exported. Export the estimators of mixup_tab "
+            "in it one by one."
         )
     if isinstance(inner, BaseMixup) and not hasattr(inner, "net_"):
         raise NotFittedError(
-            f"this {type(inner).__name__} is being fitted. Export it when fit has returned."
+            f"this {type(inner).__name__} is still being fitted. Export it after fit returns."
         )
 
 
 class _Waveforms(BaseEstimator):
-    """Stands for a reader of files, and takes what that makes of them."""
+    """Replaces a reader of files, and takes waveforms instead."""
 
     def __init__(self, reader: Any) -> None:
         self._waveforms, self.sample_rate = reader._waveforms, reader.sample_rate
@@ -178,21 +178,21 @@ class _Waveforms(BaseEstimator):
 
 
 def _on_cpu(model: Any) -> Any:
-    """Return a copy that predicts on the CPU, for inputs that a file can have.
+    """Return a copy that predicts on the CPU, from inputs that an ONNX file can have.
 
-    That is, waveforms in place of files, and numbers where an encoder parses them from text.
+    These are waveforms instead of files, and numbers instead of text that an encoder parses.
     """
     memo: dict[int, Any] = {}
     for part in parts(model):
         if isinstance(part, MixupNet):
-            net = object.__new__(type(part))  # copy would write weights to a buffer
+            net = object.__new__(type(part))  # copying it would serialize the weights
             net.__dict__.update(vars(part))
             net.__dict__["module_"] = copy.deepcopy(part.module_).to("cpu").eval()
             net.__dict__["device"] = "cpu"
             memo[id(part)] = net
         elif hasattr(part, "_waveforms"):
             memo[id(part)] = _Waveforms(part)
-        elif getattr(part, "callbacks", None) is not None:  # they may hold anything
+        elif getattr(part, "callbacks", None) is not None:  # may hold anything
             memo[id(part.callbacks)] = None
     copied = copy.deepcopy(model, memo)
     for part in parts(copied):
@@ -202,7 +202,7 @@ def _on_cpu(model: Any) -> Any:
 
 
 def _without_search(model: Any) -> Any:
-    """Return a model whose searches are replaced by what they found: it predicts quantiles."""
+    """Replace searches by their best estimator, which can predict quantiles."""
     if isinstance(model, BaseSearchCV):
         return _without_search(model.best_estimator_)
     if isinstance(model, Pipeline):
@@ -222,7 +222,7 @@ def _inputs(graph: Graph, model: Any) -> Raw:
         return Raw(graph, (facts["samples"],), [], np.dtype(facts["dtype"]))
     width = int(first.n_features_in_)
     blank = getattr(first, "_blank_row", np.zeros((1, width)))
-    # Only nets of the user's own, and layers, take anything but rows of a table.
+    # Only user-defined nets, and layers, take anything but rows of a table.
     module = getattr(getattr(first, "net_", None), "module_", None)
     is_table = blank.ndim == 2 and not isinstance(module, PreparedNet)
     if is_table and not hasattr(first, "_make_layer"):
@@ -232,14 +232,14 @@ def _inputs(graph: Graph, model: Any) -> Raw:
 
 
 def _column_names(first: Any, width: int) -> list[str]:
-    if isinstance(first, TableEncoder):  # which names columns that have no names
+    if isinstance(first, TableEncoder):  # it has names for nameless columns
         return list(first.kinds_)
     numbered = [f"x{k}" for k in range(width)]
     return [str(name) for name in getattr(first, "feature_names_in_", numbered)]
 
 
 def _first(model: Any) -> Any:
-    """Return what takes the raw rows: the first step of a pipeline, or an estimator."""
+    """Return the part that takes raw rows: the first step of a pipeline, or an estimator."""
     steps, inner = split_steps(model)
     if steps:
         return steps[0][1]
@@ -249,10 +249,10 @@ def _first(model: Any) -> Any:
 
 
 def _outputs(graph: Graph, model: Any, raw: Raw, names: list[Any] | None) -> dict[str, Any]:
-    """Return values in the graph, with dtype and shape of a row, by the name of the output."""
+    """Return outputs by name: value in the graph, dtype, and shape of a row."""
     if names is not None:
         found = probabilities(graph, model, raw)
-        shares, answers = _with_refusal(graph, model, found, names)
+        shares, answers = _with_rejection(graph, model, found, names)
         text = all(isinstance(name, str) for name in answers)
         known = np.array(answers, dtype=object if text else None)
         label = graph("Gather", known, graph("ArgMax", shares, axis=1, keepdims=0))
@@ -271,12 +271,12 @@ def _outputs(graph: Graph, model: Any, raw: Raw, names: list[Any] | None) -> dic
     return {name: (graph("Reshape", found, np.array([-1, *shape])), np.float64, shape)}
 
 
-def _with_refusal(
+def _with_rejection(
     graph: Graph, model: Any, found: str, names: list[Any]
 ) -> tuple[str, list[Any]]:
-    """Return what the label has the largest of, and the labels.
+    """Return scores, of which the largest decides the label, and the labels.
 
-    For a RejectingClassifier this is one more column, which wins where it refuses.
+    For a RejectingClassifier there is one more column, which is largest where it rejects.
     """
     refusal = _refusal(model)
     if not refusal:
@@ -293,18 +293,18 @@ def _with_refusal(
 
 
 def _refusal(model: Any) -> dict[str, Any]:
-    """Return what is known about refusing; nothing unless there is a RejectingClassifier."""
+    """Return threshold and answer of a RejectingClassifier; empty if there is none."""
     return next((part._refusal for part in parts(model) if hasattr(part, "_refusal")), {})
 
 
 def _regressor(model: Any) -> Any:
-    """Return the regressor of ours that a model ends in, which knows the target."""
+    """Return the regressor of this package at the end of a model."""
     _, inner = split_steps(model)
     return getattr(inner, "estimator_", inner)  # of a RescaledRegressor
 
 
 def _quantiles(model: Any) -> tuple[float, ...]:
-    """Return what quantiles a regressor was fitted for, if any."""
+    """Return the quantiles that a regressor was fitted for, if any."""
     _, inner = split_steps(model)
     return inner._fitted_quantiles() if hasattr(inner, "quantile_shift_") else ()
 
@@ -313,19 +313,21 @@ def _labels(model: Any, labels: Sequence[Any] | None) -> list[Any] | None:
     """Return the names of the classes; None for a regressor."""
     if not is_classifier(model):
         if labels is not None:
-            raise ValueError("labels are for classifiers, but the model is a regressor.")
+            raise ValueError(
+                "labels are for classifiers, but the model is a regressor. Omit them."
+            )
         return None
     names = np.asarray(model.classes_).tolist() if labels is None else list(labels)
     if len(names) != len(model.classes_):
         raise ValueError(f"labels has {len(names)} names for {len(model.classes_)} classes.")
     plain = all(isinstance(name, (bool, int, float)) for name in names)
     if all(isinstance(name, int) for name in names):
-        plain = np.array(names).dtype.kind in "biu"  # others would be rounded to floats
+        plain = np.array(names).dtype.kind in "biu"  # larger ones would become floats
     return names if plain else [str(name) for name in names]
 
 
 def _metadata(model: Any, raw: Raw, names: list[Any] | None) -> dict[str, Any]:
-    """Return what a user of the file should know."""
+    """Return facts for users of the file."""
     from mixup_tab import __version__
 
     first, levels = _first(model), _quantiles(model)
@@ -349,7 +351,7 @@ def _metadata(model: Any, raw: Raw, names: list[Any] | None) -> dict[str, Any]:
 
 
 def _largest_error(model: Any, content: bytes, raw: Raw) -> float:
-    """Return how far predictions of a file by onnxruntime are from those in Python."""
+    """Return the largest difference between predictions in onnxruntime and in Python."""
     ort = import_extra("onnxruntime", "onnx")
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4
@@ -360,7 +362,7 @@ def _largest_error(model: Any, content: bytes, raw: Raw) -> float:
             X, feeds = rows_to_check(model, raw)
             wanted = _predicted(model, X)
         found = session.run(None, feeds)[0]
-    except Exception as error:  # onnxruntime has its own, which have no common base
+    except Exception as error:  # errors of onnxruntime have no common base
         reason = str(error).partition("\n")[0]
         raise ValueError(f"the ONNX file could not be checked: {reason}") from error
     return float((np.abs(found - wanted) / _spread(model, wanted)).max())

@@ -1,4 +1,4 @@
-"""An ONNX graph that is written node by node."""
+"""Build an ONNX graph node by node."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from torch import Tensor, nn
 
 from mixup_tab._extras import import_extra
 
-# Versions that onnxruntime and onnxruntime-web have long supported: of ONNX, and of its
-# operators for trees and text.
+# Versions of ONNX, and of its operators for trees and text, that onnxruntime and
+# onnxruntime-web have supported for long.
 OPSET, ML_OPSET, IR_VERSION = 18, 3, 10
 ML = "ai.onnx.ml"
 
-# Loggers of the exporters, which write to the terminal.
+# Loggers of the exporters, to be silenced.
 _TALKERS = ("torch", "torch.onnx", "torch.export", "onnxscript", "onnx_ir", "skl2onnx")
 
 
 class Graph:
-    """Nodes, each written once: what is computed twice in Python is shared here.
+    """A graph in which equal nodes are shared.
 
-    Values are named by strings. All but inputs and outputs begin with "/", as no column of a
-    table should. An array stands for a constant.
+    Values are referred to by name. All names but those of inputs and outputs begin with "/", as
+    no column of a table should. An array is added as a constant.
 
     Parameters
     ----------
     in_double : bool, default=False
-        Whether MLPs are computed in double precision, which takes twice the time.
+        Whether to compute MLPs in double precision, which takes twice the time.
     """
 
     def __init__(self, in_double: bool = False) -> None:
@@ -48,12 +48,12 @@ class Graph:
         self._functions: list[Any] = []
         self._parts = 0
         self.inputs: dict[str, Any] = {}
-        self.converted: list[str] = []  # types of what skl2onnx converted
+        self.converted: list[str] = []  # types that skl2onnx converted
 
     def input(self, name: str, dtype: Any, shape: Sequence[int]) -> str:
-        """Return an input of rows of a shape, which may be asked for again.
+        """Return an input with rows of a shape; repeated calls return the same one.
 
-        Raises ValueError if it was asked for with another type.
+        Raises ValueError if it exists with another type.
         """
         kind = self._helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         value = self._helper.make_tensor_value_info(name, kind, ["rows", *shape])
@@ -65,8 +65,10 @@ class Graph:
         return name
 
     def constant(self, array: Any) -> str:
-        """Return a constant; equal ones are written once."""
-        array = np.ascontiguousarray(array).reshape(np.shape(array))  # not of a 0-d array
+        """Return a constant; equal ones are shared."""
+        array = np.ascontiguousarray(array).reshape(
+            np.shape(array)
+        )  # ascontiguousarray makes 0-d arrays 1-d
         content = array.tolist() if array.dtype == object else array.tobytes()
         key = array.dtype.str, array.shape, str(content)
         if key not in self._constants:
@@ -89,7 +91,7 @@ class Graph:
         return self._known[key]
 
     def cast(self, x: str, dtype: Any) -> str:
-        """Return values in another type."""
+        """Return values cast to another type."""
         return self("Cast", x, to=self._helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
     def inline(self, model: Any, inputs: Sequence[str]) -> list[str]:
@@ -108,12 +110,12 @@ class Graph:
         return [value.name for value in inner.graph.output]
 
     def finished(self, outputs: dict[str, tuple[str, Any, Sequence[Any]]]) -> Any:
-        """Return the model of named outputs, each a value with its dtype and shape of a row.
+        """Return the model with named outputs, each a value with dtype and shape of a row.
 
         Raises ValueError if an input has the name of an output.
         """
         if taken := sorted(set(self.inputs) & set(outputs)):
-            raise ValueError(f"a column has the name of an output, {taken[0]!r}. Rename it.")
+            raise ValueError(f"column {taken[0]!r} has the name of an output. Rename it.")
         h = self._helper
         made = []
         for name, (value, dtype, shape) in outputs.items():
@@ -151,7 +153,7 @@ class Graph:
         Raises
         ------
         ValueError
-            If torch cannot export it; names the operations that are the reason.
+            If torch cannot export it; the message names the operations that are missing.
         """
         import_extra("onnxscript", "onnx")
         rows = torch.export.Dim("rows", min=1)
@@ -167,12 +169,12 @@ class Graph:
                 )
         except Exception as error:
             raise ValueError(_why_not(module, error)) from error
-        assert program is not None  # only without dynamo=True
+        assert program is not None  # None only without dynamo=True
         return self.inline(program.model_proto, [x])[0]
 
 
 def _why_not(module: nn.Module, error: Exception) -> str:
-    """Return why torch does not export a net, which is in the causes of its error."""
+    """Return why torch does not export a net, from the causes of its error."""
     causes: list[BaseException] = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
         causes.append(cause)
@@ -187,7 +189,7 @@ def _why_not(module: nn.Module, error: Exception) -> str:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what exporters print, log and warn about from the terminal."""
+    """Silence output, logs and warnings of the exporters."""
     loggers = [logging.getLogger(name) for name in _TALKERS]
     before = [logger.level for logger in loggers]
     with (

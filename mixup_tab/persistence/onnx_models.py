@@ -1,4 +1,4 @@
-"""What models compute from their inputs to probabilities or values, in an ONNX graph."""
+"""Models in an ONNX graph: from inputs to probabilities or values."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _LEAST = 1e-7
 
 
 def split_steps(model: Any) -> tuple[list[tuple[str, Any]], Any]:
-    """Return the steps of pipelines before the innermost model, by name, and that model."""
+    """Return the named steps of pipelines before the innermost model, and that model."""
     steps: list[tuple[str, Any]] = []
     while True:
         if isinstance(model, BaseSearchCV):
@@ -62,12 +62,12 @@ def split_steps(model: Any) -> tuple[list[tuple[str, Any]], Any]:
 
 
 def _does_nothing(step: Any) -> bool:
-    """Whether a step of a pipeline does nothing to rows that are predicted."""
+    """Whether a step of a pipeline does nothing in prediction."""
     return step is None or step == "passthrough" or hasattr(step, "fit_resample")
 
 
 def _unwrapped(graph: Graph, model: Any, table: Table) -> tuple[Any, Table]:
-    """Return the innermost model, and the inputs that it gets from the steps before it."""
+    """Return the innermost model, and its inputs after the steps before it."""
     steps, model = split_steps(model)
     for name, step in steps:
         table = _transformed(graph, name, step, table)
@@ -88,7 +88,7 @@ def probabilities(graph: Graph, model: Any, table: Table) -> str:
 
 
 def logits(graph: Graph, model: Any, table: Table) -> str:
-    """Return what the probabilities of a classifier of ours are the softmax of, in float32."""
+    """Return the logits of a classifier of this package, in float32."""
     model, table = _unwrapped(graph, model, table)
     if isinstance(model, MixupEnsembleClassifier):
         mean = _ensemble_mean(graph, model, table, probabilities)
@@ -98,7 +98,7 @@ def logits(graph: Graph, model: Any, table: Table) -> str:
     if not isinstance(model, _OURS):
         raise ValueError(
             f"{type(model).__name__} is inside a CalibratedClassifierCV, which can be "
-            "exported only around classifiers of mixup_tab."
+            "exported only with classifiers of mixup_tab."
         )
     outputs, members = net_outputs(graph, model, table)
     if members == 1:
@@ -120,7 +120,7 @@ def values(graph: Graph, model: Any, table: Table) -> str:
     if isinstance(model, MixupEnsembleRegressor):
         mean = _ensemble_mean(graph, model, table, values)
         return _unscaled(graph, mean, model.target_scale_, model.target_mean_)
-    # Fitted to standardised targets, for which losses with another link have no meaning.
+    # No link function: it was fitted to standardised targets, which only plain losses allow.
     if isinstance(model, HistGradientBoostingRegressor):
         return boosted(graph, model, numbers_of(graph, table, model))
     found = _by_skl2onnx(graph, model, table)
@@ -133,7 +133,7 @@ def quantiles(graph: Graph, model: Any, table: Table) -> str:
     shift = model.quantile_shift_
     outputs = _mean_outputs(graph, model, table)
     outputs = graph("Add", graph("Reshape", outputs, np.array([-1, *shift.shape])), shift)
-    # The n smallest of n are all of them in order, so none cross.
+    # The n smallest of n values are all of them, sorted, so that quantiles do not cross.
     count = np.array(shift.shape[1:])
     ordered = graph("TopK", outputs, count, outputs=2, axis=2, largest=0, sorted=1)
     return _unscaled(graph, ordered, model.target_scale_[:, None], model.target_mean_[:, None])
@@ -180,8 +180,8 @@ def _calibrated(graph: Graph, one: Any, table: Table) -> str:
         return graph("Softmax", graph("MatMul", x, factor.astype(np.float32)), axis=1)
     if one.method != "sigmoid":
         raise ValueError(
-            f"CalibratedClassifierCV(method={one.method!r}) cannot be exported: at its steps "
-            "rounding would change probabilities. Use method='temperature' or 'sigmoid'."
+            f"CalibratedClassifierCV(method={one.method!r}) cannot be exported, because "
+            "rounding changes its steps. Use method='temperature' or 'sigmoid'."
         )
     slope, offset = np.array([[each.a_, each.b_] for each in one.calibrators]).T
     x = graph("Add", graph("Mul", x, -slope.astype(np.float32)), -offset.astype(np.float32))
@@ -202,8 +202,8 @@ def _mean_outputs(graph: Graph, model: Any, table: Table) -> str:
 
 
 def _transformed(graph: Graph, name: str, step: Any, table: Table) -> Table:
-    """Return what a step of a pipeline makes of a table."""
-    if hasattr(step, "_waveforms"):  # the file takes what a reader makes of files
+    """Return a table after a step of a pipeline."""
+    if hasattr(step, "_waveforms"):  # the ONNX file takes waveforms
         return table
     if isinstance(step, TableEncoder):
         if not isinstance(table, Raw):
@@ -225,7 +225,7 @@ def _transformed(graph: Graph, name: str, step: Any, table: Table) -> Table:
 
 
 def _imputed(graph: Graph, step: SimpleImputer, x: str) -> str:
-    """Return the result of a SimpleImputer; onnxruntime has none for float64."""
+    """Return the result of a SimpleImputer, which onnxruntime lacks for float64."""
     kept = ~np.isnan(step.statistics_)
     missing = graph("IsNaN", x)
     filled = graph("Where", missing, step.statistics_.astype(np.float64), x)
@@ -237,9 +237,9 @@ def _imputed(graph: Graph, step: SimpleImputer, x: str) -> str:
 
 
 def _by_skl2onnx(graph: Graph, model: Any, table: Table, outputs: int = 1) -> str:
-    """Return the last of the outputs that skl2onnx makes for an estimator of scikit-learn.
+    """Return the last output of an estimator of scikit-learn, converted by skl2onnx.
 
-    In single precision where onnxruntime lacks an operator in double.
+    In single precision if onnxruntime lacks an operator in double precision.
     """
     text = {column for column, each in levels_read(model).items() if is_text(each)}
     if text and isinstance(table, Raw):
@@ -271,7 +271,7 @@ def _by_skl2onnx(graph: Graph, model: Any, table: Table, outputs: int = 1) -> st
 
 
 def _converted(model: Any, names: list[str], text: set[int], kind: Any, outputs: int) -> Any:
-    """Return an estimator in ONNX if onnxruntime can load it, else raise any error."""
+    """Return an estimator in ONNX; raises any error if onnxruntime cannot load it."""
     convert = import_extra("skl2onnx", "onnx").convert_sklearn
     words = import_extra("skl2onnx.common.data_types", "onnx").StringTensorType
     width = model.n_features_in_ if names == ["X"] else 1
@@ -286,7 +286,7 @@ def _converted(model: Any, names: list[str], text: set[int], kind: Any, outputs:
             target_opset={"": OPSET, ML: ML_OPSET},
             options={id(model): {"zipmap": False}} if outputs == 2 else None,
         )
-        # A prefix, as Graph.inline adds it, does not reach functions called inside of branches.
+        # Prefixes, as in Graph.inline, do not reach functions that are called inside branches.
         loaded = import_extra("onnx.compose", "onnx").add_prefix(made, "/")
         ort = import_extra("onnxruntime", "onnx")
         ort.InferenceSession(loaded.SerializeToString(), providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""Nets in an ONNX graph: a stack of MLPs node by node, any other through torch's exporter."""
+"""Nets in an ONNX graph: stacks of MLPs node by node, others through torch's exporter."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from mixup_tab.nets.stacked import as_stack
 from mixup_tab.persistence.onnx_graph import Graph
 from mixup_tab.persistence.onnx_tables import Raw, Table, coded
 
-# Where scaled numbers are clipped, before they are clipped smoothly.
+# Hard limit for scaled numbers, before smooth clipping.
 _FAR = 1e9
 
-# The formula of a rescaled net: θ, the mean input and the mean target.
+# Parameters of a rescaled net: θ, mean input and mean target.
 _Shrunk = tuple[float, np.ndarray, np.ndarray]
 
 
 def net_outputs(graph: Graph, model: Any, table: Table) -> tuple[str, int]:
     """Return the outputs of a net, in float32, and its number of members.
 
-    Many members are the first axis.
+    Several members are the first axis.
     """
     shrunk = None
     if isinstance(model, (RescaledClassifier, RescaledRegressor)):
@@ -39,7 +39,7 @@ def net_outputs(graph: Graph, model: Any, table: Table) -> tuple[str, int]:
 
 
 class _Whole(nn.Module):
-    """A net with all that is done to its inputs and outputs."""
+    """A net with the rescaling of its inputs and outputs."""
 
     x_mean: Tensor
     y_mean: Tensor
@@ -83,7 +83,7 @@ def torch_dtype(dtype: Any) -> torch.dtype:
 def _mlp(graph: Graph, net: MLP, x: str, shrunk: _Shrunk | None) -> str:
     """Return the outputs of a stack of MLPs.
 
-    What is linear before the first layer and after the last one is written into their weights.
+    Linear operations before the first layer and after the last are merged into their weights.
     """
     layers = [
         (weight.detach().double().numpy(), bias.detach().double().numpy())
@@ -95,7 +95,7 @@ def _mlp(graph: Graph, net: MLP, x: str, shrunk: _Shrunk | None) -> str:
         layers[0] = theta * weight, bias + (1 - theta) * (weight @ x_mean)[:, None]
         weight, bias = layers[-1]
         layers[-1] = weight / theta, bias / theta + (1 - 1 / theta) * y_mean
-    # Without an input layer numbers may be large.
+    # Without an input layer, numbers may be large.
     in_double = graph.in_double or net.input_layer is None
     dtype = np.dtype(np.float64) if in_double else _numpy(net.weight0).dtype
     if net.input_layer is not None:
@@ -115,9 +115,9 @@ def _mlp(graph: Graph, net: MLP, x: str, shrunk: _Shrunk | None) -> str:
 
 
 def _input_layer(graph: Graph, layer: Any, x: str) -> tuple[str, np.ndarray, np.ndarray]:
-    """Return inputs that gain · inputs + offset makes those that the first layer takes.
+    """Return x, gain and offset, so that gain · x + offset is the input of the first layer.
 
-    Zeros that fill up the width are left out.
+    Padding with zeros is left out.
     """
     if isinstance(layer, RobustScale):
         x, _ = _scaled(graph, layer, x)
@@ -144,7 +144,7 @@ def _input_layer(graph: Graph, layer: Any, x: str) -> tuple[str, np.ndarray, np.
 
 
 def _scaled(graph: Graph, layer: RobustScale, x: str) -> tuple[str, str]:
-    """Return numbers scaled and clipped, in float32, and as they are before that."""
+    """Return numbers scaled and clipped, in float32, and before that."""
     exact = x if layer.shift is None else graph("Sub", x, _numpy(layer.shift))
     z = graph("Div", graph("Sub", exact, _numpy(layer.center)), _numpy(layer.scale))
     z = graph.cast(graph("Clip", z, np.float64(-_FAR), np.float64(_FAR)), np.float32)

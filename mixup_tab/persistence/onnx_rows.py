@@ -1,4 +1,4 @@
-"""Rows on which an exported file must agree with its model: usual, extreme and odd ones."""
+"""Rows for checking an exported file against its model: usual, extreme and odd ones."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from mixup_tab.training import MixupNet
 # Distances from the centre of the training rows, in units of their spread.
 _FAR = np.repeat([1.0, 10.0, 1e6], [40, 8, 4])
 _UNKNOWN = "a word that no training row has"
-# Scales of constant columns are larger.
+# Constant columns have larger scales.
 _LARGEST_SCALE = 1e290
 # Pandas' dates are nanoseconds in 64 bits.
 _LAST_SECOND = 9e9
 
 
 def parts(thing: Any, seen: dict[int, Any] | None = None) -> Iterator[Any]:
-    """Yield an estimator and all that it holds, each once; of a fitted one, what was fitted."""
+    """Yield an estimator and its parts, each once; of a fitted one, only fitted parts."""
     seen = {} if seen is None else seen
     if id(thing) in seen:
         return
@@ -44,7 +44,7 @@ def parts(thing: Any, seen: dict[int, Any] | None = None) -> Iterator[Any]:
 
 
 def rows_to_check(model: Any, raw: Raw) -> tuple[Any, dict[str, np.ndarray]]:
-    """Return rows for the model in Python, and the same for the inputs of its file."""
+    """Return rows for the model in Python, and the same rows as inputs of the file."""
     rng = np.random.default_rng(0)
     if not raw.is_matrix:
         return _columns(model, raw, rng)
@@ -68,14 +68,14 @@ def _matrix(model: Any, raw: Raw, rng: np.random.Generator) -> np.ndarray:
     for step in _steps(model)[::-1]:
         try:
             X = step.inverse_transform(X)
-        except Exception:  # it has none, or cannot: the rows stay, if there are as many columns
+        except Exception:  # it has none, or it fails: keep the rows if their width fits
             continue
     if X.shape[1:] != raw.width:
         X = rng.normal(size=(len(_FAR), *raw.width)) * _FAR[:, None].clip(max=10)
-    X = X[np.isfinite(X).all(1)]  # the way back may leave the range of a step
+    X = X[np.isfinite(X).all(1)]  # the inverse may leave the range of a step
     for column, levels in _categories(model).items():
         X[:, column] = rng.choice(levels, len(X))
-    if _steps(model):  # which may have steps at 0
+    if _steps(model):  # some are discontinuous at 0
         X[rng.random(X.shape) < 0.05] = 0
     if any("Imputer" in type(part).__name__ for part in parts(model)):
         X[rng.random(X.shape) < 0.1] = np.nan
@@ -89,14 +89,14 @@ def _steps(model: Any) -> list[Any]:
 
 
 def _spread_out(model: Any, rng: np.random.Generator) -> np.ndarray:
-    """Return rows around those that the first net of a model was fitted to."""
+    """Return rows around the training rows of the first net of a model."""
     center, spread = _center_and_spread(model)
     z = rng.normal(size=(len(_FAR), len(center))) * _FAR[:, None]
     return (center + spread * z).clip(-1e300, 1e300)
 
 
 def _center_and_spread(model: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return both for the columns of the first net that scales them; 0 and 1 for codes."""
+    """Return centre and spread by column, of the first net that scales; 0, 1 for codes."""
     for net in parts(model):
         layer = getattr(getattr(net, "module_", None), "input_layer", None)
         if layer is None:
@@ -113,9 +113,9 @@ def _center_and_spread(model: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _categories(model: Any) -> dict[int, list[Any]]:
-    """Return what columns of categories may hold, for the outermost part that has some.
+    """Return possible values of categorical columns, from the outermost part that has some.
 
-    Only our estimators take any value.
+    Only estimators of this package accept unknown values.
     """
     for part in parts(model):
         if getattr(part, "is_categorical_", None) is not None and hasattr(part, "categories_"):
@@ -128,7 +128,7 @@ def _categories(model: Any) -> dict[int, list[Any]]:
 
 
 def _as_levels(numbers: Any, levels: list[Any]) -> Any:
-    """Return numbers as the values of a raw column, True for 1 where that is a level."""
+    """Return numbers as values of a raw column, with True for 1 if that is a level."""
     known = {level: level for level in levels if isinstance(level, (bool, np.bool_))}
     if not known:
         return numbers
@@ -142,7 +142,7 @@ def _unlike(levels: np.ndarray) -> Any:
 def _columns(
     model: Any, raw: Raw, rng: np.random.Generator
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """Return a table with the columns of the model, and the inputs that the file has of it."""
+    """Return a table for the model, and the same rows as inputs of the file."""
     encoders = [part for part in parts(model) if isinstance(part, TableEncoder)]
     numbers = _numbers(model, raw, encoders, rng)
     words = _words(model, raw, encoders)
@@ -153,11 +153,11 @@ def _columns(
         used = raw.graph.inputs.get(name)
         if name in words:
             values = rng.choice(sorted(words[name]), len(_FAR)).astype(object)
-            # Only TableEncoder takes "" for missing; for others it is a word like any.
+            # Only TableEncoder treats "" as missing; for others it is a word.
             frame[name] = pd.Series(values).replace("", None) if encoders else values
         else:
             values = numbers.get(name, np.zeros(len(_FAR)))
-            if dtype != "number":  # pandas' times have ends
+            if dtype != "number":  # pandas' dates have limits
                 values = np.where(np.abs(values) < _LAST_SECOND, values.round(), np.nan)
             frame[name] = _as_levels(_as_written(values, dtype), levels.get(name, []))
         if used is not None:
@@ -166,7 +166,7 @@ def _columns(
 
 
 def _words(model: Any, raw: Raw, encoders: list[TableEncoder]) -> dict[str, set[str]]:
-    """Return known words by column of text."""
+    """Return known words by text column."""
     found: dict[str, set[str]] = {}
     for encoder in encoders:
         means = {name: levels for name, (levels, _) in encoder._means.items()}
@@ -187,7 +187,7 @@ def _words(model: Any, raw: Raw, encoders: list[TableEncoder]) -> dict[str, set[
 def _numbers(
     model: Any, raw: Raw, encoders: list[TableEncoder], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Return values by column of numbers or dates; with an encoder some are missing."""
+    """Return values of numbers and dates by column; with an encoder, some are missing."""
     rows = _spread_out(model, rng)
     if not encoders and rows.shape[1] != len(raw.names):  # other steps come before the net
         rows = rng.normal(size=(len(_FAR), len(raw.names))) * _FAR[:, None].clip(max=10)

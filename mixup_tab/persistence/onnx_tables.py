@@ -1,4 +1,4 @@
-"""Tables inside an ONNX graph: raw inputs, what TableEncoder makes of them, codes for nets."""
+"""Tables in an ONNX graph: raw inputs, the output of TableEncoder, codes for nets."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from mixup_tab.persistence.onnx_graph import ML, Graph
 from mixup_tab.tables import TableEncoder
 from mixup_tab.tables.columns import MISSING_WORDS
 
-# The word that TableEncoder has for missing values.
+# TableEncoder's word for missing values.
 _MISSING = "NA"
 
 
 @dataclass
 class Words:
-    """A column of text, shape (rows, 1), and what each word means; None: the word itself."""
+    """A text column, shape (rows, 1), and the level of each word; None: the word itself."""
 
     name: str
     meaning: Mapping[str, str] | None = None
@@ -29,14 +29,14 @@ class Words:
 
 @dataclass
 class Mixed:
-    """Parts of a table side by side: numbers, with their count of columns, and words."""
+    """Parts of a table side by side: numbers with their column count, and words."""
 
     parts: list[tuple[str, int] | Words]
 
 
 @dataclass
 class Raw:
-    """The inputs of the file: one matrix, or one input for each column, as a model asks.
+    """The inputs of the file: one matrix, or one input per column, as a model needs.
 
     Attributes
     ----------
@@ -45,9 +45,9 @@ class Raw:
     names : list of str
         Names of the columns, x0, x1, … where there are none.
     dtype : dtype
-        Of the matrix.
+        Type of the matrix.
     is_matrix : bool
-        Whether a model has asked for the matrix.
+        Whether the matrix has been used.
     """
 
     graph: Graph
@@ -70,7 +70,7 @@ class Raw:
         return self.graph.input(name, object, [1])
 
 
-# A string is a matrix of float64 in the graph.
+# A string names a matrix of float64 in the graph.
 Table = Raw | Mixed | str
 
 
@@ -82,7 +82,7 @@ def numbers_of(graph: Graph, table: Table, reader: Any) -> str:
 
 
 def coded(graph: Graph, table: Table, model: Any) -> str:
-    """Return the matrix that a model of ours takes, with codes in place of categories."""
+    """Return the input matrix of a model of this package, with codes for categories."""
     if getattr(model, "is_categorical_", None) is None:
         return numbers_of(graph, table, model)
     columns = np.flatnonzero(model.is_categorical_).tolist()
@@ -105,7 +105,7 @@ def _side_by_side(table: Raw, text: set[int]) -> Mixed:
 
 
 def levels_read(step: Any) -> dict[int, np.ndarray]:
-    """Return the levels of the columns that a step of scikit-learn reads as categories."""
+    """Return the levels of columns that a step of scikit-learn treats as categories."""
     if isinstance(step, (OneHotEncoder, OrdinalEncoder)):
         return dict(enumerate(step.categories_))
     if isinstance(step, Pipeline):
@@ -123,8 +123,8 @@ def is_text(levels: np.ndarray) -> bool:
     kinds = {isinstance(level, str) for level in levels.tolist()}
     if len(kinds) > 1:
         raise ValueError(
-            f"Levels of a category are of several kinds, {levels.tolist()[:5]}. An ONNX file "
-            "needs a column of text or of numbers: turn them all into text before fit."
+            f"a category has levels of several types, {levels.tolist()[:5]}. An ONNX file "
+            "needs text or numbers: convert them all to text before fit."
         )
     return kinds == {True}
 
@@ -138,8 +138,8 @@ def _joined(graph: Graph, table: Mixed, levels: dict[int, Any], reader: Any) -> 
         if isinstance(part, Words):
             if column not in rest:
                 raise ValueError(
-                    f"{type(reader).__name__} is given column {column} as text, which an ONNX "
-                    "file can only hold for categories of a model of mixup_tab. Use "
+                    f"{type(reader).__name__} gets column {column} as text, which an ONNX "
+                    "file supports only for categories of a model of mixup_tab. Use "
                     "TableEncoder(categories='one-hot')."
                 )
             joined.append(_code(graph, part, rest.pop(column)))
@@ -151,12 +151,12 @@ def _joined(graph: Graph, table: Mixed, levels: dict[int, Any], reader: Any) -> 
 
 
 def _number_codes(graph: Graph, x: str, levels: dict[int, Any], width: int) -> str:
-    """Return a matrix with codes where columns hold numbers as levels, −1 for others."""
+    """Return a matrix with codes in columns whose levels are numbers, −1 for other values."""
     places = [(c, k) for c, each in levels.items() for k in range(len(each))]
     known = np.array([levels[c][k] for c, k in places], np.float64)
     chosen = graph("Gather", x, np.array([c for c, _ in places]), axis=1)
     found = graph.cast(graph("Equal", chosen, known), np.float64)
-    # One of the levels of a column is found or none, so a sum is its code.
+    # At most one level of a column matches, so the sum is its code.
     sums = np.array([[(k + 1.0) * (c == column) for column in levels] for c, k in places])
     codes = graph("Sub", graph("MatMul", found, sums), np.float64(1))
     others = [column for column in range(width) if column not in levels]
@@ -194,7 +194,7 @@ def _concat(graph: Graph, parts: Sequence[str]) -> str:
 
 
 def encoded(graph: Graph, encoder: TableEncoder, table: Raw) -> Mixed:
-    """Return what a fitted TableEncoder makes of raw columns."""
+    """Return the output of a fitted TableEncoder for raw columns."""
     parts: list[Any] = []
     numbers = _numbers(graph, encoder, table)
     kept, gaps = encoder._kept, encoder._gaps
@@ -226,22 +226,22 @@ def encoded(graph: Graph, encoder: TableEncoder, table: Raw) -> Mixed:
 
 
 def _with_missing(known: Mapping[str, Any]) -> dict[str, Any]:
-    """Add every word for a missing value to those that mean something, if one of them does."""
+    """Add all words for a missing value, if missing values are a level."""
     if _MISSING not in known:
         return dict(known)
     return {**known, **dict.fromkeys(sorted(MISSING_WORDS), known[_MISSING])}
 
 
 def _numbers(graph: Graph, encoder: TableEncoder, table: Raw) -> dict[str, str]:
-    """Return the columns of numbers that are needed, infinite ones as NaN."""
+    """Return the needed numeric columns, with NaN for infinite values."""
     needed = {*encoder._kept, *encoder._gaps}
     found: dict[str, str] = {}
     for name, kind in encoder.kinds_.items():
         if kind == "text":
             raise ValueError(
-                f"column {name!r} is free text, which TableEncoder turns into numbers by "
-                "skrub.StringEncoder. ONNX has no such operation: drop the column, or turn it "
-                "into numbers before fit."
+                f"column {name!r} is free text, which TableEncoder encodes with "
+                "skrub.StringEncoder. ONNX has no such operation: drop the column, or "
+                "convert it to numbers before fit."
             )
         if kind == "date":
             parts = {f"{name}_{part}" for part in ("seconds", "month", "weekday", "hour")}
@@ -254,11 +254,11 @@ def _numbers(graph: Graph, encoder: TableEncoder, table: Raw) -> dict[str, str]:
 
 
 def _date_parts(graph: Graph, name: str, seconds: str) -> dict[str, str]:
-    """Return what TableEncoder reads off dates, for seconds since 1970.
+    """Return TableEncoder's features of dates, from seconds since 1970.
 
-    All is done in whole numbers of float64, which hold any date. The month is found in years
-    that begin in March and eras of 400 years, which have the same days (Hinnant 2021,
-    "chrono-Compatible Low-Level Date Algorithms").
+    Computed with whole numbers in float64, which can hold any date. For the month, years begin
+    in March, and eras of 400 years have equal length (Hinnant 2021, "chrono-Compatible
+    Low-Level Date Algorithms").
     """
 
     def floor(x: str, divisor: float) -> str:

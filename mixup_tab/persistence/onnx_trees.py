@@ -1,4 +1,4 @@
-"""Scikit-learn's gradient boosting as one ONNX operator."""
+"""scikit-learn's gradient boosting as one ONNX operator."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mixup_tab.persistence.onnx_graph import ML, Graph
 def boosted(graph: Graph, model: Any, x: str) -> str:
     """Return the raw predictions of HistGradientBoosting, shape (rows, trees per round).
 
-    Splits of categories become splits of further columns, which are −1 for levels that go to
-    the left, or 1 for those that go to the right where missing values go left.
+    Splits of categories become splits of extra columns: −1 for levels that go left; or, if
+    missing values go left, 1 for levels that go right.
     """
     order, encoder = _columns(model)
     splits: list[Any] = []
@@ -50,7 +50,7 @@ def boosted_probabilities(graph: Graph, model: Any, x: str) -> str:
 
 
 def _columns(model: Any) -> tuple[np.ndarray, dict[int, np.ndarray]]:
-    """Return the column of each feature of the trees, and the levels of categories by it."""
+    """Return the column of each feature of the trees, and levels of categories by column."""
     columns = np.arange(model.n_features_in_)
     if model._preprocessor is None:
         return columns, {}
@@ -99,7 +99,7 @@ def _write_tree(
 
 
 def _sides(graph: Graph, x: str, encoder: dict[int, np.ndarray], splits: list[Any]) -> str:
-    """Return the further columns: which levels go where, times which level a row has."""
+    """Return the extra columns: the level of a row times the side of each level."""
     places = [(column, k) for column, levels in encoder.items() for k in range(len(levels))]
     sides = np.zeros((len(places), len(splits)))
     for number, (column, left, missing_left) in enumerate(splits):

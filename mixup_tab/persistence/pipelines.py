@@ -1,10 +1,10 @@
-"""Fitted estimators as JSON and arrays, without pickle; ``reading.py`` is the way back.
+"""Write fitted estimators as JSON and arrays, without pickle; ``reading.py`` reads them.
 
-The JSON is in the layout of skops: a tree of nodes, described in ``schema.py``. Importing skops
-itself takes longer than importing torch, because it imports all of scikit-learn.
+The JSON has the layout of skops: a tree of nodes, described in ``schema.py``. skops itself is
+not used, because it imports all of scikit-learn, which takes longer than importing torch.
 
-Everything but plain values, containers, arrays and objects of trusted types is stored in a
-plain form, as the content of a :class:`Stored`.
+Plain values, containers, arrays and objects of trusted types are stored directly, all else in a
+plain form inside a :class:`Stored`.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from mixup_tab.persistence.trusted import PROTOCOL, TRUSTED
 from mixup_tab.training import MixupNet
 
 _VALUES = (type(None), bool, int, float, str)
-# Attributes that only matter for training, or on the machine of the training, and what is
-# stored instead; None also stands for generators of random numbers.
+# Attributes that only matter for training, or on the training machine, and what is stored
+# instead. Random generators are stored as None, too.
 _INSTEAD = {"callbacks": None, "n_jobs": None, "memory": None, "device": "auto"}
 _LEFT_OUT = {"_metadata_request", "_callback_fit_ctx", "_parent_callback_ctx"}
 _LEFT_OUT |= {"_skl_callbacks", "_skl_callbacks_to_teardown"}
 
 
 class Stored:
-    """Stands in a file for something in its plain form.
+    """The plain form of an object.
 
     Parameters
     ----------
     kind : str
-        A name of ``PLAIN_FORMS``, or of those that ``Reader`` knows.
+        A key of ``PLAIN_FORMS``, or another that ``Reader`` knows.
     content : plain
-        Its form.
+        The plain form.
     """
 
     def __init__(self, kind: str, content: Any) -> None:
@@ -50,19 +50,19 @@ class Stored:
 
 
 def to_bytes(model: Any) -> tuple[bytes, bytes, dict[str, Any]]:
-    """Return a fitted estimator as bytes; it stays as it is.
+    """Return a fitted estimator as bytes, without changing it.
 
     Returns
     -------
     model, weights : bytes
-        All but the weights of its nets, and these.
+        The estimator without the weights of its nets, and these weights.
     modules : dict of str to callable
-        Modules of the user's, by name.
+        User-defined modules by name.
 
     Raises
     ------
     ValueError
-        If it holds something that :func:`from_bytes` would refuse.
+        If it holds something that :func:`from_bytes` would reject.
     """
     writer = Writer()
     schema = {"protocol": PROTOCOL, **writer.node(model)}
@@ -72,16 +72,16 @@ def to_bytes(model: Any) -> tuple[bytes, bytes, dict[str, Any]]:
 
 
 class Writer:
-    """Writes nodes, each thing once, with numbers from 1.
+    """Writes nodes, one per object, numbered from 1.
 
     Attributes
     ----------
     arrays : dict of str to bytes
-        Files of numpy's, by name.
+        ``.npy`` files by name.
     nets : list of MixupNet
-        Those that were found, in the order of their numbers.
+        Nets, in the order of their numbers.
     modules : dict of str to callable
-        Modules of the user's, by name.
+        User-defined modules by name.
     """
 
     def __init__(self) -> None:
@@ -89,10 +89,10 @@ class Writer:
         self.nets: list[MixupNet] = []
         self.modules: dict[str, Any] = {}
         self._numbers: dict[Any, int] = {}
-        self._kept: list[Any] = []  # so that nothing else gets the id of one that is gone
+        self._kept: list[Any] = []  # keeps objects alive, so that ids stay unique
 
     def node(self, thing: Any) -> dict[str, Any]:
-        """Return the node of a thing, or a reference if it has been written."""
+        """Return the node of an object, or a reference if it has been written."""
         if isinstance(thing, (np.random.RandomState, np.random.Generator)):
             thing = None
         key: Any = json.dumps(thing) if type(thing) in _VALUES else id(thing)
@@ -107,7 +107,7 @@ class Writer:
         if type(thing) in _VALUES:
             return _node("JsonNode", "builtins.str", content=json.dumps(thing))
         if type(thing) is list and len(thing) > 8 and {*map(type, thing)} <= {*_VALUES}:
-            return self._stored("json", json.dumps(thing))  # a hundredth of so many nodes
+            return self._stored("json", json.dumps(thing))  # a hundred times smaller than nodes
         if type(thing) in (list, tuple):
             kind = "ListNode" if type(thing) is list else "TupleNode"
             return _node(kind, name, content=[*map(self.node, thing)])
@@ -163,7 +163,7 @@ class Writer:
             if isinstance(chosen, (range, pd.Index, pd.Series)):
                 state["categorical_features"] = np.asarray(chosen)
             words = state.get("vocabulary_")
-            if words:  # of a text vectorizer, whose words have the numbers from 0
+            if words:  # of a text vectorizer, numbered from 0
                 ordered = sorted(words, key=words.__getitem__)
                 state["vocabulary_"] = Stored("vocabulary", json.dumps(ordered))
         return _node("ObjectNode", name_of(type(thing)), content=self.node(state))
@@ -172,7 +172,7 @@ class Writer:
         return self._object(Stored(kind, content))
 
     def _named(self, module: Any) -> str:
-        """Return the name under which a module is stored."""
+        """Return the name under which to store a module."""
         name = name_of(module)
         if name not in NETS:
             name = module.__name__

@@ -1,4 +1,4 @@
-"""Searches, rules of mixing, layers for sounds and others as values, containers and arrays."""
+"""Plain forms (values, containers and arrays) of searches, mixing rules, layers and others."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from mixup_tab import mixing
 from mixup_tab.persistence.steps import STEP_FORMS
 from mixup_tab.persistence.trusted import TRUSTED
 
-# Samples per second; samples of a clip, and values that make mel bands of a window; windows
-# that a sample is in. More would only take memory.
+# Limits that save memory: samples per second; samples of a clip, and values for the mel bands
+# of a window; windows that overlap at a sample.
 _FASTEST, _MOST_VALUES, _MOST_OVERLAP = 1_000_000, 20_000_000, 100
 
 
@@ -49,7 +49,7 @@ _SEARCH = ("estimator", "param_grid", "scoring", "refit", "cv", "error_score")
 
 
 def _from_search(search: Any) -> dict[str, Any]:
-    """Return what a search found, and the parameters that describe it."""
+    """Return the results and the parameters of a search."""
     scoring = search.scoring
     scorers = scoring.values() if isinstance(scoring, dict) else (scoring,)
     wrong = {
@@ -70,7 +70,7 @@ def _from_search(search: Any) -> dict[str, Any]:
 def no_search(what: str) -> ValueError:
     """Return the error for a search that cannot be saved."""
     return ValueError(
-        f"a {what} cannot be saved. Save the model that it found: "
+        f"a {what} cannot be saved. Save its best model: "
         "save_model(search.best_estimator_, ...)."
     )
 
@@ -80,7 +80,7 @@ def _to_search(parts: dict[str, Any]) -> Any:
 
     kept, found = parts["parameters"], parts["found"]
     if kept.keys() - {*_SEARCH, "return_train_score"} or found.keys() - {*_SEARCHED}:
-        raise ValueError("a search of it has other attributes than it should")
+        raise ValueError("a search in it has wrong attributes")
     search = MixupSearchCV(**kept)
     search.__dict__.update(found)
     scorers, _ = search._get_scorers()
@@ -97,14 +97,14 @@ def _to_rule(rule: Any, parts: dict[str, Any]) -> Any:
 
 
 def _from_layer(layer: nn.Module) -> dict[str, Any]:
-    """Return the parameters of a layer; recordings of noise only matter in training."""
+    """Return the parameters of a layer, without noise recordings, which only training needs."""
     return {name: getattr(layer, name) for name in _parameters(type(layer))}
 
 
 def _to_layer(name: str, parts: dict[str, Any]) -> nn.Module:
     kind = ours(name)
     if [*parts] != _parameters(kind):
-        raise ValueError(f"a {kind.__name__} of it has other parameters than it should")
+        raise ValueError(f"a {kind.__name__} in it has wrong parameters")
     check_sound(parts)
     return kind(**parts)
 
@@ -114,7 +114,7 @@ def _parameters(layer: type[nn.Module]) -> list[str]:
 
 
 def check_sound(parts: Mapping[str, Any]) -> None:
-    """Check that sounds and spectrograms are of sizes that take little memory."""
+    """Check that sounds and spectrograms do not take too much memory."""
     rate, window = parts.get("sample_rate", 0), parts.get("window_seconds", 0)
     samples = rate * max(window, parts.get("seconds", 0))
     values = rate * window * parts.get("n_mels", 1)
@@ -125,7 +125,7 @@ def check_sound(parts: Mapping[str, Any]) -> None:
 
 
 def ours(name: str) -> Any:
-    """Return what has a name; only called for those that this file lists."""
+    """Import an object by name; only called for names listed in this package."""
     module, _, own = name.rpartition(".")
     return getattr(import_module(module), own)
 
@@ -136,8 +136,8 @@ _LAYERS = (
     "mixup_tab.audio.augment.SpecAugment",
 )
 _RULES = [kind for kind in vars(mixing).values() if dataclasses.is_dataclass(kind)]
-# By type, how to turn an object into its plain form, and back. A plain form consists of values,
-# containers, arrays and trusted objects. The way back checks it.
+# By type: functions to and from the plain form, which consists of values, containers, arrays
+# and trusted objects. The second function checks it.
 PLAIN_FORMS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "numpy.ma.MaskedArray": (_from_masked, _to_masked),
     "numpy.ma.core.MaskedArray": (_from_masked, _to_masked),  # in older versions

@@ -1,7 +1,7 @@
-"""Estimators from the JSON and arrays that ``pipelines.py`` writes, without pickle.
+"""Read estimators from the JSON and arrays that ``pipelines.py`` writes, without pickle.
 
 ``schema.py`` checks the JSON before :class:`Reader` makes anything. This file imports neither
-scikit-learn nor pandas: a subclass of :class:`Reader` can do without them, and start sooner.
+scikit-learn nor pandas, so that a subclass of :class:`Reader` can start without them.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from mixup_tab.training import MixupNet
 
 SCHEMA = "schema.json"
-# A schema takes about twenty times its length in memory.
+# A schema takes about twenty times its size in memory.
 JSON_SHARE = 20
-# Nets of ours, which a file may name.
+# Nets of this package, which a file may name.
 NETS = {
     "mixup_tab.nets.mlp.MLP",
     "mixup_tab.nets.vgg.VGG11",
@@ -42,7 +42,7 @@ NETS = {
 
 
 class MissingModule(ValueError):
-    """A file needs a module of the user's that was not given."""
+    """A file needs a user-defined module that was not passed."""
 
 
 def from_bytes(
@@ -53,18 +53,18 @@ def from_bytes(
     size_limit: float,
     reader_type: type[Reader],
 ) -> Any:
-    """Return the estimator of ``to_bytes``, running nothing that the bytes decide.
+    """Return the estimator from ``to_bytes``, without running code that the bytes choose.
 
     ``reader_type`` is :class:`Reader`, or makes something else that predicts the same.
 
     Raises
     ------
     MissingModule
-        If it needs a module of the user's that is not among ``modules``.
+        If it needs a user-defined module that is not in ``modules``.
     Foreign
         If it holds a type or function that is not trusted.
     Exception
-        Of any kind, if it is broken.
+        Of any type, if it is damaged.
     """
     arrays = unpack(data)
     text = arrays.pop(SCHEMA)
@@ -75,18 +75,18 @@ def from_bytes(
     reader = reader_type(arrays, unpack_weights(weights), modules, device)
     model = reader.make(schema)
     if reader.nets.keys() != reader.weights.keys():
-        raise ValueError("it holds weights of nets that it does not have")
+        raise ValueError("it holds weights of unknown nets")
     reader.check()
     return model
 
 
 class Reader:
-    """Makes things from nodes that have been checked.
+    """Makes objects from checked nodes.
 
     Attributes
     ----------
     objects : list
-        All objects of trusted types that were made.
+        All objects of trusted types made so far.
     nets : dict of int to MixupNet
         All nets, by number.
     """
@@ -105,12 +105,12 @@ class Reader:
         self._made: dict[int, Any] = {}
 
     def check(self) -> None:
-        """Check that estimators and their nets belong together, and set their device.
+        """Check that estimators match their nets, and set their device.
 
         Raises
         ------
         Exception
-            Of any kind, if they do not.
+            Of any type, if they do not.
         """
         from mixup_tab.persistence.estimators import check_estimator
 
@@ -120,7 +120,7 @@ class Reader:
                 part.device = self._device
 
     def make(self, node: dict[str, Any]) -> Any:
-        """Return the thing of a node, which is made once."""
+        """Return the object of a node, which is made once."""
         number = node["__id__"]
         if number not in self._made:
             self._made[number] = getattr(self, f"_{node['__loader__']}")(node)
@@ -136,7 +136,7 @@ class Reader:
         return tuple(self._ListNode(node))
 
     def _DictNode(self, node: dict[str, Any]) -> dict[str, Any]:
-        self.make(node["key_types"])  # others may refer to it
+        self.make(node["key_types"])  # other nodes may refer to it
         return {key: self.make(part) for key, part in node["content"].items()}
 
     def _TypeNode(self, node: dict[str, Any]) -> Any:
@@ -144,7 +144,7 @@ class Reader:
         try:
             return getattr(import_module(module), own)
         except (ImportError, AttributeError) as error:  # in another version of its package
-            raise ValueError(f"{module}.{own} is not there") from error
+            raise ValueError(f"{module}.{own} does not exist") from error
 
     def _DTypeNode(self, node: dict[str, Any]) -> np.dtype:
         return self.make(node["content"]).dtype
@@ -190,7 +190,7 @@ class Reader:
 
     def _partial(self, parts: dict[str, Any]) -> functools.partial:
         if not is_module(parts["func"]):
-            raise ValueError("it has no net that is known")
+            raise ValueError("its net is of an unknown type")
         return functools.partial(parts["func"], *parts["args"], **parts["keywords"])
 
     def _module(self, name: str) -> Any:
@@ -202,22 +202,22 @@ class Reader:
 
 
 def _vocabulary(text: str) -> dict[str, int]:
-    """Return words with the numbers from 0, which compiled code relies on."""
+    """Return words numbered from 0, as compiled code requires."""
     words = json.loads(text)
     if len({*words}) != len(words):
-        raise ValueError("a vocabulary of it has a word twice")
+        raise ValueError("a vocabulary in it has a word twice")
     return {word: number for number, word in enumerate(words)}
 
 
 def named(modules: Sequence[Any]) -> dict[str, Any]:
-    """Return modules of the user's by name.
+    """Return user-defined modules by name.
 
     Raises
     ------
     TypeError
-        If one is neither a class nor a function, such as an instance.
+        If one is neither a class nor a function.
     ValueError
-        If two have one name.
+        If two have the same name.
     """
     found: dict[str, Any] = {}
     for module in modules:
@@ -226,11 +226,11 @@ def named(modules: Sequence[Any]) -> dict[str, Any]:
                 f"modules must hold nn.Module classes and functions, got {module!r}."
             )
         if found.setdefault(module.__name__, module) is not module:
-            raise ValueError(f"modules holds two that are named {module.__name__!r}.")
+            raise ValueError(f"modules holds two named {module.__name__!r}. Rename one.")
     return found
 
 
 def is_module(thing: Any) -> bool:
-    """Whether a thing makes nets: their class, or a function."""
+    """Whether an object makes nets: a class of nets, or a function."""
     is_net = isinstance(thing, type) and issubclass(thing, nn.Module)
     return is_net or isinstance(thing, FunctionType)

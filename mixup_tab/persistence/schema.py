@@ -1,8 +1,8 @@
-"""The description of an object in a model file, checked before anything is made from it.
+"""Check the description of an object in a model file before anything is made from it.
 
-It is a tree of nodes, laid out as skops does it. A node has a kind (``__loader__``), the name
-of a type (``__module__``, ``__class__``), a number (``__id__``) and perhaps a content. A node
-that is nothing but ``{"__id__": n}`` stands for the one with that number.
+It is a tree of nodes in the layout of skops. A node has a kind (``__loader__``), the name of a
+type (``__module__``, ``__class__``), a number (``__id__``) and usually content. A node that is
+only ``{"__id__": n}`` refers to node n.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from mixup_tab.persistence.trusted import FIXED, PROTOCOL, TRUSTED
 
 _COMMON = {"__loader__", "__module__", "__class__", "__id__"}
-# What a node has beyond these; arrays of objects have other keys than those of numbers.
+# Further keys by kind; arrays of numbers and of objects differ.
 _KEYS: dict[str, tuple[set[str], ...]] = {
     "JsonNode": ({"content"},),
     "ListNode": ({"content"},),
@@ -30,26 +30,26 @@ _KEYS: dict[str, tuple[set[str], ...]] = {
     "ObjectNode": ({"content"},),
 }
 _DEEPEST = 100
-# A pipeline of two equal pipelines of two equal ones, and so on, would run for ever. Real
-# pipelines refer to each of their parts about forty times.
+# Nested references could make a small file run for ever. Real pipelines refer to each of their
+# parts about forty times.
 _MOST_REPEATS = 1000
 
 
 class Foreign(ValueError):
-    """A file names something that no model holds."""
+    """A file names something that is not allowed in a model."""
 
 
 def check(schema: Any, arrays: Mapping[str, bytes]) -> None:
-    """Check that a schema and its arrays hold only what is trusted, and are well formed.
+    """Check that a schema and its arrays are well formed and name only trusted types.
 
-    Nothing is imported: what is named and trusted may be made in more than one way.
+    Nothing is imported.
 
     Parameters
     ----------
     schema : JSON
-        What a file holds.
+        Content of the file.
     arrays : mapping of str to bytes
-        All other files.
+        All other members.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def check(schema: Any, arrays: Mapping[str, bytes]) -> None:
     """
     protocol = schema["protocol"]
     if type(protocol) is not int or protocol != PROTOCOL:
-        raise ValueError(f"its layout is {protocol!r:.20}, but only {PROTOCOL} is known here")
+        raise ValueError(f"its layout is {protocol!r:.20}, but only {PROTOCOL} is supported")
     checker = _Checker(arrays)
     checker.node({key: part for key, part in schema.items() if key != "protocol"}, 0)
     if checker.count > _MOST_REPEATS * len(checker.begun):
@@ -70,21 +70,21 @@ def check(schema: Any, arrays: Mapping[str, bytes]) -> None:
 
 
 class _Checker:
-    """Goes through the nodes in the order in which they are read."""
+    """Visits the nodes in the order in which they are read."""
 
     def __init__(self, arrays: Mapping[str, bytes]) -> None:
         self.arrays = arrays
         self.read: set[str] = set()
-        # By number of a finished node its kind, and its value where that is plain JSON. A node
-        # is added when it is finished, so that none can hold itself.
+        # Kind of each finished node, and its value if that is plain JSON, by number. Nodes are
+        # added when they are finished, so that none can contain itself.
         self.done: dict[int, tuple[str, Any]] = {}
         self.begun: set[int] = set()
-        # Nodes, those that stand for others in full; and how many of them each node makes.
+        # Number of nodes with references expanded: in total, and for each node.
         self.count = 0
         self.counts: dict[int, int] = {}
 
     def node(self, node: Any, depth: int, *allowed: str) -> tuple[str, Any]:
-        """Check a node, and return its kind, one of those ``allowed``, and its JSON value."""
+        """Check a node; return its kind, which must be ``allowed``, and its JSON value."""
         if depth > _DEEPEST:
             raise ValueError("its schema is nested too deeply")
         if type(node["__id__"]) is not int or node["__id__"] < 1:
@@ -95,13 +95,13 @@ class _Checker:
             self.count += self.counts[number]
         else:
             if number in self.begun:
-                raise ValueError("its schema has two nodes of one number")
+                raise ValueError("its schema has two nodes of the same number")
             self.begun.add(number)
             before, self.count = self.count, self.count + 1
             found = self.done[number] = self._new(node, depth)
             self.counts[number] = self.count - before
         if allowed and found[0] not in allowed:
-            raise ValueError(f"its schema has a {found[0]} where there can be none")
+            raise ValueError(f"its schema has a {found[0]} where it is not allowed")
         return found
 
     def _new(self, node: dict[str, Any], depth: int) -> tuple[str, Any]:
@@ -111,14 +111,14 @@ class _Checker:
         if names is None or name not in names or "." in own:
             raise Foreign(name if names else f"{loader} of {name}")
         if node.keys() - _COMMON not in _KEYS[loader]:
-            raise ValueError(f"a {loader} of its schema has other keys than it should")
+            raise ValueError(f"a {loader} of its schema has wrong keys")
         value = getattr(self, f"_{loader}")(node, depth + 1)
         return loader, value
 
     def _JsonNode(self, node: dict[str, Any], depth: int) -> Any:
         value = json.loads(node["content"])
         if isinstance(value, (list, dict)):
-            raise ValueError("a value of its schema is not a plain one")
+            raise ValueError("a value of its schema is not plain")
         return value
 
     def _ListNode(self, node: dict[str, Any], depth: int) -> None:
@@ -133,7 +133,7 @@ class _Checker:
     def _DictNode(self, node: dict[str, Any], depth: int) -> dict[str, tuple[str, Any]]:
         types = node["key_types"]
         if types["__loader__"] != "ListNode":
-            raise ValueError("a dict of its schema has no list of the types of its keys")
+            raise ValueError("a dict of its schema lacks the types of its keys")
         self.node(types, depth)
         kinds = [self.node(kind, depth, "TypeNode")[1] for kind in _again(types["content"])]
         if len(kinds) != len(node["content"]) or {*kinds} - {"builtins.str"}:
@@ -150,8 +150,8 @@ class _Checker:
             if name.startswith("__"):
                 raise Foreign(name)
             if name in FIXED and (kind != "JsonNode" or value not in FIXED[name]):
-                shown = f"{value!r:.40}" if kind == "JsonNode" else f"a {kind}"
-                raise Foreign(f"{name}={shown}")
+                found = f"{value!r:.40}" if kind == "JsonNode" else f"a {kind}"
+                raise Foreign(f"{name}={found}")
 
     def _DTypeNode(self, node: dict[str, Any], depth: int) -> None:
         self.node(node["content"], depth, "NdArrayNode")
@@ -179,18 +179,18 @@ def _listed(content: Any) -> list[Any]:
 
 
 def _again(content: list[dict[str, Any]]) -> list[dict[str, int]]:
-    """Refer to nodes that have been checked."""
+    """Return references to checked nodes."""
     return [{"__id__": part["__id__"]} for part in content]
 
 
 def _check_array(data: bytes) -> None:
-    """Check a file of numpy's before it is read: what it declares is what is there."""
+    """Check the declared size of a ``.npy`` file before it is read."""
     file = io.BytesIO(data)
     version = np.lib.format.read_magic(file)
     read = {(1, 0): np.lib.format.read_array_header_1_0}[version]
     shape, _, dtype = read(file)
     count = math.prod(shape)
     if dtype.kind not in "biufUMm" or (count and not dtype.itemsize):
-        raise ValueError(f"an array of it holds {dtype.str:.20}")
+        raise ValueError(f"an array in it has the type {dtype.str:.20}")
     if file.tell() + count * dtype.itemsize != len(data) or max(shape, default=0) > len(data):
-        raise ValueError("an array of it declares a wrong length")
+        raise ValueError("an array in it declares a wrong length")

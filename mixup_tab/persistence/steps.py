@@ -1,7 +1,7 @@
-"""Steps of pipelines: what a file cannot hold is made plain, and what was read is checked.
+"""Steps of pipelines: replace what a file cannot hold, and check what was read.
 
-A function that chose columns is replaced by the columns that it chose, for example. Checked is
-what compiled code relies on: an encoder whose counts are wrong would write beyond its array.
+For example, a function that selects columns is replaced by the selected columns. Checks cover
+what compiled code relies on: an encoder with wrong counts would write beyond its array.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _OFFSET = re.compile(r"UTC([+-]\d\d:\d\d)?")
 
 
 def written(part: Any) -> Any:
-    """Return an object as it is written, which may be a changed copy of it.
+    """Return an object to write, which may be a changed copy.
 
     Raises
     ------
     ValueError
-        If an attribute of it cannot be saved.
+        If one of its attributes cannot be saved.
     """
     change = _CHANGED.get(_name(part))
     if change is None:
@@ -45,11 +45,11 @@ def check_read(part: Any) -> None:
     Raises
     ------
     Exception
-        Of any kind, if something does not fit.
+        Of any type, if something is inconsistent.
     """
-    for name in vars(part):  # no attribute may stand before a method, these checks among them
+    for name in vars(part):  # no attribute may hide a method
         if callable(getattr(type(part), name, None)):
-            raise ValueError(f"the method {name!r:.40} of a {type(part).__name__} is another")
+            raise ValueError(f"the method {name!r:.40} of a {type(part).__name__} is replaced")
     _CHECKED.get(_name(part), _nothing)(part)
 
 
@@ -58,17 +58,17 @@ def _name(part: Any) -> str:
 
 
 def _nothing(part: Any) -> None:
-    """Leave a part as it is."""
+    """Do nothing."""
 
 
 # -------------------------------------------------------------------------- chosen columns
 
 
 def _name_columns(part: Any) -> None:
-    """Replace what chose the columns of a ColumnTransformer by lists of them."""
+    """Replace the column selectors of a ColumnTransformer by lists of columns."""
     if not hasattr(part, "transformers_"):
         return
-    lists: dict[int, Any] = {}  # what is one object stays one
+    lists: dict[int, Any] = {}  # keeps the identity of shared objects
 
     def listed(columns: Any) -> Any:
         plain = columns.tolist() if hasattr(columns, "tolist") else columns
@@ -81,7 +81,7 @@ def _name_columns(part: Any) -> None:
 
 
 def _name_selected(part: Any) -> None:
-    """Replace selectors of skrub by what they chose."""
+    """Replace selectors of skrub by the selected columns."""
     for name in ("used_inputs_", "_columns", "columns_", "dropped_cols_"):
         if hasattr(part, name):
             part.cols = list(getattr(part, name))
@@ -94,7 +94,7 @@ def _name_selected(part: Any) -> None:
 
 
 def _check_one_hot(part: Any) -> None:
-    """Check that no row makes a column beyond those that the encoder counts."""
+    """Check that no row can set a column beyond those of the encoder."""
     if not hasattr(part, "categories_"):
         return
     features, dropped = len(part.categories_), part._drop_idx_after_grouping
@@ -107,11 +107,11 @@ def _check_one_hot(part: Any) -> None:
     fine = part.n_features_in_ == features and type(part._n_features_outs) is list
     fine = fine and all(_fits(*column) for column in per_column)
     if not fine or part._n_features_outs != part._compute_n_features_outs():
-        raise ValueError("the categories of a OneHotEncoder do not agree")
+        raise ValueError("the categories of a OneHotEncoder are inconsistent")
 
 
 def _fits(levels: Any, rare: Any, places: Any, drop: Any) -> bool:
-    """Whether each level of a column becomes one of the columns that are counted for it."""
+    """Whether each level of a column maps to one of its output columns."""
     count = len(levels)
     fine = _in_order(levels) and (rare is None) == (places is None)
     if fine and rare is not None:
@@ -129,8 +129,8 @@ def _within(numbers: np.ndarray, stop: int) -> bool:
 def _in_order(levels: np.ndarray) -> bool:
     """Whether a binary search for any of these levels ends at one of them."""
     if type(levels) is not np.ndarray or levels.ndim != 1 or not len(levels):
-        return False  # of a masked array, comparisons would pass over values
-    if levels.dtype.kind == "O":  # of these, text is looked up in a dict
+        return False  # comparisons of a masked array skip values
+    if levels.dtype.kind == "O":  # text is looked up in a dict instead
         numbers = [one for one in levels if type(one) in (int, float, bool) and one == one]
         return all(one < other for one, other in pairwise(numbers))
     if levels.dtype.kind == "f" and np.isnan(levels[-1]):
@@ -141,7 +141,7 @@ def _in_order(levels: np.ndarray) -> bool:
 def _check_words(part: Any) -> None:
     words = getattr(part, "vocabulary_", {})
     if type(words) is not dict or [*words.values()] != [*range(len(words))]:
-        raise ValueError("a vocabulary of it does not number its words")
+        raise ValueError("a vocabulary in it has wrong numbers")
 
 
 # --------------------------------------------------------------------------------- numbers
@@ -165,11 +165,11 @@ def _check_splines(part: Any) -> None:
     shapes = {spline.c.shape for spline in part.bsplines_}
     outputs = sum(spline.c.shape[1] - (not part.include_bias) for spline in part.bsplines_)
     if kinds != {_SPLINE} or len(shapes) != 1 or part.n_features_out_ != outputs:
-        raise ValueError("the splines of a SplineTransformer do not agree")
+        raise ValueError("the splines of a SplineTransformer are inconsistent")
 
 
 def _to_spline(parts: Any) -> Any:
-    """Make a spline by its constructor, which checks what compiled code relies on."""
+    """Make a spline with its constructor, which checks what compiled code relies on."""
     from scipy.interpolate import BSpline
 
     return BSpline(*parts)
@@ -200,12 +200,12 @@ def _find_functions(part: Any) -> None:
     for name in ("func", "inverse_func"):
         if getattr(part, name) is not None:
             setattr(part, name, _named(getattr(part, name), np, FUNCTIONS))
-            if getattr(part, "kw_args", None):  # such as an array that is written to
-                raise ValueError("a FunctionTransformer of it has kw_args")
+            if getattr(part, "kw_args", None):  # could be an output array
+                raise ValueError("a FunctionTransformer in it has kw_args")
 
 
 def _name_of(part: Any, parameter: str, module: Any, names: Sequence[str]) -> str:
-    """Return the name of a function that is one of a few."""
+    """Return the name of a function from a list."""
     function = getattr(part, parameter)
     for name in names:
         if getattr(module, name) is function:
@@ -218,15 +218,15 @@ def _name_of(part: Any, parameter: str, module: Any, names: Sequence[str]) -> st
 
 def _named(name: Any, module: Any, names: Sequence[str]) -> Callable[..., Any]:
     if name not in names:
-        raise ValueError(f"a function of it is {name!r:.40}")
+        raise ValueError(f"a function in it is {name!r:.40}")
     return getattr(module, name)
 
 
 # --------------------------------------------------------------------------------- answers
 
 
-def _check_refusal(part: Any) -> None:
-    """Check what decides between the answers of a RejectingClassifier, as ``fit`` does."""
+def _check_rejection(part: Any) -> None:
+    """Check the parameters of a RejectingClassifier, as ``fit`` does."""
     if hasattr(part, "estimator_"):
         part._keep(part.estimator_)
 
@@ -244,10 +244,10 @@ def _check_dates(part: Any) -> None:
 
 
 def _check_zone(zone: str | None) -> None:
-    """Check the name of a time zone; pandas would look for it in any file that it names."""
+    """Check the name of a time zone, because pandas would open any file of that name."""
     if zone is None or _OFFSET.fullmatch(zone) or zone in zoneinfo.available_timezones():
         return
-    raise ValueError(f"a date of it has the time zone {zone!r:.40}")
+    raise ValueError(f"a date in it has the time zone {zone!r:.40}")
 
 
 def _from_pandas_dtype(dtype: Any) -> list[str]:
@@ -293,7 +293,7 @@ def _to_boosting(kind: str, plain: dict[str, Any]) -> Any:
     return from_plain(kind, plain)
 
 
-# By name of a type, so that no package is imported for a type that is not there.
+# By name of the type, so that no package is imported without need.
 _SELECTION = "sklearn.feature_selection._univariate_selection."
 _CHANGED = {
     "sklearn.compose._column_transformer.ColumnTransformer": _name_columns,
@@ -309,7 +309,7 @@ _CHANGED = {
     "skrub._select_cols.SelectCols": _name_selected,
 }
 _CHECKED = {
-    "mixup_tab.audio.rejection.RejectingClassifier": _check_refusal,
+    "mixup_tab.audio.rejection.RejectingClassifier": _check_rejection,
     "sklearn.compose._target.TransformedTargetRegressor": _find_functions,
     "sklearn.feature_extraction.text.CountVectorizer": _check_words,
     "sklearn.feature_extraction.text.TfidfVectorizer": _check_words,
@@ -321,8 +321,8 @@ _CHECKED = {
     f"{_SELECTION}SelectPercentile": _find_score,
     "skrub._to_datetime.ToDatetime": _check_dates,
 }
-# How to turn what is no estimator, or holds something else than attributes, into values,
-# containers and arrays, and back.
+# Functions to and from plain forms, for objects that are not estimators or have more than
+# attributes.
 STEP_FORMS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "builtins.slice": (lambda part: [part.start, part.stop, part.step], lambda p: slice(*p)),
     "pandas.DatetimeTZDtype": (_from_pandas_dtype, _to_pandas_dtype),

@@ -1,17 +1,16 @@
-"""Every type and function that a saved pipeline may hold, by name.
+"""All types and functions that a saved pipeline may hold, by name.
 
-Nothing else is imported, made or called because a file names it, whoever made the file. A line
-is added only for what a fitted pipeline of this package really holds, and only if making it,
-setting its attributes and predicting with it neither unpickle, open, import nor run anything
-that the file decides; a test holds that for each. Names that skops would trust by itself count
-for nothing here.
+A file cannot cause anything else to be imported, made or called. A line is added only for what
+fitted pipelines of this package really hold, and only if making it, setting its attributes and
+predicting with it cannot unpickle, open, import or run anything of the file's choice; a test
+checks that for each. The list of types that skops trusts is not used.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-# Version of skops' format whose kinds of nodes ("loaders") were read through for the list.
+# Version of skops' format, whose kinds of nodes ("loaders") were reviewed for this list.
 PROTOCOL = 2
 
 # Functions of NumPy for a FunctionTransformer or a target; a file holds their names.
@@ -26,8 +25,8 @@ _PLAIN = {
     # Arrays without pickle, dtypes.
     "NdArrayNode": {"numpy.ndarray"},
     "DTypeNode": {"numpy.dtype"},
-    # Types of keys, and dtypes of encoders, vectorizers and selectors. Called with anything,
-    # they make a number or a text of it, or fail.
+    # Types of keys, and dtypes of encoders, vectorizers and selectors. Calling them returns a
+    # number or text, or fails.
     "TypeNode": {"builtins.int", "builtins.object", "builtins.str"}
     | {"numpy.float32", "numpy.float64", "numpy.int32", "numpy.int64", "numpy.number"},
 }
@@ -45,7 +44,7 @@ _OURS = {
     "mixup_tab.audio.rejection.RejectingClassifier",
     "mixup_tab.audio.transformers.AudioReader",
     "mixup_tab.audio.transformers.Spectrogram",
-    # What holds one of our estimators, or finds the best.
+    # Wrappers around our estimators, and cross-validators of searches.
     "sklearn.calibration.CalibratedClassifierCV",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
@@ -63,7 +62,7 @@ _OURS = {
 
 _SKLEARN = {
     "sklearn.compose._column_transformer.ColumnTransformer",
-    # In pipelines that are not fitted, inside of a search.
+    # In unfitted pipelines inside a search.
     "sklearn.compose._column_transformer.make_column_selector",
     "sklearn.compose._target.TransformedTargetRegressor",
     "sklearn.pipeline.FeatureUnion",
@@ -138,22 +137,21 @@ TRUSTED: dict[str, set[str]] = {
     "ObjectNode": _OURS | _SKLEARN | _SKRUB,
 }
 
-# Attributes by which these types could run, open or start something, and the only values that
-# they may have.
+# Attributes that could make these types run, open or start something, and their allowed values.
 FIXED: dict[str, tuple[Any, ...]] = {
     "callbacks": (None,),
     "memory": (None,),  # joblib.Memory unpickles what it finds in a folder
     "n_jobs": (None,),  # starts processes
     "transform_input": (None,),
-    "input": ("content",),  # "filename" opens what the table names
-    "encoding": ("utf-8",),  # Python imports a codec of another name
+    "input": ("content",),  # "filename" opens files named in the table
+    "encoding": ("utf-8",),  # other names make Python import a codec
     "func": (None, *FUNCTIONS),
     "inverse_func": (None, *FUNCTIONS),
     "metric": ("nan_euclidean",),
     "weights": ("uniform", "distance"),
-    "verbose_feature_names_out": (True, False),  # text is a format, of any width
+    "verbose_feature_names_out": (True, False),  # a str is a format string, of any width
     "preprocessor": (None,),
     "tokenizer": (None,),
-    "token_pattern": (r"(?u)\b\w\w+\b",),  # another one may take for ever
+    "token_pattern": (r"(?u)\b\w\w+\b",),  # others may take for ever
     "analyzer": ("char_wb", "char", "word"),
 }

@@ -1,4 +1,4 @@
-// The slider, what it says in words, and the drawing of everything at once.
+// The slider, the switches, what they say in words, and the drawing of everything at once.
 
 const byId = (id) => document.getElementById(id);
 const data = JSON.parse(byId("data").textContent);
@@ -13,14 +13,32 @@ for (const scene of data.scenes) {
   scene.plain = boundaries(planeOf(scene, 0), scene.grid.size);
 }
 
+const KEYS = ["data", "noise", "rows", "mixing"]; // of the switches, as in the address
+const RULES = Object.keys(data.mixings);
+const START = { mixing: RULES.at(-1), alpha: slider.value };
 let scene = data.scenes[0];
+let mixing = START.mixing;
 let view = null; // what the two large panels show
 let moving = 0; // the animation's frame
 let playing = 0; // the timer
 
 const position = () => Number(slider.value);
 const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)}\u00a0%`;
-const viewAt = (place) => ({ planes: planeOf(scene, place), lam: scene.samples.lam[place] });
+
+// The number of a net among those of a scene: plain training, then every rule at every α > 0.
+function netAt(place, rule = mixing) {
+  return place ? RULES.indexOf(rule) * (data.alphas.length - 1) + place : 0;
+}
+
+// One score of the chosen rule at all α.
+const scoresOf = (name) => data.alphas.map((_, place) => scene.scores[name][netAt(place)]);
+
+function viewAt(place) {
+  const { first, second, x, y } = data.samples[scene.rows];
+  const net = netAt(place);
+  const rule = RULES.indexOf(mixing);
+  return { planes: planeOf(scene, net), first, second: second[rule], x: x[net], y: y[net] };
+}
 
 function drawLarge() {
   drawBoundary(byId("boundary"), scene, view);
@@ -29,9 +47,10 @@ function drawLarge() {
 
 function drawSmall() {
   const place = position();
-  drawDensity(byId("density"), data.alphas[place], data.logNorms[place]);
-  drawCalibration(byId("calibration"), scene, place);
-  drawScores(byId("scores"), scene, data.alphas, place);
+  drawDensity(byId("density"), data.alphas[place], data.logNorms[place], meaningOfLambda());
+  drawCalibration(byId("calibration"), scene, netAt(place));
+  const scores = { error: scoresOf("error"), log_loss: scoresOf("log_loss") };
+  drawScores(byId("scores"), scores, data.alphas, place);
 }
 
 function drawAll() {
@@ -45,6 +64,7 @@ function drawAll() {
 function go() {
   showTexts();
   drawSmall();
+  keepSetting();
   cancelAnimationFrame(moving);
   const [from, to] = [view, viewAt(position())];
   if (still.matches) {
@@ -56,9 +76,12 @@ function go() {
     start ??= now;
     const share = Math.min((now - start) / MOVE, 1);
     const eased = share * (2 - share);
+    const between = (name) => from[name].map((w, k) => w + eased * (to[name][k] - w));
     view = share === 1 ? to : {
+      ...to,
       planes: blendPlanes(from.planes, to.planes, eased),
-      lam: from.lam.map((lam, k) => lam + eased * (to.lam[k] - lam)),
+      x: between("x"),
+      y: between("y"),
     };
     drawLarge();
     if (share < 1) moving = requestAnimationFrame(frame);
@@ -74,6 +97,7 @@ function showTexts() {
   byId("value").textContent = alpha;
   slider.setAttribute("aria-valuetext", alpha);
   showStatus(alpha, place);
+  byId("verdict").textContent = verdict(alpha, place);
   const texts = {
     boundary: wordsOfBoundary(place),
     samples: wordsOfSamples(alpha, place),
@@ -89,7 +113,7 @@ function showTexts() {
 }
 
 function showStatus(alpha, place) {
-  const { error, log_loss, ece } = scene.scores;
+  const [error, log_loss, ece] = ["error", "log_loss", "ece"].map(scoresOf);
   const parts = [
     ["error", percent(error[place], 1), percent(error[0], 1)],
     ["log-loss", log_loss[place].toFixed(3), log_loss[0].toFixed(3)],
@@ -108,37 +132,64 @@ function showStatus(alpha, place) {
   spoken.replaceChildren(first, ...parts);
 }
 
+// Whether mixing helps here, from the differences between the held-out rows.
+function verdict(alpha, place) {
+  if (!alpha) return "This is plain training. Move α to mix.";
+  const [gain, spread] = ["gain", "spread"].map((name) => scoresOf(name)[place]);
+  const change = `(95 % interval ±\u00a0${spread.toFixed(3)})`;
+  const by = `log-loss by ${Math.abs(gain).toFixed(3)} ${change} against plain training`;
+  if (Math.abs(gain) <= spread) return `No clear difference: mixing changes the ${by}.`;
+  return gain > 0 ? `Mixing helps here: it lowers the ${by}.` : `Mixing harms here: it raises the ${by}.`;
+}
+
 function wordsOfBoundary(place) {
-  const sure = (k) => percent(shareAbove(planeOf(scene, k), 0.9));
+  const sure = (k) => percent(shareAbove(planeOf(scene, netAt(k)), 0.9));
   const plain = place ? `; at α = 0, in ${sure(0)}` : "";
-  return `The net is more than 90 % confident in ${sure(place)} of this plane${plain}. The marks are its ${scene.points.x.length} training rows.`;
+  return `The net is more than 90 % confident in ${sure(place)} of this plane${plain}. The marks are its ${scene.rows} training rows.`;
 }
 
 function wordsOfSamples(alpha, place) {
-  const lam = scene.samples.lam[place];
-  if (!alpha) return `${lam.length} training rows, unchanged: this is plain training.`;
-  const smaller = lam.reduce((sum, l) => sum + Math.min(l, 1 - l), 0) / lam.length;
-  return `${lam.length} mixed examples, each on the line between two training rows. The smaller weight is ${percent(smaller)} on average.`;
+  const sample = viewAt(place);
+  const count = sample.first.length;
+  if (!alpha) return `${count} training rows, unchanged: this is plain training.`;
+  const smaller = sample.x.reduce((sum, _, k) => {
+    const share = labelShare(sample, k);
+    return sum + Math.min(share, 1 - share);
+  }, 0) / count;
+  const where = {
+    mixup: "each on the line between two training rows",
+    cutmix: "each with either value from one of two training rows",
+    "mixup+cutmix": "half of them on the line between two training rows, half with either value from one of the two",
+  }[mixing];
+  return `${count} mixed examples, ${where}. The smaller weight in a label is ${percent(smaller)} on average.`;
+}
+
+function meaningOfLambda() {
+  return {
+    mixup: "λ, the weight of the first example",
+    cutmix: "λ, the chance to keep a column",
+    "mixup+cutmix": "λ, weight of the first example or chance to keep a column",
+  }[mixing];
 }
 
 function wordsOfDensity(alpha) {
   if (!alpha) return "α = 0: nothing is mixed. This is plain training.";
   const where =
-    alpha < 1 ? "most weights are close to 0 or 1, so one of the two examples dominates" :
-    alpha > 1 ? "most weights are around ½, so both examples count about equally" :
-    "every weight is equally likely";
+    alpha < 1 ? "mostly close to 0 or 1, so one of the two examples dominates" :
+    alpha > 1 ? "mostly around ½, so both examples count about equally" :
+    "every value is equally likely";
   return `λ is drawn from Beta(${alpha}, ${alpha}): ${where}.`;
 }
 
 function wordsOfCalibration(place) {
-  const bins = scene.bins[place];
+  const bins = scene.bins[netAt(place)];
   const mean = (values) =>
     percent(values.reduce((sum, value, k) => sum + value * bins.count[k], 0) / scene.heldOut, 1);
   return `Mean confidence ${mean(bins.confidence)}, accuracy ${mean(bins.accuracy)}. On the dashed line, the net is right as often as it says; below it, it is overconfident. Every dot stands for at least 10 rows, larger dots for more. Grey: α = 0.`;
 }
 
 function wordsOfScores(place) {
-  const { error, log_loss } = scene.scores;
+  const [error, log_loss] = ["error", "log_loss"].map(scoresOf);
   const lowest = (values) => {
     const [low, high] = [Math.min(...values), Math.max(...values)];
     return low === high ? "the same at every α" : `lowest at α = ${data.alphas[values.indexOf(low)]}`;
@@ -190,6 +241,42 @@ function resume() {
   showPlaying();
 }
 
+// ---------------------------------------------------------------- switches and address
+
+const settingOf = (one) => ({ data: one.data, noise: one.noise, rows: String(one.rows) });
+const inputs = (key) => [...document.getElementsByName(key)];
+
+// Keeps the setting in the address, so that it can be sent to somebody.
+function keepSetting() {
+  const all = { ...settingOf(scene), mixing, alpha: data.alphas[position()] };
+  const kept = new URLSearchParams();
+  for (const key of KEYS) if (inputs(key).length) kept.set(key, all[key]);
+  kept.set("alpha", all.alpha);
+  history.replaceState(null, "", `#${kept}`);
+}
+
+// Takes the setting from the address; what it does not say, or says wrongly, is as at the start.
+function readSetting() {
+  const kept = new URLSearchParams(location.hash.slice(1));
+  for (const key of KEYS) {
+    const found = inputs(key).find((input) => input.value === kept.get(key));
+    const usual = inputs(key).find((input) => input.defaultChecked);
+    if (usual) (found ?? usual).checked = true;
+  }
+  const place = data.alphas.indexOf(kept.has("alpha") ? Number(kept.get("alpha")) : NaN);
+  slider.value = place < 0 ? START.alpha : place;
+}
+
+function readSwitches() {
+  const chosen = Object.fromEntries(
+    KEYS.map((key) => [key, inputs(key).find((input) => input.checked)?.value]),
+  );
+  mixing = chosen.mixing;
+  scene = data.scenes.find((one) =>
+    Object.entries(settingOf(one)).every(([key, value]) => (chosen[key] ?? value) === value),
+  );
+}
+
 function redraw() {
   readColours();
   showLegend();
@@ -202,8 +289,15 @@ slider.addEventListener("input", () => {
   go();
 });
 play.addEventListener("click", () => (playing ? pause() : resume()));
-byId("scenes")?.addEventListener("change", (event) => {
-  scene = data.scenes[Number(event.target.value)];
+document.querySelector(".choice").addEventListener("change", () => {
+  readSwitches();
+  keepSetting();
+  redraw();
+});
+addEventListener("hashchange", () => {
+  pause();
+  readSetting();
+  readSwitches();
   redraw();
 });
 function point(event) {
@@ -216,5 +310,6 @@ function point(event) {
 for (const kind of ["pointerdown", "pointermove"]) byId("scores").addEventListener(kind, point);
 dark.addEventListener("change", redraw);
 new ResizeObserver(drawAll).observe(document.querySelector(".panels"));
-readColours();
+readSetting();
+readSwitches();
 redraw();

@@ -14,15 +14,17 @@ from scipy.special import betaln
 from mixup_tab.estimators import MixupClassifier
 from mixup_tab.estimators.together import Rows, fit_together
 from mixup_tab.metrics import calibration_bins, classification_scores
-from mixup_tab.mixing import Mixup
+from mixup_tab.mixing._names import as_rule
 from mixup_tab.playground.scenes import Scene
 
-# 0 is plain training; above 32, λ is close to ½ and little changes.
-ALPHAS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 16.0, 32.0)
+# 0 is plain training; above 16, λ is close to ½ and little changes.
+ALPHAS = (0.0, 0.1, 0.2, 0.5, 1.0, 4.0, 16.0)
+# Rules of mixing, and their names on the page.
+MIXINGS = {"mixup": "mixup", "cutmix": "CutMix", "mixup+cutmix": "both"}
 # Mixed examples on the page.
 N_SAMPLES = 300
 # Grid nodes along each axis: fewer with many classes, to keep the page below 2 MB.
-_FINE, _COARSE = 96, 64
+_FINE, _COARSE = 64, 48
 _FINE_CLASSES = 4
 # Least number of held-out rows in a point of a reliability curve, so that it is not chance.
 ROWS_PER_DOT = 10
@@ -30,58 +32,59 @@ ROWS_PER_DOT = 10
 _TAIL, _MARGIN = 0.005, 0.08
 
 
+def settings(alphas: Sequence[float]) -> list[tuple[str, float]]:
+    """Return rule and α of every net of a scene: plain training, then each rule at each α > 0.
+
+    ``alphas`` rise from 0. The script of the page counts in the same order.
+    """
+    return [("mixup", 0.0), *((rule, alpha) for rule in MIXINGS for alpha in alphas[1:])]
+
+
 def fit_scenes(
     scenes: Sequence[Scene], alphas: Sequence[float], random_state: int = 0
 ) -> list[list[MixupClassifier]]:
-    """Fit one net for every scene and α; scenes of the same size are trained as one stack.
+    """Fit a net for every scene and setting; scenes of one size are trained as one stack.
 
-    The nets of a scene start from the same weights and see the same batches, so only α differs.
+    The nets of a scene start from the same weights and see the same batches, so only the
+    mixing differs.
     """
     nets, rows = [], []
     for scene in scenes:
         data = Rows(scene.X, scene.y)
-        for alpha in alphas:
-            net = MixupClassifier(
-                alpha, mixing="mixup", n_estimators=1, device="cpu", random_state=random_state
+        for mixing, alpha in settings(alphas):
+            nets.append(
+                MixupClassifier(alpha, mixing=mixing, device="cpu", random_state=random_state)
             )
-            nets.append(net)
             rows.append(data)
     for error in fit_together(nets, rows):
         if error is not None:
             raise error
-    starts = range(0, len(nets), len(alphas))
-    return [nets[start : start + len(alphas)] for start in starts]
+    size = len(nets) // len(scenes)
+    return [nets[start : start + size] for start in range(0, len(nets), size)]
 
 
-def describe(
-    scene: Scene,
-    nets: Sequence[MixupClassifier],
-    alphas: Sequence[float],
-    random_state: int = 0,
-) -> dict[str, Any]:
-    """Return everything that the page shows of a scene, ready for JSON.
+def describe(scene: Scene, nets: Sequence[MixupClassifier]) -> dict[str, Any]:
+    """Return everything that the page shows of a scene but its samples, ready for JSON.
 
     Parameters
     ----------
     scene : Scene
         The rows.
     nets : sequence of MixupClassifier
-        One for each α, trained on the scene.
-    alphas : sequence of float
-        Values of α.
-    random_state : int, default=0
-        Seed of the mixed examples.
+        One for each of the ``settings``, trained on the scene.
 
     Returns
     -------
     dict
-        ``points``: the training rows. ``samples``: mixed examples (``first``, ``second``: rows;
-        ``lam``: weights of the first for every α). ``grid``: probabilities of all classes but
-        the last on the plane ``limits``, as bytes (α, class, row, column). ``bins``: the
-        reliability curve for every α. ``scores``: of the held-out rows.
+        ``points``: the training rows. ``grid``: probabilities of all classes but the last on
+        the plane ``limits``, as bytes (net, class, row, column). ``bins``: the reliability
+        curve of every net. ``scores``: of the held-out rows.
     """
     limits = plane(scene.X)
     return {
+        "data": scene.data,
+        "noise": scene.noise,
+        "rows": len(scene.y),
         "name": scene.name,
         "columns": scene.columns,
         "target": scene.target,
@@ -94,7 +97,6 @@ def describe(
             "y": _short(scene.X[:, 1]),
             "code": scene.y.tolist(),
         },
-        "samples": draw_samples(len(scene.y), alphas, random_state),
         "grid": _grid(nets, limits, len(scene.classes)),
         **_scores(scene, nets),
     }
@@ -122,26 +124,31 @@ def _outside(X: np.ndarray, limits: tuple[float, ...]) -> list[str]:
 
 
 def draw_samples(rows: int, alphas: Sequence[float], random_state: int = 0) -> dict[str, Any]:
-    """Draw pairs of training rows, and their weights for every α.
+    """Draw pairs of training rows, and the weights of their columns for every setting.
 
-    The random numbers are the same for every α, so that a sample moves along the line between
-    its two rows when α changes.
+    The random numbers are the same for every α, so that a sample moves between its two rows
+    when α changes. The weight of the first row's label is the mean of its columns' weights.
+
+    Returns
+    -------
+    dict
+        ``first``: positions of the first rows. ``second``: of their partners, (rule, sample).
+        ``x``, ``y``: weight of the first row in each column, (setting, sample).
     """
     shape = (-(-N_SAMPLES // rows), rows)
     count = min(N_SAMPLES, rows * shape[0])
-    first = second = torch.arange(rows).expand(shape)
-    lam = []
-    for alpha in alphas:
+    partners: dict[str, list] = {}
+    weights: dict[str, list] = {"x": [], "y": []}
+    for mixing, alpha in settings(alphas):
         generator = torch.Generator().manual_seed(random_state)
-        mix = Mixup().draw(alpha, shape, generator=generator)
-        lam.append(_short(mix.lam.flatten()[:count].numpy(), 4))
+        mix = as_rule(mixing).draw(alpha, shape, features=(2,), generator=generator)
+        kept = getattr(mix, "keep", mix.lam.unsqueeze(-1)).expand(*shape, 2).double()
+        for column, name in enumerate(weights):
+            weights[name].append(_short(kept[..., column].flatten()[:count].numpy(), 3))
         if alpha > 0:
-            second = mix.partner
-    return {
-        "first": first.flatten()[:count].tolist(),
-        "second": second.flatten()[:count].tolist(),
-        "lam": lam,
-    }
+            partners[mixing] = mix.partner.flatten()[:count].tolist()  # at every α
+    first = (np.arange(count) % rows).tolist()
+    return {"first": first, "second": [*partners.values()], **weights}
 
 
 def _grid(
@@ -157,16 +164,33 @@ def _grid(
 
 
 def _scores(scene: Scene, nets: Sequence[MixupClassifier]) -> dict[str, Any]:
-    """Return scores and reliability curves on the held-out rows."""
+    """Return scores and reliability curves on the held-out rows.
+
+    ``gain`` is by how much the log-loss is lower than that of plain training, and ``spread``
+    half of its 95 % interval, from the differences of the rows.
+    """
     scores: dict[str, list[float]] = {"error": [], "log_loss": [], "ece": []}
+    scores |= {"gain": [], "spread": []}
+    plain = _row_losses(scene, nets[0])
     curves = []
     for net in nets:
+        gain = plain - _row_losses(scene, net)
+        scores["gain"].append(round(float(gain.mean()), 5))
+        spread = 1.96 * gain.std(ddof=1) / np.sqrt(len(gain))
+        scores["spread"].append(round(float(spread), 5))
         proba = net.predict_proba(scene.X_held_out)
         found = classification_scores(scene.y_held_out, proba)
-        for name, values in scores.items():
-            values.append(round(found[name], 5))
+        for name in ("error", "log_loss", "ece"):
+            scores[name].append(round(found[name], 5))
         curves.append(_curve(calibration_bins(scene.y_held_out, proba)))
     return {"scores": scores, "bins": curves}
+
+
+def _row_losses(scene: Scene, net: MixupClassifier) -> np.ndarray:
+    """Return the log-loss of every held-out row."""
+    proba = net.predict_proba(scene.X_held_out).astype(np.float64)
+    own = proba[np.arange(len(proba)), scene.y_held_out]
+    return -np.log(np.maximum(own, np.finfo(np.float64).eps))
 
 
 def _curve(bins: pd.DataFrame) -> dict[str, list]:

@@ -15,7 +15,15 @@ from typing import Any
 from mixup_tab._extras import import_extra
 from mixup_tab._files import check_writable, write_whole
 from mixup_tab.mixing._draw import check_alpha
-from mixup_tab.playground.measuring import ALPHAS, describe, fit_scenes, log_norms
+from mixup_tab.playground.measuring import (
+    ALPHAS,
+    MIXINGS,
+    describe,
+    draw_samples,
+    fit_scenes,
+    log_norms,
+    settings,
+)
 from mixup_tab.playground.scenes import Scene, table_scene, toy_scenes
 
 _MOST_ALPHAS = 25
@@ -32,13 +40,15 @@ def write_playground(
     alphas: Sequence[float] = ALPHAS,
     random_state: int = 0,
 ) -> Path:
-    """Write an interactive page that shows what mixup does for every α.
+    """Write an interactive page that shows what mixing does to a net.
 
-    A slider moves α. The page shows the decision boundary of a net, the mixed examples, the
-    density of λ, and, on held-out rows, the reliability curve, the error and the log-loss. One
-    net is trained for every α, all at once as one stack: :class:`~mixup_tab.MixupClassifier`
-    with its defaults, but ``n_estimators=1`` and ``mixing="mixup"``. The file works offline;
-    its content policy forbids loading anything else.
+    A slider moves α; switches choose mixup, CutMix or both, and, unless the page shows a table
+    of yours, how much noise and how many training rows there are. The page shows the decision
+    boundary of a net, the mixed examples, the density of λ, and, on held-out rows, the
+    reliability curve, the error and the log-loss, and whether mixing helps. A
+    :class:`~mixup_tab.MixupClassifier` with its defaults is trained for every setting, all at
+    once as stacks. The address of the page keeps the setting. The file works offline; its
+    content policy forbids loading anything else.
 
     Parameters
     ----------
@@ -46,12 +56,12 @@ def write_playground(
         File to write, with the ending ``.html``. It is replaced only when the page is complete.
     table : str or path-like, default=None
         A table in a file: CSV, TSV, Parquet, Feather or JSON lines. None shows two moons and
-        circles.
+        two circles.
     x, y : str, default=None
         Two columns of numbers in the table.
     target : str, default=None
         Its column of classes, 2 to 10 of them.
-    alphas : sequence of float, default=0, 0.05, … 32
+    alphas : sequence of float, default=0, 0.1, … 16
         Values of α on the slider, at most 25; 0 is always included.
     random_state : int, default=0
         Seed of data, nets and mixed examples. The same seed gives the same page.
@@ -123,13 +133,13 @@ def _check_alphas(alphas: Sequence[float]) -> list[float]:
 def make_page(scenes: Sequence[Scene], alphas: Sequence[float], random_state: int = 0) -> str:
     """Train the nets and return the page as HTML; ``alphas`` rise from 0."""
     nets = fit_scenes(scenes, alphas, random_state)
+    sizes = sorted({len(scene.y) for scene in scenes})
     data = {
         "alphas": list(alphas),
         "logNorms": log_norms(alphas),
-        "scenes": [
-            describe(scene, own, alphas, random_state)
-            for scene, own in zip(scenes, nets, strict=True)
-        ],
+        "mixings": MIXINGS,
+        "samples": {size: draw_samples(size, alphas, random_state) for size in sizes},
+        "scenes": [describe(*pair) for pair in zip(scenes, nets, strict=True)],
     }
     script = "\n".join(['"use strict";', *map(_source, _SCRIPTS)])
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -148,8 +158,11 @@ def make_page(scenes: Sequence[Scene], alphas: Sequence[float], random_state: in
         json=text.replace("<", "\\u003c"),
         script=script,
         digest=digest,
-        start=min(range(len(alphas)), key=lambda k: abs(alphas[k] - 0.2)),
-        facts=_facts(scenes[0], nets[0][0], random_state),
+        settings=settings(alphas),
+        # As MixupClassifier has it by default.
+        start=min(range(len(alphas)), key=lambda k: abs(alphas[k] - 0.5)),
+        choices=_choices(scenes),
+        facts=_facts(scenes, nets, random_state),
     )
 
 
@@ -157,14 +170,29 @@ def _source(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _facts(scene: Scene, net: Any, random_state: int) -> dict[str, str]:
+def _choices(scenes: Sequence[Scene]) -> list[tuple[str, str, dict[str, str], str]]:
+    """Return key, legend, values with their names, and the first value of every switch."""
+    first = scenes[0]
+    found = [
+        ("data", "Data", {scene.data: scene.data for scene in scenes}, first.data),
+        ("noise", "Noise", {scene.noise: scene.noise for scene in scenes}, "much"),
+        ("rows", "Rows", {str(len(s.y)): str(len(s.y)) for s in scenes}, str(len(first.y))),
+        ("mixing", "Mixing", MIXINGS, "mixup+cutmix"),
+    ]
+    return [choice for choice in found if len(choice[2]) > 1]
+
+
+def _facts(
+    scenes: Sequence[Scene], nets: Sequence[Sequence[Any]], random_state: int
+) -> dict[str, str]:
     """Return the settings that the foot of the page lists."""
     from mixup_tab import __version__
 
+    epochs = {len(scene.y): own[0].n_iter_ for scene, own in zip(scenes, nets, strict=True)}
+    lengths = [f"{count} epochs for {rows:,} rows" for rows, count in epochs.items()]
     return {
-        "Nets": "MixupClassifier with its defaults, but n_estimators=1 and mixing='mixup'; "
-        f"{net.n_iter_} epochs",
-        "Rows": f"{len(scene.y):,} for training, {len(scene.y_held_out):,} held out",
+        "Nets": f"MixupClassifier with its defaults; {', '.join(lengths)}",
+        "Held-out rows": f"{len(scenes[0].y_held_out):,}",
         "Seed": str(random_state),
         "mixup-tab": __version__,
     }

@@ -1,7 +1,7 @@
-// The five panels. Each gets a canvas, the scene, and a view of it at one α.
+// The five panels. Each gets a canvas, the scene, and a view of one of its nets.
 
-// Probabilities over the plane, for the scene's α number `position`, class by class.
-function planeOf(scene, position) {
+// Probabilities over the plane by the scene's net number `net`, class by class.
+function planeOf(scene, net) {
   const { size, bytes } = scene.grid;
   const classes = scene.classes.length;
   const nodes = size * size;
@@ -9,7 +9,7 @@ function planeOf(scene, position) {
   for (let node = 0; node < nodes; node++) {
     let rest = 1;
     for (let code = 0; code + 1 < classes; code++) {
-      const share = bytes[(position * (classes - 1) + code) * nodes + node] / 255;
+      const share = bytes[(net * (classes - 1) + code) * nodes + node] / 255;
       planes[code][node] = share;
       rest -= share;
     }
@@ -137,36 +137,43 @@ function pie(context, x, y, radius, [one, other], share) {
 
 function drawSamples(canvas, scene, view) {
   const { context, area, xTicks, yTicks } = planeArea(canvas, scene);
-  const { points, samples } = scene;
+  const { points } = scene;
   const radius = canvas.clientWidth < 400 ? 3.5 : 4.5;
+  const pairs = view.first.map((i, k) => [i, view.second[k]]);
+  const place = ([i, j], k) => [
+    area.x(points.x[j] + view.x[k] * (points.x[i] - points.x[j])),
+    area.y(points.y[j] + view.y[k] * (points.y[i] - points.y[j])),
+  ];
   inside(context, area, () => {
     context.strokeStyle = css(colours.quiet, 0.13);
     context.lineWidth = 1;
-    view.lam.forEach((lam, k) => {
-      const [i, j] = [samples.first[k], samples.second[k]];
-      const ends = [i, j].map((row) => [area.x(points.x[row]), area.y(points.y[row])]);
-      if (Math.min(lam, 1 - lam) > 0.02) stroke(context, ends);
+    pairs.forEach((pair, k) => {
+      const share = labelShare(view, k);
+      if (Math.min(share, 1 - share) < 0.02) return;
+      const ends = pair.map((row) => [area.x(points.x[row]), area.y(points.y[row])]);
+      stroke(context, [ends[0], place(pair, k), ends[1]]);
     });
-    view.lam.forEach((lam, k) => {
-      const [i, j] = [samples.first[k], samples.second[k]];
-      const x = lam * points.x[i] + (1 - lam) * points.x[j];
-      const y = lam * points.y[i] + (1 - lam) * points.y[j];
-      pie(context, area.x(x), area.y(y), radius, [points.code[i], points.code[j]], lam);
+    pairs.forEach((pair, k) => {
+      const codes = pair.map((row) => points.code[row]);
+      pie(context, ...place(pair, k), radius, codes, labelShare(view, k));
     });
   });
   const [xName, yName] = scene.columns;
   axes(context, area, { xTicks, yTicks, xName, yName });
 }
 
+// The weight of the first row's label: the share of the columns that come from it.
+const labelShare = (view, k) => (view.x[k] + view.y[k]) / 2;
+
 const HIGHEST = 7; // of the density's axis; beyond α = 32 only its tip would be cut
 
-function drawDensity(canvas, alpha, logNorm) {
+function drawDensity(canvas, alpha, logNorm, name) {
   const { context, width, height } = prepare(canvas);
   const box = { left: 40, right: width - 8, top: 8, bottom: height - 38 };
   const area = plot(box, [0, 1], [0, HIGHEST]);
   const yTicks = [0, 2, 4, 6];
   const xTicks = [0, 0.25, 0.5, 0.75, 1].map((tick) => [tick, String(tick)]);
-  axes(context, area, { xTicks, yTicks, xName: "λ, the weight of the first example", yName: "density" });
+  axes(context, area, { xTicks, yTicks, xName: name, yName: "density" });
   context.strokeStyle = css(colours.accent);
   context.fillStyle = css(colours.accent, 0.2);
   context.lineWidth = 2.25;
@@ -193,7 +200,7 @@ function drawDensity(canvas, alpha, logNorm) {
   });
 }
 
-function drawCalibration(canvas, scene, position) {
+function drawCalibration(canvas, scene, net) {
   const { context, width, height } = prepare(canvas);
   const least = 1 / scene.classes.length;
   const box = { left: 46, right: width - 16, top: 8, bottom: height - 38 };
@@ -213,7 +220,7 @@ function drawCalibration(canvas, scene, position) {
     context.setLineDash([]);
   });
   curve(context, area, scene.bins[0], colours.quiet, 0.55, 1.5);
-  curve(context, area, scene.bins[position], colours.accent, 1, 2.25);
+  curve(context, area, scene.bins[net], colours.accent, 1, 2.25);
 }
 
 function curve(context, area, bins, colour, opacity, lineWidth) {
@@ -235,13 +242,14 @@ function scoreArea(canvas, count) {
   return plot({ left: 56, right: width - 12, top: 0, bottom: 1 }, [0, count - 1], [0, 1]);
 }
 
-function drawScores(canvas, scene, alphas, position) {
+// `scores` are those of one rule at all α; `position` is the chosen one.
+function drawScores(canvas, scores, alphas, position) {
   const { context, width, height } = prepare(canvas);
   const { left, right } = scoreArea(canvas, alphas.length);
   const middle = (height - 38) / 2;
   const series = [
-    { name: "error, %", values: scene.scores.error.map((e) => 100 * e), least: 1, top: 8, bottom: middle - 6 },
-    { name: "log-loss", values: scene.scores.log_loss, least: 0.02, top: middle + 8, bottom: height - 38 },
+    { name: "error, %", values: scores.error.map((e) => 100 * e), least: 1, top: 8, bottom: middle - 6 },
+    { name: "log-loss", values: scores.log_loss, least: 0.02, top: middle + 8, bottom: height - 38 },
   ];
   series.forEach(({ name, values, least, top, bottom }, part) => {
     const [low, high] = [Math.min(...values), Math.max(...values)];

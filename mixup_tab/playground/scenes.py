@@ -22,8 +22,13 @@ MOST_ROWS = 2000
 _LEAST_ROWS = 20
 # Larger values overflow when squared in single precision.
 _MOST = 1e18
-# Few enough training rows for plain training to be overconfident.
-_TOY_ROWS, _TOY_HELD_OUT = 100, 1000
+# With much noise and few rows mixing helps; with little noise it harms.
+_TOYS = {
+    "two moons": (make_moons, {}, ("upper", "lower"), (0.1, 0.2, 0.3)),
+    "circles": (make_circles, {"factor": 0.5}, ("outer", "inner"), (0.05, 0.1, 0.2)),
+}
+_AMOUNTS = ("little", "some", "much")
+_TOY_ROWS, _TOY_HELD_OUT = (50, 200), 1000
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,8 @@ class Scene:
 
     Attributes
     ----------
-    name : str
-        Name on the page.
+    data : str
+        Name of the data on the page.
     columns : tuple of str
         Names of the two columns.
     classes : tuple of str
@@ -44,35 +49,47 @@ class Scene:
         Class codes.
     X_held_out, y_held_out : ndarray
         Rows for scoring.
+    noise : str
+        How noisy the data are, or empty.
     target : str
         Name of the column of classes, or empty.
     notes : tuple of str
         Sentences for the page about how the rows were chosen.
     """
 
-    name: str
+    data: str
     columns: tuple[str, str]
     classes: tuple[str, ...]
     X: np.ndarray
     y: np.ndarray
     X_held_out: np.ndarray
     y_held_out: np.ndarray
+    noise: str = ""
     target: str = ""
     notes: tuple[str, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """What tells this scene from the others, in words."""
+        noise = f"{self.noise} noise, " if self.noise else ""
+        return f"{self.data}, {noise}{len(self.y):,} training rows"
+
 
 def toy_scenes(random_state: int = 0) -> list[Scene]:
-    """Draw two moons and two circles, with 100 training and 1,000 held-out rows each."""
-    rows = _TOY_ROWS + _TOY_HELD_OUT
-    drawn = {
-        "two moons": make_moons(rows, noise=0.3, random_state=random_state),
-        "circles": make_circles(rows, noise=0.2, factor=0.5, random_state=random_state),
-    }
+    """Draw two moons and two circles, each with three amounts of noise and 50 or 200 rows.
+
+    The smaller scene is a part of the larger one; both have the same 1,000 held-out rows.
+    """
+    most = max(_TOY_ROWS)
     scenes = []
-    for name, (X, y) in drawn.items():
-        X, y, cut = X.astype(np.float32), y.astype(np.int64), _TOY_ROWS
-        classes = ("outer", "inner") if name == "circles" else ("upper", "lower")
-        scenes.append(Scene(name, ("x", "y"), classes, X[:cut], y[:cut], X[cut:], y[cut:]))
+    for data, (draw, options, classes, noises) in _TOYS.items():
+        for amount, noise in zip(_AMOUNTS, noises, strict=True):
+            rows = most + _TOY_HELD_OUT
+            X, y = draw(rows, noise=noise, random_state=random_state, **options)
+            X, y = X.astype(np.float32), y.astype(np.int64)
+            for count in _TOY_ROWS:
+                parts = X[:count], y[:count], X[most:], y[most:]
+                scenes.append(Scene(data, ("x", "y"), classes, *parts, noise=amount))
     return scenes
 
 
@@ -100,7 +117,7 @@ def table_scene(
     train, held_out = _halves(codes, random_state)
     notes = _notes(len(frame), len(codes), len(train) + len(held_out))
     parts = X[train], codes[train], X[held_out], codes[held_out]
-    return Scene(os.path.basename(path), (x, y), classes, *parts, target, notes)
+    return Scene(os.path.basename(path), (x, y), classes, *parts, target=target, notes=notes)
 
 
 def _check_names(frame: pd.DataFrame, roles: dict[str, str]) -> None:

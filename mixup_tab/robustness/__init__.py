@@ -1,4 +1,4 @@
-"""Tests of a classifier on wrong training labels and on adversarial examples."""
+"""Evaluation of classifiers with wrong training labels and on adversarial examples."""
 
 from mixup_tab.robustness.adversarial import adversarial_examples, evaluate_adversarial
 from mixup_tab.robustness.corruption import corrupt_labels, evaluate_corruption

@@ -1,4 +1,4 @@
-"""The direction in which inputs must move so that a classifier trusts their labels less."""
+"""Signs of the gradient of a classifier's loss with respect to its inputs."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from mixup_tab.training.torch_state import with_torch_defaults
 
 # Rows that go through a net and back at once.
 _CHUNK = 1024
-# log p of a class that a net of an ensemble was not trained on: that of the smallest double.
+# log p of a class without training rows in a fold: the log of the smallest double.
 _NEVER = -708.0
 
 
 def differentiable(estimator: Any, argument: str = "estimator") -> Any:
-    """Return the classifier to differentiate, the best one of a search, or raise TypeError."""
+    """Return the classifier to differentiate; raise TypeError if it has no gradients."""
     check_is_fitted(estimator)
     estimator = getattr(estimator, "best_estimator_", estimator)
     if isinstance(estimator, Pipeline):
         raise TypeError(
-            f"{argument} is a Pipeline, so eps could be meant before or after its first steps. "
-            "Attack the inputs of the net: pass pipeline[-1], and pipeline[:-1].transform(X) "
-            "for X."
+            f"{argument} is a Pipeline, so it is unclear whether eps applies before or after "
+            "its first steps. Attack the inputs of the net: pass pipeline[-1], and "
+            "pipeline[:-1].transform(X) for X."
         )
     if not isinstance(estimator, (MixupClassifier, MixupEnsembleClassifier)):
         raise TypeError(
             f"{argument} must be a fitted MixupClassifier or MixupEnsembleClassifier, or a "
-            f"search for one, to have gradients, got {type(estimator).__name__}."
+            f"search over one, because it needs gradients, got {type(estimator).__name__}."
         )
     members = [one for row in getattr(estimator, "estimators_", ()) for one in row]
     others = [one for one in members if not isinstance(one, MixupClassifier)]
     if others:
         raise TypeError(
-            f"{argument} is an ensemble with {others[0]!r} in it, which has no gradients. Fit "
-            "one of nets alone: n_candidates=6 adds no boosting, which 'auto' does from 2,000 "
-            "rows on; and leave classifiers out of candidates."
+            f"{argument} is an ensemble that contains {others[0]!r}, which has no gradients. "
+            "Fit an ensemble of nets only: use n_candidates=6 ('auto' adds boosting from 2,000 "
+            "rows on), and no classifiers in candidates."
         )
     return estimator
 
@@ -80,9 +80,8 @@ def loss_direction(estimator: Any, X: np.ndarray, codes: np.ndarray) -> np.ndarr
             signs[part] = _gradient(odds, x).sign().numpy()
     if len(X) and not signs.any():
         raise ValueError(
-            "The gradient with respect to the inputs is zero for every row, so there is no "
-            "direction to attack in: the net rounds its inputs or ignores them. Make examples "
-            "on another net and pass it as source."
+            "The gradient with respect to the inputs is zero for every row: the net rounds its "
+            "inputs or ignores them. Pass another net as source."
         )
     return signs
 
@@ -92,16 +91,16 @@ def _gradient(odds: Tensor, x: Tensor) -> Tensor:
         return torch.autograd.grad(odds.sum(), x)[0]
     except RuntimeError as error:
         raise ValueError(
-            f"No gradient reaches the inputs of the net ({error}). Its module must not detach "
-            "them; or make examples on another net and pass it as source."
+            f"No gradient reaches the inputs of the net ({error}). Use a module that does not "
+            "detach them, or pass another net as source."
         ) from error
 
 
 def _log_odds_against(log_proba: Tensor, codes: Tensor) -> Tensor:
     """Return log((1 - p) / p) of the labels, shape (rows,).
 
-    It increases with the log-loss −log p, so both gradients have the same sign. But that of the
-    log-loss underflows to 0 where a net is very sure, and this one does not.
+    It increases with the log-loss −log p, so both gradients have the same sign; but that of the
+    log-loss underflows to 0 if a net is very confident.
     """
     label = torch.nn.functional.one_hot(codes, log_proba.shape[1]).bool()
     others = log_proba.masked_fill(label, -math.inf).logsumexp(1)
@@ -109,7 +108,7 @@ def _log_odds_against(log_proba: Tensor, codes: Tensor) -> Tensor:
 
 
 def _log_proba(estimator: Any, x: Tensor) -> Tensor:
-    """Log-probabilities of all classes in double precision, shape (rows, classes)."""
+    """Return log-probabilities in double precision, shape (rows, classes)."""
     if isinstance(estimator, MixupClassifier):
         outputs = _outputs(estimator, x).double().log_softmax(-1)
         return outputs.logsumexp(0) - math.log(len(outputs))
@@ -127,7 +126,7 @@ def _log_proba(estimator: Any, x: Tensor) -> Tensor:
 
 
 def _outputs(estimator: MixupClassifier, x: Tensor) -> Tensor:
-    """Outputs of every member as in prediction, but differentiable; on the CPU."""
+    """Return differentiable outputs of every member, on the CPU."""
     net = estimator.net_
     net.module_.eval()
     dtype = as_stack(net.module_).input_dtype(x.dtype, training=False, device=net.device)

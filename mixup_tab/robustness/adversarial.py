@@ -44,15 +44,13 @@ def adversarial_examples(
     Parameters
     ----------
     estimator : MixupClassifier or MixupEnsembleClassifier
-        Fitted, with a ``module`` through which gradients reach the inputs; or a fitted search
-        for one.
+        Fitted classifier whose ``module`` is differentiable, or a fitted search over one.
     X : array-like of float of shape (n_samples, *features)
         Inputs.
     y : array-like of shape (n_samples,)
         Their true labels.
     eps : float
-        Largest change of every feature, ≥ 0, in the unit of ``X``. Features should have a
-        common scale.
+        Largest change of every feature, ≥ 0, in the unit of ``X``. Scale the features first.
     attack : {"fgsm", "ifgsm"}, default="fgsm"
         "fgsm" takes one step, "ifgsm" several.
     n_steps : int, default=10
@@ -71,13 +69,13 @@ def adversarial_examples(
     TypeError
         If the estimator has no gradients. In a pipeline, attack the last step.
     ValueError
-        If an argument is not as described here, the estimator was not trained on a label, or
-        no gradient reaches the inputs.
+        If an argument is invalid, a label was not in the training rows, or no gradient reaches
+        the inputs.
 
     Notes
     -----
-    If the output bends within ε, as with the narrow bins of ``embedding="target"``, the
-    direction of a single step is soon wrong: robustness against "fgsm" alone then says little.
+    If the output is not linear within ε, as with the narrow bins of ``embedding="target"``, a
+    single step has the wrong direction, and robustness against "fgsm" says little.
 
     Examples
     --------
@@ -136,8 +134,8 @@ def evaluate_adversarial(
     attack : {"fgsm", "ifgsm"}, default="fgsm"
         As in :func:`adversarial_examples`.
     source : estimator, default=None
-        Another fitted classifier on which the examples are made: a black-box attack, without
-        access to ``estimator``. None makes them on ``estimator`` itself, a white-box attack.
+        Another fitted classifier that the examples are computed for: a black-box attack,
+        without access to ``estimator``. None uses ``estimator`` itself: a white-box attack.
     n_steps, clip
         As in :func:`adversarial_examples`.
 
@@ -207,8 +205,8 @@ def _check(
         )
     if getattr(estimator, "is_categorical_", None) is not None:
         raise ValueError(
-            "X has columns of categories, which cannot be changed by a little. Fit the "
-            "estimator to columns of numbers."
+            "X has categorical columns, which cannot change by small amounts. Fit the "
+            "estimator to numbers only."
         )
     X = check_X(estimator, X, reset=False, dtype=(np.float64, np.float32))
     y = column_or_1d(y)
@@ -217,7 +215,7 @@ def _check(
     codes = np.searchsorted(classes, y).clip(max=len(classes) - 1)
     if unknown := np.unique(y[classes[codes] != y]).tolist():
         raise ValueError(
-            f"y must hold labels of the training rows only, got {unknown[0]!r}. Leave out rows "
+            f"y holds the label {unknown[0]!r}, which was not in the training rows. Drop rows "
             "with other labels."
         )
     return X, codes, None if clip is None else _check_clip(X, clip)

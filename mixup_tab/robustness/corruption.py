@@ -1,4 +1,4 @@
-"""Wrong training labels: how much a classifier memorises them."""
+"""Evaluation of classifiers that are trained on partly wrong labels."""
 
 from __future__ import annotations
 
@@ -36,18 +36,17 @@ def evaluate_corruption(
     random_state: _RandomState = None,
     return_curves: bool = False,
 ) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
-    """Train on partly wrong labels and test on right ones.
+    """Train on partly wrong labels and test on correct ones.
 
     The experiment of table 2 of the mixup paper (Zhang et al. 2017, arXiv 1710.09412, section
-    3.4): :func:`corrupt_labels` changes some of the training labels, the test labels stay as
-    they are.
+    3.4): :func:`corrupt_labels` changes some of the training labels but no test labels.
 
     Parameters
     ----------
     estimator : classifier
-        Cloned before it is fitted. Test errors of every epoch are available for a
-        :class:`~mixup_tab.MixupClassifier` and for a ``Pipeline`` without a sampler that ends
-        in one; other classifiers have only a last error.
+        Cloned before it is fitted. Test errors by epoch need a
+        :class:`~mixup_tab.MixupClassifier`, or a ``Pipeline`` without a sampler that ends in
+        one; other classifiers have only a last error.
     X : array-like or DataFrame of shape (n_samples, n_features)
         Inputs.
     y : array-like of shape (n_samples,)
@@ -69,11 +68,11 @@ def evaluate_corruption(
     results : DataFrame
         One row per ``rate`` and ``split``. Errors are shares in [0, 1]:
 
-        - ``last_test_error``: error after training. The honest figure.
-        - ``best_test_error``, ``best_epoch``: lowest error of all epochs, counted from 1. It
-          is chosen on the test rows, as in the paper's table: it shows the cost of memorising,
-          but is out of reach in practice. nan without errors of epochs.
-        - ``train_error_real``: error on training rows with the right label.
+        - ``last_test_error``: error after training. The error to report.
+        - ``best_test_error``, ``best_epoch``: lowest error of all epochs, counted from 1. The
+          epoch is chosen on the test rows, as in the paper's table: it shows the cost of
+          memorising, but cannot be achieved in practice. nan without errors by epoch.
+        - ``train_error_real``: error on training rows with a correct label.
         - ``train_error_corrupted``: error on training rows with a wrong label, measured
           against this wrong label; the lower, the more the estimator has memorised. Both are
           nan if there are no such rows.
@@ -92,7 +91,7 @@ def evaluate_corruption(
     Warns
     -----
     UserWarning
-        If a wrong label is more frequent than the right one, so that nothing can learn it.
+        If a wrong label is more frequent than the correct one, which then cannot be learned.
 
     Examples
     --------
@@ -206,16 +205,15 @@ def _warn_of_few_classes(y: np.ndarray, rates: Sequence[float]) -> None:
     limit = (n_classes - 1) / n_classes
     if max(rates) > limit:
         warnings.warn(
-            f"rates={max(rates)!r} with {n_classes} classes: above {limit:.2f}, the right "
-            "label of a row is its least likely one, so that nothing can learn it. Use lower "
-            "rates.",
+            f"rates={max(rates)!r} with {n_classes} classes: above {limit:.2f}, the correct "
+            "label of a row is its least likely one and cannot be learned. Use lower rates.",
             UserWarning,
             stacklevel=3,
         )
 
 
 def _splits(X: Any, y: np.ndarray, cv: Any, X_test: Any, y_test: Any) -> Iterator[_Split]:
-    """Yield training rows, their labels, test rows and theirs."""
+    """Yield training rows and labels, and test rows and labels."""
     if (X_test is None) != (y_test is None):
         missing = "X_test" if X_test is None else "y_test"
         raise ValueError(f"{missing} is missing. Pass both X_test and y_test, or neither.")
@@ -224,8 +222,8 @@ def _splits(X: Any, y: np.ndarray, cv: Any, X_test: Any, y_test: Any) -> Iterato
         check_consistent_length(X_test, y_test)
         if np.shape(X_test)[1:] != np.shape(X)[1:] or not len(y_test):
             raise ValueError(
-                "X_test must have at least one row, and the features of X, of shape "
-                f"{np.shape(X)}, got shape {np.shape(X_test)}."
+                "X_test must have at least one row, and the features of X (shape "
+                f"{np.shape(X)}), got shape {np.shape(X_test)}."
             )
         yield X, y, X_test, y_test
         return
@@ -241,7 +239,7 @@ def _fit_and_score(
     y_given, changed = corrupt_labels(y_train, rate, seed)
     model = clone(estimator)
     if isinstance(model, Pipeline) and not _has_sampler(model):
-        # Fit the first steps separately: test errors of epochs need the inputs of the net.
+        # Fit the first steps separately: test errors by epoch need the inputs of the net.
         steps, model = model[:-1], model[-1]
         if len(steps):
             X_train = steps.fit_transform(X_train, y_given)
@@ -299,13 +297,13 @@ class _TestErrors(Callback):
         self.X, self.codes = X, codes
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Start again; ``fit`` has checked by now that rows of this kind can be used."""
+        """Reset; ``fit`` has already validated rows like these."""
         rows = np.asarray(self.X)
         dtype = np.float32 if rows.dtype == np.float32 else np.float64
         self.rows_ = rows.astype(dtype, copy=False)
         self.errors_: list[float] = []
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Predict, without drawing random numbers, so that training is not affected."""
+        """Predict; this draws no random numbers, so training is not affected."""
         best = net.predict_proba(self.rows_).argmax(1)
         self.errors_.append(float(np.mean(best != self.codes)))

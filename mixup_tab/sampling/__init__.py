@@ -1,4 +1,4 @@
-"""Mixed rows as a table, for any scikit-learn estimator."""
+"""Mixup for any scikit-learn estimator: mixed rows drawn as a table."""
 
 from mixup_tab.sampling.sampler import VicinalSampler
 

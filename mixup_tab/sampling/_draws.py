@@ -1,4 +1,4 @@
-"""Which rows of a table are mixed, and with what weights."""
+"""Random draws of the rows to mix and of their weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def draw_mixes(
     Parameters
     ----------
     sampler : VicinalSampler
-        Its parameters decide.
+        The sampler, for its parameters.
     table : ndarray or CSR matrix, shape (rows, features)
         Rows to mix.
     codes : ndarray of int64, shape (rows,), or None
@@ -31,7 +31,7 @@ def draw_mixes(
     Returns
     -------
     rows : ndarray of int64, shape (count, n_mixed)
-        Positions of rows; the first gives an "unmixed" label.
+        Positions of rows; an "unmixed" label comes from the first.
     weights : ndarray of float64, shape (count, n_mixed)
         Every row sums to 1.
     """
@@ -48,8 +48,8 @@ def draw_mixes(
     weights = mixing_weights(sampler.alpha, count, n_mixed, generator=source)
     if sampler.labels == "unmixed":
         weights = size_biased(weights, generator=source)
-        # A row need not be a neighbour of its neighbour, so that any of the rows must be able
-        # to give the label. Without mixing there is only the first.
+        # Being a neighbour is not symmetric, so the label must come from any of the rows with
+        # equal probability. Without mixing there is only the first.
         if sampler.partners == "neighbors" and sampler.alpha > 0:
             place = torch.randint(n_mixed, (count, 1), generator=source)
             rows = swap_first(rows, place)

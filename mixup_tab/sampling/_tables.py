@@ -1,4 +1,4 @@
-"""Validation of tables and targets, mixed rows, and the way back to the user's container."""
+"""Validation of tables and targets, mixing of rows, and conversion to the user's container."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NO_LABELS = {
     "continuous": "y holds fractions. Use labels='values' to mix them as numbers, or bin them "
     "into classes.",
 }
-# What scikit-learn says, and what to do about it.
+# Part of scikit-learn's message, and the remedy to add.
 _HINTS = {
     "X contains NaN": _ENCODE,
     "could not convert": _ENCODE,
@@ -40,7 +40,7 @@ _HINTS = {
 
 
 def check_rows(sampler: Any, X: Any, y: Any) -> tuple[Any, Any]:
-    """Return a table of floats and its targets, dense or CSR, or say what to do first.
+    """Return a table of floats, dense or CSR, and its targets; errors name a remedy.
 
     Sets ``n_features_in_`` and ``feature_names_in_`` of the sampler.
     """
@@ -59,7 +59,7 @@ def check_rows(sampler: Any, X: Any, y: Any) -> tuple[Any, Any]:
 
 
 def _columns_to_encode(X: Any) -> list:
-    """Names of columns that scikit-learn might silently convert to numbers."""
+    """Return names of columns that scikit-learn might silently convert to numbers."""
     if hasattr(X, "schema"):  # polars
         return [name for name, dtype in X.schema.items() if dtype.is_temporal()]
     if not isinstance(X, pd.DataFrame):
@@ -74,7 +74,7 @@ def _columns_to_encode(X: Any) -> list:
 def check_labels(y: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return the classes in order, and the position of every label among them.
 
-    ``y`` may also hold one-hot rows, dense or sparse; their classes are column numbers.
+    ``y`` may also be one-hot rows, dense or sparse; their classes are column numbers.
     """
     try:
         kind = type_of_target(y, input_name="y")
@@ -96,7 +96,7 @@ def check_values(y: Any) -> np.ndarray:
     """Return the targets of a regression as floats."""
     if issparse(y) or y.dtype.kind not in "fiu":
         raise TypeError(
-            "labels='values' needs a dense y of numbers without missing ones. Use "
+            "labels='values' needs a dense y of numbers without missing values. Use "
             "labels='unmixed' for classes."
         )
     return y if y.dtype.kind == "f" else y.astype(np.float64)
@@ -119,8 +119,8 @@ def mix_rows(table: Any, rows: np.ndarray, weights: np.ndarray) -> Any:
     ndarray of shape (count,) or (count, columns), or CSR matrix
         In the dtype of ``table``.
     """
-    # Own row + Σ weight · (other − own): columns in which all rows agree keep their value to
-    # the last bit, so that there is no rounding noise for a tree to split on.
+    # Own row + Σ weight · (other − own): a value that all rows share is exact, so that there is
+    # no rounding noise for a tree to split on.
     own = mixed = table[rows[:, 0]]
     column = (-1,) + (1,) * (table.ndim - 1)
     for other, share in zip(rows.T[1:], weights.T[1:].astype(table.dtype), strict=True):

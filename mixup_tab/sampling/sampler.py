@@ -25,7 +25,7 @@ from mixup_tab.sampling._tables import (
 
 
 class VicinalSampler(PythonParams, OneToOneFeatureMixin, BaseEstimator):
-    r"""Draws mixed rows as a table, so that any estimator can be trained with mixup.
+    r"""Draws a table of mixed rows, to train any estimator with mixup.
 
     Training with mixup minimises the loss on the vicinal distribution of a table (Zhang et al.
     2017, arXiv 1710.09412, section 2), whose rows are
@@ -36,54 +36,53 @@ class VicinalSampler(PythonParams, OneToOneFeatureMixin, BaseEstimator):
         \lambda \sim \mathrm{Beta}(\alpha, \alpha).
 
     The sampler draws such rows once, before training. It has the interface of
-    imbalanced-learn's samplers and works as a step of its ``Pipeline``, which skips it when
-    predicting; imbalanced-learn itself is not needed.
+    imbalanced-learn's samplers and works in its ``Pipeline``, which skips it in prediction;
+    imbalanced-learn itself is not required.
 
     Parameters
     ----------
     alpha : float, default=0.2
         Parameter of Beta(α, α), 0 ≤ α < ∞; 0 draws unmixed rows.
     size : float or int, default=1.0
-        Number of rows to draw: a float > 0 is a multiple of the number of rows given (4.0 draws
-        four times as many), an int ≥ 1 their number.
+        Number of rows to draw: a float > 0 relative to the rows of ``X`` (4.0 draws four times
+        as many), an int ≥ 1 as a number.
     labels : {"unmixed", "soft", "weighted", "values"}, default="unmixed"
-        - "unmixed": the label of one of the rows mixed, with the same expected loss as the
+        - "unmixed": the label of one of the mixed rows, with the same expected loss as the
           mixed label; see Notes. Works with every classifier.
         - "soft": mixed one-hot labels, a matrix with one column per class.
-        - "weighted": every mixed row once for each of the rows in it, with the label of that
-          row. The mixing weights are in ``sample_weight_`` and must be passed to the
-          classifier; imbalanced-learn's ``Pipeline`` cannot pass them (its issue 833).
-        - "values": ``y`` holds numbers, which are mixed like the columns (regression).
+        - "weighted": every mixed row is repeated for each of its rows, with the label of that
+          row. Pass the mixing weights, ``sample_weight_``, to the classifier;
+          imbalanced-learn's ``Pipeline`` cannot (its issue 833).
+        - "values": numbers, mixed like the columns (regression).
     partners : {"any", "same_class", "neighbors"}, default="any"
-        Which rows a row is mixed with: all rows, rows of its own class, or its
-        ``n_neighbors`` nearest rows of any class (by Euclidean distance: scale the columns
-        first). For neighbours within a class, use imbalanced-learn's ``SMOTE``.
+        Partners of a row: any row, rows of its class, or its ``n_neighbors`` nearest rows of
+        any class (by Euclidean distance: scale the columns first). For neighbours of the same
+        class, use imbalanced-learn's ``SMOTE``.
     n_neighbors : int, default=5
-        Number of neighbours, ≥ 1; used with ``partners="neighbors"`` only.
+        Number of neighbours, ≥ 1; only with ``partners="neighbors"``.
     n_mixed : int, default=2
         Number of rows in each mix, ≥ 2. The weights of more than two come from the Dirichlet
         distribution with all parameters α.
     balance : bool, default=False
         If True, all classes are drawn equally often, also as partners (except neighbours). A
-        classifier trained on balanced rows gives rare classes too high probabilities; see
+        classifier trained on balanced rows overestimates the probability of rare classes; see
         Notes.
     keep : bool, default=False
-        If True, the rows given are returned too, in front of those drawn.
+        If True, the rows of ``X`` are returned too, before the drawn ones.
     random_state : int, RandomState or None, default=None
         Seed of all draws.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels, in the column order of "soft" ones. Not set with ``labels="values"``.
+        The labels, in the column order of "soft" labels. Not set with ``labels="values"``.
     sample_indices_ : ndarray of int64, shape (n_rows_drawn,)
-        Row that each label comes from: hard labels are ``y[sample_indices_]``. With "soft"
-        labels and "values", the first row of each mix.
+        Row of each label: hard labels are ``y[sample_indices_]``. With "soft" and "values", the
+        first row of each mix.
     sample_weight_ : ndarray of float64, shape (n_rows_drawn,)
         Mixing weights with ``labels="weighted"``, else 1.
     sampling_strategy_ : dict of label to int
-        Number of drawn rows with each label (see ``sample_indices_``); imbalanced-learn's
-        name.
+        Number of drawn rows per label, as in imbalanced-learn.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
@@ -101,18 +100,18 @@ class VicinalSampler(PythonParams, OneToOneFeatureMixin, BaseEstimator):
 
     ("mixup: data-dependent data augmentation", inference.vc 2017). The same holds for k rows,
     with Dirichlet(α + 1, α, …, α) instead of Dirichlet(α, …, α), where the larger parameter
-    belongs to the row that gives the label. Being a neighbour is not symmetric; with
-    ``partners="neighbors"``, each of the k rows gives the label with the same probability.
+    belongs to the row of the label. Being a neighbour is not symmetric; with
+    ``partners="neighbors"``, the label comes from any of the k rows with equal probability.
 
     Both mixing and balancing change predicted probabilities: mixed rows blur the classes,
-    balanced ones change their frequencies. If you need probabilities, calibrate on rows that
-    were not drawn: ``CalibratedClassifierCV(make_pipeline(sampler, classifier),
-    method="temperature")`` with imbalanced-learn's ``make_pipeline``. A temperature cannot undo
-    ``balance``; ``method="sigmoid"`` can. To find more rows of a rare class without touching
-    probabilities, lower the threshold instead, with ``TunedThresholdClassifierCV``.
+    balanced rows change their frequencies. If you need probabilities, calibrate on real rows:
+    ``CalibratedClassifierCV(make_pipeline(sampler, classifier), method="temperature")`` with
+    imbalanced-learn's ``make_pipeline``. A temperature cannot undo ``balance``;
+    ``method="sigmoid"`` can. To find more rows of a rare class without changing probabilities,
+    lower the threshold with ``TunedThresholdClassifierCV``.
 
-    A mixed row resembles the rows in it. Put the sampler into a pipeline and cross-validate
-    this; a table drawn beforehand leaks test rows into training.
+    Cross-validate a pipeline that contains the sampler. Mixed rows resemble the rows that they
+    were made from, so a table drawn before the split leaks test rows into training.
 
     See Also
     --------
@@ -213,11 +212,11 @@ class VicinalSampler(PythonParams, OneToOneFeatureMixin, BaseEstimator):
         Raises
         ------
         TypeError
-            For categories and dates, a mix of numbers and strings or missing values among the
-            labels, and targets that are not numbers with ``labels="values"``.
+            For categories and dates, labels with mixed types or missing values, and targets
+            that are not numbers with ``labels="values"``.
         ValueError
-            For parameters out of range, text, missing values, a single class, targets that
-            are not labels, and fewer rows than neighbours.
+            For parameters out of range, text, missing values, a single class, targets that are
+            not labels, and too few rows for ``n_neighbors``.
         """
         table, codes, target = self._check(X, y)
         mixed, y_mixed, sources, weights = self._fit_resample(table, codes, target)
@@ -230,7 +229,7 @@ class VicinalSampler(PythonParams, OneToOneFeatureMixin, BaseEstimator):
     def _fit_resample(
         self, table: Any, codes: np.ndarray | None, target: np.ndarray | None
     ) -> tuple[Any, np.ndarray | None, np.ndarray, np.ndarray]:
-        """Return mixed rows and targets, the row that each label is from, and weights."""
+        """Return mixed rows and targets, the row of each label, and weights."""
         rows, weights = draw_mixes(self, table, codes)
         mixed = mix_rows(table, rows, weights)
         if self.labels == "weighted":
@@ -250,8 +249,8 @@ class VicinalSampler(PythonParams, OneToOneFeatureMixin, BaseEstimator):
         """Return the table, the class codes, and the targets to be mixed, if there are any."""
         if isinstance(self.size, bool):  # an int to scikit-learn's validation
             raise TypeError(
-                f"size must be a number, got {shown(self.size)}. 1.0 draws as many rows as "
-                "given."
+                f"size must be a number, got {shown(self.size)}. 1.0 draws as many rows as X "
+                "has."
             )
         table, target = check_rows(self, X, y)
         codes = None
@@ -260,8 +259,8 @@ class VicinalSampler(PythonParams, OneToOneFeatureMixin, BaseEstimator):
                 raise ValueError(
                     "balance=True and partners='same_class' need classes, but labels='values' "
                     f"are numbers: got balance={shown(self.balance)}, "
-                    f"partners={self.partners!r}. "
-                    "Use balance=False and partners='any' or 'neighbors'."
+                    f"partners={self.partners!r}. Use balance=False and partners='any' or "
+                    "'neighbors'."
                 )
             target = check_values(target)
         else:
@@ -270,14 +269,14 @@ class VicinalSampler(PythonParams, OneToOneFeatureMixin, BaseEstimator):
         if self.partners == "neighbors" and table.shape[0] <= self.n_neighbors:
             raise ValueError(
                 f"n_neighbors={self.n_neighbors} needs at least {self.n_neighbors + 1} rows, "
-                f"got n_samples={table.shape[0]}. Set it to a smaller number."
+                f"got n_samples={table.shape[0]}. Use a smaller number."
             )
         return table, codes, target
 
     def _describe(
         self, n: int, codes: np.ndarray | None, sources: np.ndarray, weights: np.ndarray
     ) -> None:
-        """Set the attributes that say where the drawn rows come from and their weights."""
+        """Set the attributes about sources and weights of the drawn rows."""
         kept = n if self.keep else 0
         self.sample_indices_ = np.concatenate([np.arange(kept), sources])
         self.sample_weight_ = np.concatenate([np.ones(kept), weights])

@@ -1,4 +1,4 @@
-"""Searching parameters by cross-validation, every candidate and fold side by side."""
+"""Parameter search by cross-validation, with all candidates and folds side by side."""
 
 from mixup_tab.search.cv import MixupSearchCV
 

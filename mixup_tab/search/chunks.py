@@ -1,4 +1,4 @@
-"""Chunks of a search: fits that are planned, trained as one stack, and scored together."""
+"""Chunks of a search: fits that are trained as one stack and scored together."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from mixup_tab.training.stopping import propagate_interrupt
 
 
 def net_of(estimator: Any) -> BaseMixup | None:
-    """Return the net that can be trained in a stack: the estimator, or a pipeline's last step.
+    """Return the net that can be stacked: the estimator, or the last step of a pipeline.
 
-    None for all others, which are fitted as they are: a subclass, of ours or of Pipeline, may
-    do anything in its ``fit`` and ``predict``.
+    None for all others, which are fitted one by one; among them subclasses, which may override
+    ``fit`` and ``predict``.
     """
     final = estimator
     if type(estimator) is Pipeline and estimator.steps and estimator.transform_input is None:
@@ -42,7 +42,7 @@ def net_of(estimator: Any) -> BaseMixup | None:
 
 
 class Candidate:
-    """One setting of the parameters.
+    """One combination of parameters.
 
     Attributes
     ----------
@@ -51,8 +51,8 @@ class Candidate:
     estimator : estimator
         An unfitted copy of the base with these parameters.
     steps_key : str or None
-        Equal for candidates that share the steps before the net; None for estimators that are
-        fitted as they are.
+        Equal for candidates with the same steps before the net; None for estimators that cannot
+        be stacked.
     step : str
         Name of the net in its pipeline.
     """
@@ -73,7 +73,7 @@ class Candidate:
             try:
                 self.steps_key = fingerprint(others) if others else ""
             except TypeError:  # it cannot be pickled
-                self.steps_key = str(id(self))  # like no other
+                self.steps_key = str(id(self))  # unique
 
 
 class CandidateFit(NamedTuple):
@@ -82,13 +82,13 @@ class CandidateFit(NamedTuple):
     Attributes
     ----------
     number : int
-        Position in the results: candidate by candidate, and fold by fold within one.
+        Position in the results: by candidate, then by fold.
     name : str
         The candidate's parameters, for messages.
     step : str
         Name of the net in its pipeline.
     net : estimator
-        Not fitted; the whole estimator, if it is fitted as it is.
+        Not fitted; the whole estimator if it cannot be stacked.
     fold : int
     """
 
@@ -102,10 +102,10 @@ class CandidateFit(NamedTuple):
 def make_chunks(
     candidates: Sequence[Candidate], n_folds: int, n_features: int, n_outputs: int
 ) -> Iterator[list[CandidateFit]]:
-    """Cut all fits into chunks of nets that can be one stack.
+    """Cut all fits into chunks of nets that can be stacked.
 
-    The fits of a chunk have the steps before the net in common, and layers and batches of the
-    same sizes. The plan does not depend on the number of workers, so neither do the results.
+    The fits of a chunk share the steps before the net, and the sizes of layers and batches. The
+    plan does not depend on the number of workers, so neither do the results.
     """
     groups: dict[str | None, dict[Any, list[CandidateFit]]] = {}
     for position, candidate in enumerate(candidates):
@@ -125,7 +125,7 @@ def make_chunks(
 def _cut(
     same: list[CandidateFit], n_features: int, n_outputs: int
 ) -> Iterator[list[CandidateFit]]:
-    """Cut fits that could be one stack into chunks; what is fitted as it is comes alone."""
+    """Cut fits that could be stacked into chunks; other estimators are chunks of one."""
     net = same[0].net
     if net_of(net) is None:
         yield from ([fit] for fit in same)
@@ -137,7 +137,7 @@ def _cut(
 
 
 def _stack_key(net: Any) -> Any:
-    """Equal for nets that can be one stack."""
+    """Return a key that is equal for nets that can be stacked."""
     if net_of(net) is None:
         return None
     names = ("hidden_layer_sizes", "n_estimators", "batch_size", "module", "device")
@@ -145,7 +145,7 @@ def _stack_key(net: Any) -> Any:
 
 
 def _order(fit: CandidateFit) -> tuple:
-    """Longest first, so that the nets of a chunk end together; then fold by fold."""
+    """Sort key: longest first, so that the nets of a chunk end together; then by fold."""
     epochs = fit.net.max_epochs
     return -np.inf if isinstance(epochs, str) else -epochs, fit.fold, fit.number
 
@@ -154,16 +154,16 @@ def _order(fit: CandidateFit) -> tuple:
 
 
 class Scoring(NamedTuple):
-    """How fits are scored.
+    """Scoring of fits.
 
     Attributes
     ----------
     scorer : callable
-        One of scikit-learn's scorers, for one metric or many, or the user's function.
+        One of scikit-learn's scorers, for one metric or several, or the user's function.
     return_train_score : bool
-        Whether training rows are scored too.
+        Whether to score training rows too.
     error_score : "raise" or float
-        Score where a fit or a scorer fails.
+        Score if a fit or a scorer fails.
     """
 
     scorer: Any
@@ -172,7 +172,7 @@ class Scoring(NamedTuple):
 
     @property
     def parts(self) -> list[str]:
-        """Rows that are scored."""
+        """Parts of the rows to score."""
         return ["test", "train"] if self.return_train_score else ["test"]
 
     def failed(self) -> Any:
@@ -182,7 +182,7 @@ class Scoring(NamedTuple):
         return self.error_score
 
     def could_give(self, result: Any) -> bool:
-        """Whether a result that was read from a file is of the form of those made here."""
+        """Whether a result from a file has a valid form."""
         scores = [f"{part}_scores" for part in self.parts]
         numbers = ["fit_time", "score_time", "n_test_samples"]
         return (
@@ -201,7 +201,7 @@ class Scoring(NamedTuple):
         return names is None and _is_number(value)
 
     def needs_pipeline(self) -> bool:
-        """Whether a scorer is the user's function, which may look at the steps."""
+        """Whether a scorer is the user's function, which may access the steps."""
         several = isinstance(self.scorer, _MultimetricScorer)
         each = self.scorer._scorers.values() if several else [self.scorer]
         return not all(isinstance(s, (_BaseScorer, _PassthroughScorer)) for s in each)
@@ -224,7 +224,7 @@ def run_chunk(
     if net_of(fits[0].net) is None:
         with monitor.task(), threads_for(0) if one_thread else nullcontext():
             return [
-                (fit.number, _fit_as_it_is(fit, folds[fit.fold], X, y, scoring)) for fit in fits
+                (fit.number, _fit_alone(fit, folds[fit.fold], X, y, scoring)) for fit in fits
             ]
     nets = [clone(fit.net) for fit in fits]  # fitted nets must not outlive the chunk
     sharing = {number: sum(fit.fold == number for fit in fits) for number in folds}
@@ -241,7 +241,7 @@ def run_chunk(
     return results
 
 
-def _fit_as_it_is(
+def _fit_alone(
     fit: CandidateFit, fold: SearchFold, X: Any, y: Any, scoring: Scoring
 ) -> dict[str, Any]:
     """Fit and score an estimator as scikit-learn's searches do."""
@@ -279,7 +279,7 @@ def _fit(
     y: Any,
     monitor: Monitor,
 ) -> list[Exception | None]:
-    """Fit the nets whose steps could be fitted; return every net's error."""
+    """Fit the nets whose steps could be fitted; return the error of each net, or None."""
     errors = [folds[fit.fold].error for fit in fits]
     fine = [position for position, error in enumerate(errors) if error is None]
     used = {fits[position].fold for position in fine}

@@ -34,52 +34,51 @@ from mixup_tab.training.stopping import propagate_interrupt
 class MixupSearchCV(PythonParams, GridSearchCV):
     """Grid search with cross-validation that trains all nets side by side.
 
-    It gives what ``GridSearchCV`` gives, several times faster: candidates and folds
-    become stacks of nets, every step of which is one batched matrix product per layer.
-    Each net of a stack keeps its own rows, seed, α, learning rate, weight decay, dropout
-    and epochs, and ends where training it alone would take it, up to rounding.
+    It gives the results of ``GridSearchCV`` several times faster: candidates and folds become
+    stacks of nets, every step of which is one batched matrix product per layer. Each net of a
+    stack keeps its own rows, seed, α, learning rate, weight decay, dropout and epochs; its
+    result is that of training it alone, up to rounding.
 
     Parameters that change the sizes of layers or batches (``hidden_layer_sizes``,
-    ``n_estimators``, ``batch_size``) split the grid into several stacks. Nets with a
-    ``module`` of your own or with callbacks that look at batches are trained one by one. The
-    steps of a pipeline before the net are fitted once per fold and setting of theirs.
+    ``n_estimators``, ``batch_size``) split the grid into several stacks. Nets with your own
+    ``module``, or with callbacks that watch batches, are trained one by one. The steps of a
+    pipeline before the net are fitted once per fold for each combination of their parameters.
 
-    Every other estimator is fitted and scored just as ``GridSearchCV`` does it, no faster: a
-    pipeline of imbalanced-learn or of your own, a meta-estimator such as
-    ``CalibratedClassifierCV``, a subclass of ours.
+    All other estimators are fitted and scored as in ``GridSearchCV``, at the same speed:
+    pipelines of imbalanced-learn, meta-estimators such as ``CalibratedClassifierCV``, and
+    subclasses of these estimators.
 
     Parameters
     ----------
     estimator : estimator
-        What to fit. MixupClassifier and MixupRegressor, alone or at the end of a ``Pipeline``
-        of scikit-learn, are trained side by side.
+        Estimator to fit. MixupClassifier and MixupRegressor, alone or at the end of a
+        scikit-learn ``Pipeline``, are trained side by side.
     param_grid : dict or list of dict
         Values to try, by name of the parameter.
     scoring : str, callable, list, tuple or dict, default=None
         As in ``GridSearchCV``.
     n_jobs : int, default=None
-        Number of chunks trained at a time, by threads. None takes what
-        ``joblib.parallel_config`` says, and else as many as torch may use threads.
+        Number of chunks trained at a time, by threads. None uses ``joblib.parallel_config`` if
+        set, else torch's number of threads.
     refit : bool, str or callable, default=True
         As in ``GridSearchCV``.
     cv : int, cross-validation generator or iterable, default=None
         As in ``GridSearchCV``.
     verbose : int, default=0
-        With 1, a progress bar on standard error (needs ``mixup-tab[cli]``).
+        1 shows a progress bar on standard error (needs ``mixup-tab[cli]``).
     pre_dispatch : int or str, default="2*n_jobs"
         As in ``GridSearchCV``.
     error_score : "raise" or float, default=nan
-        Score of a fit that fails, for example because its loss becomes infinite. It is an
-        error if all fits fail, and if the score of every candidate is NaN; with
-        ``refit=False`` there is then no best one.
+        Score of a fit that fails, for example because its loss becomes infinite. ``fit`` raises
+        an error if all fits fail. It also does if the score of every candidate is NaN, unless
+        ``refit=False``.
     return_train_score : bool, default=False
-        Whether training rows are scored too.
+        Whether to score training rows too.
     checkpoint : str or path-like, default=None
-        File that records finished fits. A search that was killed is resumed from it by
-        calling ``fit`` again, with the same results as without the break if the
-        ``random_state`` of estimator and folds are integers. A file of a search over other
-        data, parameters, code or versions is refused, as is one that was changed or that
-        another search is writing.
+        File that records finished fits. If a search was killed, call ``fit`` again to resume
+        it; results are the same as without the break if the ``random_state`` of estimator and
+        folds are integers. ``fit`` raises an error if the file was changed, is in use, or is
+        from other data, parameters, code or versions.
 
     Attributes
     ----------
@@ -139,14 +138,14 @@ class MixupSearchCV(PythonParams, GridSearchCV):
         self.checkpoint = checkpoint
 
     def __sklearn_tags__(self) -> Any:
-        """Say what the estimator takes as targets."""
+        """Return scikit-learn's tags: targets as for the estimator."""
         tags = super().__sklearn_tags__()
         tags.target_tags = get_tags(self.estimator).target_tags
         return tags
 
     @with_callbacks
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
-        """Search, then fit the best setting on all rows.
+        """Search, then fit the best combination on all rows.
 
         Ctrl-C ends the search without a result; with ``checkpoint`` it can be resumed.
 
@@ -158,7 +157,7 @@ class MixupSearchCV(PythonParams, GridSearchCV):
             Labels or values.
         **params
             Arguments for the estimator's ``fit``, the scorers and the splitter, as in
-            ``GridSearchCV``: ``sample_weight``, ``groups``, what is routed.
+            ``GridSearchCV``: ``sample_weight``, ``groups``, routed metadata.
 
         Returns
         -------
@@ -196,15 +195,14 @@ class MixupSearchCV(PythonParams, GridSearchCV):
             root.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
-    # ------------------------------------------------------------------ what to fit
+    # ---------------------------------------------------------------------- the fits
 
     def _candidates(self) -> list[Candidate]:
         grid = list(ParameterGrid(self.param_grid))
         if not grid:
             raise ValueError(
-                f"param_grid={shown(self.param_grid)} holds no candidate. Give a dict of "
-                "parameter "
-                'names to lists of values, such as {"alpha": [0, 0.2, 1]}.'
+                f"param_grid={shown(self.param_grid)} is empty. Pass a dict of parameter names "
+                'to lists of values, such as {"alpha": [0, 0.2, 1]}.'
             )
         base = clone(self.estimator)
         return [Candidate(base, params) for params in grid]
@@ -216,7 +214,7 @@ class MixupSearchCV(PythonParams, GridSearchCV):
         splits = list(cv.split(X, y, **routed.splitter.split))
         if not splits:
             raise ValueError(
-                f"cv={shown(self.cv)} makes no folds. Give a whole number of at least 2."
+                f"cv={shown(self.cv)} makes no folds. Use a whole number of at least 2."
             )
         return [
             SearchFold(number, train, test, routed.estimator.fit, routed.scorer.score)
@@ -224,7 +222,7 @@ class MixupSearchCV(PythonParams, GridSearchCV):
         ]
 
     def _check_scorers(self, scorers: Any) -> None:
-        """Refuse a metric of probabilities for an estimator that has none."""
+        """Raise ValueError for a metric of probabilities if the estimator has none."""
         net = net_of(self.estimator)
         each = scorers._scorers if isinstance(scorers, _MultimetricScorer) else {"": scorers}
         for name, scorer in each.items() if net else ():
@@ -281,8 +279,8 @@ class MixupSearchCV(PythonParams, GridSearchCV):
         if self.refit or not multimetric:
             if not callable(self.refit) and _no_score(results, refit_metric):
                 raise ValueError(
-                    "No candidate has a score: for each of them a fit or the scorer failed on "
-                    "some fold, or the score is NaN. Use error_score='raise' to see the first "
+                    "No candidate has a score: for each of them, a fit or the scorer failed on "
+                    "a fold, or the score is NaN. Use error_score='raise' to see the first "
                     "error."
                 )
             best = self._select_best_index(self.refit, refit_metric, results)
@@ -293,7 +291,7 @@ class MixupSearchCV(PythonParams, GridSearchCV):
 
 
 def _no_score(results: dict[str, Any], metric: str) -> bool:
-    """Whether no candidate can be called the best; scikit-learn would take the first."""
+    """Whether all scores are NaN; scikit-learn would then choose the first candidate."""
     return bool(np.isnan(results[f"mean_test_{metric}"]).all())
 
 
@@ -307,7 +305,7 @@ def _refit(estimator: Any, X: Any, y: Any, fit_params: dict) -> dict[str, Any]:
 
 
 def _versions() -> str:
-    """Return the versions that bits of a score may depend on."""
+    """Return the versions that scores may depend on."""
     from mixup_tab import __version__
 
     others = [f"{package.__name__} {package.__version__}" for package in (np, sklearn, torch)]

@@ -1,4 +1,4 @@
-"""One cross-validation fold of a search: its rows, before or after a pipeline's steps."""
+"""One cross-validation fold of a search, with the fitted steps of a pipeline."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SearchFold:
     Attributes
     ----------
     number : int
-        Which one.
+        Number of the fold.
     train, test : ndarray of int
         Rows.
     fit_params, score_params : dict
@@ -33,13 +33,13 @@ class SearchFold:
     steps : list of (str, transformer)
         Fitted steps before the net; empty without a pipeline.
     transformed_train : Rows or None
-        The training rows behind the steps; None without a pipeline.
+        The transformed training rows; None without a pipeline.
     transformed : dict of str to array-like
-        The rows to score behind the steps, by part, where the steps can transform them.
+        The transformed rows to score, by part, if the steps can transform them.
     seconds : float
         Time for fitting the steps.
     error : Exception or None
-        Why the steps could not be fitted.
+        Error in fitting the steps.
     """
 
     number: int
@@ -54,7 +54,7 @@ class SearchFold:
     error: Exception | None = None
 
     def training_rows(self, estimator: BaseEstimator, X: Any, y: Any) -> Rows:
-        """Return what the net is fitted on, of all rows."""
+        """Return the rows that the net is fitted on."""
         if self.transformed_train is not None:
             return self.transformed_train
         X_train, y_train = _safe_split(estimator, X, y, self.train)
@@ -62,7 +62,7 @@ class SearchFold:
         return _as_rows(estimator, X_train, y_train, params)
 
     def scored_rows(self, estimator: BaseEstimator, X: Any, y: Any, part: str) -> tuple:
-        """Return raw inputs, targets and a scorer's arguments for "train" or "test"."""
+        """Return raw inputs, targets and scorer arguments for "train" or "test"."""
         indices = getattr(self, part)
         X_part, y_part = _safe_split(estimator, X, y, indices)
         params = _check_method_params(X, params=self.score_params, indices=indices)
@@ -70,18 +70,18 @@ class SearchFold:
 
 
 class _KeepRows(BaseEstimator):
-    """Replaces the net at the end of a pipeline and keeps what it would be fitted on."""
+    """Stands in for the net of a pipeline and stores the rows passed to ``fit``."""
 
     def __init__(self, net: Any) -> None:
         self.net = net
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> _KeepRows:
-        """Keep the arguments."""
+        """Store the arguments."""
         self.rows_ = _as_rows(self.net, X, y, params)
         return self
 
     def get_metadata_routing(self) -> Any:
-        """Ask for what the net asks for."""
+        """Return the metadata requests of the net."""
         return self.net.get_metadata_routing()
 
     def __sklearn_tags__(self) -> Any:
@@ -89,7 +89,7 @@ class _KeepRows(BaseEstimator):
 
 
 def _as_rows(net: Any, X: Any, y: Any, params: dict[str, Any]) -> Rows:
-    """Return the arguments of the net's ``fit``, if it takes them."""
+    """Return the arguments of the net's ``fit``; raise TypeError if they do not match."""
     try:
         inspect.signature(net.fit).bind(X, y, **params)
     except TypeError as error:
@@ -100,9 +100,9 @@ def _as_rows(net: Any, X: Any, y: Any, params: dict[str, Any]) -> Rows:
 def fit_steps(
     pipeline: Pipeline, X: Any, y: Any, fold: SearchFold, parts: Sequence[str], strict: bool
 ) -> SearchFold:
-    """Return a fold with a pipeline's steps, fitted on its training rows.
+    """Return a fold with the steps of a pipeline, fitted on its training rows.
 
-    An error of a step is kept in the fold, or raised if ``strict``.
+    An error of a step is stored in the fold, or raised if ``strict``.
     """
     start = time.perf_counter()
     pipeline = clone(pipeline)
@@ -112,7 +112,7 @@ def fit_steps(
     params = _check_method_params(X, params=fold.fit_params, indices=fold.train)
     try:
         pipeline.fit(X_train, y_train, **params)
-    except Exception as error:  # a step of the user's may raise anything
+    except Exception as error:  # a user's step may raise anything
         if strict:
             raise
         return replace(fold, error=error, fit_params={})
@@ -122,7 +122,7 @@ def fit_steps(
         rows, _ = _safe_split(pipeline, X, y, getattr(fold, part))
         try:
             transformed[part] = steps.transform(rows) if len(steps) else rows
-        except Exception:  # is raised again, and reported, when the rows are scored
+        except Exception:  # raised again when the rows are scored
             continue
     return replace(
         fold,

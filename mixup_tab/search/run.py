@@ -28,8 +28,8 @@ from mixup_tab.training.stopping import propagate_interrupt
 class SearchRun:
     """All fits of a search.
 
-    Candidates that share the steps before the net form a wave: the steps are fitted on every
-    fold, then the chunks of the wave are run, then the next wave begins.
+    Candidates with the same steps before the net form a wave: their steps are fitted on every
+    fold, then their chunks are run, then the next wave starts.
     """
 
     X: Any
@@ -46,7 +46,7 @@ class SearchRun:
         self.workers = count_workers(self.n_jobs)
 
     def devices(self) -> str:
-        """Say where nets are trained; chunks depend on how much a GPU can hold."""
+        """Return the devices of the nets and the memory of GPUs, which chunks depend on."""
         nets = [net_of(candidate.estimator) for candidate in self.candidates]
         names = {pick_device(net.device) for net in nets if net is not None}
         gpus = [name for name in names if name.startswith("cuda")]
@@ -54,7 +54,7 @@ class SearchRun:
         return ", ".join(sorted(names | held))
 
     def accepts(self, chunk: Any, results: Any) -> bool:
-        """Whether results that were read from a file can be those of a chunk."""
+        """Whether results from a file can be those of a chunk."""
         if type(chunk) is not int or not 0 <= chunk < len(self.chunks):
             return False
         numbers = [number for number, _ in results]
@@ -65,9 +65,9 @@ class SearchRun:
     def results(self, checkpoint: Journal | None, verbose: bool) -> list[dict[str, Any]]:
         """Run the chunks that are not in the checkpoint.
 
-        Returns what scikit-learn's searches record of a fit, candidate by candidate. The
+        Returns the records of fits as in scikit-learn's searches, candidate by candidate. The
         message of a KeyboardInterrupt, or of the error after a worker process was killed, says
-        how many fits are done.
+        how many fits are finished.
         """
         done: dict[int, dict] = {}
         monitor = Monitor()
@@ -86,18 +86,18 @@ class SearchRun:
         except (KeyboardInterrupt, BrokenExecutor) as error:
             how = _how_to_resume(checkpoint)
             if isinstance(error, KeyboardInterrupt):
-                message = f"The search was stopped when {len(done)} of {n_fits} fits were done."
+                message = f"The search was stopped after {len(done)} of {n_fits} fits."
                 raise KeyboardInterrupt(f"{message} {how}") from None
             raise BrokenExecutor(
-                f"A worker process ended when {len(done)} of {n_fits} fits were done: it was "
-                f"killed, or there was no memory left. {how}"
+                f"A worker process ended after {len(done)} of {n_fits} fits: it was killed or "
+                f"ran out of memory. {how}"
             ) from error
         return [done[number] for number in sorted(done)]
 
     def _finished(
         self, checkpoint: Journal | None, monitor: Monitor
     ) -> Generator[list, None, None]:
-        """Yield the results of chunks as they are finished, those of the checkpoint first."""
+        """Yield the results of chunks as they finish, those of the checkpoint first."""
         known = {} if checkpoint is None else checkpoint.finished
         yield from known.values()
         left = [chunk for chunk in range(len(self.chunks)) if chunk not in known]
@@ -144,8 +144,8 @@ def _numbered(chunk: int, *task: Any) -> tuple[int, list]:
 
 def _how_to_resume(checkpoint: Journal | None) -> str:
     if checkpoint is None:
-        return "Give checkpoint=PATH to be able to resume."
-    return f"Finished fits are in {checkpoint.name}: call fit again to resume."
+        return "Set checkpoint=PATH to be able to resume."
+    return f"Finished fits are saved in {checkpoint.name}. Call fit again to resume."
 
 
 def _sizes(X: Any, y: Any, candidates: Sequence[Candidate]) -> tuple[int, int]:
@@ -155,5 +155,5 @@ def _sizes(X: Any, y: Any, candidates: Sequence[Candidate]) -> tuple[int, int]:
     n_outputs = len(np.unique(y)) if is_classifier(candidates[0].estimator) else 1
     try:
         return np.shape(X)[1], n_outputs
-    except (ValueError, IndexError):  # texts, or lists of words
+    except (ValueError, IndexError):  # strings or lists of words
         return 1, n_outputs

@@ -1,4 +1,4 @@
-"""Typed columns: which values each column of a raw table holds."""
+"""Typed columns: the dtype of each column of a raw table, and its conversion."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from mixup_tab.tables.number_formats import (
     resembles,
 )
 
-# Words for a missing value in a feature, those of pandas and skrub; an empty cell is one too.
+# Words for a missing value in a feature, as in pandas and skrub; so is an empty cell.
 MISSING_WORDS = frozenset(
     {"", "?", "...", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A", "NULL", "null"}
     | {"None", "none", "NaN", "nan", "-NaN", "-nan", "1.#QNAN", "-1.#QNAN", "1.#IND", "-1.#IND"}
 )
-# How pandas.api.types.infer_dtype calls objects, and the dtypes of this module.
+# Names in pandas.api.types.infer_dtype, and the dtypes of this module.
 _OBJECTS = {
     **dict.fromkeys(("string", "empty", "mixed-integer"), "text"),
     **dict.fromkeys(("date", "datetime64"), "date"),
@@ -60,12 +60,12 @@ class TypedTable(NamedTuple):
     dtypes : dict of str to {"number", "date", "date with zone", "duration", "text"}
         By column.
     date_formats : dict of str to str
-        Formats of the dates that were written as text, such as ``"%d.%m.%Y"``.
+        Formats of dates written as text, such as ``"%d.%m.%Y"``.
     number_formats : dict of str to str
-        Formats of the numbers that were not written as plain ones, such as ``",%"``; see
+        Formats of numbers that Python cannot parse, such as ``",%"``; see
         :mod:`~.number_formats`.
     notes : tuple of str
-        What the user should know about it.
+        Notes for the user.
     """
 
     frame: pd.DataFrame
@@ -78,18 +78,17 @@ class TypedTable(NamedTuple):
 def clean(frame: pd.DataFrame, decimal: str | None = None) -> TypedTable:
     """Find the dtype of every column and convert its values.
 
-    Text that holds only truth values, numbers or dates of one format becomes these, but not
-    the text of pandas' categories. Words for missing values, such as "NA" or "?", are missing
-    values (:data:`MISSING_WORDS`).
+    Text that consists only of booleans, numbers, or dates of one format is converted, but not
+    the text of pandas' categories. Words such as "NA" or "?" are missing values
+    (:data:`MISSING_WORDS`).
 
     Parameters
     ----------
     frame : DataFrame
         The columns.
     decimal : {".", ","}, default=None
-        Decimal mark of the columns whose values leave it open, such as "1,234". By default it
-        is that of the other columns written as text, and if these show none or both, the
-        column stays text.
+        Decimal mark of columns with ambiguous values, such as "1,234". By default it is that of
+        the other text columns; if these have none or both, the column stays text.
     """
     dtypes = {name: dtype_of(frame[name]) for name in frame}
     columns = {name: as_dtype(frame[name], dtype) for name, dtype in dtypes.items()}
@@ -108,7 +107,7 @@ def clean(frame: pd.DataFrame, decimal: str | None = None) -> TypedTable:
 
 
 class _Parsed(NamedTuple):
-    """A column of text and what was made of it; an item of one of the notes."""
+    """A text column after conversion, and its item in a note."""
 
     column: pd.Series
     dtype: str = "text"
@@ -120,14 +119,14 @@ class _Parsed(NamedTuple):
 
 _NOTES = {
     "numbers": "Read as numbers: {}.",
-    "unclear numbers": "Looks like numbers, but is read as text: {}. --decimal says which mark "
-    "is the decimal mark.",
-    "nearly numbers": "Looks like numbers, but is read as text because of some values: {}. "
+    "unclear numbers": "Look like numbers but are read as text: {}. Set the decimal mark with "
+    "--decimal.",
+    "nearly numbers": "Look like numbers but are read as text because of some values: {}. "
     "Write plain numbers, and leave cells without a number empty.",
-    "nearly dates": "Looks like dates, but is read as text, because the dates have no common "
+    "nearly dates": "Look like dates but are read as text, because the dates have no common "
     "format: {}. Write all of them like 2024-01-31.",
-    "unclear dates": "Dates whose day and month could be swapped: {}. Write them like "
-    "2024-01-31 to be sure.",
+    "unclear dates": "Day and month could be swapped: {}. Write dates like 2024-01-31 to be "
+    "sure.",
 }
 
 
@@ -145,7 +144,7 @@ _Format = str | AmbiguousNumberError | None
 
 
 def _number_formats(values: dict[str, list[str]], decimal: str | None) -> dict[str, _Format]:
-    """Find the formats of numbers; the marks of clear columns decide about the others."""
+    """Find the formats of numbers; unambiguous columns decide the decimal mark of others."""
     formats: dict[str, _Format] = {}
     for name, some in values.items():
         try:
@@ -186,7 +185,7 @@ def _resemblance(values: list[str]) -> dict[str, str]:
 
 
 def _parse_dates(words: pd.Series, values: list[str]) -> _Parsed | None:
-    if not _PERHAPS_DATE.search(values[0]):  # skrub takes long to load and to look
+    if not _PERHAPS_DATE.search(values[0]):  # skrub is slow to import and to try formats
         return None
     found = _date_format(words)
     if found is None:
@@ -203,7 +202,7 @@ def _parse_dates(words: pd.Series, values: list[str]) -> _Parsed | None:
         return read
     if other.equals(column):
         return read
-    if form.startswith("%m."):  # with points, the day comes first
+    if form.startswith("%m."):  # in dates with points, the day comes first
         read = read._replace(column=other, date_format=swapped)
     item = f"{words.dropna().iloc[0]!r} is {read.column.dropna().iloc[0]:%d %B %Y}"
     return read._replace(kind_of_note="unclear dates", item=item)
@@ -215,7 +214,7 @@ def _date_format(words: pd.Series) -> tuple[str, str] | None:
     try:
         found = parser.fit_transform(words)
         return parser.format_, dtype_of(found)
-    except ValueError:  # skrub's way to say that these are no dates
+    except ValueError:  # skrub raises it if these are not dates
         pass
     for form in _MORE_FORMATS:
         zone = "date with zone" if "%z" in form else "date"
@@ -256,7 +255,7 @@ def dtype_of(column: pd.Series) -> str:
     if inside not in _OBJECTS:
         raise ValueError(
             f"column {column.name!r} holds {inside} values, which are not numbers, text or "
-            f"dates. Leave it out (--drop {quote(str(column.name))} on the command line)."
+            f"dates. Drop it (--drop {quote(str(column.name))} on the command line)."
         )
     return _OBJECTS[inside]
 
@@ -267,30 +266,32 @@ def as_dtype(
     date_format: str | None = None,
     number_format: str | None = None,
 ) -> pd.Series:
-    """Convert a column to a dtype, wherever it was read from; infinity becomes missing.
+    """Convert a column to a dtype; infinity becomes missing.
 
     Parameters
     ----------
     column : Series
         The column.
     dtype : {"number", "date", "date with zone", "duration", "text"}
-        What it should hold. Dates with a zone become dates in UTC.
+        The dtype. Dates with a zone become dates in UTC.
     date_format : str, default=None
-        How dates that are text are written; None stands for ISO 8601.
+        Format of dates written as text; None is ISO 8601.
     number_format : str, default=None
-        How numbers that are text are written; None stands for plain numbers.
+        Format of numbers written as text; None is plain numbers.
 
     Raises
     ------
     ValueError
-        If it holds something else.
+        If the values cannot be converted.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # dates without a common format
             return _converted(column, dtype, date_format, number_format)
     except (ValueError, TypeError, UserWarning) as error:
-        reason = str(error).partition("\n")[0].rstrip(".")  # pandas goes on for lines
+        reason = (
+            str(error).partition("\n")[0].rstrip(".")
+        )  # the rest of pandas' message is long
         raise ValueError(
             f"column {column.name!r} should hold values of type {dtype!r}: {reason}. Correct "
             "these values, or leave them empty."
@@ -312,13 +313,15 @@ def _converted(
         return pd.to_timedelta(column)
     if dtype == "number":
         if found == "number" and (number_format or "").endswith("%"):
-            raise ValueError("it was in per cent in training, and these numbers have no % sign")
+            raise ValueError(
+                "it held percentages in training, but these numbers have no % sign"
+            )
         return _numbers(column, number_format)
     return _dates(column, date_format, zone=dtype == "date with zone")
 
 
 def as_written(column: pd.Series) -> pd.Series:
-    """Return values as words without spaces around them; what is empty is missing."""
+    """Return values as stripped strings; empty strings are missing."""
     if not isinstance(column.dtype, pd.StringDtype):
         column = column.astype(object).map(str, na_action="ignore")
     column = column.astype(pd.StringDtype()).str.strip()

@@ -1,4 +1,4 @@
-"""A raw table becomes numbers and categories, as a net takes them."""
+"""TableEncoder: from a raw table to numbers and categories."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from mixup_tab._extras import import_extra
 from mixup_tab.tables.columns import as_dtype, clean
 
-# Text of at most 4 different values is a category; so is text of at most 10, if each has 50
-# rows on average. One-hot columns of more levels overfit where means of the target do not.
+# Text with at most 4 distinct values is a category; so is text with at most 10, if each has 50
+# rows on average. With more levels, one-hot columns overfit and means of the target do not.
 _FEW_LEVELS, _MOST_LEVELS, _ROWS_PER_LEVEL = 4, 10, 50
-# Levels of fewer rows are merged, which may be this share of all rows at most.
+# Levels with fewer rows are merged; these may be at most this share of all rows.
 _ROWS_OF_LEVEL, _MOST_RARE = 3, 0.2
-# Columns that text becomes at most, and the rows that each of them needs.
+# Maximum number of columns for a text, and rows needed for each.
 _TEXT_COLUMNS, _ROWS_PER_TEXT_COLUMN = 30, 20
-# More words than this on average make text.
+# Values with more words than this on average are text.
 _WORDS = 3
-# A target of more different numbers is a quantity; means are taken of so many classes at most.
+# A target with more distinct numbers is a quantity; also the maximum number of class means.
 _MOST_CLASSES = 20
-# Means of the target are drawn towards that of all rows, as if by 10 more rows, and are taken
-# on 5 folds for levels of fewer than 100 rows.
+# Means of the target are shrunk towards the overall mean, as if by 10 more rows, and computed
+# out of fold (5 folds) for levels of fewer than 100 rows.
 _SMOOTHING, _FOLDS, _COMMON = 10.0, 5, 100
 # No column can hold "NA", which is a word for a missing value.
 _RARE, _MISSING = "rare", "NA"
@@ -40,54 +40,52 @@ _EPOCH, _SECOND = pd.Timestamp("1970-01-01"), pd.Timedelta(seconds=1)
 class TableEncoder(TransformerMixin, BaseEstimator):
     """Turn a raw table into columns of numbers and categories for a net or for boosting.
 
-    Every column is treated by what it holds:
+    The content of a column decides its encoding:
 
-    - **Numbers** and truth values, also those written as text, stay in double precision.
-      Missing and infinite ones become the median; where training rows have missing ones, a
-      column ``<name>_missing`` says which (one for all columns with gaps in the same rows).
-    - **Dates and times**, also those written as text, become seconds since 1970, month,
-      weekday and hour (in UTC where they have a zone). Durations become seconds.
-    - **Categories**, text of up to 4 different values ("levels"), or of up to 10 with 50 rows
+    - **Numbers** and booleans, also written as text, become float64. Missing and infinite
+      values are replaced by the median; if training rows have missing values, a column
+      ``<name>_missing`` marks them (one for all columns with gaps in the same rows).
+    - **Dates and times**, also written as text, become seconds since 1970, month, weekday and
+      hour (in UTC if they have a zone). Durations become seconds.
+    - **Categories**, text with up to 4 distinct values ("levels"), or up to 10 with 50 rows
       each on average, become pandas' categories. Levels of fewer than 3 rows are merged into
-      "rare"; where 3 rows or more are missing, "NA" is a level. All other missing values, and
-      levels that are not in the training rows, are missing.
-    - **Codes**, text of more levels, become the mean of the target in their level, less that
-      of all rows: a column for each class (for two classes, one).
-    - **Text** of more than 3 words on average, most of it different, becomes up to 30 numbers
-      by ``skrub.StringEncoder``.
-    - Columns that are constant or empty are dropped, as are IDs: codes that are all different.
+      "rare"; "NA" is a level if at least 3 rows are missing. Other missing values and unknown
+      levels are missing.
+    - **Codes**, text with more levels, become the mean of the target in their level, minus the
+      overall mean: one column per class (one for two classes).
+    - **Text** with more than 3 words on average and mostly distinct values becomes up to 30
+      numbers (``skrub.StringEncoder``).
+    - Constant and empty columns are dropped, and so are IDs (codes that are all distinct).
 
-    Columns of text need skrub (extra ``tables``).
+    Text columns need skrub (extra ``tables``).
 
     Parameters
     ----------
     categories : {"category", "one-hot"}, default="category"
-        How categories leave it: as columns of pandas' ``category`` dtype, which
-        :class:`~mixup_tab.MixupClassifier` and scikit-learn's ``HistGradientBoosting`` find by
-        themselves; or as a column of 0 and 1 for every level, for any estimator.
+        Output of categories: columns of pandas' ``category`` dtype, which
+        :class:`~mixup_tab.MixupClassifier` and scikit-learn's ``HistGradientBoosting``
+        recognise; or a column of 0 and 1 for every level, for any estimator.
     impute : bool, default=True
         If False, missing numbers stay missing, for estimators that handle them.
     random_state : int, RandomState instance or None, default=None
-        Seed of the folds for codes and of the encoder for text.
+        Seed of the folds for codes and of the text encoder.
 
     Attributes
     ----------
     kinds_ : dict of str to str
-        What every column was taken for: "number", "date", "category", "codes", "text" or
-        "dropped".
+        Kind of every column: "number", "date", "category", "codes", "text" or "dropped".
     levels_ : dict of str to dict of str to str
-        For each column of categories, which level each value of the training rows became.
+        For each column of categories, the level of each value in the training rows.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of str
-        Their names, where all are text.
+        Their names, if all are strings.
 
     Notes
     -----
-    In ``fit_transform``, codes of fewer than 100 rows are encoded by the targets of other rows
-    only, on 5 folds: otherwise they would reveal their own targets. So for codes
-    ``fit(X, y).transform(X)`` is not the same as ``fit_transform(X, y)``, which is meant for
-    training rows; pipelines call it. Without a target, codes are encoded as text.
+    For training rows use ``fit_transform(X, y)``, as pipelines do, not
+    ``fit(X, y).transform(X)``: it encodes codes of fewer than 100 rows out of fold (5 folds),
+    so that they do not reveal their own targets. Without a target, codes are encoded as text.
 
     Examples
     --------
@@ -118,14 +116,14 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Find out what every column holds.
+        """Learn the encoding of every column.
 
         Parameters
         ----------
         X : DataFrame of pandas or polars, or array-like, shape (n_rows, n_columns)
             Training rows.
         y : array-like, shape (n_rows,) or (n_rows, n_targets), default=None
-            Target, for columns of codes.
+            Target, for codes.
 
         Returns
         -------
@@ -134,25 +132,25 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a column holds lists or the like, or if no column tells rows apart.
+            If a column holds lists or similar objects, or if no column is informative.
         """
         self.fit_transform(X, y)
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> pd.DataFrame:
-        """Find out what every column holds, and encode the training rows.
+        """Learn the encoding of every column, and encode the training rows.
 
         Parameters
         ----------
         X : DataFrame of pandas or polars, or array-like, shape (n_rows, n_columns)
             Training rows.
         y : array-like, shape (n_rows,) or (n_rows, n_targets), default=None
-            Target, for columns of codes.
+            Target, for codes.
 
         Returns
         -------
         DataFrame, shape (n_rows, n_columns_out)
-            Columns of float64 and categories. Codes are encoded on folds; see the notes.
+            Columns of float64 and categories. Codes are encoded out of fold; see Notes.
         """
         self._validate_params()
         frame = self._as_frame(X, reset=True)
@@ -173,12 +171,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         encoded = self._joined(typed, codes, text)
         if encoded.shape[1] == 0:
             raise ValueError(
-                f"none of the {frame.shape[1]} columns of X tells rows apart: all are empty, "
-                "constant or IDs. Add columns."
+                f"X has no informative column: all {frame.shape[1]} are empty, constant or "
+                "IDs. Add columns."
             )
         if not encoded.columns.is_unique:
             twice = encoded.columns[encoded.columns.duplicated()][0]
-            raise ValueError(f"two encoded columns would be named {twice!r}. Rename one in X.")
+            raise ValueError(f"Two encoded columns would be named {twice!r}. Rename one in X.")
         self._names_out = list(encoded)
         return encoded
 
@@ -198,7 +196,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a column is missing, or holds something else than in the training rows.
+            If a column is missing, or its values have another dtype than in training.
         """
         check_is_fitted(self)
         frame = self._as_frame(X, reset=False)
@@ -234,9 +232,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return tags
 
     def _as_frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
-        """Return a table as a DataFrame whose columns are named by text."""
+        """Return a table as a DataFrame whose column names are strings."""
         if hasattr(X, "tocsr"):
-            raise TypeError("Sparse input is not supported. Give X.toarray().")
+            raise TypeError("Sparse input is not supported. Pass X.toarray().")
         if not hasattr(X, "columns"):
             X = check_array(X, dtype=None, ensure_all_finite=False)
         validate_data(self, X, reset=reset, skip_check_array=True)
@@ -253,7 +251,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     def _fit_codes(
         self, typed: pd.DataFrame, targets: pd.DataFrame | None, seed: int
     ) -> list[np.ndarray]:
-        """Fit the means of all levels; return those of the rows, from other rows' targets."""
+        """Fit the means of all levels; return out-of-fold means of the rows."""
         self._means: dict[str, _Means] = {}
         encoded: list[np.ndarray] = []
         if targets is None:
@@ -269,13 +267,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                 values[rows] = _look_up(typed[name].iloc[rows], *means)
             if values.any():
                 self._means[name] = _fit_means(typed[name], targets)
-                # For a common level the means of the folds differ only by chance, but in the
-                # opposite direction of their rows' targets, and an embedding's trees find that.
+                # For a frequent level the means of the folds differ only by chance, but
+                # opposite to the targets of their rows, and trees of an embedding find that.
                 words = typed[name].fillna(_MISSING)
                 common = words.map(words.value_counts()) >= _COMMON
                 values[common] = _look_up(words[common], *self._means[name])
                 encoded.append(values)
-            else:  # no level of one fold is in another
+            else:  # no level occurs in two folds
                 self.kinds_[name] = "dropped"
         return encoded
 
@@ -284,14 +282,14 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         for name in self._of_kind("text"):
             columns = int(np.clip(len(typed) // _ROWS_PER_TEXT_COLUMN, 1, _TEXT_COLUMNS))
             encoder = import_extra("skrub", "tables").StringEncoder(columns, random_state=seed)
-            with warnings.catch_warnings():  # with few different letters it makes fewer columns
+            with warnings.catch_warnings():  # with few distinct letters it makes fewer columns
                 warnings.filterwarnings("ignore", "The matrix shape is", UserWarning)
                 encoded.append(encoder.fit_transform(typed[name]))
             self._texts[name] = encoder
         return encoded
 
     def _numbers(self, typed: pd.DataFrame) -> pd.DataFrame:
-        """Return the columns of numbers, parts of dates among them."""
+        """Return the columns of numbers, including the parts of dates."""
         dates = [_date_parts(typed[name]) for name in self._of_kind("date")]
         return pd.concat([typed[self._of_kind("number")], *dates], axis=1)
 
@@ -335,12 +333,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
 
 def _is_plain(dtype: Any) -> bool:
-    """Whether a column is made of numbers or truth values, no missing ones but NaN."""
+    """Whether a column has a NumPy dtype of numbers or booleans."""
     return isinstance(dtype, np.dtype) and dtype.kind in "biuf"
 
 
 def _with_numbers(frame: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
-    """Return all columns of a table: those of plain numbers, and others that were read."""
+    """Return all columns of a table: plain numbers, and the converted other columns."""
     plain = frame.drop(columns=list(others))
     if not all(map(_is_plain, plain.dtypes)):
         plain = pd.DataFrame({name: as_dtype(plain[name], "number") for name in plain})
@@ -363,7 +361,7 @@ def _kind(column: pd.Series, n_targets: int) -> str:
         return "text"
     common = counts[counts >= _ROWS_OF_LEVEL]
     if counts.sum() - common.sum() <= _MOST_RARE * rows:
-        # Codes become as many columns as there are targets.
+        # Codes become one column per target.
         enough = _MOST_LEVELS if rows >= _ROWS_PER_LEVEL * len(common) else _FEW_LEVELS
         if len(common) <= max(enough, n_targets):
             return "category"
@@ -371,7 +369,7 @@ def _kind(column: pd.Series, n_targets: int) -> str:
 
 
 def _levels(column: pd.Series) -> dict[str, str]:
-    """Return what every value of a column of categories becomes."""
+    """Return the level of every value of a column of categories."""
     counts = column.fillna(_MISSING).value_counts()
     levels = {value: value if n >= _ROWS_OF_LEVEL else _RARE for value, n in counts.items()}
     if levels.get(_MISSING) == _RARE:
@@ -388,7 +386,7 @@ _Means = tuple[list[str], np.ndarray]
 
 
 def _targets(y: Any) -> pd.DataFrame:
-    """Return the columns whose means are taken: numbers, or one per class."""
+    """Return the target columns to average: numbers, or one per class."""
     targets = pd.DataFrame(np.asarray(y)).infer_objects()
     labels = targets[0]
     if all(map(types.is_numeric_dtype, targets.dtypes)):
@@ -402,7 +400,7 @@ def _targets(y: Any) -> pd.DataFrame:
 
 
 def _fit_means(words: pd.Series, targets: pd.DataFrame) -> _Means:
-    """Return levels and their mean targets, less that of all rows; the last one is 0."""
+    """Return levels and their mean targets minus the overall mean; the last row is 0."""
     groups = (targets - targets.mean()).groupby(words.fillna(_MISSING).to_numpy())
     means = groups.sum().div(groups.size() + _SMOOTHING, axis=0)
     return list(means.index), np.vstack([means, np.zeros(len(means.columns))])

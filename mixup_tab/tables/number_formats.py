@@ -1,7 +1,7 @@
 """Numbers as people write them: "1.234,5", "6,7 %", "€ 12", "(12.50)", "12-".
 
-A format is a string: the decimal mark, "." or ",", or nothing where the values show no mark;
-then the sign that every value carries, such as "%" or "€", or nothing.
+A format is a string: the decimal mark, "." or ",", if the values have one; then the sign of
+every value, such as "%" or "€", if any.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ MARKS = (".", ",")
 # Spaces, apostrophe and minus as typesetters write them.
 _PLAIN = str.maketrans({"\u00a0": " ", "\u2009": " ", "\u202f": " ", "’": "'", "−": "-"})
 _SIGN = "[%‰$¢-¥\u20a0-\u20cf]?"  # per cent, per mille, a currency
-# Between thousands may stand the other mark, a space or an apostrophe, always the same; India
-# groups by two digits above the thousands.
+# Thousands are separated by the other mark, a space or an apostrophe, always the same. Indian
+# numbers have groups of two digits above the thousands.
 _THOUSANDS = r"[1-9]\d{0,2}(?P<group>[%s '])(?:\d{2,3}(?P=group))*\d{3}"
 _NUMBERS = {
     mark: re.compile(
@@ -26,7 +26,7 @@ _NUMBERS = {
     )
     for mark, other in zip(MARKS, reversed(MARKS), strict=True)
 }
-# Values that are looked at to find out what text resembles.
+# Number of values that resembles() checks.
 _LOOKED_AT = 1_000
 _MINUS = {"", "+", "-", "()"}
 _UNIT = re.compile(r"(?:[A-Z]{3} ?)?(.*\d) ?(?:[^\W\d_]{1,3}[²³]?(?:/[^\W\d_]{1,3})?)?")
@@ -34,7 +34,7 @@ _DATE = re.compile(r"(\d{4}([-/.])\d\d?\2\d\d?|\d\d?([-/.])\d\d?\3(\d{4}|\d\d))(
 
 
 class AmbiguousNumberError(ValueError):
-    """Numbers whose decimal mark could be a point as well as a comma."""
+    """Numbers whose decimal mark could be a point or a comma."""
 
 
 def find_format(values: Iterable[str], mark: str | None = None) -> str | None:
@@ -45,12 +45,12 @@ def find_format(values: Iterable[str], mark: str | None = None) -> str | None:
     values : iterable of str
         At least one.
     mark : {".", ","}, default=None
-        Decimal mark where the values leave it open.
+        Decimal mark if the values are ambiguous.
 
     Raises
     ------
     AmbiguousNumberError
-        If the values leave it open, it makes a difference, and ``mark`` is None.
+        If the values are ambiguous and ``mark`` is None.
     """
     values = list(values)
     fitting = {each: read for each in MARKS if (read := _read_all(values, each))}
@@ -70,13 +70,7 @@ def find_format(values: Iterable[str], mark: str | None = None) -> str | None:
 
 
 def parse(values: Sequence[str], form: str) -> list[float]:
-    """Return numbers that are written in a format.
-
-    Raises
-    ------
-    ValueError
-        If one is not.
-    """
+    """Parse numbers in a format. Raises ValueError for values in other formats."""
     marks = [mark for mark in MARKS if mark == form[:1]] or MARKS
     numbers = []
     for value in values:
@@ -94,7 +88,7 @@ def example(form: str) -> str:
 
 
 def resembles(values: Sequence[str]) -> str | None:
-    """Say whether more than half of some values look like "numbers" or "dates"."""
+    """Return "numbers" or "dates" if more than half of the values look like them."""
     values = values[:_LOOKED_AT]
     for what, looks in (("numbers", _looks_like_number), ("dates", _looks_like_date)):
         if sum(looks(value) for value in values) > len(values) / 2:
@@ -112,7 +106,7 @@ def _looks_like_number(text: str) -> bool:
 
 
 def _read_all(values: Sequence[str], mark: str) -> list[tuple[float, str]]:
-    """Read values, or return nothing if one of them is no number with this mark."""
+    """Parse values; return an empty list if one is not a number with this decimal mark."""
     found = []
     for value in values:
         read = _read(value, mark)
@@ -123,7 +117,7 @@ def _read_all(values: Sequence[str], mark: str) -> list[tuple[float, str]]:
 
 
 def _read(text: str, mark: str) -> tuple[float, str] | None:
-    """Return a number and its sign of per cent or currency."""
+    """Return a number and its percent or currency sign."""
     if _is_plain(text, mark):
         return float(text), ""
     match = _NUMBERS[mark].fullmatch(text.strip().translate(_PLAIN))
@@ -139,7 +133,7 @@ def _read(text: str, mark: str) -> tuple[float, str] | None:
 
 
 def _is_plain(text: str, mark: str) -> bool:
-    """Say whether Python reads a number as it is, as most; patterns take far longer."""
+    """Whether Python can parse a number directly; patterns take far longer."""
     if text.isdigit() and text.isascii():
         return True
     whole, point, fraction = text.removeprefix("-").partition(".")

@@ -1,6 +1,6 @@
-"""The skorch net that mixes inside its fit loop, and what it is made of.
+"""The skorch net that mixes in its training loop, its callbacks and optimizers.
 
-Names are imported when they are first used: prediction of sounds does without skorch.
+Names are imported when they are first used: predicting sounds does not need skorch.
 """
 
 from typing import TYPE_CHECKING

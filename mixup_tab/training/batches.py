@@ -1,8 +1,7 @@
-"""Batches of a fit, mixed: cut on the device from arrays that stay there, or from a loader.
+"""Mixed batches for training: cut on the device from arrays, or taken from a loader.
 
-Everything is made in blocks of batches, shape (batches, members, batch, ...): drawing,
-gathering and mixing a block takes hardly longer than one batch, and the training loop takes
-views of it apart.
+Batches are made in blocks of shape (batches, members, batch, ...): drawing, gathering and
+mixing a block takes hardly longer than one batch, and the training loop uses views of it.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from mixup_tab.mixing.rule import draw_by_column
 from mixup_tab.training.randomness import Streams, drawing_from
 from mixup_tab.training.table import Examples
 
-# Batches are gathered and mixed in blocks: enough of them that the calls cost nothing
-# beside the training steps, few enough that a block stays in the cache.
+# Size of a block: enough batches to make the cost of calls negligible, few enough to stay in
+# the cache.
 BLOCK_BATCHES = 64
 BLOCK_VALUES = 1 << 17
 
@@ -37,12 +36,13 @@ class Batch(NamedTuple):
 
 
 def rule_for(mixing: str | MixingRule, criterion: nn.Module) -> MixingRule:
-    """Return the mixing rule, unless it is for the other task."""
+    """Return the mixing rule; raise ValueError if it is for the other task."""
     rule, name = as_rule(mixing), type(criterion).__name__
     others = {"classification": MixedValueLoss, "regression": MixedCrossEntropy}
     if isinstance(criterion, others.get(rule.task, ())):
         raise ValueError(
-            f"mixing={mixing!r} is for {rule.task}, but criterion={name} is not. Use 'mixup'."
+            f"mixing={mixing!r} is for {rule.task}, but criterion={name} is not. Use "
+            "mixing='mixup'."
         )
     return rule
 
@@ -52,7 +52,10 @@ def member_alphas(alpha: float | Sequence[float], n_members: int) -> list[float]
     several = isinstance(alpha, Sequence) and not isinstance(alpha, str)
     alphas: list[Any] = [*alpha] if several else [alpha] * n_members  # type: ignore[misc]
     if len(alphas) != n_members:
-        raise ValueError(f"alpha has {len(alphas)} values for n_members={n_members}.")
+        raise ValueError(
+            f"alpha has {len(alphas)} values for n_members={n_members}. Pass one number, or "
+            "one per member."
+        )
     return [check_alpha(value) for value in alphas]
 
 
@@ -62,7 +65,7 @@ class Mixing:
 
     rule: MixingRule
     alphas: Sequence[float]
-    # The column of the table that each input comes from, and their number.
+    # The table column of each input, and the number of columns.
     groups: tuple[Tensor, int] | None = field(default=None, compare=False)
 
     def apply(
@@ -75,11 +78,10 @@ class Mixing:
     ) -> tuple[Tensor, Tensor]:
         """Mix batches of one member, shapes (..., batch, *features) and (..., batch, columns).
 
-        With α = 0 they are returned as they are, and so they are where hidden layers are
-        mixed.
+        With α = 0, and if the rule mixes hidden layers, they are returned unchanged.
         """
         alpha, rule = self.alphas[member], self.rule
-        # Members whose batches grow must all have batches of one size.
+        # If the rule enlarges batches, those of all members must have the same size.
         if rule.mixes_hidden or not (alpha or (rule.enlarges_batch and any(self.alphas))):
             return x, targets
         labels = labels if rule.needs_labels else None
@@ -99,8 +101,8 @@ class Mixing:
 class MixedBatches:
     """Shuffled and mixed batches of a table, one epoch per iteration.
 
-    Every member has its own order of the rows and its own mixing, so a member of a
-    stack sees exactly the batches that it would see alone.
+    Every member has its own order of the rows and its own mixing, so it gets the same batches
+    in a stack as alone.
 
     Parameters
     ----------
@@ -113,8 +115,7 @@ class MixedBatches:
     streams : sequence of Streams
         Random streams, one per member.
     augment : callable, default=None
-        ``augment(member, x)`` prepares rows, shape (rows, *features), at random, before they
-        are mixed.
+        ``augment(member, x)`` changes rows, shape (rows, *features), at random before mixing.
     """
 
     def __init__(
@@ -135,7 +136,7 @@ class MixedBatches:
         self._mixing: Mixing | None = None
         self._ahead: list[deque[list[tuple[Tensor, Tensor]]]] = [deque() for _ in streams]
         self._epochs_at_once = [1] * len(streams)
-        # How many epochs were made ahead at once, and the states of the streams before that.
+        # The number of epochs made ahead at once, and the states of the streams before that.
         self._made: list[tuple[int, list[Tensor]]] = [(1, []) for _ in streams]
 
     def __len__(self) -> int:
@@ -143,7 +144,7 @@ class MixedBatches:
 
     @property
     def mixing(self) -> Mixing | None:
-        """How the batches are mixed; None is not at all."""
+        """How the batches are mixed; None for plain training."""
         return self._mixing
 
     @mixing.setter
@@ -154,10 +155,10 @@ class MixedBatches:
         self._mixing = mixing
 
     def fit_rule(self, rule: MixingRule) -> MixingRule:
-        """Return a rule with what it must know of the rows.
+        """Return a rule fitted to the rows.
 
-        Random preparation of the rows draws from a seed of its own here, so that it does not
-        matter when the rule is fitted.
+        Random changes of the rows are drawn from a fixed seed here, so that it does not matter
+        when the rule is fitted.
         """
         rows = self.rows
         if rows is None:
@@ -181,7 +182,7 @@ class MixedBatches:
         return rule.fit(take, self.examples.labels(rows))
 
     def position(self) -> list[dict[str, Any]]:
-        """Say for every member where it is in the epochs that were made ahead."""
+        """Return every member's position in the epochs that were made ahead."""
         parts = zip(self._ahead, self._made, self._epochs_at_once, strict=True)
         return [
             {"left": len(ahead), "made": made if ahead else [], "at_once": at_once}
@@ -189,10 +190,10 @@ class MixedBatches:
         ]
 
     def resume(self, position: Sequence[dict[str, Any]]) -> None:
-        """Go to a position of other batches, whose last epoch was mixed as ``mixing`` says.
+        """Continue at a saved position, for the same ``mixing`` as in its last epoch.
 
-        Epochs that were made ahead are made again, from where the streams were before them.
-        ValueError or TypeError if it is no position that these batches can have.
+        Epochs that were made ahead are made again from the saved states of the streams. Raises
+        ValueError or TypeError for an impossible position.
         """
         for member, at in zip(range(len(self.streams)), position, strict=True):
             left, ahead, counts = at["left"], self._ahead[member], self._possible_counts()
@@ -210,7 +211,7 @@ class MixedBatches:
                 ahead.popleft()
 
     def _possible_counts(self) -> list[int]:
-        """Numbers of epochs that are made at once: 1, 2, 4, ..., up to a block."""
+        """Return the possible numbers of epochs per call: 1, 2, 4, ..., up to a block."""
         most = max(self._batches_per_block() // len(self), 1)
         return [2**power for power in range(most.bit_length())]
 
@@ -229,8 +230,8 @@ class MixedBatches:
             yield Batch(*(torch.stack(parts, 1) for parts in zip(*blocks, strict=True)))
 
     def _member_blocks(self, member: int) -> Iterator[tuple[Tensor, Tensor]]:
-        # A few batches cost as much as a block of them, so short epochs are made several
-        # at a time: 1, 2, 4, ..., which does not depend on when training will end.
+        # A few batches cost as much as a block, so several short epochs are made at a time: 1,
+        # 2, 4, ..., which does not depend on when training will end.
         ahead, count = self._ahead[member], self._epochs_at_once[member]
         if not ahead and count > 1:
             self._make_ahead(member, count)
@@ -252,7 +253,7 @@ class MixedBatches:
 
     @torch.inference_mode(False)  # a later epoch may be trained with autograd
     def _epochs(self, member: int, count: int) -> list[list[tuple[Tensor, Tensor]]]:
-        """Make several epochs as one block, and another of the rows that are left over."""
+        """Make several epochs as one block, plus one block of their last, smaller batches."""
         orders = torch.stack([self._order(self.streams[member]) for _ in range(count)])
         size = self.batch_size
         full = self.n_rows // size * size
@@ -270,8 +271,8 @@ class MixedBatches:
         return order if self.rows is None else self.rows[order]
 
     def _batches_per_block(self) -> int:
-        # Not a function of the number of members: a block draws λ and partners in one go, so
-        # that its size decides which random numbers a member gets.
+        # Independent of the number of members: a block draws λ and partners in one call, so its
+        # size decides which random numbers a member gets.
         values = self.batch_size * self.examples.row_size
         return min(max(BLOCK_VALUES // values, 1), BLOCK_BATCHES)
 
@@ -286,7 +287,7 @@ class MixedBatches:
 
 
 class PlainBatches:
-    """Chunks of a table in order, unmixed, the same for all members."""
+    """Chunks of a table, in order and unmixed, the same for all members."""
 
     def __init__(
         self,
@@ -331,7 +332,7 @@ class LoaderBatches:
         self.mixing: Mixing | None = None
 
     def fit_rule(self, rule: MixingRule) -> MixingRule:
-        """Return the rule: a loader does not give all rows at once."""
+        """Return the rule unfitted: a loader does not give all rows at once."""
         return rule
 
     def position(self) -> list[dict[str, Any]]:
@@ -344,7 +345,7 @@ class LoaderBatches:
     def __iter__(self) -> Iterator[Batch]:
         for x, y in self._loaded():
             if not isinstance(x, Tensor):
-                raise TypeError(f"Only one tensor per batch can be mixed, got {type(x)!r}.")
+                raise TypeError(f"A loader must yield one tensor per batch, got {type(x)!r}.")
             x, y = (part.to(self.device, non_blocking=True) for part in (x, y))
             parts = [self._part(member, x, y) for member in range(len(self.streams))]
             yield Batch(*map(torch.stack, zip(*parts, strict=True)))
@@ -355,14 +356,14 @@ class LoaderBatches:
             yield Batch(*(part.unsqueeze(0) for part in batch))
 
     def _part(self, member: int, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what a member sees of a batch."""
+        """Return a batch as one member gets it."""
         x, targets = self.prepare(member, x), self.encode(y, None)
         if self.mixing is None:
             return x, targets
         return self.mixing.apply(member, x, targets, y, self.streams[member])
 
     def _loaded(self) -> Iterator[tuple[Any, Any]]:
-        """Load batches, with all randomness of loader and dataset from the first stream."""
+        """Load batches; loader and dataset draw random numbers from the first stream."""
         done: Any = object()
         with drawing_from(self.streams[0].init):
             batches = iter(self.loader)

@@ -1,4 +1,4 @@
-"""Learning rate, best weights and progress, as skorch callbacks."""
+"""skorch callbacks for the learning rate, the best weights and progress."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class EpochProgress(Callback):
     Parameters
     ----------
     on_epochs : callable
-        Called with 1 at the end of every epoch. What it raises ends training; see
+        Called with 1 at the end of every epoch. Its exceptions end training; see
         :mod:`mixup_tab.training.stopping`.
     """
 
@@ -48,7 +48,7 @@ class LearningRate(Callback):
     every : int, default=10
         Epochs between two steps, ≥ 1; only with "step".
     factor : float, default=0.1
-        What a step multiplies the rate by, > 0; only with "step".
+        Factor of the rate at every step, > 0; only with "step".
     """
 
     def __init__(self, policy: str = "cosine", every: int = 10, factor: float = 0.1) -> None:
@@ -71,7 +71,7 @@ class LearningRate(Callback):
         return self
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Remember where this fit starts."""
+        """Store the first epoch and the initial rates of this fit."""
         self.start_ = len(net.history)
         self.rates_ = [group["lr"] for group in net.optimizer_.param_groups]
 
@@ -91,30 +91,30 @@ class LearningRate(Callback):
             group["lr"] = rate * factor
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Put the initial rates back, for further training."""
+        """Restore the initial rates, for further training."""
         for group, rate in zip(net.optimizer_.param_groups, self.rates_, strict=True):
             group["lr"] = rate
 
 
 class KeepBestWeights(Callback):
-    """Keeps the weights with the lowest validation loss, in memory, for every member.
+    """Early stopping that restores the weights with the lowest validation loss.
 
-    Needs a validation part (``train_split``). A member of a stack that has not improved for
-    ``patience`` epochs is done; training ends when all are. Where training goes in cycles (see
-    ``first_cycle`` of :class:`~mixup_tab.MixupNet`), cycles are counted instead. The best
-    weights are put back at the end, also after Ctrl-C.
+    Needs validation rows (``train_split``). A member of a stack stops after ``patience`` epochs
+    without improvement; training ends when all members have stopped. If training is divided
+    into cycles (``first_cycle`` of :class:`~mixup_tab.MixupNet`), cycles are counted instead of
+    epochs. The best weights are restored at the end, also after Ctrl-C.
 
     Parameters
     ----------
     patience : int, default=10
-        Epochs, or cycles, without improvement after which a member is done.
+        Epochs, or cycles, without improvement after which a member stops.
     tol : float, default=0.0
-        Share of the lowest loss; smaller decreases do not count as improvement.
+        Relative decrease of the lowest loss that counts as improvement.
 
     Raises
     ------
     ValueError
-        At fit, without a validation part.
+        In ``fit``, if there are no validation rows.
     """
 
     _NUMBERS = ("best_loss_", "counted_loss_", "waited_")
@@ -124,16 +124,16 @@ class KeepBestWeights(Callback):
         self.tol = tol
 
     def initialize(self) -> KeepBestWeights:
-        """Start without kept weights."""
+        """Start without stored weights."""
         self.states_: list[dict | None] = []
         return self
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Start afresh."""
+        """Reset all counters."""
         members = net.n_members
         self.start_ = len(net.history)
         self.best_loss_ = torch.full((members,), math.inf)
-        # The loss that counted as an improvement last, and epochs or cycles since then.
+        # The loss of the last improvement, and epochs or cycles since then.
         self.counted_loss_ = torch.full((members,), math.inf)
         self.waited_ = torch.zeros(members)
         self.states_ = [None] * members
@@ -141,13 +141,13 @@ class KeepBestWeights(Callback):
         self.ends_ = None if net.first_cycle is None else {*ends}
 
     def on_epoch_end(self, net: Any, dataset_valid: Any = None, **kwargs: Any) -> None:
-        """Keep what improved; raise StopTraining when all are done."""
+        """Store improved weights; raise StopTraining when all members have stopped."""
         if dataset_valid is None:
             raise ValueError(
-                "KeepBestWeights needs a validation part, but train_split=None makes none. Use "
+                "KeepBestWeights needs validation rows, but train_split=None. Use "
                 "train_split=skorch.dataset.ValidSplit(5)."
             )
-        # A member that is done stays done, as if it had been trained alone.
+        # A member that has stopped does not improve any more, as if it had been trained alone.
         active = self.waited_ < self.patience
         loss = net.epoch_losses_["valid"].clone()
         loss[~active] = math.inf
@@ -162,24 +162,24 @@ class KeepBestWeights(Callback):
             raise StopTraining
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Put the best weights back and let go of the copies."""
-        self.put_back(net)
+        """Restore the best weights and free the copies."""
+        self.restore(net)
 
     def memory(self, net: Any) -> list[dict[str, torch.Tensor]]:
-        """Return all that has been kept, in tensors of shapes that only depend on the net."""
+        """Return the state of the callback, in tensors whose shapes depend only on the net."""
         numbers = {name: getattr(self, name) for name in self._NUMBERS}
         states = [kept or member_state(net.module_, k) for k, kept in enumerate(self.states_)]
         return [numbers, *states]
 
     def remember(self, memory: list[dict[str, torch.Tensor]]) -> None:
-        """Take over what :meth:`memory` has returned."""
+        """Set the state that :meth:`memory` has returned."""
         for name in self._NUMBERS:
             setattr(self, name, memory[0][name])
         pairs = zip(memory[1:], self.best_loss_.isfinite(), strict=True)
         self.states_ = [state if found else None for state, found in pairs]
 
-    def put_back(self, net: Any) -> None:
-        """Put the best weights back, unless that has been done."""
+    def restore(self, net: Any) -> None:
+        """Restore the best weights, once."""
         for k, state in enumerate(self.states_):
             if state is not None:
                 load_member_state(net.module_, k, state)
@@ -194,6 +194,6 @@ def member_state(module: torch.nn.Module, k: int) -> dict[str, torch.Tensor]:
 
 @torch.no_grad()
 def load_member_state(module: torch.nn.Module, k: int, state: dict[str, torch.Tensor]) -> None:
-    """Put a copy made by :func:`member_state` back."""
+    """Load a copy made by :func:`member_state`."""
     for name, tensor in as_stack(module).member_tensors(k).items():
         tensor.copy_(state[name])

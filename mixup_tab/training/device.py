@@ -1,4 +1,4 @@
-"""Where and with how many threads a net is trained."""
+"""Devices, threads and precision of training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pick_device(device: str | torch.device) -> str:
     Parameters
     ----------
     device : str or torch.device
-        "auto" takes CUDA, then MPS, then the CPU; anything else must exist here.
+        "auto" takes CUDA, then MPS, then the CPU; any other device must exist.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def pick_device(device: str | torch.device) -> str:
     Raises
     ------
     ValueError
-        For a device that torch does not know or that this machine does not have.
+        If torch does not know the device or the machine does not have it.
     """
     if device == "auto":
         if torch.cuda.is_available():
@@ -42,14 +42,14 @@ def pick_device(device: str | torch.device) -> str:
         kind = torch.device(device).type
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, TypeError, ImportError) as error:
-        raise ValueError(_not_here(device)) from error
+        raise ValueError(_unavailable(device)) from error
     if kind == "meta":
-        raise ValueError(_not_here(device))
+        raise ValueError(_unavailable(device))
     return str(device)
 
 
-def _not_here(device: str | torch.device) -> str:
-    """Say that a device cannot be used, and which can."""
+def _unavailable(device: str | torch.device) -> str:
+    """Return the message for a device that cannot be used."""
     here = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
     here += ["mps"] * torch.backends.mps.is_available()
     return (
@@ -59,15 +59,15 @@ def _not_here(device: str | torch.device) -> str:
 
 
 def input_device(dtype: torch.dtype, device: str | torch.device) -> str | torch.device:
-    """Return where inputs are put for a net on a device: MPS cannot hold float64."""
+    """Return the device of the inputs of a net: the CPU for float64 on MPS."""
     return "cpu" if dtype == torch.float64 and str(device).startswith("mps") else device
 
 
 class _ThreadLimit:
-    """Gives every thread that asks one OpenMP thread, and the former number back after.
+    """Limits threads of this process to one OpenMP thread each, and restores the number.
 
-    OpenMP keeps the number per thread, but a thread that starts meanwhile inherits
-    the limited one, so the number from before the first holder is what is restored.
+    OpenMP keeps the number per thread, but a thread that starts meanwhile inherits the limit;
+    so the number from before the first limit is restored.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class _ThreadLimit:
         self._before = 1
 
     def is_idle_at_one(self) -> bool:
-        """Whether there is one thread anyway, and not because of this limit."""
+        """Whether there is only one thread even without this limit."""
         return torch.get_num_threads() == 1 and not self._holders
 
     @contextmanager
@@ -107,7 +107,7 @@ def _use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
-# OpenMP's threads do not follow a fork, and the child would wait for them forever.
+# OpenMP's threads do not survive a fork, and the child would wait for them forever.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_use_one_thread)
 
@@ -116,17 +116,17 @@ WORTH_THREADS = 100_000_000
 
 
 def threads_for(multiplications: int) -> AbstractContextManager[None]:
-    """Use one CPU thread inside for little work, and the usual number for much."""
+    """Return a context with one CPU thread for small work, the usual number for large."""
     if multiplications >= WORTH_THREADS or _limit.is_idle_at_one():
         return nullcontext()
     return _limit.one()
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep memory that a step frees for the next one, in blocks of up to 32 MB.
+    """Make glibc keep memory that a step frees for the next step, in blocks of up to 32 MB.
 
-    Otherwise it goes back to the system at every step, and comes back page by page. Settings in
-    the environment (``MALLOC_…``) are left as they are. Elsewhere this does nothing.
+    Otherwise every step returns it to the system and gets it back page by page. Does nothing if
+    the environment has settings of its own (``MALLOC_…``), or with other C libraries.
     """
     if sys.platform == "linux" and not any(name.startswith("MALLOC_") for name in os.environ):
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
@@ -144,7 +144,7 @@ def has_fast_bfloat16(kind: str) -> bool:
 
 
 def precision_for(net: nn.Module, device: str) -> AbstractContextManager[object]:
-    """Train a net in mixed precision inside, if it asks for that and the device gains by it."""
+    """Return a context for mixed precision, if the net wants it and the device is faster."""
     kind = torch.device(device).type
     wanted = net.training and getattr(net, "mixed_precision", False)
     if not wanted or not has_fast_bfloat16(kind):

@@ -1,4 +1,4 @@
-"""Hashes of what decides the result of a run, the same in every process."""
+"""Hashes of everything that determines the result of a run, equal in every process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-# Rows of a table are hashed in blocks of about so many bytes, without a copy of the table.
+# Tables are hashed in blocks of about this many bytes, without copying the table.
 _BLOCK_BYTES = 1 << 22
 
 _SIMPLE = (bool, int, float, complex, str, range, type(None), torch.dtype, torch.device)
@@ -27,14 +27,14 @@ _LOCKS = (type(threading.Lock()), type(threading.RLock()))
 
 
 def fingerprint(*things: Any) -> str:
-    """Return a hash of things, all numbers of their arrays and all their attributes included.
+    """Return a hash of objects, with all numbers of their arrays and all attributes.
 
     Parameters
     ----------
     *things
-        Settings, arrays, tables, tensors, modules, functions or objects of any class. The code
-        of the user's own functions and classes counts, with the functions, classes and
-        constants of their module that it names; those of installed packages count by name.
+        Settings, arrays, tables, tensors, modules, functions or objects of any class. The
+        user's own functions and classes are hashed by their code and the functions, classes and
+        constants of their module that it uses; those of installed packages by name.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def fingerprint(*things: Any) -> str:
     Raises
     ------
     TypeError
-        If something cannot be pickled, such as an open file. Locks can be in it.
+        If something cannot be pickled, such as an open file. Locks are allowed.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def fingerprint(*things: Any) -> str:
 
 
 def _add(thing: Any, hashed: Any, seen: dict[int, tuple[int, Any]]) -> None:
-    """Add a thing to a hash: its kind, its length where it has one, and what it holds."""
+    """Add an object to a hash: its type, its length if it has one, and its content."""
     if isinstance(thing, _SIMPLE):
         hashed.update(f"{type(thing).__name__} {thing!r};".encode())
         return
@@ -65,13 +65,13 @@ def _add(thing: Any, hashed: Any, seen: dict[int, tuple[int, Any]]) -> None:
         hashed.update(f"{type(thing).__name__} {len(thing)};".encode())
         hashed.update(thing)
         return
-    # Things may hold each other. Constants are not looked up: which of them are one object
-    # depends on how Python has compiled or loaded them.
+    # References may be circular. Constants are always hashed again: whether two of them are one
+    # object depends on how Python compiled or loaded them.
     if not isinstance(thing, (tuple, frozenset, types.CodeType)):
         if id(thing) in seen:
             hashed.update(f"again {seen[id(thing)][0]};".encode())
             return
-        seen[id(thing)] = len(seen), thing  # kept, so that no other thing gets its id
+        seen[id(thing)] = len(seen), thing  # referenced, so that its id is not reused
     if isinstance(thing, (Tensor, np.ndarray, np.generic)):
         _add_array(thing, hashed, seen)
         return
@@ -82,7 +82,7 @@ def _add(thing: Any, hashed: Any, seen: dict[int, tuple[int, Any]]) -> None:
 
 
 def _parts(thing: Any) -> Iterator[Any]:
-    """Yield what a thing is made of."""
+    """Yield the parts of an object."""
     if type(thing) in (list, tuple):
         yield from thing
     elif type(thing) is dict:
@@ -116,14 +116,14 @@ def _order(item: tuple[Any, Any]) -> str:
 
 
 def _reduced(thing: Any) -> Iterator[Any]:
-    """Yield what pickle would keep of an object: how to make it, its state and its items."""
+    """Yield what pickle would save of an object: its constructor, state and items."""
     reduce = copyreg.dispatch_table.get(type(thing))
     try:
         kept = reduce(thing) if reduce else thing.__reduce_ex__(4)
-    except Exception as error:  # of the user's objects
+    except Exception as error:  # the user's objects may raise anything
         raise TypeError(
             "checkpoint and ResumeFile need data, parameters, scorers and nets that can be "
-            f"pickled: {error}. Open files and connections where they are used."
+            f"pickled: {error}. Open files and connections only where they are used."
         ) from error
     if isinstance(kept, str):  # a name
         yield from (
@@ -140,7 +140,7 @@ def _reduced(thing: Any) -> Iterator[Any]:
 
 
 def _is_installed(thing: Any) -> bool:
-    """Whether a function or class is a library's, which its name and version identify."""
+    """Whether a function or class belongs to a library, so that its name identifies it."""
     module = thing.__module__ or "__main__"
     package = module.partition(".")[0]
     if package == "mixup_tab" or package in sys.stdlib_module_names:
@@ -151,7 +151,7 @@ def _is_installed(thing: Any) -> bool:
 
 
 def _decides(value: Any) -> bool:
-    """Whether what code refers to decides what it does, and does not change in a run."""
+    """Whether a global that code uses is constant and determines what the code does."""
     if isinstance(value, (tuple, frozenset)):
         return all(map(_decides, value))
     return isinstance(value, (type, bytes, *_FUNCTIONS, *_SIMPLE))
@@ -179,7 +179,7 @@ def _function_parts(function: types.FunctionType) -> Iterator[Any]:
 
 
 def _names(code: types.CodeType) -> set[str]:
-    """Return the names that a function, and those inside of it, may look up."""
+    """Return the names that a function and its nested functions may look up."""
     inner = [_names(const) for const in code.co_consts if isinstance(const, types.CodeType)]
     return set(code.co_names).union(*inner)
 
@@ -187,7 +187,7 @@ def _names(code: types.CodeType) -> set[str]:
 def _content(cell: types.CellType) -> Any:
     try:
         return cell.cell_contents
-    except ValueError:  # of a function that is still being defined
+    except ValueError:  # the function is still being defined
         return types.CellType
 
 

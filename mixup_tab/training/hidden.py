@@ -1,4 +1,4 @@
-"""Mixing of hidden layers: what is drawn for a batch, and where it enters the net."""
+"""Mixing of hidden layers (manifold mixup)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DRAWN_AT_ONCE = 256
 
 
 class HiddenMixing:
-    """Mixing inside of the nets of all members, for an epoch."""
+    """Hidden-layer mixing of all members, for an epoch."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class HiddenMixing:
         self._layers = [_LayerDraw(names, generator) for generator in self._generators]
 
     def draw(self, targets: Tensor) -> list[HiddenMix]:
-        """Draw what is mixed in one step, for every member."""
+        """Draw the mixing of one step for every member."""
         parts = zip(self._alphas, self._layers, targets, self._generators, strict=True)
         return [
             HiddenMix(self._rule, alpha, layers.next(), part, generator, self._groups)
@@ -44,7 +44,7 @@ class HiddenMixing:
 
 
 class _LayerDraw:
-    """Draws the layer of every batch, many at a time so as not to wait for the device."""
+    """Draws the layer of every batch, many at a time to avoid waiting for the device."""
 
     def __init__(self, names: Sequence[str], generator: torch.Generator) -> None:
         self.names = names
@@ -70,7 +70,7 @@ def _chosen_layers(rule: MixingRule, module: nn.Module) -> list[str]:
     for name in layers:
         if name not in known:
             raise ValueError(
-                f"layers of ManifoldMixup names {name!r}, which the net does not have. It has: "
+                f"The net has no layer {name!r}. Set ManifoldMixup(layers=...) to some of: "
                 f"{', '.join(map(repr, known))}."
             )
     return list(layers)
@@ -100,8 +100,8 @@ class HiddenMix:
         if not isinstance(state, Tensor) or state.shape[:1] != self.targets.shape[:1]:
             what = tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
             raise ValueError(
-                f"Layer {self.layer!r} gives {what} for {len(self.targets)} examples, and "
-                "cannot be mixed. Name layers that give one state per example in "
+                f"Layer {self.layer!r} returns {what} for {len(self.targets)} examples, which "
+                "cannot be mixed. Choose layers with one output per example in "
                 "ManifoldMixup(layers=...)."
             )
         mix = draw_by_column(
@@ -118,25 +118,25 @@ class HiddenMix:
 
     def _labels(self) -> Tensor:
         """Return class codes, or values, of target rows."""
-        if self.rule.task == "regression":  # rows of MixedValueLoss, with the weight behind
+        if self.rule.task == "regression":  # rows of MixedValueLoss end with the weight
             return self.targets[:, :-1] / self.targets[:, -1:]
         return self.targets.argmax(-1)
 
     def mixed_targets(self) -> Tensor:
-        """Return the targets as the state was mixed."""
+        """Return the targets, mixed like the state."""
         if not self.alpha:
             return self.targets
         if self._mix is None:
             raise ValueError(
                 f"Layer {self.layer!r} was not called in a training step, so nothing was "
-                "mixed. Name layers that the net's forward calls in ManifoldMixup(layers=...)."
+                "mixed. Choose layers that forward calls in ManifoldMixup(layers=...)."
             )
         return self.rule.mix_y(self.targets, self._mix)
 
 
 @contextmanager
 def mixed_inside(net: nn.Module, mix: HiddenMix | None) -> Iterator[None]:
-    """Mix the output of a layer of any net, by a hook, inside of the block."""
+    """Mix the output of a layer of any net inside the block, through a hook."""
     if mix is None or mix.layer == INPUT:
         yield
         return

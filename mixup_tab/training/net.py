@@ -1,4 +1,4 @@
-"""MixupNet: a skorch net with mixup inside its fit loop."""
+"""MixupNet: a skorch net with mixup in its training loop."""
 
 from __future__ import annotations
 
@@ -65,26 +65,24 @@ _STEP_METHODS = ("train_step", "train_step_single", "infer")
 class MixupNet(NeuralNet):
     """A skorch net that trains on mixed examples.
 
-    For people who want skorch's own interface: any ``module``, callbacks, history,
-    checkpoints and ``module__*`` parameters. :class:`~mixup_tab.MixupClassifier` and
-    :class:`~mixup_tab.MixupRegressor` are the scikit-learn estimators built on it.
+    For skorch users: any ``module``, callbacks, history, checkpoints and ``module__*``
+    parameters. :class:`~mixup_tab.MixupClassifier` and :class:`~mixup_tab.MixupRegressor` are
+    scikit-learn estimators built on it.
 
-    Arrays are put on the device once and batches are cut and mixed there; nothing is
-    collated row by row and the loss is read once per epoch (``train_loss`` and
-    ``valid_loss`` in the history, per epoch, not per batch). A ``torch`` dataset or
-    other input goes through skorch's ``DataLoader`` and is mixed batch by batch.
-    Validation and prediction never mix. Scores of the training part, where a callback
-    asks for them, are computed on unmixed rows.
+    Arrays are copied to the device once, and batches are cut and mixed there. The history has
+    the loss per epoch, not per batch (``train_loss`` and ``valid_loss``). A torch dataset goes
+    through skorch's ``DataLoader`` and is mixed batch by batch. Validation, prediction and
+    scores of callbacks use unmixed rows.
 
     Ctrl-C ends training and keeps the best weights so far, with a warning.
 
     Parameters
     ----------
     module : class or callable
-        Makes the net; :class:`~mixup_tab.MLP` gets the fast path. A
-        :class:`~mixup_tab.nets.PreparedNet` does something to its inputs before they are
-        mixed. A net with an attribute ``mixed_precision`` that is true is trained in bfloat16
-        where the device computes that fast, and laid out channels last on CUDA.
+        Makes the net; :class:`~mixup_tab.MLP` is trained fastest. A
+        :class:`~mixup_tab.nets.PreparedNet` prepares its inputs before they are mixed. A net
+        whose attribute ``mixed_precision`` is true is trained in bfloat16 on devices where that
+        is faster, and in channels-last layout on CUDA.
     criterion : class, default=MixedCrossEntropy
         Loss of (outputs, target rows). :class:`~mixup_tab.losses.MixedCrossEntropy`
         for class codes from 0, :class:`~mixup_tab.losses.MixedSquaredError` for values,
@@ -96,32 +94,32 @@ class MixupNet(NeuralNet):
         How examples are mixed.
     mixing_span : (float, float), default=(0.0, 1.0)
         Share of the training during which examples are mixed: start and end, with
-        0 ≤ start < end ≤ 1. ``(0.1, 1)`` mixes after the first tenth of the epochs of a fit,
-        ``(0, 0.9)`` trains plainly in the last tenth. An epoch is mixed if its middle lies
-        in the span.
+        0 ≤ start < end ≤ 1. ``(0.1, 1)`` mixes after the first tenth of the epochs of a fit;
+        ``(0, 0.9)`` does not mix in the last tenth. An epoch is mixed if its middle is in the
+        span.
     first_cycle : int, default=None
-        Epochs of the first of several cycles, each twice as long as the one before: in every
-        cycle the learning rate falls from ``lr`` towards zero and mixing goes through
-        ``mixing_span`` (warm restarts, Loshchilov and Hutter 2017, arXiv 1608.03983). None is
-        one cycle of all epochs.
+        Trains in cycles, each twice as long as the one before, of which the first has this many
+        epochs. In every cycle the learning rate falls from ``lr`` towards zero, and
+        ``mixing_span`` applies (warm restarts, Loshchilov and Hutter 2017, arXiv 1608.03983).
+        None is one cycle of all epochs.
     n_outputs : int, default=None
-        Number of classes or values; None reads it off ``y`` at the first fit.
+        Number of classes or values; None infers it from ``y`` in the first fit.
     n_members : int, default=1
         Number of independent nets that are trained side by side; predictions are
         averaged.
     random_state : int, RandomState, sequence of int, or None, default=None
-        Seed of everything random; a sequence gives one per member. With an integer
-        the global random state is neither read nor changed.
+        Random seed; a sequence gives one per member. With an integer the global random state
+        is neither read nor changed.
     optimizer : class, default=LeanAdamW
         Any torch optimizer.
     lr, max_epochs, batch_size : float, int, int, default=1e-3, 10, 128
         As in skorch. The rate falls along a cosine (callback ``learning_rate``).
     train_split : callable or None, default=None
-        As in skorch: makes a validation part.
+        As in skorch: splits off validation rows.
     device : str, default="auto"
         "auto" takes CUDA, then MPS, then the CPU.
     **kwargs
-        Everything else that ``skorch.NeuralNet`` takes.
+        Other arguments of ``skorch.NeuralNet``.
 
     Attributes
     ----------
@@ -132,7 +130,7 @@ class MixupNet(NeuralNet):
     epoch_losses_ : dict of str to Tensor, shape (members,)
         Losses of the last epoch, "train" and "valid".
     interrupted_ : bool
-        Whether the last fit was ended by Ctrl-C.
+        Whether Ctrl-C ended the last fit.
 
     Examples
     --------
@@ -182,7 +180,7 @@ class MixupNet(NeuralNet):
         )
 
     def set_params(self, **kwargs: Any) -> MixupNet:
-        """Set parameters, as in skorch; NumPy's numbers become Python's."""
+        """Set parameters, as in skorch; NumPy numbers become Python numbers."""
         return super().set_params(**_python_scalars(kwargs))
 
     # ------------------------------------------------------------- parts of the net
@@ -196,7 +194,7 @@ class MixupNet(NeuralNet):
         ]
 
     def initialize_callbacks(self) -> MixupNet:
-        """Make the callbacks; scores are computed on clean rows, never on mixed ones."""
+        """Make the callbacks; scores are computed on unmixed rows."""
         super().initialize_callbacks()
         for _, callback in self.callbacks_:
             if isinstance(callback, EpochScoring):
@@ -210,7 +208,7 @@ class MixupNet(NeuralNet):
         return super().initialize()
 
     def _streams(self, epoch: int) -> list[Streams]:
-        """Random streams for training from an epoch on."""
+        """Return random streams for training from an epoch on."""
         return [Streams.from_seed(seed, self.device, epoch) for seed in self.seeds_]
 
     def initialize_module(self) -> MixupNet:
@@ -229,7 +227,7 @@ class MixupNet(NeuralNet):
                 name = getattr(self.module, "__name__", self.module)
                 raise TypeError(f"module={name} must make an nn.Module, got {nets[-1]!r}.")
             if self.device.startswith("cuda") and getattr(nets[-1], "mixed_precision", False):
-                nets[-1].to(memory_format=torch.channels_last)  # what tensor cores take
+                nets[-1].to(memory_format=torch.channels_last)  # the layout for tensor cores
         self.module_ = nets[0] if len(nets) == 1 else Ensemble(nets)
         return self
 
@@ -239,7 +237,7 @@ class MixupNet(NeuralNet):
         Parameters
         ----------
         other : MixupNet
-            An initialized net, which stays as it is.
+            An initialized net, which is not changed.
 
         Returns
         -------
@@ -283,9 +281,9 @@ class MixupNet(NeuralNet):
         Raises
         ------
         ValueError
-            If a loss, or the outputs in the end, are infinite or NaN.
+            If a loss, or the outputs after training, are infinite or NaN.
         """
-        fit_params.pop("_routing_method", None)  # which skorch's fit adds
+        fit_params.pop("_routing_method", None)  # added by skorch's fit
         if not self.initialized_:
             self.initialize()
         self.interrupted_ = False
@@ -296,7 +294,7 @@ class MixupNet(NeuralNet):
         return self
 
     def _end_training(self, X: Any, y: Any) -> None:
-        """Do what follows the last epoch, or the last complete one."""
+        """Finish a fit after its last complete epoch."""
         if self.history and "train_loss" not in self.history[-1]:
             self.history.pop()
         with ends_early(self):
@@ -304,9 +302,9 @@ class MixupNet(NeuralNet):
         if self.interrupted_:
             for _, callback in self.callbacks_:
                 if isinstance(callback, KeepBestWeights):
-                    callback.put_back(self)  # in case Ctrl-C came before its turn
+                    callback.restore(self)  # in case Ctrl-C came before its hook
             warnings.warn(
-                f"Training was interrupted after {len(self.history)} complete epochs; the net "
+                f"Training was interrupted after {len(self.history)} complete epochs. The net "
                 "keeps the best weights so far.",
                 RuntimeWarning,
                 stacklevel=3,
@@ -340,7 +338,7 @@ class MixupNet(NeuralNet):
         state = self._start_training(sample_weight, epochs)
         keep_freed_memory()
         passes = self._epochs(X, y, state, **fit_params)
-        # Closed at once after an error, so that it lets go of files.
+        # Closed at once after an error, to release files.
         with threads_for(self._work(self.batch_size, X)), contextlib.closing(passes):
             for batches in passes:
                 self.train_epoch(batches, state, **fit_params)
@@ -360,7 +358,7 @@ class MixupNet(NeuralNet):
     def _start_training(
         self, weight: Any = None, epochs: int | None = None, tables: dict | None = None
     ) -> TrainingState:
-        """Make all that lives as long as a fit; nets of a stack share ``tables``."""
+        """Make the state of a fit; nets of a stack share ``tables``."""
         epochs = self.max_epochs if epochs is None else epochs
         return TrainingState(
             streams=self._streams(len(self.history)),
@@ -373,10 +371,10 @@ class MixupNet(NeuralNet):
     def _epochs(
         self, X: Any, y: Any, state: TrainingState, **fit_params: Any
     ) -> Generator[Any]:
-        """Go through the epochs of a fit, yielding the batches of each.
+        """Run the epochs of a fit, yielding the batches of each.
 
-        Whoever asks for them makes the training steps: :meth:`fit_loop` for one net, a stack
-        for many. The rest of an epoch happens here.
+        The caller makes the training steps: :meth:`fit_loop` for one net, a stack for many.
+        Everything else of an epoch is done here.
         """
         train, valid = self.get_split_datasets(X, y, **fit_params)
         parts = {"dataset_train": train, "dataset_valid": valid}
@@ -403,7 +401,7 @@ class MixupNet(NeuralNet):
     def _open_files(
         self, X: Any, y: Any, state: TrainingState, batches: Any, parts: dict[str, Any]
     ) -> Iterator[list[ResumeFile]]:
-        """Hold the files that training is written to, after resuming from them."""
+        """Open the ResumeFiles of a fit, and resume from them."""
         callbacks = [callback for _, callback in self.callbacks_]
         files = [callback for callback in callbacks if isinstance(callback, ResumeFile)]
         with contextlib.ExitStack() as held:
@@ -415,7 +413,7 @@ class MixupNet(NeuralNet):
             yield files
 
     def notify(self, method_name: str, **kwargs: Any) -> None:
-        """Call the hooks of one kind, the net's own first."""
+        """Call a hook of the net and of all callbacks."""
         getattr(self, method_name)(self, **kwargs)
         for _, callback in self.callbacks_:
             call_hook(callback, method_name, self, **kwargs)
@@ -423,13 +421,13 @@ class MixupNet(NeuralNet):
             report_epoch(self)
 
     def _begin_epoch(self, batches: Any, state: TrainingState) -> None:
-        """Make ready for the epoch that has been added to the history."""
-        self.history.new_batch()  # what skorch's callbacks expect there to be
+        """Prepare the epoch that was just added to the history."""
+        self.history.new_batch()  # skorch's callbacks expect it
         state.draws_noise = True
         self._set_mixing(batches, state)
 
     def _set_mixing(self, batches: Any, state: TrainingState) -> None:
-        """Give the batches the mixing of the last epoch in the history."""
+        """Set the mixing of the batches for the last epoch in the history."""
         mixing = None
         if state.mixed[len(self.history) - 1 - state.first_epoch]:
             if state.rule is None:
@@ -450,14 +448,14 @@ class MixupNet(NeuralNet):
         training_state: TrainingState,
         **fit_params: Any,
     ) -> None:
-        """Run one epoch and put its mean loss into the history.
+        """Run one epoch and record its mean loss in the history.
 
         Parameters
         ----------
         iterator, training, prefix, step_fn, **fit_params
             As in skorch.
         training_state : TrainingState
-            What the fit has made so far; handed on to ``step_fn``.
+            State of the fit; passed to ``step_fn``.
 
         Raises
         ------
@@ -474,18 +472,18 @@ class MixupNet(NeuralNet):
         summed, rows, count = [], 0, 0
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
-            if self.module_.training != training:  # a callback looked at the net
+            if self.module_.training != training:  # a callback has changed the mode
                 self._set_training(training)
             step = step_fn(batch, training_state=training_state, **fit_params)
             size = batch.x.shape[1]
-            losses = step.get("member_losses", step["loss"])  # a user's step has the second
+            losses = step.get("member_losses", step["loss"])  # the second from a user's step
             summed.append(losses.detach().expand(1, self.n_members) * size)
             self.notify("on_batch_end", batch=batch, training=training, **step)
             rows, count = rows + size, count + 1
         self._record_epoch(prefix, summed, rows, count, training_state)
 
     def uses_manual_backward(self) -> bool:
-        """Whether steps are made without autograd, because nothing would notice that."""
+        """Whether training can do without autograd."""
         return (
             as_stack(self.module_).has_manual_backward
             and not as_rule(self.mixing).mixes_hidden
@@ -495,9 +493,9 @@ class MixupNet(NeuralNet):
         )
 
     def watches_batches(self) -> bool:
-        """Whether the net or a callback is to be called for every batch."""
+        """Whether the net or a callback has hooks for every batch."""
         return _overrides(self, MixupNet, *_BATCH_HOOKS) or any(
-            # EpochScoring looks at batches only to cache predictions, which is turned off.
+            # EpochScoring uses batches only to cache predictions, which is turned off.
             _overrides(
                 cb, EpochScoring if isinstance(cb, EpochScoring) else Callback, *_BATCH_HOOKS
             )
@@ -512,10 +510,10 @@ class MixupNet(NeuralNet):
         count: int,
         state: TrainingState,
     ) -> None:
-        """Put the losses of an epoch into the history; the one look at the device per epoch.
+        """Record the losses of an epoch; waits for the device once.
 
-        ``summed`` are losses of batches, shape (batches, members) each. However they were cut,
-        they are added up as one, so that the sum has the same bits.
+        ``summed`` are losses of batches, shape (batches, members) each. They are concatenated
+        before they are summed, so that the sum does not depend on the blocks.
         """
         losses = torch.cat([*summed]).float().sum(0).cpu() / rows
         self.epoch_losses_ = {**getattr(self, "epoch_losses_", {}), prefix: losses}
@@ -529,17 +527,17 @@ class MixupNet(NeuralNet):
         self.history.record(f"{prefix}_loss_best", mean < lowest)
         self.history.record(f"{prefix}_batch_count", count)
         if prefix == "train" and not np.isfinite(losses.numpy()).all():
-            self._refuse(f"The training loss became {mean}")
+            self._raise_diverged(f"The training loss became {mean}")
 
-    def _refuse(self, what: str) -> NoReturn:
+    def _raise_diverged(self, what: str) -> NoReturn:
         raise ValueError(
             f"{what} in epoch {len(self.history)}. Lower the learning rate (now {self.lr:g}; "
-            "learning_rate_init in the estimators, lr in MixupNet) or bring the inputs to a "
-            "common scale."
+            "learning_rate_init in the estimators, lr in MixupNet), or scale the inputs, for "
+            "example with a StandardScaler."
         )
 
     def _check_finite(self, X: Any) -> None:
-        """Refuse a net that the last step has spoilt; the losses before were fine."""
+        """Raise ValueError if the last step made the weights or outputs infinite or NaN."""
         finite = all(torch.isfinite(p).all() for p in self.module_.parameters())
         if finite and is_array(X):
             largest = torch.finfo(weights_dtype(self.module_)).max
@@ -547,14 +545,14 @@ class MixupNet(NeuralNet):
                 outputs = torch.cat([*self.forward_iter(X[:16])])
             finite = bool((outputs.abs() <= largest).all())
         if not finite:
-            self._refuse("The net's outputs became infinite or NaN")
+            self._raise_diverged("The net's outputs became infinite or NaN")
 
     # --------------------------------------------------------------------- one step
 
     def train_step_single(
         self, batch: Batch, *, training_state: TrainingState, **fit_params: Any
     ) -> dict:
-        """Compute the loss of a mixed batch, and its gradients."""
+        """Compute the loss of a mixed batch and its gradients."""
         if self.uses_manual_backward():
             return manual_step(self, batch, training_state)
         step = batch_losses(self, batch, training_state, **fit_params)
@@ -571,13 +569,13 @@ class MixupNet(NeuralNet):
     # ------------------------------------------------------------------ data to batches
 
     def get_dataset(self, X: Any, y: Any = None) -> Any:
-        """Wrap data; a DataFrame becomes one array, not a dict of columns."""
+        """Wrap data in a dataset; a DataFrame becomes one array, not a dict of columns."""
         return super().get_dataset(X.to_numpy() if hasattr(X, "to_numpy") else X, y)
 
     def _make_batches(
         self, dataset: Any, state: TrainingState, *, training: bool = True
     ) -> Any:
-        """Cut batches on the device where the data is an array, else use the loader."""
+        """Cut batches on the device if the data is an array, else use the loader."""
         if self.batch_size < 1 and self.batch_size != -1:
             raise ValueError(
                 "batch_size must be at least 1, or -1 for all rows, got "
@@ -597,7 +595,9 @@ class MixupNet(NeuralNet):
             loader = self.get_iterator(dataset, training=training)
             return LoaderBatches(loader, encode, self.device, state.streams, prepare_member)
         x, y, chosen = arrays
-        weight = getattr(dataset, "weight", state.weight)  # rows held out bring their own
+        weight = getattr(
+            dataset, "weight", state.weight
+        )  # held-out rows have their own weights
         examples = examples_of(
             (x, y, weight), state, self.module_, encode=self._encoder(y), device=self.device
         )
@@ -620,7 +620,7 @@ class MixupNet(NeuralNet):
         )
 
     def _encoder(self, y: Any) -> TargetEncoder:
-        """Return what makes target rows, knowing the number of outputs."""
+        """Return the encoder of target rows, and set the number of outputs."""
         known = self.n_outputs or getattr(self, "n_outputs_", None)
         self.n_outputs_ = known or count_outputs(y)
         return TargetEncoder(
@@ -631,7 +631,7 @@ class MixupNet(NeuralNet):
         )
 
     def _check_outputs(self, x: Any) -> None:
-        """Pass two rows through a module that is not ours and look at the shape."""
+        """Pass two rows through a user's module and check the shape of the outputs."""
         known = hasattr(self.criterion_, "rows") or type(self.criterion_) is nn.CrossEntropyLoss
         if as_stack(self.module_).one_call or not known:
             return
@@ -641,21 +641,21 @@ class MixupNet(NeuralNet):
             name = getattr(self.module, "__name__", type(self.module).__name__)
             raise ValueError(
                 f"module={name} returned shape {outputs.shape[1:]} for inputs of shape "
-                f"{tuple(x[:2].shape)}, but {expected[1:]} is needed: one row per example, "
+                f"{tuple(x[:2].shape)}. It must return {expected[1:]}: one row per example, "
                 "one column per class or value."
             )
 
     # ------------------------------------------------------------------- prediction
 
     def input_chunks(self, X: Any, training: bool = False) -> Iterator[Tensor]:
-        """Yield inputs on the device, as many and as precise as the net predicts them.
+        """Yield inputs in chunks, on the device and in the dtype that the net needs.
 
         Parameters
         ----------
         X : ndarray or Tensor, shape (rows, *features)
             Inputs.
         training : bool, default=False
-            Mode in which the net is put.
+            Mode to set the net to.
 
         Yields
         ------
@@ -671,7 +671,7 @@ class MixupNet(NeuralNet):
             yield part.to(place, dtype, non_blocking=True)
 
     def predicts_in_double(self) -> bool:
-        """Whether inputs in double precision are predicted in double precision."""
+        """Whether float64 inputs are predicted in double precision."""
         asked = as_stack(self.module_).input_dtype
         return asked(torch.float64, training=False, device=self.device) == torch.float64
 
@@ -715,23 +715,23 @@ class MixupNet(NeuralNet):
         return outputs[None] if self.n_members == 1 else outputs.swapaxes(0, 1)
 
     def _predictor(self, X: Any) -> Predictor | None:
-        """Return what predicts a table faster than the net itself does, if anything."""
+        """Return the fast predictor for a table, if there is one."""
         if type(self) is not MixupNet or not isinstance(X, np.ndarray):
             return None
         found = predictor_of(self.module_)
         return found if found is not None and found.takes(X) else None
 
     def _predicted(self, predictor: Predictor, X: np.ndarray) -> np.ndarray:
-        """Return what :meth:`raw_outputs` does."""
+        """Return :meth:`raw_outputs`, computed by a fast predictor."""
         if self.module_.training:
             self._set_training(False)
         if len(X) == 1 and X.dtype.kind == "f":
-            # A copy, because torch warns of arrays that are read-only.
+            # A copy, because torch warns about read-only arrays.
             return predictor.row(X.astype(np.float64))
         x, size = as_tensor(X), predictor.rows_per_chunk
         outputs = torch.empty(predictor.shape(len(x)), dtype=torch.float64)
         starts = range(0, len(x), size)
-        # A thread takes several chunks, or it is not worth starting.
+        # Starting a thread pays only for several chunks.
         threads = min(torch.get_num_threads(), len(starts) // 2)
 
         def fill(start: int) -> None:
@@ -785,7 +785,7 @@ class MixupNet(NeuralNet):
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
     def _work(self, rows: int, X: Any) -> int:
-        """Estimate the multiplications of passing rows through the net and back."""
+        """Estimate the multiplications of a forward and backward pass."""
         rows = len(X) if rows == -1 else rows
         stack = as_stack(self.module_)
         row = as_tensor(X[:1]) if is_array(X) and not stack.one_call else None
@@ -799,8 +799,8 @@ def _joined(parts: Iterator[Tensor], rows: int | None) -> Tensor:
         return first
     if rows is None:
         return torch.cat([first, *parts])
-    # Memory for all of them is taken at once. Small outputs that stay between the freed
-    # hidden layers of the chunks would let the heap grow with every chunk.
+    # Memory for all outputs is allocated at once: small outputs between the freed hidden layers
+    # of the chunks would make the heap grow with every chunk.
     joined, stop = first.new_empty((rows, *first.shape[1:])), 0
     for part in chain([first], parts):
         start, stop = stop, stop + len(part)
@@ -809,7 +809,7 @@ def _joined(parts: Iterator[Tensor], rows: int | None) -> Tensor:
 
 
 def _python_scalars(params: dict[str, Any]) -> dict[str, Any]:
-    """Turn NumPy's numbers into Python's; arrays may be what a module takes."""
+    """Convert NumPy scalars to Python numbers; arrays may be arguments of a module."""
     return {
         name: as_python(value) if isinstance(value, np.generic) else value
         for name, value in params.items()
@@ -817,5 +817,5 @@ def _python_scalars(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _overrides(thing: object, base: type, *names: str) -> bool:
-    """Whether the class of a thing has methods of its own under names of a base."""
+    """Whether the class of an object overrides methods of a base."""
     return any(getattr(type(thing), name) is not getattr(base, name) for name in names)

@@ -1,8 +1,8 @@
-"""AdamW without the bookkeeping that costs more than the update of a tiny net.
+"""AdamW without torch's Python overhead, which exceeds the update of a small net; and Muon.
 
-All classes bind a step once and repeat it: the fused kernel gets lists of parameters,
-gradients, both moments and step counts that stay the same objects for a whole epoch, so that a
-step is one addition to a counter and one call into torch.
+All classes bind a step once and repeat it: the lists of parameters, gradients, moments and step
+counts for the fused kernel stay the same objects for a whole epoch, so that a step is one
+addition to a counter and one call into torch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from mixup_tab._torch_private import fused_adamw, without_compile_wrapper
 
 OPTIONS = ("lr", "betas", "eps", "weight_decay")
-# Of Muon: momentum of kernels, learning rate of everything else as a share of theirs.
+# Muon: momentum of kernels, and the relative learning rate of everything else.
 _MOMENTUM, _ADAM_SHARE = 0.6, 0.08
 _LEAST_NORM = 1e-12
 
@@ -25,9 +25,8 @@ _LEAST_NORM = 1e-12
 class LeanAdamW(torch.optim.Optimizer):
     """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) as one fused call.
 
-    The update is ``torch.optim.AdamW(fused=True)``'s own kernel. What is left out is
-    its Python side, which takes eight times as long as the update of a 30-128-128-2
-    net.
+    The kernel is that of ``torch.optim.AdamW(fused=True)``, called without its Python side,
+    which takes eight times as long as the update of a 30-128-128-2 net.
 
     Parameters
     ----------
@@ -77,9 +76,8 @@ class LeanAdamW(torch.optim.Optimizer):
     def bind(self) -> Callable[[], None]:
         """Return a function that makes a step, for a loop.
 
-        It holds on to the present gradients and settings, so it serves a loop that writes
-        gradients in place, without looking everything up in every step. Call it where no
-        gradient is recorded.
+        It caches the current gradient tensors and settings, for a loop that writes gradients in
+        place. Call it where no gradient is recorded.
         """
         groups = [
             (g, [p for p in g["params"] if p.grad is not None]) for g in self.param_groups
@@ -103,8 +101,7 @@ class LeanAdamW(torch.optim.Optimizer):
                 self.state[parameter] = {**self.fresh_state(parameter), "step": fresh}
         states = [self.state[p] for p in params]
         if len(params) < len(group["params"]):
-            # Parameters without a gradient make no step, so from here on the others count
-            # on a copy of their own.
+            # Parameters without a gradient make no step, so the others get their own counter.
             for state in states:
                 state["step"] = state["step"].clone()
         update = fused_adamw(
@@ -125,7 +122,7 @@ class LeanAdamW(torch.optim.Optimizer):
         return run
 
     def fresh_state(self, parameter: Tensor) -> dict[str, Tensor]:
-        """Return what is kept for a parameter, before the first step."""
+        """Return the initial state of a parameter."""
         like = parameter.detach()
         return {
             "step": torch.zeros((), device=like.device),
@@ -137,26 +134,27 @@ class LeanAdamW(torch.optim.Optimizer):
 class Muon(LeanAdamW):
     """Muon for the kernels of two-dimensional convolutions, AdamW for everything else.
 
-    A step turns the momentum of a kernel's gradient, as a matrix with a row per output channel,
-    into an orthogonal one, so that all directions are learned at one pace (Jordan et al. 2024,
-    https://kellerjordan.github.io/posts/muon). Kernels keep the norm of an orthogonal matrix:
-    where normalisation follows, as it should, their scale does not matter.
+    A step orthogonalises the momentum of a kernel's gradient, as a matrix with a row per output
+    channel, so that all directions are learned at the same pace (Jordan et al. 2024,
+    https://kellerjordan.github.io/posts/muon). Kernels keep a fixed norm; use a normalisation
+    after them, so that their scale does not matter.
 
     Parameters
     ----------
     params : iterable
         Parameters or parameter groups, dense and of a floating point type.
     lr : float, default=0.05
-        Step of a kernel relative to its norm. Everything else has 0.08 times this rate.
+        Step of a kernel relative to its norm. The rate of all other parameters is 0.08 times
+        this.
     **options
-        ``betas``, ``eps`` and ``weight_decay`` of everything else, see :class:`LeanAdamW`.
+        ``betas``, ``eps`` and ``weight_decay`` for them; see :class:`LeanAdamW`.
     """
 
     def __init__(self, params: Iterable, lr: float = 0.05, **options: Any) -> None:
         super().__init__(params, lr, **options)
 
     def fresh_state(self, parameter: Tensor) -> dict[str, Tensor]:
-        """Return what is kept for a parameter, before the first step."""
+        """Return the initial state of a parameter."""
         if parameter.dim() != 4:
             return super().fresh_state(parameter)
         return {"momentum": torch.zeros_like(parameter.detach())}
@@ -191,9 +189,9 @@ class Muon(LeanAdamW):
 
 
 def orthogonalized(matrix: Tensor) -> Tensor:
-    """Return about U Vᵀ of a matrix U S Vᵀ: its singular values brought near to 1.
+    """Return approximately U Vᵀ of a matrix U S Vᵀ, with singular values near 1.
 
-    Three Newton-Schulz steps with Jordan's coefficients, of matrix products alone.
+    Three Newton-Schulz steps with Jordan's coefficients, which need only matrix products.
     """
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT
     wide = wide / wide.norm().clamp(min=_LEAST_NORM)
@@ -204,10 +202,10 @@ def orthogonalized(matrix: Tensor) -> Tensor:
 
 
 class StackAdamW:
-    """The same update for a stack whose members differ in learning rate and weight decay.
+    """AdamW for a stack whose members differ in learning rate and weight decay.
 
-    The kernel takes one learning rate per call. So members with equal settings that lie next to
-    each other share a call, on slices of the stacked parameters and moments.
+    The kernel takes one learning rate per call, so neighbouring members with equal settings
+    share a call, on slices of the stacked parameters and moments.
 
     Parameters
     ----------
@@ -218,7 +216,7 @@ class StackAdamW:
     def __init__(self, params: Sequence[Tensor]) -> None:
         self.params = list(params)
         self.moments = [[torch.zeros_like(p.detach()) for p in self.params] for _ in range(2)]
-        # One counter for all: members of a stack begin together.
+        # One counter for all: members of a stack start together.
         self.step = torch.zeros((), device=self.params[0].device)
 
     def bind(self, settings: Sequence[dict]) -> Callable[[], None]:

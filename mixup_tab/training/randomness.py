@@ -1,4 +1,4 @@
-"""Random numbers of a fit: every member of a stack has streams of its own."""
+"""Random numbers of a fit: every member of a stack has its own streams."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mixup_tab._torch_private import (
 
 
 class Streams(NamedTuple):
-    """Generators of one member, so that what one does never moves another.
+    """Independent generators of one member.
 
     Plain training and mixup with the same seed share initial weights, batches and dropout
     masks.
@@ -28,8 +28,8 @@ class Streams(NamedTuple):
     Attributes
     ----------
     init, order, mix, noise, augment : torch.Generator
-        For initial weights, the order of the rows, mixing, the net's own randomness in
-        training (dropout), and what it does to its inputs before they are mixed.
+        For initial weights, the order of the rows, mixing, random layers such as dropout, and
+        random changes of the inputs before they are mixed.
     """
 
     init: torch.Generator
@@ -39,20 +39,20 @@ class Streams(NamedTuple):
     augment: torch.Generator
 
     def states(self) -> list[torch.Tensor]:
-        """Return where every generator is."""
+        """Return the states of all generators."""
         return [generator.get_state() for generator in self]
 
     def set_states(self, states: Sequence[torch.Tensor]) -> None:
-        """Bring every generator to where :meth:`states` found it."""
+        """Set the states of all generators."""
         for generator, state in zip(self, states, strict=True):
             generator.set_state(state)
 
     @classmethod
     def from_seed(cls, seed: int, device: str | torch.device, epoch: int = 0) -> Streams:
-        """Make the streams of the member with this seed, from an epoch on.
+        """Make the streams of the member with this seed, starting at an epoch.
 
-        Initial weights are always drawn on the CPU, so that they are the same
-        everywhere. MPS cannot draw everything that is needed and uses the CPU's.
+        Initial weights are always drawn on the CPU, so that they are the same on every device.
+        MPS lacks some random operations and uses generators of the CPU.
         """
         place = "cpu" if torch.device(device).type == "mps" else device
         sequence = np.random.SeedSequence(seed, spawn_key=(epoch,))
@@ -67,11 +67,12 @@ class Streams(NamedTuple):
 
 
 def member_seeds(random_state: Any, n_members: int) -> list[int]:
-    """Return the seeds of the members of a net; member k's does not depend on their number."""
+    """Return the seed of every member; that of member k does not depend on ``n_members``."""
     if isinstance(random_state, Sequence):
         if len(random_state) != n_members:
             raise ValueError(
-                f"random_state has {len(random_state)} seeds for n_members={n_members}."
+                f"random_state has {len(random_state)} seeds for n_members={n_members}. Give "
+                "one seed, or one per member."
             )
         return list(random_state)
     if not isinstance(random_state, (int, np.integer)):
@@ -88,18 +89,18 @@ _global_lock = threading.Lock()
 
 
 class _Redirect(TorchDispatchMode):
-    """Gives every random operation of this thread that names no generator ours.
+    """Makes random operations of this thread use our generator unless they name another.
 
     torch calls a dispatch mode for every operation of the thread, below autograd. Operations
-    that draw are tagged ``nondeterministic_seeded``. They fall into four kinds:
+    that draw are tagged ``nondeterministic_seeded``. There are four cases:
 
-    1. Most have an overload with an argument ``generator``: that one is called instead.
+    1. Most have an overload with an argument ``generator``, which is called instead.
     2. Dropout has none. It is written out as a Bernoulli mask, in the form of
        ``native_dropout``, whose backward pass torch knows.
     3. Others without one (attention, recurrent nets, some samplers) run with torch's global
-       generator seeded by ours, which is put back afterwards, one thread at a time.
-    4. So do all on MPS, whose streams are the CPU's, for a generator must lie where the
-       operation computes.
+       generator, seeded by ours and restored afterwards, one thread at a time.
+    4. So do all operations on MPS: a generator must be on the device of the operation, and the
+       streams for MPS are on the CPU.
     """
 
     def __init__(self, generator: torch.Generator) -> None:
@@ -150,13 +151,13 @@ _Redirect.__torch_dispatch__ = without_compile_wrapper(  # type: ignore[method-a
 
 
 def _has_generator(args: tuple, kwargs: dict) -> bool:
-    """Whether an operation was called with a generator that is not torch's global one."""
+    """Whether the arguments contain a generator other than torch's global one."""
     given = [x for x in (*args, *kwargs.values()) if isinstance(x, torch.Generator)]
     return bool(given) and not is_global_generator(given[0])
 
 
 def _device_of(args: tuple, kwargs: dict) -> torch.device:
-    """Where an operation computes."""
+    """Return the device of an operation."""
     tensors = [x for x in (*args, *kwargs.values()) if isinstance(x, torch.Tensor)]
     return tensors[0].device if tensors else torch.device(kwargs.get("device") or "cpu")
 
@@ -165,15 +166,15 @@ def _device_of(args: tuple, kwargs: dict) -> torch.device:
 def drawing_from(generator: torch.Generator) -> Iterator[_Redirect]:
     """Redirect torch's random operations in this thread to ``generator``.
 
-    Modules such as ``torch.nn.Dropout`` and the initialisers of ``torch.nn.Linear``
-    know only the global generator. Inside this context they leave it alone. Operations that
-    are given a generator keep it. The object that is yielded says in ``used`` whether
-    anything was redirected.
+    Modules such as ``torch.nn.Dropout`` and the initialisers of ``torch.nn.Linear`` know only
+    the global generator. Inside this context they do not touch it. Operations with an explicit
+    generator keep it. The attribute ``used`` of the yielded object says whether anything was
+    redirected.
 
     Parameters
     ----------
     generator : torch.Generator
-        Where random numbers come from instead.
+        Source of the random numbers.
 
     Examples
     --------

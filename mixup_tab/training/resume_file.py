@@ -1,4 +1,4 @@
-"""Training that is resumed where it was killed."""
+"""Resuming training after a kill."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from mixup_tab.training.state import TrainingState
 
 FORMAT = "mixup-tab training 4"
 
-# More than any file of a net takes: bytes in all besides 256 times the net's, and bytes of the
-# part that is JSON.
+# Upper limits of valid files: bytes in addition to 256 times those of the net, and bytes of
+# the JSON part.
 _MOST_BYTES = 1 << 28
 _MOST_JSON = 1 << 26
 
@@ -41,42 +41,40 @@ _DTYPES = {str(each): each for each in vars(torch).values() if isinstance(each, 
 
 
 class ResumeFile(Callback):
-    """Writes all that training needs to be resumed to a file, at the end of epochs.
+    """Saves training at the end of epochs, so that a killed fit can be resumed.
 
-    The same fit with the same file continues after the last epoch that was written, and ends
-    with the same bits as one that never stopped, as far as the device computes the same twice:
-    weights, optimizer, history and the states of all random streams are restored. A fit with a
-    file gives the same bits as one without. The file is replaced whole, never half-written, and
-    holds no code: it is JSON and numbers, and all of it is checked before it is used. It stays
-    when training is over; fitting again then returns the same net without training.
-    ``partial_fit`` and ``warm_start=True`` on a net that is trained already write a file, but
-    do not read one.
+    Call the same ``fit`` with the same file to continue after the last saved epoch. Weights,
+    optimizer, history and random streams are restored, so the result has the same bits as
+    without the break, if the device computes reproducibly. After the last epoch the file stays;
+    fitting again then returns the same net without training. ``partial_fit``, and
+    ``warm_start=True`` on a trained net, write a file but do not read one.
+
+    The file is replaced atomically and contains only JSON and numbers, which are validated
+    before use.
 
     Parameters
     ----------
     path : str or path-like
-        The file. Each fit needs a file of its own, also those of a search.
+        The file. Each fit needs its own file, also each fit of a search.
     every : int, default=1
-        Epochs between two writings, ≥ 1; the last epoch is always written.
+        Epochs between two saves, ≥ 1; the last epoch is always saved.
 
     Raises
     ------
     ValueError
-        At fit, if the file is of another training (other data, parameters, net, versions or
-        kind of device), broken, or in use by another fit; or if a callback keeps a state that
-        is not in it: skorch's ``EarlyStopping``, ``LRScheduler`` (use
-        :class:`KeepBestWeights`, :class:`LearningRate`), ``Freezer`` and the like.
+        In ``fit``, if the file is damaged, in use, or from another training (other data,
+        parameters, net, versions or type of device); or for callbacks whose state it cannot
+        save: skorch's ``EarlyStopping`` and ``LRScheduler`` (use :class:`KeepBestWeights` and
+        :class:`LearningRate`), ``Freezer`` and the like.
     OSError
-        If the file cannot be written, at the start of ``fit`` or later on. The epochs that were
-        written before stay in it.
+        If the file cannot be written, at the start of ``fit`` or later. Saved epochs are kept.
 
     Notes
     -----
-    What decides the result is hashed whole: all numbers of the data, the weights of rows, all
-    parameters, the net with all its attributes and, where the class is your own, its code, and
-    the versions of Python, torch and mixup_tab. Not hashed are functions that the code of a
-    net calls, files that a data set reads, and callbacks of your own. What a net keeps
-    anywhere but in parameters and buffers is not restored.
+    A hash identifies the training: all data and weights of rows, all parameters, the net with
+    its attributes and (if the class is your own) its code, and the versions of Python, torch
+    and mixup_tab. Not hashed are functions that the code of a net calls, files that a data set
+    reads, and your own callbacks. Only parameters and buffers of a net are restored.
 
     Examples
     --------
@@ -97,7 +95,7 @@ class ResumeFile(Callback):
 
     @contextlib.contextmanager
     def open(self, net: Any, state: TrainingState, batches: Any, data: Any) -> Iterator[None]:
-        """Hold the file for a fit, and bring the net to where it says the net was."""
+        """Lock the file during a fit, and restore the net from it."""
         _check_callbacks(net)
         path = Path(self.path)
         check_writable(path)
@@ -109,7 +107,7 @@ class ResumeFile(Callback):
             yield
 
     def _resume(self, path: Path, net: Any, state: TrainingState, batches: Any) -> None:
-        """Check the file and take everything from it."""
+        """Check the file and restore everything from it."""
         most = _MOST_BYTES + 256 * sum(tensor.nbytes for tensor in _tensors(net).values())
         try:
             _require(path.stat().st_size <= most)
@@ -117,21 +115,21 @@ class ResumeFile(Callback):
             identity = {name: str(value) for name, value in kept["identity"].items()}
             if identity == self.identity_:
                 _restore(kept, net, state, batches)
-        except Exception as error:  # whatever a hostile file leads to
+        except Exception as error:  # a malicious file may cause any error
             raise ValueError(
-                f"{str(path)!r} is not a file of ResumeFile, or is broken. Delete it to start "
-                "anew, or give another path."
+                f"{str(path)!r} was not written by ResumeFile, or is damaged. Delete it to "
+                "start over, or choose another path."
             ) from error
         if identity != self.identity_:
             raise ValueError(
-                f"{str(path)!r} is the file of another training: "
-                f"{_difference(identity, self.identity_)}. Give another path, or delete the "
-                "file to start anew."
+                f"{str(path)!r} belongs to another training: "
+                f"{_difference(identity, self.identity_)}. Choose another path, or delete the "
+                "file to start over."
             )
         self.kept_epochs_ = len(net.history)
 
     def write(self, net: Any, state: TrainingState, batches: Any) -> None:
-        """Write the file at the end of an epoch, if it is time."""
+        """Write the file at the end of an epoch, if it is due."""
         epoch = len(net.history) - state.first_epoch
         if epoch % self.every and epoch < len(state.mixed):
             return
@@ -151,9 +149,9 @@ class ResumeFile(Callback):
             write_whole(Path(self.path), content)
         except OSError as error:
             remains = (
-                f"It still holds epoch {self.kept_epochs_}, after which the next fit resumes."
+                f"The next fit resumes after epoch {self.kept_epochs_}, which is saved."
                 if self.kept_epochs_
-                else "It holds nothing of this training yet."
+                else "No epoch of this training is saved."
             )
             raise OSError(
                 f"{error} Training ended after epoch {epoch} of {len(state.mixed)}. {remains}"
@@ -166,27 +164,27 @@ def _keepers(net: Any) -> list[KeepBestWeights]:
 
 
 def _check_callbacks(net: Any) -> None:
-    """Refuse callbacks whose states are not in the file."""
+    """Raise ValueError for callbacks whose state is not saved."""
     for _, callback in net.callbacks_:
         if isinstance(callback, SkorchEarlyStopping):
             raise ValueError(
-                "A ResumeFile does not hold what skorch's EarlyStopping counts. Use "
+                "ResumeFile cannot save the state of skorch's EarlyStopping. Use "
                 "mixup_tab.training.KeepBestWeights."
             )
         if isinstance(callback, LRScheduler):
             raise ValueError(
-                "A ResumeFile does not hold the state of skorch's LRScheduler. Use "
+                "ResumeFile cannot save the state of skorch's LRScheduler. Use "
                 "mixup_tab.training.LearningRate."
             )
         if isinstance(callback, ParamMapper):
             raise ValueError(
-                f"A ResumeFile does not hold what skorch's {type(callback).__name__} has done. "
-                "Leave one of the two out."
+                f"ResumeFile cannot save the state of skorch's {type(callback).__name__}. "
+                "Remove one of the two callbacks."
             )
 
 
 def _identity(net: Any, state: TrainingState, data: Any) -> dict[str, str]:
-    """Return hashes of all that decides the result of training, by what it is."""
+    """Return hashes of everything that determines the result of training."""
     from mixup_tab import __version__
 
     changing = (LearningRate, KeepBestWeights, GradientNormClipping)
@@ -202,7 +200,9 @@ def _identity(net: Any, state: TrainingState, data: Any) -> dict[str, str]:
         "data": fingerprint(data, state.weight),
         "parameters": fingerprint(*settings),
         "net": fingerprint(net.module_, net.criterion_),
-        "device": torch.device(net.device).type,  # of which the random streams are
+        "device": torch.device(
+            net.device
+        ).type,  # random streams differ between types of device
         "python": ".".join(platform.python_version_tuple()[:2]),
         "torch": str(torch.__version__),
         "mixup_tab": __version__,
@@ -210,7 +210,7 @@ def _identity(net: Any, state: TrainingState, data: Any) -> dict[str, str]:
 
 
 def _difference(theirs: Mapping[str, str], ours: Mapping[str, str]) -> str:
-    """Say in what two identities differ: versions and devices by name, the others by kind."""
+    """Describe how two identities differ."""
     differs = [name for name in ours if theirs.get(name) != ours[name]]
     hashed = [name for name in differs if name in ("data", "parameters", "net")]
     if hashed:
@@ -219,12 +219,12 @@ def _difference(theirs: Mapping[str, str], ours: Mapping[str, str]) -> str:
 
 
 def _tensors(net: Any) -> dict[str, Tensor]:
-    """Return all parameters and buffers of a net, also buffers that a state_dict leaves out."""
+    """Return all parameters and buffers of a net, also non-persistent buffers."""
     return dict([*net.module_.named_parameters(), *net.module_.named_buffers()])
 
 
 def _optimizer_state(optimizer: Any) -> dict[str, Any]:
-    """Return what an optimizer has counted, and the numbers in its groups, such as rates."""
+    """Return the state of an optimizer, and the numbers in its groups, such as rates."""
     kept = optimizer.state_dict()
     groups = [
         {
@@ -249,10 +249,10 @@ def _pack(kept: dict[str, Any]) -> bytes:
             return value.item()
         if not isinstance(value, Tensor):
             raise TypeError(
-                f"A ResumeFile cannot keep a {type(value).__name__}, which a callback has put "
+                f"ResumeFile cannot save a {type(value).__name__}, which a callback has put "
                 "into net.history. Record numbers, strings and lists of them."
             )
-        # A copy: torch views a single element with a stride of two as nothing else.
+        # A copy: torch cannot view a single element with a stride of two as bytes.
         flat = torch.empty(value.numel(), dtype=value.dtype).copy_(value.detach().flatten())
         numbers.append(flat.view(torch.uint8).numpy().tobytes())
         return {"dtype": str(value.dtype), "shape": list(value.shape)}
@@ -262,7 +262,7 @@ def _pack(kept: dict[str, Any]) -> bytes:
 
 
 def _unpack(content: bytes) -> dict[str, Any]:
-    """Return what :func:`_pack` was given, or raise some error."""
+    """Reverse :func:`_pack`; raise any error for other content."""
     end = content.index(b"\n", 0, 200)
     hashed = hashlib.sha256(memoryview(content)[end + 1 :]).hexdigest()
     _require(content[:end] == f"{FORMAT} {hashed}".encode())
@@ -276,7 +276,7 @@ def _unpack(content: bytes) -> dict[str, Any]:
         _require(all(type(size) is int and size >= 0 for size in shape))
         stop = start + math.prod(shape) * dtype.itemsize
         _require(stop <= len(content))
-        numbers = bytearray(content[start:stop])  # torch writes to what it is given
+        numbers = bytearray(content[start:stop])  # torch needs writable memory
         start = stop
         if not numbers:
             return torch.empty(shape, dtype=dtype)
@@ -289,14 +289,14 @@ def _unpack(content: bytes) -> dict[str, Any]:
 
 def _require(condition: bool) -> None:
     if not condition:
-        raise ValueError("not what ResumeFile writes")
+        raise ValueError("not written by ResumeFile")
 
 
 # ------------------------------------------------------------------------- back into the net
 
 
 def _restore(kept: dict[str, Any], net: Any, state: TrainingState, batches: Any) -> None:
-    """Check all that a file holds, then put it into the net and its batches."""
+    """Validate the content of a file, then load it into the net and its batches."""
     own, history, streams = _tensors(net), kept["history"], kept["streams"]
     _check_tensors(kept["net"], own)
     _check_history(history, len(state.mixed))
@@ -318,14 +318,14 @@ def _restore(kept: dict[str, Any], net: Any, state: TrainingState, batches: Any)
     net.history.extend(history)
     net.epoch_losses_ = kept["losses"]
     net._set_mixing(batches, state)
-    net._set_training(True)  # as when the batches that are made again were made
+    net._set_training(True)  # the mode in which batches are prepared
     batches.resume(kept["batches"])
     for stream, numbers in zip(state.streams, streams, strict=True):
         stream.set_states(numbers)
 
 
 def _check_tensors(kept: Mapping[Any, Tensor], own: Mapping[Any, Tensor]) -> None:
-    """Require tensors like the net's own, finite where those are."""
+    """Require tensors like the net's own, and finite where those are."""
     _require(kept.keys() == own.keys())
     for name, tensor in kept.items():
         _require(isinstance(tensor, Tensor))
@@ -350,14 +350,14 @@ def _checked_optimizer(kept: dict[str, Any], optimizer: Any) -> dict[str, Any]:
         group.update(numbers)
     for index, values in whole["state"].items():
         like = parameters[index]
-        if isinstance(optimizer, LeanAdamW):  # whose kernel trusts its arguments
+        if isinstance(optimizer, LeanAdamW):  # its kernel does not check its arguments
             _check_tensors(values, optimizer.fresh_state(like))
         whole["state"][index] = {name: _laid_out(v, like) for name, v in values.items()}
     return whole
 
 
 def _laid_out(value: Any, like: Tensor) -> Any:
-    """Return a parameter's moments in its layout, perhaps channels last: kernels rely on it."""
+    """Return a moment in the memory layout of its parameter, which kernels rely on."""
     if not isinstance(value, Tensor) or value.shape != like.shape:
         return value
     return torch.empty_like(like, dtype=value.dtype, device="cpu").copy_(value)

@@ -1,12 +1,11 @@
-"""Many nets trained as one stack, each to where training it alone would take it.
+"""Many nets trained as one stack, with the same results as training each net alone.
 
-A net's way through its epochs is a generator (:class:`_Run`): it does all that skorch's fit
-loop does, yields the blocks of batches that are to be trained on, and never makes a step
-itself. A stack takes the current blocks of all its runs, lays them side by side along the model
-axis and makes the steps for all of them, as far as the shortest block reaches (a window); then
-the runs whose blocks are used up move on. So nets may differ in their numbers of rows, batches
-and epochs, may stop early or fail, and still share every matrix product. When a run is over,
-the stack is made anew from those that are left.
+The training of a net is a generator (:class:`_Run`): it does everything that skorch's fit loop
+does except the steps, and yields blocks of batches. A stack concatenates the current blocks of
+all its runs along the model axis and makes the steps for all of them, up to the end of the
+shortest block (a window); then the runs whose blocks have ended advance. So nets may differ in
+their numbers of rows, batches and epochs, may stop early or fail, and still share every matrix
+product. When a run ends, a new stack is made of the remaining runs.
 """
 
 from __future__ import annotations
@@ -30,16 +29,15 @@ from mixup_tab.training.optim import OPTIONS, LeanAdamW, StackAdamW
 from mixup_tab.training.resume_file import ResumeFile
 from mixup_tab.training.stopping import ends_early, propagate_interrupt
 
-# A stack's batches are padded to its largest; nets whose batches are much smaller get a
-# stack of their own.
+# A stack pads batches to its largest; nets with much smaller batches get another stack.
 _LEAST_FILLED = 0.75
 
-# These freeze parameters, or start from an optimizer's moments; a stack has its own optimizer.
+# These freeze parameters or need the optimizer's state; a stack has its own optimizer.
 _ALONE = (ParamMapper, ResumeFile)
 
 
 class NetFit(NamedTuple):
-    """A net and what it is to be trained on.
+    """A net and its training data.
 
     Attributes
     ----------
@@ -48,7 +46,7 @@ class NetFit(NamedTuple):
     X, y : ndarray
         Training data. Nets that share an array share its copy on the device.
     weight : ndarray or None
-        Weights of the rows, mean 1.
+        Weights of the rows with mean 1.
     """
 
     net: MixupNet
@@ -60,26 +58,26 @@ class NetFit(NamedTuple):
 def fit_stacked(
     fits: Sequence[NetFit], on_epochs: Callable[[int], None] = lambda epochs: None
 ) -> list[Exception | None]:
-    """Train nets side by side; each ends as ``net.partial_fit(X, y)`` would leave it.
+    """Train nets side by side, with the same results as ``net.partial_fit(X, y)`` for each.
 
-    Nets whose layers have the same sizes become one stack: every step is one batched
-    matrix product per layer for all of them. Each keeps its own rows, order, mixing,
-    dropout, learning rate, weight decay, epochs and early stopping. What cannot be
-    stacked (other modules, other optimizers, callbacks that look at batches)
-    is trained by itself. The state of a stacked net's optimizer is not kept.
+    Nets with layers of the same sizes become one stack: every step is one batched matrix
+    product per layer for all of them. Each keeps its own rows, order, mixing, dropout, learning
+    rate, weight decay, epochs and early stopping. Nets that cannot be stacked (other modules or
+    optimizers, callbacks that watch batches) are trained alone. The optimizer state of a
+    stacked net is not kept.
 
     Parameters
     ----------
     fits : sequence of NetFit
-        What to train.
+        Nets and their data.
     on_epochs : callable, default=no action
-        Called often with the number of epochs that nets have finished since the last
-        call. A TrainingAborted or KeyboardInterrupt that it raises ends everything.
+        Called with the number of epochs that nets have finished since the last call. A
+        TrainingAborted or KeyboardInterrupt that it raises ends everything.
 
     Returns
     -------
     list of Exception or None
-        The error that ended the training of each net, if one did.
+        The error of each net, or None.
     """
     errors: list[Exception | None] = [None] * len(fits)
     tables: dict = {}
@@ -103,7 +101,7 @@ def _train_alone(fit: NetFit, on_epochs: Callable[[int], None]) -> Exception | N
     try:
         net.partial_fit(fit.X, fit.y, sample_weight=fit.weight)
     except Exception as error:  # a module or callback of the user's may raise anything
-        on_epochs(bool(net.history))  # the epoch that it ended in
+        on_epochs(bool(net.history))  # count the epoch of the error
         return error
     finally:
         net.callbacks_ = before
@@ -115,8 +113,8 @@ def _can_be_stacked(net: MixupNet) -> bool:
         type(net) is MixupNet
         and net.uses_manual_backward()
         and as_stack(net.module_).can_join
-        and not as_rule(net.mixing).enlarges_batch  # nor are its batches of one size
-        and not len(net.history)  # nor do moments of its optimizer have to be taken over
+        and not as_rule(net.mixing).enlarges_batch  # because it changes the batch size
+        and not len(net.history)  # because moments of its optimizer would be lost
         and type(net.optimizer_) is LeanAdamW
         and len(net.optimizer_.param_groups) == 1
         and type(net.criterion_) in STACKED_LOSSES
@@ -127,21 +125,20 @@ def _can_be_stacked(net: MixupNet) -> bool:
 
 
 class _Run:
-    """One net on its way through its epochs, block by block.
+    """The training of one net, block by block.
 
     Attributes
     ----------
     block : Batch or None
-        Batches to train on next, shapes (batches, members, batch, ...); None when training
-        is over.
+        The next batches, shapes (batches, members, batch, ...); None after the last.
     done : int
-        How many batches of the block have been trained on.
+        Number of batches of the block that have been trained on.
     error : Exception or None
-        What ended training early.
+        Error that ended training.
     total : Tensor of shape (members,)
         Summed loss of the current epoch.
     noise : list of torch.Generator
-        Where the dropout masks of the members come from.
+        Generators of dropout masks, one per member.
     fresh_epochs : int
         Epochs finished since they were last reported.
     """
@@ -157,16 +154,16 @@ class _Run:
 
     @property
     def settings(self) -> dict:
-        """Settings of the net's optimizer, which callbacks change from epoch to epoch."""
+        """Settings of the net's optimizer, which callbacks may change in every epoch."""
         return self.net.optimizer_.param_groups[0]
 
     def batches(self) -> Batch:
-        """Return the block of a run that is not over."""
+        """Return the block of a run that has not ended."""
         assert self.block is not None
         return self.block
 
     def advance(self) -> None:
-        """Go to the next block, over the end of an epoch where there is one."""
+        """Go to the next block, which may be in the next epoch."""
         try:
             self.block: Batch | None = next(self._blocks, None)
         except Exception as error:  # a callback of the user's may raise anything
@@ -174,7 +171,7 @@ class _Run:
         self.done = 0
 
     def _go_through(self, fit: NetFit, tables: dict) -> Iterator[Batch]:
-        """Do what ``MixupNet.partial_fit`` does but for the steps, which the stack makes."""
+        """Do what ``MixupNet.partial_fit`` does, except the steps, which the stack makes."""
         net = fit.net
         net.interrupted_, alone = False, False
         with ends_early(net):
@@ -199,11 +196,11 @@ class _Run:
         net._end_training(fit.X, fit.y)
 
     def join(self, stack: _Stack, place: slice) -> None:
-        """Be members of a stack, at a place of its model axis."""
+        """Join a stack at a place of its model axis."""
         self._stack, self._place, self._joined = stack, place, _seen_by_stack(self.net)
 
     def _leave(self) -> None:
-        """Take weights and moments out of the stack, to train alone from here on."""
+        """Copy weights and moments out of the stack, to continue alone."""
         assert self._stack is not None
         net, adam = self.net, self._stack.adam
         for parameter, *moments in zip(net.module_.parameters(), *adam.moments, strict=True):
@@ -214,7 +211,7 @@ class _Run:
 
 
 def _seen_by_stack(net: MixupNet) -> tuple:
-    """Return what a stack takes from a net when it is made, and does not look at again."""
+    """Return everything that a stack reads from a net only once."""
     parameters: list[Any] = [(p.data_ptr(), p.requires_grad) for p in net.module_.parameters()]
     module: Any = net.module_
     groups = net.optimizer_.param_groups
@@ -223,7 +220,7 @@ def _seen_by_stack(net: MixupNet) -> tuple:
 
 
 def _alike(runs: Sequence[_Run]) -> Iterator[list[_Run]]:
-    """Group runs that can be one stack."""
+    """Group runs that can be stacked."""
     groups: dict[Any, list[_Run]] = {}
     for run in sorted(runs, key=lambda run: -run.batch_size):
         if run.block is None:
@@ -246,7 +243,7 @@ def _alike(runs: Sequence[_Run]) -> Iterator[list[_Run]]:
 
 
 def _train(runs: Sequence[_Run], on_epochs: Callable[[int], None]) -> None:
-    """Train until every run is over."""
+    """Train until every run has ended."""
     # Neighbours with equal settings share a call of the optimizer.
     runs = [run for run in runs if run.block is not None]
     runs.sort(key=lambda run: (run.settings["lr"], run.settings["weight_decay"]))
@@ -280,7 +277,7 @@ class _Stack:
         sizes = [run.net.n_members for run in self.runs]
         stops = [sum(sizes[: i + 1]) for i in range(len(sizes))]
         self.slices = [slice(b - n, b) for n, b in zip(sizes, stops, strict=True)]
-        # Dropout masks come from each member's own stream, as when it is trained alone.
+        # Dropout masks come from each member's own stream, as in training it alone.
         self.generators = [generator for run in self.runs for generator in run.noise]
         modules: list[Any] = [run.net.module_ for run in self.runs]
         self.net = type(modules[0]).join(modules)
@@ -302,7 +299,7 @@ class _Stack:
         self._step_key: Any = None
 
     def train_window(self) -> None:
-        """Make the steps up to the next end of a block of any run."""
+        """Make steps up to the end of the shortest block."""
         steps = min(len(run.batches().x) - run.done for run in self.runs)
         rows = [run.batches().x.shape[2] for run in self.runs for _ in range(run.net.n_members)]
         step, update = self._bound(rows)
@@ -312,7 +309,7 @@ class _Stack:
             for inputs, wanted in zip(x.unbind(0), targets.unbind(0), strict=True):
                 outputs.append(step(inputs, wanted))
                 update()
-            # (S, K, B) -> (K,): rows of padding have targets of zero, and cost nothing.
+            # (S, K, B) -> (K,): padding has targets of zero, and so no loss.
             losses = self.criterion.rows(torch.stack(outputs), targets).sum((0, 2))
         for run, part in zip(self.runs, self.slices, strict=True):
             # Targets of a padded batch were scaled up by size / rows; see _gather.
@@ -322,11 +319,11 @@ class _Stack:
                 run.advance()
 
     def _gather(self, part: int, steps: int) -> Tensor:
-        """Lay the runs' next batches side by side, shape (S, K, B, ...).
+        """Concatenate the runs' next batches, shape (S, K, B, ...).
 
-        Smaller batches are filled up with rows of zeros. The criterion takes the mean over B
-        rows, padding included, so a target is scaled by B / rows: the gradient of a member is
-        then that of the mean over its own rows.
+        Smaller batches are padded with rows of zeros. The criterion takes the mean over all B
+        rows, so their targets are scaled by B / rows: the gradient of a member is then that of
+        the mean over its own rows.
         """
         blocks = [run.batches()[part][run.done : run.done + steps] for run in self.runs]
         full = all(block.shape[2] == self.size for block in blocks)
@@ -342,10 +339,10 @@ class _Stack:
         return whole
 
     def _bound(self, rows: list[int]) -> tuple[Callable, Callable]:
-        """Return step and update as functions that look nothing up.
+        """Return step and update as functions without lookups.
 
-        They are made anew when they must be: the step depends on which rows are padding, the
-        update on learning rates, which change from epoch to epoch.
+        They are rebuilt when needed: the step depends on which rows are padding, the update on
+        learning rates, which change from epoch to epoch.
         """
         if rows != self._step_key:
             self._step_key = rows
@@ -358,7 +355,7 @@ class _Stack:
         return self._step, self._update
 
     def release(self, but: Sequence[_Run] = ()) -> None:
-        """Let the nets have their parameters to themselves again."""
+        """Give the nets their own parameters again."""
         for run in self.runs:
             if run not in but:
                 module: Any = run.net.module_

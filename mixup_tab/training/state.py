@@ -1,4 +1,4 @@
-"""What lives only while a net is trained, and the schedule of mixing."""
+"""The state of a running fit, and the schedule of mixing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mixup_tab.training.randomness import Streams
 
 @dataclass
 class TrainingState:
-    """What a fit needs besides the net: made when it starts, handed down, gone when it ends.
+    """Everything that a fit needs besides the net, and that ends with it.
 
     Attributes
     ----------
@@ -26,21 +26,20 @@ class TrainingState:
     weight : ndarray or None
         Weights of the rows.
     mixed : list of bool
-        Whether the examples of each epoch of this fit are mixed.
+        Whether each epoch of this fit is mixed.
     first_epoch : int
-        Number of epochs that the net was trained for before.
+        Number of epochs before this fit.
     tables : dict
-        Arrays on the device and training examples made of them, by what they are made of.
-        The nets of a stack share it.
+        Cache of arrays on the device and of training examples, shared by the nets of a stack.
     rule : MixingRule or None
-        The mixing rule with what it knows of the rows; None before the first mixed epoch.
+        The fitted mixing rule; None before the first mixed epoch.
     hidden : HiddenMixing or None
         How hidden layers are mixed in this epoch.
     draws_noise : bool
-        Whether the net may draw random numbers of its own in this epoch, such as dropout
-        masks. The first step shows whether it does; if not, the others need no redirection.
+        Whether the net may draw random numbers in this epoch, such as dropout masks. If the
+        first step does not, the other steps need no redirection.
     lowest_loss : dict of str to float
-        Lowest loss of an epoch so far, by part.
+        Lowest loss of an epoch so far, by part ("train", "valid").
     """
 
     streams: list[Streams]
@@ -55,23 +54,10 @@ class TrainingState:
 
 
 def check_mixing_span(span: Any) -> tuple[float, float]:
-    """Return ``mixing_span`` as two floats, or say what is wrong with it.
+    """Return ``mixing_span`` as two floats.
 
-    Parameters
-    ----------
-    span : (float, float)
-        Share of the training during which examples are mixed, 0 ≤ start < end ≤ 1.
-
-    Returns
-    -------
-    (float, float)
-
-    Raises
-    ------
-    TypeError
-        If it is not a pair of numbers.
-    ValueError
-        If start and end are out of range or order.
+    Raises TypeError if it is not a pair of numbers, and ValueError unless
+    0 ≤ start < end ≤ 1.
     """
     hint = (
         "mixing_span must be a start and an end with 0 <= start < end <= 1, such as (0.1, 1) "
@@ -88,16 +74,16 @@ def check_mixing_span(span: Any) -> tuple[float, float]:
 
 
 def cycle_lengths(epochs: int, first: int | None = None) -> list[int]:
-    """Return the numbers of epochs of the cycles that a fit consists of.
+    """Return the number of epochs of each cycle of a fit.
 
-    Every cycle is twice as long as the one before; what is left over prolongs the last.
+    Every cycle is twice as long as the one before; remaining epochs extend the last cycle.
 
     Parameters
     ----------
     epochs : int
         Number of epochs of the fit.
     first : int, default=None
-        Epochs of the first cycle; None is a single one.
+        Epochs of the first cycle; None for a single cycle.
 
     Returns
     -------
@@ -119,10 +105,9 @@ def cycle_lengths(epochs: int, first: int | None = None) -> list[int]:
 def mixed_epochs(
     span: tuple[float, float], epochs: int, first_cycle: int | None = None
 ) -> list[bool]:
-    """Say for every epoch of a fit whether its examples are mixed.
+    """Return for every epoch of a fit whether it is mixed.
 
-    An epoch is mixed if its middle lies in the span, so that shares of epochs are rounded. Each
-    cycle goes through the span.
+    An epoch is mixed if its middle is in the span. The span applies to each cycle.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Training steps: by hand, or with autograd for any module, criterion and callback."""
+"""Training steps: without autograd for an MLP, with autograd for everything else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mixup_tab.training.state import TrainingState
 
 
 def manual_epoch(net: Any, batches: Any, state: TrainingState) -> tuple[list[Tensor], int, int]:
-    """Run an epoch in which the module writes its own gradients, block by block.
+    """Run an epoch without autograd, block by block.
 
     Returns the summed losses of the batches, shape (batches, members) each, and the numbers of
     rows and batches.
@@ -40,7 +40,7 @@ def manual_epoch(net: Any, batches: Any, state: TrainingState) -> tuple[list[Ten
 
 
 def manual_step(net: Any, batch: Batch, state: TrainingState) -> dict:
-    """Let the module write its own gradients for one batch, where callbacks watch batches."""
+    """Run one step without autograd, for callbacks that are called for every batch."""
     noise = [stream.noise for stream in state.streams]
     outputs = net.module_.backward(batch.x, batch.targets, net.criterion_, noise)
     losses = net.criterion_.rows(outputs, batch.targets).mean(-1)
@@ -66,7 +66,7 @@ def batch_losses(net: Any, batch: Batch, state: TrainingState, **fit_params: Any
 def _outputs(
     net: Any, x: Tensor, state: TrainingState, mixes: list[HiddenMix] | None, **fit_params: Any
 ) -> Tensor:
-    """Outputs, shape (members, batch, outputs), for prepared inputs with that axis."""
+    """Return outputs, shape (members, batch, outputs), for prepared inputs of all members."""
     module, stack = net.module_, as_stack(net.module_)
     noise = [stream.noise for stream in state.streams]
     if stack.one_call:

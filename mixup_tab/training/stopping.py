@@ -1,9 +1,9 @@
-"""How training ends before its last epoch: one rule for early stops, Ctrl-C and aborts.
+"""Early ends of training: early stopping, Ctrl-C and aborts.
 
-- An early stop (:class:`StopTraining`, or skorch's ``EarlyStopping``) is a quiet end.
-- Ctrl-C ends the training of a single net gently: the net keeps what it has learned, and a
-  warning says so. Where the net is one of many (a stack, a search, a comparison), whoever
-  trains them opens :func:`propagate_interrupt`, and Ctrl-C ends everything.
+- Early stopping (:class:`StopTraining`, or skorch's ``EarlyStopping``) ends training silently.
+- Ctrl-C ends the training of a single net with a warning; the net keeps its best weights.
+  Code that trains many nets (a stack, a search, a comparison) uses
+  :func:`propagate_interrupt`, so that Ctrl-C ends everything.
 - :class:`TrainingAborted` ends everything, wherever it is raised.
 """
 
@@ -18,13 +18,13 @@ from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 
 
 class StopTraining(Exception):
-    """Raised by a callback: the training of this net ends here, as planned."""
+    """Raised by a callback to end the training of its net normally."""
 
 
 class TrainingAborted(BaseException):
-    """Nothing of this training is wanted any more, such as when its search was stopped.
+    """Raised to abort training whose result is not needed, as when its search was stopped.
 
-    No ``Exception``, so that it passes where errors of users' modules are caught.
+    Not an ``Exception``, so that code that catches errors of users' modules lets it pass.
     """
 
 
@@ -33,7 +33,7 @@ _PROPAGATES: ContextVar[bool] = ContextVar("interrupts_propagate", default=False
 
 @contextmanager
 def propagate_interrupt() -> Iterator[None]:
-    """Let Ctrl-C end everything inside, not just the training of one net.
+    """Let Ctrl-C end everything inside, not only the training of one net.
 
     Examples
     --------
@@ -50,9 +50,9 @@ def propagate_interrupt() -> Iterator[None]:
 
 @contextmanager
 def ends_early(net: Any) -> Iterator[None]:
-    """Leave the block quietly at an early stop, and at a Ctrl-C that does not propagate.
+    """Suppress StopTraining, and Ctrl-C unless it propagates.
 
-    The second sets ``net.interrupted_``.
+    Ctrl-C sets ``net.interrupted_``.
     """
     try:
         yield
@@ -67,8 +67,8 @@ def ends_early(net: Any) -> Iterator[None]:
 def call_hook(callback: Any, name: str, net: Any, **kwargs: Any) -> None:
     """Call a hook of a callback.
 
-    skorch's ``EarlyStopping`` ends training by a KeyboardInterrupt, as if the user had
-    pressed Ctrl-C. It becomes the early stop that it is.
+    skorch's ``EarlyStopping`` raises KeyboardInterrupt, as if the user had pressed Ctrl-C. This
+    is turned into StopTraining.
     """
     try:
         getattr(callback, name)(net, **kwargs)

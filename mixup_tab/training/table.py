@@ -1,4 +1,4 @@
-"""Arrays that are put on the device once and handed out by row."""
+"""Tables on the device, from which batches of rows are taken."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from mixup_tab.losses import MixedCrossEntropy, MixedValueLoss
 from mixup_tab.nets.stacked import as_stack, weights_dtype
 from mixup_tab.training.device import input_device
 
-# Share of a GPU's free memory that a table may take before it streams from the host.
+# Largest share of a GPU's free memory for a table; larger tables stay on the host.
 RESIDENT_SHARE = 0.5
 
-# Tables of up to this many values are scaled and encoded once, not in every epoch.
+# Tables of up to this many values are scaled and encoded once instead of in every epoch.
 PREPARED_VALUES = 1 << 22
 
 
 def as_tensor(values: np.ndarray | Tensor) -> Tensor:
-    """Wrap an array without copying it, also one that is read-only or memory-mapped."""
+    """Wrap an array without copying it, even if it is read-only or memory-mapped."""
     if isinstance(values, Tensor):
         return values
     array = np.asarray(values)
     if any(step < 0 for step in array.strides) or not array.dtype.isnative:
-        # A copy by name: numpy calls a single row contiguous whatever its strides.
+        # Not np.ascontiguousarray: for it, a single row is contiguous whatever its strides.
         array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
     if array.flags.writeable:
         return torch.from_numpy(array)
@@ -39,12 +39,12 @@ def as_tensor(values: np.ndarray | Tensor) -> Tensor:
 
 
 def is_array(values: Any) -> bool:
-    """Whether data can be cut into batches as it is."""
+    """Whether data can be cut into batches directly."""
     return isinstance(values, (np.ndarray, Tensor))
 
 
 def as_arrays(dataset: Any) -> tuple[Any, Any, np.ndarray | None] | None:
-    """Return the arrays behind a skorch dataset and the rows of them that it shows."""
+    """Return the arrays of a skorch dataset, and the rows that it selects."""
     if isinstance(dataset, Subset):
         arrays = as_arrays(dataset.dataset)
         if arrays is None:
@@ -57,10 +57,10 @@ def as_arrays(dataset: Any) -> tuple[Any, Any, np.ndarray | None] | None:
 
 
 class Table:
-    """Rows that can be picked by position and arrive on the device.
+    """A table whose rows can be taken by position, on the device.
 
-    The data is put on the device once if it takes at most half of its free memory;
-    otherwise it stays on the host and rows travel in blocks through pinned memory.
+    The table is copied to the device once if it takes at most half of the free memory;
+    otherwise it stays on the host, and blocks of rows are copied through pinned memory.
     """
 
     def __init__(self, values: np.ndarray | Tensor, device: str | torch.device) -> None:
@@ -73,7 +73,7 @@ class Table:
         return len(self.data)
 
     def take(self, rows: Tensor) -> Tensor:
-        """Return the rows at positions of any shape, on the device."""
+        """Return the rows at positions (of any shape), on the device."""
         picked = self.data.index_select(0, rows.flatten().to(self.data.device))
         if self.streams:
             if self.device.type == "cuda":
@@ -83,10 +83,9 @@ class Table:
 
 
 class Examples:
-    """Rows as a net is trained on them: prepared inputs and target rows.
+    """Training examples: prepared inputs and target rows.
 
-    A small table is prepared once; of a large one each block of rows is, which takes no
-    memory.
+    A small table is prepared once; a large one block by block, which saves memory.
     """
 
     def __init__(
@@ -112,7 +111,7 @@ class Examples:
         return len(self._y)
 
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return inputs and target rows at positions of any shape."""
+        """Return inputs and target rows at positions (of any shape)."""
         if self._ready is not None:
             x, targets = self._ready
             return x.take(rows), targets.take(rows)
@@ -122,12 +121,12 @@ class Examples:
 
     @property
     def sources(self) -> Callable[[Tensor], Tensor] | None:
-        """What returns one value per column of the table, where inputs are several of each."""
+        """Function that returns rows with one value per column; None without embedding."""
         columns, x = self._columns, self._raw[0]
         return None if columns is None else lambda rows: columns(x.take(rows))
 
     def labels(self, rows: Tensor) -> Tensor:
-        """Return the class codes or values at positions of any shape."""
+        """Return the class codes or values at positions (of any shape)."""
         return self._y.take(rows)
 
 
@@ -139,7 +138,7 @@ def examples_of(
     encode: TargetEncoder,
     device: str,
 ) -> Examples:
-    """Make training examples of inputs, targets and weights, once per fit or stack of fits."""
+    """Make training examples from inputs, targets and weights, once per fit or stack."""
     stack, tables = as_stack(module), state.tables
 
     def table(values: Any) -> Any:
@@ -151,8 +150,8 @@ def examples_of(
     def prepare(x: Tensor) -> Tensor:
         return stack.prepare(x.to(stack.input_dtype(x.dtype, training=True, device=device)))
 
-    # All that decides what examples look like; arrays and layers by identity, for they live
-    # as long as the fit.
+    # Everything that examples depend on; arrays and layers by identity, because they exist as
+    # long as the fit.
     layer = getattr(module, "input_layer", None)
     key = (*map(id, (*arrays, layer)), weights_dtype(module), str(device), encode.key)
     if key not in tables:
@@ -164,19 +163,19 @@ def examples_of(
 
 
 class TargetEncoder:
-    """Makes target rows of class codes or values, for a criterion."""
+    """Makes target rows for a criterion from class codes or values."""
 
     def __init__(
         self, criterion: nn.Module, n_outputs: int, dtype: torch.dtype, *, one_column: bool
     ) -> None:
-        # One with a method ``encode``; others get rows of class probabilities.
+        # Criteria without a method ``encode`` get rows of class probabilities.
         self.criterion: Any = criterion if hasattr(criterion, "encode") else MixedCrossEntropy()
         self.n_outputs, self.dtype = n_outputs, dtype
         self.widens = one_column and isinstance(criterion, MixedValueLoss)
         self.key = (getattr(criterion, "key", type(criterion)), n_outputs)
 
     def __call__(self, y: Tensor, weight: Tensor | None) -> Tensor:
-        """Return target rows of targets and weights, shape (..., columns)."""
+        """Return target rows, shape (..., columns)."""
         y = y.to(self.dtype) if y.is_floating_point() else y.long()
         y = y.unsqueeze(-1) if self.widens else y
         weight = None if weight is None else weight.to(self.dtype)
@@ -186,7 +185,7 @@ class TargetEncoder:
 def count_outputs(y: Any) -> int:
     """Return the number of classes in codes from 0, or of columns in values."""
     if y is None:
-        raise ValueError("n_outputs must be given when the targets come from a dataset.")
+        raise ValueError("n_outputs is needed if targets come from a dataset. Pass n_outputs.")
     if getattr(y, "ndim", 1) > 1:
         return y.shape[1]
     floating = y.dtype.is_floating_point if isinstance(y, Tensor) else y.dtype.kind == "f"

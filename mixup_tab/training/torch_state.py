@@ -1,4 +1,4 @@
-"""Training and prediction as under torch's defaults, whatever the caller has set."""
+"""Run training and prediction under torch's default settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Function = TypeVar("_Function", bound=Callable)
 
 
 class _ProcessWide:
-    """A setting that all threads share: at its default while one is inside, then as before."""
+    """A process-wide setting that can be held at its default, and is restored afterwards."""
 
     def __init__(
         self, default: Any, get: Callable[[], Any], put: Callable[[Any], None]
@@ -29,7 +29,7 @@ class _ProcessWide:
         self._lock = threading.Lock()
 
     def is_default(self) -> bool:
-        """Whether it is at its default, and not only because another thread is inside."""
+        """Whether it has its default value, and not only because another thread holds it."""
         return not self._holders and self._get() == self.default
 
     @contextmanager
@@ -55,7 +55,7 @@ _precision = _ProcessWide(
 
 
 def _flushes_subnormals() -> bool:
-    return _SUBNORMAL * 1 == 0  # there is no function that tells
+    return _SUBNORMAL * 1 == 0  # torch has no function for this
 
 
 def _is_default() -> bool:
@@ -68,16 +68,16 @@ def _is_default() -> bool:
 
 
 def torch_defaults(*, gradients: bool = True) -> AbstractContextManager[None]:
-    """Compute inside as under torch's defaults: the same bits, whatever the caller has set.
+    """Context with torch's default settings, so that results do not depend on the caller's.
 
     That is: no autocast, default device and dtype, float32 products in float32, subnormal
-    numbers, and gradients. The caller's settings return afterwards. Those of default dtype and
-    of products are the process's, so other threads see the defaults meanwhile.
+    numbers, and gradients. The caller's settings are restored afterwards. Default dtype and
+    precision of products are process-wide, so other threads see the defaults meanwhile.
 
     Parameters
     ----------
     gradients : bool, default=True
-        Whether gradients can be recorded inside; prediction does not care.
+        Whether gradients must be recordable inside; prediction does not need them.
 
     Examples
     --------
@@ -88,13 +88,13 @@ def torch_defaults(*, gradients: bool = True) -> AbstractContextManager[None]:
     tensor([0.], requires_grad=True)
     """
     records = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
-    if (records or not gradients) and _is_default():  # nearly always, and it must be quick
+    if (records or not gradients) and _is_default():  # the usual case, which must be fast
         return _NOTHING
     return _defaults(gradients and not records)
 
 
 def with_torch_defaults(function: _Function) -> _Function:
-    """Decorate a function: its body runs inside of :func:`torch_defaults`."""
+    """Decorate a function to run inside :func:`torch_defaults`."""
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:

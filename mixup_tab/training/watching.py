@@ -1,4 +1,4 @@
-"""How far training is, for whoever asked, however deep inside it the nets are."""
+"""Report epochs to a listener, however deeply nested the training is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LISTENER: ContextVar[Callable[[Any], None]] = ContextVar("listener", default=la
 
 @contextmanager
 def each_epoch(listener: Callable[[Any], None]) -> Iterator[None]:
-    """Call a function with the net after every epoch of all nets trained in this thread."""
+    """Call ``listener(net)`` after every epoch of all nets trained in this thread."""
     token = _LISTENER.set(listener)
     try:
         yield
@@ -21,5 +21,5 @@ def each_epoch(listener: Callable[[Any], None]) -> Iterator[None]:
 
 
 def report_epoch(net: Any) -> None:
-    """Tell whoever listens that a net has finished an epoch."""
+    """Call the listener for a net that has finished an epoch."""
     _LISTENER.get()(net)
