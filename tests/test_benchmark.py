@@ -468,7 +468,7 @@ def call(*arguments):
     return CliRunner().invoke(app, ["benchmark", *map(str, arguments)], env={"COLUMNS": "80"})
 
 
-def test_command_ends_with_the_sentence_and_resumes(tmp_path):
+def test_command_ends_with_the_sentence_and_the_next_step_and_resumes(tmp_path):
     folder = tmp_path / "deep" / "out"
     options = ("--datasets", "iris", "--jobs", 1, "--output", folder, "--repeats", 2)
     options = (*options, "--methods", "plain training,mixup", "--alpha", 1)
@@ -479,7 +479,8 @@ def test_command_ends_with_the_sentence_and_resumes(tmp_path):
     assert rows["seed"].tolist() == [0, 0, 1, 1]
     sentence = in_a_sentence(summarize(rows))
     assert sentence.startswith("mixup α=1 beats plain training by log-loss on ")
-    assert " ".join(first.stdout.split()).endswith(sentence)
+    step = "Does it help on your own table? mixup-tab compare FILE --target COLUMN"
+    assert " ".join(first.stdout.split()).endswith(f"{sentence} {step}")
     assert str(folder) in first.stdout.replace("\n", "")
     # Tables fit into eighty columns.
     assert "…" not in first.stdout

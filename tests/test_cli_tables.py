@@ -201,7 +201,7 @@ def test_bad_cells_and_rows_are_named_or_skipped(folder, tmp_path):
     ):
         assert line in result.stderr
     assert "Note: Unreadable cells treated as empty: 3." in result.stdout
-    assert "Note: Unreadable rows left out: 1." in result.stdout
+    assert "Note: Unreadable rows skipped: 1." in result.stdout
     assert "'color' ('blue' in 1 row)" in result.stdout
     assert pd.read_csv(output)["code"].tolist() == [*range(80), 900, 901]
     table.write_text(good + BAD.splitlines()[0], encoding="utf-8")

@@ -222,7 +222,7 @@ def write_report(
 
 
 def show(results: pd.DataFrame, output: str | os.PathLike) -> None:
-    """Print the content of :func:`write_report`, ending with the sentence."""
+    """Print the content of :func:`write_report`, then the sentence, then what to do next."""
     console = make_console()
     if problems := failures(results):
         console.print(problems, style="yellow")
@@ -238,6 +238,9 @@ def show(results: pd.DataFrame, output: str | os.PathLike) -> None:
         )
     console.print(f"Results: {output}", soft_wrap=True)
     console.print(in_a_sentence(summary))
+    console.print(
+        "Does it help on your own table? mixup-tab compare FILE --target COLUMN", soft_wrap=True
+    )
 
 
 def plot_differences(summary: pd.DataFrame, reference: str = PLAIN) -> Any:

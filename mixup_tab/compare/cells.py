@@ -67,7 +67,7 @@ class Skipped:
         if self.cells:
             yield f"Unreadable cells treated as empty: {self.cells:,}."
         if self.rows:
-            yield f"Unreadable rows left out: {self.rows:,}."
+            yield f"Unreadable rows skipped: {self.rows:,}."
 
 
 class CellReader:

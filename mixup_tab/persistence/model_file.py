@@ -69,7 +69,7 @@ def save_model(
     Every estimator of this package can be saved: alone, behind the usual steps of scikit-learn
     and skrub in a ``Pipeline``, or inside a :class:`~mixup_tab.MixupSearchCV`, a
     ``CalibratedClassifierCV`` or each other. A model that was fitted on a GPU can be loaded
-    where there is none. The file appears once it is complete and checked.
+    on a machine without one. The file appears once it is complete and checked.
 
     What only matters for training is not stored: callbacks, random generators given as
     ``random_state``, ``n_jobs``, ``memory`` and the state of the optimizer. After loading,
