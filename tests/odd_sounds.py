@@ -168,7 +168,7 @@ UNREADABLE = {
     "no channels": (riff(fmt(channels=0, align=2), DATA), "Channel count is zero"),
     "0 bits": (riff(fmt(bits=0, align=2), DATA), "unimplemented format"),
     "integers called floats": (riff(fmt(3, bits=32), chunk(b"data", integers(32, 0))), "float"),
-    "unclear scale": (_floats(TONE * 200), "up to 100, and full scale is 1"),
+    "unclear scale": (_floats(TONE * 200), "up to 100, but full scale is 1"),
     "huge": (_floats(TONE * 1e30), "up to 5e[+]29"),
     "NaN": (_floats(np.where(TONE > 0.49, np.nan, TONE)), "NaN"),
     "m4a": (b"\0\0\0\x20ftypM4A " + bytes(500), "is MPEG-4.*ffmpeg"),

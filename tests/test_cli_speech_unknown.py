@@ -88,7 +88,7 @@ def test_python_evaluate_and_predict_give_the_same_answers(trained, root, tmp_pa
     result = call("evaluate", model, root, "--output", folder, "--device", "cpu")
     assert result.exit_code == 0, result.output
     evaluation, notes = evaluate_model(model, root, device="cpu")
-    assert "Other sounds, which the model should not take for a word: _unknown_" in str(notes)
+    assert "Other sounds, not to be taken for a word: _unknown_" in str(notes)
     known, other = evaluation.predictions, evaluation.negatives
     assert other["label"].value_counts().to_dict() == {
         "_unknown_": 16,

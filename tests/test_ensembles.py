@@ -436,7 +436,7 @@ WRONG = [
     ({"candidates": [LogisticRegression]}, "classifier with predict_proba.*LogisticReg"),
     ({"candidates": [{"alfa": 1}]}, "candidates.*'alfa'.*alpha"),
     ({"candidates": [{"verbose": 1}]}, "'verbose'.*cannot be set for single"),
-    ({"candidates": [{"alpha": "auto"}]}, "alpha='auto'.*numbers"),
+    ({"candidates": [{"alpha": "auto"}]}, "alpha='auto'.*each number"),
     ({"candidates": [{"alpha": -1}]}, "'alpha'.*-1"),
     ({"candidates": [{"max_epochs": "short"}]}, "'max_epochs'.*'short'"),
     ({"candidates": [DIVERGES]}, "All candidates failed.*1e.30.*learning_rate_init"),

@@ -250,7 +250,7 @@ def test_bins_do_not_see_the_rows_that_are_held_out():
 def test_a_stream_keeps_the_categories_of_its_first_batch():
     X, y = table(600)
     net = MixupClassifier(**SMALL)
-    with pytest.raises(ValueError, match=r"categories of its net .* 30 rows .* at least 256"):
+    with pytest.raises(ValueError, match=r"categories to its first .* 30 rows .* at least 256"):
         net.partial_fit(X[:30], y[:30])
     net.partial_fit(X[:300], y[:300])
     late = X[300:].assign(color=X.color[300:].cat.add_categories(["new"]).fillna("new"))

@@ -107,7 +107,7 @@ def test_bins_need_a_first_batch_of_some_size():
     X, y = table()
     net = MixupClassifier(embedding="quantile", **PARAMS)
     with pytest.raises(
-        ValueError, match=r"embedding .* has 30 rows .* at least 256, or use embedding='none'"
+        ValueError, match=r"embedding .* only 30 rows .*256 rows, or use embedding='none'"
     ):
         net.partial_fit(X[:30], y[:30])
     net.partial_fit(X[:300], y[:300]).partial_fit(X[300:301], y[300:301])

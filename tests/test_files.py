@@ -120,7 +120,7 @@ for write in (file, folder, download, archive, silence, predictions):
 EXPECTED = {
     "file": "'file' cannot be written (File too large). Free some space, or choose",
     "folder": "'folder' cannot be written (File too large). Free some space, or choose",
-    "download": "there is no room for it (File too large). Make room and try again, or downl",
+    "download": "there is no space for it (File too large). Free space and try again, or downl",
     "archive": "'unpacked' cannot be written (File too large). Free some space, or choo",
     "silence": "'home/SpeechCommands/speech_commands_v0.02_silence' cannot be written (File to",
     "predictions": "'out.csv' cannot be written (File too large). Free some space, or choose",

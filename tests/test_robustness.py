@@ -478,7 +478,7 @@ def test_what_cannot_be_differentiated(three_classes, line):
         candidates=[{"max_epochs": 1}, linear], cv=2, random_state=0
     )
     with pytest.raises(
-        TypeError, match=r"ensemble with LogisticRegression.* in it.*n_candidates=6"
+        TypeError, match=r"ensemble that contains LogisticRegression.*n_candidates=6"
     ):
         differentiable(mixed.fit(*three_classes))
     for other in (linear, MixupRegressor(**SMALL).fit(*line)):

@@ -255,7 +255,7 @@ def test_a_file_that_is_no_checkpoint_is_refused_and_left_alone(path, trained):
     for content in contents:
         path.write_bytes(content)
         with pytest.raises(
-            ValueError, match=r"checkpoint='.*search\.jsonl' does not hold what"
+            ValueError, match=r"checkpoint='.*search\.jsonl' is not a file of finished"
         ):
             fit(path)
         assert path.read_bytes() == content

@@ -1,4 +1,4 @@
-"""Sounds that are none of the words, made from the clips of the words."""
+"""Other sounds than the words, made from the clips of the words."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SILENCE = ("silence", "_silence_")  # words that stand for noise
 
 
 class Negatives(NamedTuple):
-    """Clips that are none of the words, shape (clips, samples), and what each of them is.
+    """Clips of other sounds, shape (clips, samples), and what each of them is.
 
     ``kind`` is "recorded", "background" for stretches of background noise, or a name of
     ``KINDS``.
@@ -49,7 +49,7 @@ class Noise(NamedTuple):
 def collect_negatives(
     X: np.ndarray, y: np.ndarray, background: np.ndarray, count: int, random_state: int
 ) -> Negatives:
-    """Return about ``count`` clips that are none of the words: recorded ones first.
+    """Return about ``count`` clips of other sounds: recorded ones first.
 
     Recorded clips are those with the label ``unknown``, all of which are taken; ``background``
     are windows of noise, for up to a quarter of what is missing. The rest is made.
@@ -81,7 +81,7 @@ def make_negatives(
     kinds: Sequence[str] | None = None,
     random_state: int = 0,
 ) -> Negatives:
-    """Make clips that are none of the words, from clips of the words and from noise.
+    """Make clips of other sounds, from clips of the words and from noise.
 
     ``X`` are clips as int16, shape (clips, samples), and ``y`` their words. ``kinds`` are made
     in turn; None is all of ``KINDS``. ``random_state`` alone decides what is drawn.

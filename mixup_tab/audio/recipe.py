@@ -48,8 +48,8 @@ def speech_classifier(
     """Return an untrained classifier of sound files.
 
     It reads the files and trains a net on spectrograms of 40 mel bands, computed on the device
-    from waveforms that are shifted, changed in speed, filtered and overlaid with noise, anew in
-    every epoch.
+    from waveforms that are shifted, changed in speed, filtered and mixed with noise, in
+    another way in every epoch.
 
     Parameters
     ----------

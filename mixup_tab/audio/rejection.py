@@ -81,8 +81,8 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         TypeError, ValueError
-            If ``threshold`` is no number in [−1, 1], or ``unknown`` is of another type than the
-            labels.
+            If ``threshold`` is not a number in [−1, 1], or ``unknown`` is of another type than
+            the labels.
         """
         made = cls(estimator, threshold=threshold, unknown=unknown)
         made._keep(estimator)
@@ -107,7 +107,7 @@ class RejectingClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         TypeError, ValueError
-            If ``threshold`` is no number in [−1, 1], ``unknown`` is of another type than the
+            If ``threshold`` is not a number in [−1, 1], ``unknown`` is of another type than the
             labels, or by the estimator's own ``fit``.
         """
         check_threshold(self.threshold)
@@ -252,7 +252,7 @@ def choose_threshold(
     if false_alarms is not None and threshold > known.max():
         raise ValueError(
             f"false_alarms={shown(false_alarms)} is kept by no threshold that leaves one of "
-            f"{len(known):,} validation clips of words: the surest has a margin of "
+            f"{len(known):,} validation clips of words: the most certain has a margin of "
             f"{known.max():.3f}, and {100 * np.mean(other >= known.max()):.1f} % of "
             f"{len(other):,} other sounds reach that. State a higher rate, train for more "
             "epochs, or add clips of the words and recordings of other sounds."

@@ -60,10 +60,10 @@ def train(
 ) -> bool:
     """Train on a folder of clips and save the model; return False if stopped by Ctrl-C.
 
-    With ``unknown``, the net has one more class, for sounds that are none of the words: those
-    of the folder ``unknown``, noise, and sounds made from the clips. A threshold is then chosen
-    on validation clips: one that refuses a share ``lost`` of the clips of words, or, if that is
-    stated, takes a share ``false_alarms`` of other sounds for a word.
+    With ``unknown``, the net has one more class, for other sounds: those of the folder
+    ``unknown``, noise, and sounds made from the clips. A threshold is then chosen on validation
+    clips: one that rejects a share ``lost`` of the clips of words, or, if that is given, takes
+    a share ``false_alarms`` of other sounds for a word.
 
     The state of training is saved after every epoch in ``<output>.resume``. If training is
     stopped or killed, the same call resumes it and ends with the same model. A picture of the

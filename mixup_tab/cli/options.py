@@ -59,9 +59,12 @@ def as_command(function: Callable[..., None], example: str) -> Callable[..., Non
 
     @wraps(function)
     def command(**given: Any) -> None:
-        VERBOSITY.set(given["verbose"] - given["quiet"])
-        with errors_in_plain_words(options):
-            function(**{name: value for name, value in given.items() if name in own})
+        before = VERBOSITY.set(given["verbose"] - given["quiet"])
+        try:
+            with errors_in_plain_words(options):
+                function(**{name: value for name, value in given.items() if name in own})
+        finally:
+            VERBOSITY.reset(before)
 
     # typer reads these instead of the wrapper's own.
     parameters = [each.replace(annotation=hints[name]) for name, each in own.items()]

@@ -271,8 +271,10 @@ class _Tables:
         parts |= {"linear": weight[:, :n] * limit, "bias": bias}
         if isinstance(layer, Columns):
             units = weight[:, n : n + len(layer.gain)].transpose(0, 1).flatten(1)
-            # The contribution of inputs of 0 is the same for all rows.
-            parts["bias"] = bias + (layer.offset.double() @ units).view_as(bias)
+            # The contribution of inputs of 0 is the same for all rows. A product by torch would
+            # round differently for another number of threads, on some processors.
+            offset = np.einsum("i,iu->u", layer.offset.double().numpy(), units.numpy())
+            parts["bias"] = bias + torch.from_numpy(offset).view_as(bias)
             parts |= _make_table(layer, units * layer.gain.unsqueeze(1))
         self._has_bins, self._has_codes = "low" in parts, "coded" in parts
         self._tensors = SimpleNamespace(**parts)
