@@ -30,8 +30,8 @@ _VERSIONS, _LAM = 3, 0.6
 _MOST_BYTES = 8_000_000  # of sounds
 _TEXT = (
     "Every epoch of training changes the clips in another way: shift, speed, filter and noise. "
-    "The pictures are the spectrograms that the net sees, low frequencies below; there, stripes "
-    "are hidden as well."
+    "The pictures are the spectrograms that the net sees, low frequencies below; there, "
+    "stripes are hidden as well."
 )
 _MIXED = (
     f"In the last sounds a clip is mixed with the next of the table at λ = {_LAM:g}, and so "
