@@ -136,6 +136,8 @@ def main() -> None:
         kind = "regression" if args.regression else "classification"
         paths = sorted(args.data_home.glob("*.csv.gz"))
         names = args.datasets or [path.name.partition(".")[0] for path in paths]
+        if not names:
+            parser.error(f"{args.data_home} holds no <name>.csv.gz")
         paths = [args.data_home / f"{name}.csv.gz" for name in names]
         made = [user_task(p, kind, args.folds, args.seed, args.output / "t") for p in paths]
         tasks, described = zip(*made, strict=True)

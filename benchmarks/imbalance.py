@@ -143,9 +143,9 @@ def load(name: str, data_home: Path | None) -> tuple[pd.DataFrame, np.ndarray, n
             X, y, train_size=SAMPLE, stratify=strata(y, 2), random_state=0
         )
     kept = np.bincount(y)[y] >= ROWS_OF_CLASS
-    counts = np.unique(y[kept], return_counts=True)
-    rarest = counts[0][counts[1].argmin()]
-    return X[kept].reset_index(drop=True), (y[kept] == rarest).astype(int), counts[1]
+    classes, counts = np.unique(y[kept], return_counts=True)
+    rarest = classes[counts.argmin()] if len(classes) else -1
+    return X[kept].reset_index(drop=True), (y[kept] == rarest).astype(int), counts
 
 
 def imbalanced_tables(args: argparse.Namespace) -> dict[str, Any]:
@@ -155,7 +155,9 @@ def imbalanced_tables(args: argparse.Namespace) -> dict[str, Any]:
     found = {}
     for name in sizes.index:
         X, y, counts = load(name, args.data_home)
-        if counts.min() <= min(MOST_SHARE * counts.sum(), MOST_RATIO * counts.max()):
+        if len(counts) > 1 and counts.min() <= min(
+            MOST_SHARE * counts.sum(), MOST_RATIO * counts.max()
+        ):
             found[name] = (X, y)
     return found
 

@@ -130,7 +130,7 @@ def write_command_line(_: Sphinx) -> None:
 def add_playground(app: Sphinx, error: Exception | None) -> None:
     """Put the interactive page beside the others."""
     page = Path(app.outdir, "playground.html")
-    if error is None and app.builder.format == "html" and not page.exists():
+    if error is None and app.builder.format == "html":
         write_playground(page)
 
 

@@ -90,6 +90,11 @@ def test_verbose_says_where_an_error_comes_from():
         ("Replace it with --force (overwrite=True).", "Replace it with --force."),
         ("n_jobs must not be 0.", "--jobs must not be 0."),
         ("alpha=1 and x=2", "alpha=1 and x=2"),
+        ("target='folds=2' is not a column", "--target 'folds=2' is not a column"),
+        ("file 'folds=1.csv' does not exist", "file 'folds=1.csv' does not exist"),
+        ("'/data/folds=3/t.csv' is empty", "'/data/folds=3/t.csv' is empty"),
+        ("target='price (jobs=x)' is text", "--target 'price (jobs=x)' is text"),
+        ("https://x.org/?target=a is gone", "https://x.org/?target=a is gone"),
     ],
 )
 def test_errors_name_options_as_they_are_typed(message, shown, capsys):

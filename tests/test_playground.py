@@ -103,7 +103,11 @@ def test_rows_of_a_large_table_are_drawn_and_its_rare_class_is_kept(table):
 @pytest.mark.parametrize(
     ("names", "columns", "message"),
     [
-        ({"x": "weight"}, {}, "x must be one of the columns size, age, kind, got 'weight'"),
+        (
+            {"x": "weight"},
+            {},
+            "x must be one of the columns 'size', 'age', 'kind', got 'weight'",
+        ),
         ({"y": "size"}, {}, "x='size' is the same column as y. Give three."),
         ({}, {"kind": np.arange(60) // 5}, "target='kind' has 12 different values; the page"),
         ({"x": "kind", "target": "size"}, {}, "x='kind' holds values of"),
@@ -230,6 +234,17 @@ def test_a_far_point_is_left_out_of_the_picture_with_a_note(scene, nets):
     far = replace(scene, X=X, y=np.arange(500) % 3)
     (note,) = describe(far, nets)["notes"]
     assert note.endswith("outside the picture.")
+
+
+def test_large_values_close_together_stay_apart_in_the_picture(scene, nets):
+    """Such as times of one hour, in seconds since 1970."""
+    X = np.float64(1.7e9) + 60 * np.arange(120.0).reshape(-1, 2)
+    times = replace(scene, X=X, y=np.arange(60) % 3)
+    numbers = describe(times, nets)
+    left, right, bottom, top = numbers["limits"]
+    assert right - left > 7000
+    assert top - bottom > 7000
+    assert np.abs(np.array(numbers["points"]["x"]) - X[:, 0]).max() < 0.1
 
 
 def test_a_constant_column_has_a_margin():
@@ -446,7 +461,7 @@ def test_the_address_keeps_the_setting(reader, page):
 def test_an_address_that_makes_no_sense_shows_the_usual_setting(reader, page):
     expected = reader.pictures()
     reader.browser.get("about:blank")
-    reader.browser.get(page.as_uri() + "#data=%3Cb%3E&noise=none&mixing=&alpha=x&%E0%A4%A")
+    reader.browser.get(page.as_uri() + "#data=%3Cb%3E&noise=none&mixing=&alpha=&%E0%A4%A")
     assert reader.pictures() == expected
     assert reader.browser.get_log("browser") == []
 
@@ -507,11 +522,10 @@ def test_animation_ends_in_the_same_picture_and_play_moves_alpha(reader):
     play = reader.element("play")
     reader.press(reader.keys.HOME)
     play.click()
-    assert play.get_attribute("aria-pressed") == "true"
     assert "Pause" in play.text
     reader.wait(lambda: reader.text("value") == "1", "two steps")
     play.click()
-    assert play.get_attribute("aria-pressed") == "false"
+    assert "Play" in play.text
 
 
 @pytest.mark.slow

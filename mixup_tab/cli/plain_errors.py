@@ -26,10 +26,12 @@ _RENAMED = {
     "random_state": "seed",
     "unknown": "unknown_folder",
 }
-# Such as "on_error='skip'"; "(overwrite=True)" after the option itself; "folds must be".
+# Such as "on_error='skip'"; "(overwrite=True)" after the option itself; "folds must be". Quoted
+# text, paths and addresses are the user's own, and stay as they are.
 _ARGUMENT = re.compile(
-    r" \((?P<again>\w+)=\w+\)"
-    r"|\b(?P<name>\w+)=(?:'(?P<word>[\w./+-]+)')?"
+    r"(?<![\w=])(?P<text>'[^']*'|\"[^\"]*\")"
+    r"| \((?P<again>\w+)=\w+\)"
+    r"|(?<![\w/&?.-])(?P<name>\w+)=(?:'(?P<word>[\w./+-]+)')?(?P<rest>'[^']*'|\"[^\"]*\")?"
     r"|\A(?P<first>\w+)(?= must )"
 )
 
@@ -75,6 +77,8 @@ class errors_in_plain_words:
 
     def _as_option(self, found: re.Match[str]) -> str:
         """Return an argument of a Python function as the option that the user typed."""
+        if found["text"]:
+            return found[0]
         name = found["again"] or found["name"] or found["first"]
         name = _RENAMED.get(name, name)
         if name not in self._options:
@@ -82,7 +86,7 @@ class errors_in_plain_words:
         if found["again"]:
             return ""
         option = f"--{name.replace('_', '-')}"
-        return option if found["first"] else f"{option} {found['word'] or ''}"
+        return option if found["first"] else f"{option} {found['word'] or found['rest'] or ''}"
 
 
 def _version(name: str) -> str:

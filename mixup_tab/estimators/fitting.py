@@ -215,10 +215,10 @@ def batch_size(estimator: MixupEstimator, rows: int, *, warns: bool = True) -> i
     """Return the number of rows per step.
 
     "auto" is a sixteenth, between 16 and 256. With Muon, which has fewer epochs, it is a
-    thirty-second, between 16 and 32, or a hundredth from 3,200 rows on.
+    thirty-second, between 16 and 32, or a hundredth, up to 256, from 3,200 rows on.
     """
     if isinstance(estimator.batch_size, str):
-        if estimator.optimizer == "muon":  # for 1,400 steps or more in all
+        if estimator.optimizer == "muon":  # for about 1,400 steps in all, or more
             return min(max(min(rows // 32, 32), rows // 100, 16), 256)
         return min(max(rows // 16, 16), 256)
     if estimator.batch_size > rows and warns:

@@ -228,7 +228,6 @@ function pause() {
 }
 
 function showPlaying() {
-  play.setAttribute("aria-pressed", String(Boolean(playing)));
   play.firstElementChild.textContent = playing ? "❚❚" : "▶";
   play.querySelector(".word").textContent = playing ? "Pause" : "Play";
   spoken.setAttribute("aria-live", playing ? "off" : "polite");
@@ -252,7 +251,11 @@ function keepSetting() {
   const kept = new URLSearchParams();
   for (const key of KEYS) if (inputs(key).length) kept.set(key, all[key]);
   kept.set("alpha", all.alpha);
-  history.replaceState(null, "", `#${kept}`);
+  try {
+    history.replaceState(null, "", `#${kept}`);
+  } catch {
+    // In some frames, and after many changes at once, browsers refuse: the page goes on.
+  }
 }
 
 // Takes the setting from the address; what it does not say, or says wrongly, is as at the start.
@@ -263,7 +266,7 @@ function readSetting() {
     const usual = inputs(key).find((input) => input.defaultChecked);
     if (usual) (found ?? usual).checked = true;
   }
-  const place = data.alphas.indexOf(kept.has("alpha") ? Number(kept.get("alpha")) : NaN);
+  const place = data.alphas.findIndex((alpha) => String(alpha) === kept.get("alpha"));
   slider.value = place < 0 ? START.alpha : place;
 }
 

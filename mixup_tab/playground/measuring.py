@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +24,8 @@ ALPHAS = (0.0, 0.1, 0.2, 0.5, 1.0, 4.0, 16.0)
 MIXINGS = {"mixup": "mixup", "cutmix": "CutMix", "mixup+cutmix": "both"}
 # Mixed examples on the page.
 N_SAMPLES = 300
-# Grid nodes along each axis: fewer with many classes, to keep the page below 2 MB.
+# Grid nodes along each axis: fewer with many classes, to keep the page below 2 MB with the
+# default α.
 _FINE, _COARSE = 64, 48
 _FINE_CLASSES = 4
 # Least number of held-out rows in a point of a reliability curve, so that it is not chance.
@@ -91,10 +93,10 @@ def describe(scene: Scene, nets: Sequence[MixupClassifier]) -> dict[str, Any]:
         "classes": scene.classes,
         "notes": [*scene.notes, *_outside(scene.X, limits)],
         "heldOut": len(scene.y_held_out),
-        "limits": [float(f"{limit:.6g}") for limit in limits],
+        "limits": [*_placed(limits[:2], limits[:2]), *_placed(limits[2:], limits[2:])],
         "points": {
-            "x": _short(scene.X[:, 0]),
-            "y": _short(scene.X[:, 1]),
+            "x": _placed(scene.X[:, 0], limits[:2]),
+            "y": _placed(scene.X[:, 1], limits[2:]),
             "code": scene.y.tolist(),
         },
         "grid": _grid(nets, limits, len(scene.classes)),
@@ -215,6 +217,12 @@ def _curve(bins: pd.DataFrame) -> dict[str, list]:
 def log_norms(alphas: Sequence[float]) -> list[float | None]:
     """Return log B(α, α), the norm of the density of λ; None for α = 0, where λ is 1."""
     return [round(float(betaln(a, a)), 6) + 0.0 if a > 0 else None for a in alphas]
+
+
+def _placed(values: Any, ends: Sequence[float]) -> list[float]:
+    """Round to a hundred-thousandth of the width of the picture, or finer."""
+    places = 5 - math.floor(math.log10(ends[1] - ends[0]))
+    return [round(float(value), places) for value in values]
 
 
 def _short(values: Any, digits: int = 5) -> list[float]:

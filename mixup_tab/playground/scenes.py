@@ -124,7 +124,7 @@ def _check_names(frame: pd.DataFrame, roles: dict[str, str]) -> None:
     names = list(frame)
     for role, name in roles.items():
         if name not in names:
-            shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+            shown = ", ".join(map(repr, names[:20])) + (", …" if len(names) > 20 else "")
             raise ValueError(f"{role} must be one of the columns {shown}, got {name!r}.")
         twice = [other for other in roles if other != role and roles[other] == name]
         if twice:

@@ -123,12 +123,14 @@ def threads_for(multiplications: int) -> AbstractContextManager[None]:
 
 
 def keep_freed_memory() -> None:
-    """Make glibc keep memory that a step frees for the next step, in blocks of up to 32 MB.
+    """Make glibc keep memory that a step frees for the next one, in blocks of up to 32 MB.
 
-    Otherwise every step returns it to the system and gets it back page by page. Does nothing if
-    the environment has settings of its own (``MALLOC_…``), or with other C libraries.
+    Otherwise it returns to the system at every step, and comes back page by page. This holds
+    for the whole process. Settings in the environment (``MALLOC_…``, ``GLIBC_TUNABLES``) are
+    left as they are. Elsewhere this does nothing.
     """
-    if sys.platform == "linux" and not any(name.startswith("MALLOC_") for name in os.environ):
+    own = any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ)
+    if sys.platform == "linux" and not own:
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
         if mallopt is not None:  # malloc.h: M_MMAP_THRESHOLD is -3, M_TRIM_THRESHOLD -1
             mallopt(-3, 32 * 2**20)
